@@ -1,0 +1,69 @@
+import type { Address } from '../base/address.ts';
+import type { Mark } from './mark.ts';
+
+/** A mapped image (executable, library, memory dump) that blocks lie in. */
+export interface Module {
+  /** As the memory map gives it, with its separators; may be empty. */
+  readonly path: string;
+  /** Address that block offsets count from: the lowest mapped address of the image. */
+  readonly base: Address;
+}
+
+/**
+ * The distinct basic blocks met so far, struct of arrays. Grows while a trace is read; entries
+ * never change. Index = block id of this table, dense from 0.
+ *
+ * A block starts at a transfer target or fall-through and ends at the first control-transfer
+ * instruction, taken or not: it is a property of the code, not of the trace.
+ */
+export interface BlockTable {
+  readonly length: number;
+  readonly modules: readonly Module[];
+  /** Index into `modules`; -1 for code outside every module. */
+  readonly module: Int32Array;
+  /** Start of the block, relative to its module's base (an absolute address when module is -1). */
+  readonly offset: Float64Array;
+  /** Bytes from the start of the block to the start of its last instruction. */
+  readonly lastInstruction: Int32Array;
+  /** Bytes from the start of the block to the end of its last instruction. */
+  readonly size: Int32Array;
+  /** `Transfer` kind of the last instruction. */
+  readonly kind: Uint8Array;
+}
+
+/**
+ * Executed blocks in order. `entries[i] >= 0` is a block id of the table; `entries[i] < 0` is the
+ * mark `marks[~entries[i]]`. The arrays are reused: a sink that keeps them must copy.
+ */
+export interface BlockBatch {
+  readonly entries: Int32Array;
+  /** How many of `entries` are valid. */
+  readonly length: number;
+  /** Trace offset of a packet at or before the first entry, for pointing into the trace. */
+  readonly traceOffset: number;
+  /** Time stamp counter at `traceOffset`, when the trace has one. */
+  readonly time: number | undefined;
+}
+
+export type BlockSink = (batch: BlockBatch) => void;
+
+/** Anything that yields a trace as blocks: the Intel PT decoder, or a stored trace's reader. */
+export interface BlockSource {
+  /** Valid for the ids seen so far; do not cache its arrays across batches, they are regrown. */
+  readonly blocks: BlockTable;
+  readonly marks: readonly Mark[];
+  /** Reads the whole trace once. Damage becomes marks; only unreadable files throw (`UserError`). */
+  run(sink: BlockSink, options?: { readonly signal?: AbortSignal }): Promise<TraceSummary>;
+}
+
+/** What was in a trace, counted. */
+export interface TraceSummary {
+  readonly traceBytes: number;
+  readonly blocks: number;
+  readonly distinctBlocks: number;
+  readonly gaps: number;
+  readonly overflows: number;
+  /** Trace bytes inside gaps. */
+  readonly bytesLost: number;
+  readonly asyncTransfers: number;
+}

@@ -1,0 +1,47 @@
+import type { Address } from '../base/address.ts';
+
+/** Why control flow is unknown for a while. */
+export type GapReason =
+  /** The first packets before the first PSB, or bytes that are no packet. */
+  | 'not-synchronized'
+  | 'unknown-packet'
+  | 'truncated'
+  /** A packet that the instructions do not ask for. */
+  | 'mismatch'
+  /** OVF: the processor lost packets. */
+  | 'overflow'
+  /** Code in no image: JIT, unpacked, unmapped. */
+  | 'no-code'
+  /** Bytes that are no instruction. */
+  | 'bad-instruction'
+  | 'address-out-of-range'
+  /** A loop without trace packets, longer than any real one. */
+  | 'endless'
+  /** Recorded in a stored trace by another tool. */
+  | 'stored';
+
+/** A stretch of the trace in which the executed code is not known. Windows never run across it. */
+export interface Gap {
+  readonly kind: 'gap';
+  readonly reason: GapReason;
+  /** Bytes from the start of the trace to the packet where flow was lost. */
+  readonly traceOffset: number;
+  /** Last known instruction address, when there is one. */
+  readonly address: Address | undefined;
+  /** Trace bytes skipped before flow was known again (0 when none). */
+  readonly bytesLost: number;
+}
+
+/**
+ * Flow moved on without an instruction asking for it: an interrupt, exception or signal
+ * (FUP+TIP), or tracing stopped and resumed elsewhere.
+ */
+export interface AsyncTransfer {
+  readonly kind: 'async';
+  readonly traceOffset: number;
+  readonly from: Address | undefined;
+  readonly to: Address | undefined;
+}
+
+/** Something in a block stream that is no block. */
+export type Mark = Gap | AsyncTransfer;
