@@ -93,7 +93,11 @@ export function messageOf(error: unknown): string {
 function notReadable(path: string, cause: unknown): UserError {
   const code = (cause as NodeJS.ErrnoException).code;
   const why = code === 'ENOENT' ? 'there is no such file' : messageOf(cause);
-  return new UserError('not-readable', `cannot be read: ${why}`, { category: 'input', path, cause });
+  return new UserError('not-readable', `cannot be read: ${why}`, {
+    category: 'input',
+    path,
+    cause,
+  });
 }
 
 function gzipDamaged(path: string, cause: unknown): UserError {

@@ -1,13 +1,5 @@
-import type { Address } from '../base/address.ts';
+import type { Module } from '../image/address-space.ts';
 import type { Mark } from './mark.ts';
-
-/** A mapped image (executable, library, memory dump) that blocks lie in. */
-export interface Module {
-  /** As the memory map gives it, with its separators; may be empty. */
-  readonly path: string;
-  /** Address that block offsets count from: the lowest mapped address of the image. */
-  readonly base: Address;
-}
 
 /**
  * The distinct basic blocks met so far, struct of arrays. Grows while a trace is read; entries

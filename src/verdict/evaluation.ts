@@ -1,3 +1,5 @@
+import type { Evidence } from '../flow/evidence.ts';
+
 /**
  * How the predictions of a first layer went on one trace: what the second layer reads.
  *
@@ -53,22 +55,4 @@ export interface PredictionTable {
   readonly actualProbability: Float32Array;
   /** 1 when training never saw this source block go to this target block. */
   readonly unseenTransfer: Uint8Array;
-}
-
-export type EvidenceKind =
-  /** A return that did not go to the instruction after its call. */
-  | 'return-mismatch'
-  /** A transfer into the middle of an instruction that the trace also executed whole. */
-  | 'mid-instruction'
-  /** An indirect call to an address that is no function entry. */
-  | 'not-a-function-entry'
-  /** Code outside every image, or in memory that is not executable in the map. */
-  | 'outside-images'
-  | 'gap';
-
-export interface Evidence {
-  readonly kind: EvidenceKind;
-  /** Block index of the block that made the transfer. */
-  readonly position: number;
-  readonly traceOffset: number;
 }
