@@ -1,0 +1,57 @@
+// The one door to the project's own commands: `node scripts/run.mjs NAME [ARGUMENTS]`.
+// It runs under any Node from 18 on, sets up what NAME needs (once), and then runs NAME under the
+// pinned Node.
+import { spawnSync } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { build, debianPackages, dependencies, pinnedNode } from './setup.mjs';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const bin = (name) => `node_modules/.bin/${name}`;
+const sources = ['src', 'test', 'bench', 'scripts', 'examples'];
+
+/** What each name needs beyond the dependencies, and the commands that it runs, in order. */
+const tasks = {
+  demo: { build: true, run: [['dist/cli/main.js', 'demo']] },
+  wayward: { build: true, run: [['dist/cli/main.js']] },
+  build: { build: true, run: [] },
+  test: {
+    build: true,
+    debian: true,
+    run: [
+      [bin('tsc'), '-p', 'tsconfig.json'],
+      [bin('biome'), 'check', '--diagnostic-level=error', ...sources],
+      [bin('vitest'), 'run'],
+    ],
+  },
+  vitest: { build: true, run: [[bin('vitest'), 'run']] },
+  check: {
+    run: [
+      [bin('tsc'), '-p', 'tsconfig.json'],
+      [bin('biome'), 'check', ...sources],
+    ],
+  },
+  format: { run: [[bin('biome'), 'check', '--write', ...sources]] },
+  fuzz: { run: [['bench/fuzz.ts']] },
+  examples: { run: [['examples/make.ts']] },
+  'bench:gpu': { run: [['bench/gpu.bench.ts']] },
+  'bench:models': { run: [['bench/models.bench.ts']] },
+};
+
+const [name, ...rest] = process.argv.slice(2);
+const task = tasks[name];
+if (task === undefined) {
+  console.error(`There is no "${name ?? ''}" here. Names: ${Object.keys(tasks).join(', ')}.`);
+  process.exit(1);
+}
+
+process.chdir(root);
+const node = pinnedNode();
+dependencies(node);
+if (task.debian) debianPackages();
+if (task.build) build(node);
+for (const [index, command] of task.run.entries()) {
+  const isLast = index === task.run.length - 1;
+  const script = isLast ? [...command, ...rest] : command;
+  const { status, signal } = spawnSync(node, script, { stdio: 'inherit' });
+  if (status !== 0) process.exit(status ?? (signal === 'SIGINT' ? 130 : 3));
+}
