@@ -1,3 +1,5 @@
+import type { Address } from '../base/address.ts';
+
 /** Control-flow facts that a trace proves by itself, without any model. */
 export type EvidenceKind =
   /** A return that did not go to the instruction after its call. */
@@ -6,6 +8,12 @@ export type EvidenceKind =
   | 'mid-instruction'
   /** An indirect call to an address that is no function entry. */
   | 'not-a-function-entry'
+  /** An indirect jump out of its function to something that is no function entry. */
+  | 'jump-into-function'
+  /** An indirect call or jump to a function whose address nothing in the images takes. */
+  | 'address-not-taken'
+  /** An indirect call to a target that its call site, as training knows it, does not call. */
+  | 'unlikely-target'
   /** Code outside every image, or in memory that the map says is not executable. */
   | 'outside-images'
   | 'gap';
@@ -15,4 +23,12 @@ export interface Evidence {
   /** Block index (blocks only, from 0) of the block that made the transfer. */
   readonly position: number;
   readonly traceOffset: number;
+  /** How many transfers in a row this stands for, where they would all say the same (default 1). */
+  readonly count?: number;
+  /** For graded kinds: how far-fetched a harmless explanation is, in nats. */
+  readonly weight?: number;
+  /** Where the transfer should have gone, when that is one place. */
+  readonly expected?: Address;
+  /** Where it went. */
+  readonly actual?: Address;
 }

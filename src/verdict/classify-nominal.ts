@@ -1,0 +1,137 @@
+import { UserError } from '../base/errors.ts';
+import {
+  type CalibrationBound,
+  calibrationBound,
+  checkCalibrationSize,
+  conformalPValue,
+} from './conformal.ts';
+import type { SampleIdentity } from './evaluation.ts';
+import { chooseFeatures, type TraceFeatures } from './features.ts';
+import { type ErrorRates, errorRates } from './rates.ts';
+import { type ShiftCheck, shiftCheck } from './shift.ts';
+import { standardizedSuspicion } from './standardize.ts';
+import { type Reason, type Suspicion, suspicion } from './suspicion.ts';
+
+export interface NominalOptions {
+  /** Share of nominal traces that may be flagged. */
+  readonly fpr: number;
+  /** `all`, `first-layer`, `classic`, or names of features separated by commas. */
+  readonly features: string;
+  /** For the permutations of the shift check. */
+  readonly seed: number;
+}
+
+/** The decision on one trace. */
+export interface Verdict {
+  readonly sample: SampleIdentity;
+  readonly isFlagged: boolean;
+  /** Conformal; for calibration traces against the other calibration traces, NaN for training traces. */
+  readonly pValue: number;
+  /** Larger = more suspicious. Comparable within one run of `classifyNominal` only. */
+  readonly score: number;
+  /** What the score is made of, largest first. */
+  readonly reasons: readonly Reason[];
+  readonly features: TraceFeatures;
+}
+
+export interface NominalVerdicts {
+  readonly method: 'nominal-only';
+  readonly features: string;
+  readonly bound: CalibrationBound;
+  /** Traces whose score is above this are flagged. */
+  readonly threshold: number;
+  /** In the order given. Only verdicts on traces with role `test` say how well this works. */
+  readonly verdicts: readonly Verdict[];
+  /** Scores of calibration traces against those of the test traces not labelled anomalous. */
+  readonly shift: ShiftCheck;
+  /** On traces with role `test`, by their labels. */
+  readonly heldOut: ErrorRates;
+}
+
+/**
+ * Decides on traces from nominal calibration traces alone: split conformal p-values of one
+ * combined score, one unit a trace.
+ *
+ * Calibration traces are those with role `calibration`; they must not have trained the model.
+ *
+ * @throws UserError `calibration-too-small`, `calibration-anomalous`, `fpr-invalid`,
+ *   `feature-unknown`
+ */
+export function classifyNominal(
+  traces: readonly TraceFeatures[],
+  options: NominalOptions,
+): NominalVerdicts {
+  const { fpr, features: choice, seed } = options;
+  const names = chooseFeatures(choice);
+  const calibration = traces.filter((trace) => trace.sample.role === 'calibration');
+  const anomalous = calibration.filter((trace) => trace.sample.label === 'anomalous');
+  if (anomalous.length > 0) {
+    throw new UserError(
+      'calibration-anomalous',
+      `${anomalous.length} calibration traces are labelled malicious; the first is ${anomalous[0].sample.name}`,
+      { category: 'input' },
+    );
+  }
+  checkCalibrationSize(calibration.length, fpr);
+  const judge = judgeFor(choice, names, calibration);
+  const verdicts = traces.map((trace): Verdict => {
+    const { score, reasons, others } = judge(trace);
+    const isTraining = trace.sample.role === 'training';
+    const pValue = conformalPValue(others, score);
+    return {
+      sample: trace.sample,
+      isFlagged: pValue <= fpr,
+      pValue: isTraining ? Number.NaN : pValue,
+      score,
+      reasons,
+      features: trace,
+    };
+  });
+  const test = verdicts.filter((verdict) => verdict.sample.role === 'test');
+  const scoresOf = (list: readonly Verdict[]): number[] => list.map((verdict) => verdict.score);
+  const calibrationScores = scoresOf(verdicts.filter((v) => v.sample.role === 'calibration'));
+  const bound = calibrationBound(calibration.length, fpr);
+  const rank = Math.round(bound.expected * (calibration.length + 1));
+  return {
+    method: 'nominal-only',
+    features: choice,
+    bound,
+    threshold: calibrationScores.sort((a, b) => b - a)[rank - 1],
+    verdicts,
+    shift: shiftCheck(
+      calibrationScores,
+      scoresOf(test.filter((verdict) => verdict.sample.label === 'nominal')),
+      seed,
+    ),
+    heldOut: errorRates(test, 'held out'),
+  };
+}
+
+/** A trace's score, and those of the calibration traces that it is compared with, ascending. */
+type Judge = (trace: TraceFeatures) => Suspicion & { readonly others: Float64Array };
+
+function judgeFor(
+  choice: string,
+  names: readonly string[],
+  calibration: readonly TraceFeatures[],
+): Judge {
+  const without = (scores: Float64Array, trace: TraceFeatures): Float64Array => {
+    const own = calibration.indexOf(trace);
+    return own < 0 ? scores : scores.filter((_, index) => index !== own);
+  };
+  if (choice === 'all' || choice === 'first-layer') {
+    const scoreOf = (trace: TraceFeatures): Suspicion => suspicion(trace, choice === 'all');
+    const scores = Float64Array.from(calibration, (trace) => scoreOf(trace).score);
+    const sorted = scores.slice().sort();
+    return (trace) => {
+      const isOwn = trace.sample.role === 'calibration';
+      return { ...scoreOf(trace), others: isOwn ? without(scores, trace).sort() : sorted };
+    };
+  }
+  return (trace) => {
+    const others = calibration.filter((other) => other !== trace);
+    const all = standardizedSuspicion([...others, trace], names);
+    const scores = Float64Array.from(all.slice(0, -1), (item) => item.score).sort();
+    return { ...all[all.length - 1], others: scores };
+  };
+}

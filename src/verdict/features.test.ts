@@ -1,0 +1,112 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { exampleEvaluation } from './example-evaluation.ts';
+import { chooseFeatures, computeFeatures, feature, featureNames } from './features.ts';
+import { worstUnknownShare, worstWindow } from './worst-window.ts';
+
+describe('worst window', () => {
+  test('is the largest of all sums, however they are found', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.nat(20), { minLength: 0, maxLength: 60 }),
+        fc.integer({ min: 1, max: 12 }),
+        (series, length) => {
+          const values = Float64Array.from(series);
+          const order = Int32Array.from(series, (_, index) => index);
+          const { mean, start, end } = worstWindow(values, order, length);
+          let worst = 0;
+          for (let i = 0; i < series.length; i++) {
+            let sum = 0;
+            for (const value of series.slice(i, i + length)) sum += value;
+            worst = Math.max(worst, sum);
+          }
+          expect(mean).toBeCloseTo(worst / length, 10);
+          const found = series.slice(start, end).reduce((a, b) => a + b, 0);
+          expect(found).toBe(worst);
+          expect(end - start).toBe(Math.min(length, series.length));
+        },
+      ),
+      { numRuns: 300, seed: 7 },
+    );
+  });
+
+  test('of unknown blocks agrees with looking at every block', () => {
+    fc.assert(
+      fc.property(
+        fc.array(fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 9 })), {
+          maxLength: 8,
+        }),
+        fc.integer({ min: 1, max: 15 }),
+        (gapsAndRuns, length) => {
+          const blocks: number[] = [];
+          const runs: number[] = [];
+          for (const [gap, run] of gapsAndRuns) {
+            for (let i = 0; i < gap; i++) blocks.push(0);
+            runs.push(blocks.length, run);
+            for (let i = 0; i < run; i++) blocks.push(1);
+          }
+          const order = Int32Array.from(blocks, (_, index) => index);
+          const expected = worstWindow(Float64Array.from(blocks), order, length).mean;
+          expect(worstUnknownShare(Int32Array.from(runs), length)).toBeCloseTo(expected, 10);
+        },
+      ),
+      { numRuns: 500, seed: 8 },
+    );
+  });
+});
+
+describe('features of a trace', () => {
+  const right = { predicted: 1, actual: 1, confidence: 0.5 };
+  const wrong = { predicted: 1, actual: 2, confidence: 0.8, p: 0.1, unseen: true };
+
+  test('by hand', () => {
+    const trace = computeFeatures(
+      exampleEvaluation([right, wrong], {
+        occurrences: [0, 0, 1, 0, 1, 1, 0, 0],
+        unknownRuns: [3, 2],
+        evidence: [{ kind: 'return-mismatch', position: 1, traceOffset: 0, count: 4 }],
+      }),
+    );
+    expect(feature(trace, 'mispredictionRate')).toBe(3 / 8);
+    expect(feature(trace, 'wrongConfidence')).toBeCloseTo(0.8, 6);
+    expect(feature(trace, 'nll')).toBeCloseTo((5 * Math.LN2 + 3 * Math.LN10) / 8, 6);
+    expect(feature(trace, 'worst-wrong-5')).toBe(3 / 5);
+    expect(feature(trace, 'worst-nll-5')).toBeCloseTo((2 * Math.LN2 + 3 * Math.LN10) / 5, 6);
+    expect(feature(trace, 'worst-unseen-10')).toBe(3 / 10);
+    expect(feature(trace, 'unknownBlockRate')).toBe(2 / 132);
+    expect(feature(trace, 'worst-unknown-5')).toBe(2 / 5);
+    expect(feature(trace, 'evidence-return-mismatch')).toBe(4);
+  });
+
+  test('of a trace without a single transfer are zero, not NaN', () => {
+    const trace = computeFeatures(exampleEvaluation([]));
+    for (const name of featureNames) {
+      expect(feature(trace, name), name).toBe(name === 'blocks' ? 100 : 0);
+    }
+  });
+
+  test('that an evaluation does not hold are NaN', () => {
+    const trace = computeFeatures(exampleEvaluation([{ ...wrong, p: Number.NaN }]));
+    expect(feature(trace, 'nll')).toBeNaN();
+    expect(feature(trace, 'worst-nll-5')).toBeNaN();
+    expect(feature(trace, 'mispredictionRate')).toBe(1);
+  });
+
+  test('an impossible event is surprising, not infinite', () => {
+    const trace = computeFeatures(exampleEvaluation([{ ...wrong, p: 0 }]));
+    expect(feature(trace, 'nll')).toBeCloseTo(9 * Math.LN10, 4);
+  });
+});
+
+describe('choice of features', () => {
+  test('first layer only leaves out what the trace proves by itself', () => {
+    const names = chooseFeatures('first-layer');
+    expect(names).toContain('worst-nll-5');
+    expect(names.filter((name) => /evidence|gaps|outside/.test(name))).toEqual([]);
+  });
+  test('an unknown name is refused with the names there are', () => {
+    expect(() => chooseFeatures('nll,no<b>')).toThrow(
+      /no such feature: no<b>; .*mispredictionRate/,
+    );
+  });
+});
