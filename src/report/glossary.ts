@@ -1,0 +1,71 @@
+import { escapeMarkup } from './escape.ts';
+import { evidenceNames, evidenceOrder } from './evidence-names.ts';
+
+const terms: readonly (readonly [string, string])[] = [
+  ['Trace', 'A recording of which code one run of the program executed, block by block.'],
+  [
+    'Block',
+    'A straight piece of code: it is entered at its start and left at its last instruction, a jump, call or return. Positions in a trace are counted in blocks from 0.',
+  ],
+  [
+    'Verdict',
+    'Anomalous: the run strayed from what the nominal traces do by more than the accepted rate of false alarms allows. Nominal: it did not. It does not say that a run was an attack: a crash, a rare feature or a new version strays as well.',
+  ],
+  [
+    'p-value',
+    'If this trace were nominal, how often would one look at least this unusual? 0.01 means: one nominal trace in a hundred. It can never be smaller than one divided by the number of calibration traces plus one.',
+  ],
+  [
+    'Score',
+    'The number that traces are ranked by; larger is more suspicious. Its scale means nothing by itself, only beside the threshold and the scores of nominal traces.',
+  ],
+  [
+    'Misprediction rate',
+    'The model learned from nominal runs and predicts where each return and each indirect call or jump goes. This is the share it predicted wrongly. Over a whole trace it hides short anomalies: ten wrong steps in a million do not move it.',
+  ],
+  [
+    'Confidence of wrong predictions',
+    'How sure the model was, on average, when it was wrong. Sure and wrong is more suspicious than unsure and wrong.',
+  ],
+  ['Unknown blocks', 'Executed code that no training trace executed.'],
+  [
+    'Patch',
+    'A stretch in which predictions fail, unknown code runs or evidence lies close together. Patches are ranked; read the first one first.',
+  ],
+  [
+    'Calibration',
+    'Nominal traces that did not train the model and tell how unusual a nominal trace can look. Thresholds come from them.',
+  ],
+  [
+    'Held-out, cross-validated, fitted',
+    'Held-out figures come from traces that neither trained the model nor set a threshold: believe these. Cross-validated ones come from turns in which each trace is left out once. Figures on fitted data flatter: the classifier has seen these traces.',
+  ],
+  [
+    'Interval',
+    'A figure from few traces is uncertain. The interval holds the true rate in 95 of 100 such measurements.',
+  ],
+  [
+    'AUC',
+    'Area under the ROC curve: the chance that an anomalous trace scores above a nominal one. 1 is perfect, 0.5 is guessing.',
+  ],
+];
+
+export function renderReadingPage(): string {
+  const list = terms
+    .map(([term, meaning]) => `<dt>${escapeMarkup(term)}</dt><dd>${escapeMarkup(meaning)}</dd>`)
+    .join('');
+  const evidence = evidenceOrder
+    .map((kind) => {
+      const { many, meaning } = evidenceNames[kind];
+      return `<dt>${escapeMarkup(many[0]!.toUpperCase() + many.slice(1))}</dt><dd>${escapeMarkup(meaning)}</dd>`;
+    })
+    .join('');
+  return `<section id="reading" class="page" aria-labelledby="reading-h"><h2 id="reading-h" tabindex="-1">How to read this report</h2>
+<div class="prose"><h3>In five steps</h3><ol>
+<li>Look at the first rows of the table: they are the most suspicious traces. Compare the p-value with the accepted rate of false alarms above the table.</li>
+<li>Open a flagged trace and read why it was flagged. Evidence that the trace proves by itself, such as a return that did not go to its call, weighs more than a prediction that failed.</li>
+<li>Look at the timeline. One narrow mark in a quiet trace is typical of a hijack; trouble all along is typical of an unusual input, another version of the program or missing code.</li>
+<li>Open the first patch: it names the functions, what was expected and what came instead.</li>
+<li>Before you rely on “nominal”, look at gaps and unknown code: what was not recorded cannot be judged.</li>
+</ol><h3>Words</h3><dl>${list}</dl><h3>Evidence</h3><dl>${evidence}</dl></div></section>`;
+}
