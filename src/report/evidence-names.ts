@@ -33,6 +33,27 @@ export const evidenceNames: Readonly<
     meaning:
       'A call through a pointer landed where no function starts. Corrupted function pointers and jump-oriented programming do this.',
   },
+  'jump-into-function': {
+    short: 'jump into function',
+    one: 'indirect jump into the middle of another function',
+    many: 'indirect jumps into the middle of other functions',
+    meaning:
+      'A jump through a register or memory left its function and landed inside another one. Compilers jump so only to the starts of functions; jump-oriented programming does it all the time.',
+  },
+  'address-not-taken': {
+    short: 'address not taken',
+    one: 'indirect transfer to a function whose address nothing takes',
+    many: 'indirect transfers to functions whose address nothing takes',
+    meaning:
+      'An indirect call or jump reached a function to which no pointer exists in the images, so the program itself cannot have chosen it.',
+  },
+  'unlikely-target': {
+    short: 'unlikely target',
+    one: 'indirect call to a target its call site does not call',
+    many: 'indirect calls to targets their call sites do not call',
+    meaning:
+      'As far as the nominal traces know this call site, it does not call that function. It is the one kind of evidence that rests on training, so it weighs by how far-fetched a harmless explanation is.',
+  },
   'outside-images': {
     short: 'outside images',
     one: 'entry into code outside every image',
@@ -54,6 +75,9 @@ export const evidenceOrder: readonly EvidenceKind[] = [
   'return-mismatch',
   'mid-instruction',
   'outside-images',
+  'jump-into-function',
+  'address-not-taken',
   'not-a-function-entry',
+  'unlikely-target',
   'gap',
 ];

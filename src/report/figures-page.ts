@@ -1,4 +1,3 @@
-import { escapeMarkup } from './escape.ts';
 import { name } from './html.ts';
 import { formatNumber, formatPercent } from './numbers.ts';
 import type { Figure, ReportData, ReportRow } from './report-data.ts';
@@ -18,7 +17,7 @@ export function renderFiguresPage(data: ReportData, link: (row: ReportRow) => st
   return `<section id="figures" class="page" aria-labelledby="figures-h"><h2 id="figures-h" tabindex="-1">Figures</h2>
 <h3>Error rates</h3>${table}
 <h3>Charts</h3><div class="panels">
-<figure class="panel wide"><figcaption>Scores<span>One mark a trace; filled marks were flagged.</span></figcaption><div class="plotbox">${renderScores(data.rows, data.rule, { ...look, link })}</div></figure>
+<figure class="panel wide"><figcaption>Scores<span>One mark a trace; filled marks were flagged.</span></figcaption><div class="plotbox" tabindex="0" role="group" aria-label="Scores">${renderScores(data.rows, data.rule, { ...look, link })}</div></figure>
 <figure class="panel"><figcaption>ROC<span>What each threshold finds, and what it costs in false alarms.</span></figcaption>${renderRoc(data.roc, look)}</figure>
 <figure class="panel"><figcaption>The two classic features<span>How often the model was wrong, and how sure it was then.</span></figcaption>${scatter}</figure>
 </div></section>`;
@@ -51,7 +50,7 @@ function figureTable(figures: readonly Figure[]): string {
     }
   }
   const confidence = figures.find((f) => f.confidence !== undefined)?.confidence ?? 0.95;
-  return `<div class="scroll"><table><thead><tr><th scope="col">Figure</th><th scope="col" class="n">Value</th><th scope="col" class="n">${escapeMarkup(formatPercent(confidence))} interval</th><th scope="col">0 to 1</th><th scope="col" class="n">Traces</th><th scope="col">Measured</th></tr></thead><tbody>${body}</tbody></table></div>`;
+  return `<div class="scroll"><table><thead><tr><th scope="col">Figure</th><th scope="col" class="n">Value</th><th scope="col" class="n">${Math.round(confidence * 1000) / 10}&#8239;% interval</th><th scope="col">0 to 1</th><th scope="col" class="n">Traces</th><th scope="col">Measured</th></tr></thead><tbody>${body}</tbody></table></div>`;
 }
 
 /** The interval on a line from 0 to 1; the table says the same in numbers, so readers may skip it. */

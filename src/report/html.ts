@@ -6,8 +6,7 @@ export const pageLimit = 400;
 
 /** @returns escaped text of at most `limit` characters, with the length told when it was cut */
 export function words(text: string, limit: number = pageLimit): string {
-  const cut = shorten(text, limit);
-  return escapeMarkup(cut);
+  return escapeMarkup(shorten(text, limit));
 }
 
 /** A string from a trace as it stands in a cell: cut in the middle, whole (up to a limit) on hover. */
@@ -17,6 +16,7 @@ export function name(text: string, limit: number = cellLimit): string {
   return `<span class="name" title="${escapeMarkup(shorten(text, pageLimit))}">${escapeMarkup(cut)}</span>`;
 }
 
+/** Code may break after `!`, `::` and `+`, where a reader expects it. */
 export function code(text: string, limit: number = pageLimit): string {
-  return `<code>${words(text, limit)}</code>`;
+  return `<code>${words(text, limit).replace(/!|::|\+(?=0x)/g, (mark) => (mark === '+' ? '<wbr>+' : `${mark}<wbr>`))}</code>`;
 }

@@ -21,7 +21,7 @@ const columns: readonly {
   { head: 'Label' },
   { head: 'Evidence', isNumber: true, first: 'descending' },
   { head: 'Mispredicted', isNumber: true, first: 'descending' },
-  { head: 'Unknown blocks', isNumber: true, first: 'descending' },
+  { head: 'Unknown\nblocks', isNumber: true, first: 'descending' },
   { head: 'Gaps', isNumber: true, first: 'descending' },
   { head: 'Blocks', isNumber: true, first: 'descending' },
 ];
@@ -45,7 +45,7 @@ export function renderOverviewPage(
         (column.isNumber === true ? ' class="n" data-type="number"' : '') +
         (column.first === undefined ? '' : ` data-first="${column.first}"`) +
         (column.sorted === undefined ? '' : ` aria-sort="${column.sorted}"`);
-      return `<th scope="col"${attributes}><button type="button" disabled>${escapeMarkup(column.head)}</button></th>`;
+      return `<th scope="col"${attributes}><button type="button" disabled>${column.head.split('\n').map(escapeMarkup).join('<br>')}</button></th>`;
     })
     .join('');
   const body = rows.map((row, index) => overviewRow(row, index, link(row))).join('\n');

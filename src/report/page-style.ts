@@ -22,45 +22,47 @@ code{overflow-wrap:anywhere}
 .skip{position:absolute;left:8px;top:-60px;background:var(--surface);border:1px solid var(--edge);padding:8px 12px;z-index:9}
 .skip:focus{top:8px}
 header{background:var(--surface);border-bottom:1px solid var(--line)}
-.bar{max-width:1240px;margin:0 auto;padding:10px 20px;display:flex;gap:6px 24px;align-items:center;flex-wrap:wrap}
+.bar{max-width:1280px;margin:0 auto;padding:10px 20px;display:flex;gap:6px 24px;align-items:center;flex-wrap:wrap}
 .bar h1{overflow-wrap:anywhere}
-nav ul{display:flex;flex-wrap:wrap;gap:2px;list-style:none;margin:0;padding:0}
-nav a{display:block;padding:4px 10px;border-radius:4px;text-decoration:none;color:var(--muted)}
-nav a:hover{background:var(--tint);color:var(--text)}
-nav a[aria-current]{color:var(--text);background:var(--tint);font-weight:600}
+header nav ul{display:flex;flex-wrap:wrap;gap:2px;list-style:none;margin:0;padding:0}
+header nav a{display:block;padding:4px 10px;border-radius:4px;text-decoration:none;color:var(--muted)}
+header nav a:hover{background:var(--tint);color:var(--text)}
+header nav a[aria-current]{color:var(--text);background:var(--tint);font-weight:600}
 .bar button{margin-left:auto}
 button,input,select{font:inherit;color:inherit;background:var(--surface);border:1px solid var(--edge);border-radius:4px;padding:3px 10px;min-height:30px}
 button{cursor:pointer}
 button:hover{background:var(--tint)}
-main{max-width:1240px;margin:0 auto;padding:24px 20px 64px}
+main{max-width:1280px;margin:0 auto;padding:24px 20px 64px}
 main>section:not(:target):not(:has(:target)){display:none}
 main:not(:has(:target))>#traces{display:block}
 .lead{display:flex;flex-wrap:wrap;gap:16px 40px;align-items:flex-end;justify-content:space-between;margin-bottom:20px}
 .lead .count{font-size:28px;font-weight:600;line-height:1.15;letter-spacing:-.01em}
 .lead p{margin:6px 0 0;color:var(--muted)}
 .keys{display:flex;flex-wrap:wrap;gap:12px 28px;margin:0}
+@media (max-width:640px){.keys{display:grid;grid-template-columns:1fr 1fr}}
 .keys div{display:flex;flex-direction:column-reverse}
 .keys dd{margin:0;font-size:18px;font-weight:600;line-height:1.2}
 .keys dt{color:var(--muted);font-size:12px;max-width:26ch}
 .keys small{display:block;font-weight:400;font-size:12px;color:var(--muted)}
 .warning{border-left:3px solid var(--anomalous);background:var(--surface);padding:8px 14px;margin:0 0 12px;max-width:none}
 .tools{display:flex;flex-wrap:wrap;gap:8px 12px;align-items:center;margin:0 0 8px}
-.tools label{color:var(--muted)}
+.tools label{color:var(--muted);display:flex;align-items:center}
 .tools input{width:min(320px,100%);margin-left:6px;color:var(--text)}
 .tools select{margin-left:6px;color:var(--text)}
 .tools output{margin-left:auto;color:var(--muted)}
 .scroll{overflow-x:auto;background:var(--surface);border:1px solid var(--line);border-radius:6px}
 table{border-collapse:collapse;width:100%;background:var(--surface)}
-th,td{text-align:left;padding:4px 12px;border-bottom:1px solid var(--line);vertical-align:baseline}
+th,td{text-align:left;padding:4px 10px;border-bottom:1px solid var(--line);vertical-align:baseline}
 tbody tr:last-child>*{border-bottom:0}
-thead th{background:var(--tint);font-weight:600;font-size:12.5px;white-space:nowrap;vertical-align:bottom}
+thead th{background:var(--tint);font-weight:600;font-size:12.5px;line-height:1.3;white-space:nowrap;vertical-align:bottom}
 tbody th{font-weight:400}
 .n{text-align:right;white-space:nowrap}
 .overview thead th{padding:0}
-.overview th button{all:unset;box-sizing:border-box;width:100%;display:block;padding:6px 12px;cursor:pointer}
+.overview th button{all:unset;box-sizing:border-box;width:100%;display:block;padding:6px 10px;cursor:pointer}
 .overview th button:hover{text-decoration:underline;text-underline-offset:3px}
 .overview th button:focus-visible{outline:2px solid var(--link);outline-offset:-3px}
-.overview th button::after{content:'';display:inline-block;width:1.1em;text-align:right}
+.overview th button::after{content:'';display:inline-block;width:12px;text-align:right}
+.overview th.n button::after{margin-left:-12px;transform:translateX(10px)}
 .overview th[aria-sort=ascending] button::after{content:'▲';font-size:9px}
 .overview th[aria-sort=descending] button::after{content:'▼';font-size:9px}
 .overview tbody tr:hover>*{background:var(--tint)}
@@ -89,18 +91,19 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .facts td,.facts th{padding:3px 12px}
 .facts caption{text-align:left;font-weight:600;padding:0 0 6px}
 .crumbs{display:flex;gap:16px;margin-bottom:14px}
+.crumbs a{white-space:nowrap}
 .crumbs .next{margin-left:auto}
 .head{display:flex;gap:4px 16px;align-items:baseline;flex-wrap:wrap}
 .head h2{overflow-wrap:anywhere;max-height:7.5em;overflow:auto}
 .sub{color:var(--muted);margin:4px 0 16px;overflow-wrap:anywhere;max-width:none}
 .reasons{margin:0 0 20px;padding-left:18px;max-width:90ch}
 .reasons li{margin:2px 0}
-.zoom{display:none;gap:6px;flex-wrap:wrap;margin:0 0 10px;align-items:center}
+.zoom{display:none;font-variant-numeric:tabular-nums;gap:6px;flex-wrap:wrap;margin:0 0 10px;align-items:center}
 .js .zoom{display:flex}
 .zoom span{color:var(--muted);margin-left:auto}
 .plotbox{overflow-x:auto}
-.plotbox svg{min-width:760px;touch-action:pan-y}
-.plotbox .plot,.plotbox .plot svg,.plotbox .flags{min-width:0;max-width:none;height:auto}
+.plotbox>svg{min-width:720px;width:100%;touch-action:pan-y}
+.plotbox svg svg{max-width:none;height:auto}
 .js .timeline{cursor:crosshair}
 .patch{background:var(--surface);border:1px solid var(--line);border-radius:6px;margin:0 0 14px}
 .patch>h4{margin:0;padding:8px 16px;font-size:14px;border-bottom:1px solid var(--line);display:flex;flex-wrap:wrap;gap:2px 18px;align-items:baseline}
@@ -110,7 +113,9 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .path{margin:0 0 10px;display:grid;grid-template-columns:max-content 1fr;gap:2px 14px}
 .path dt{color:var(--muted)}
 .path dd{margin:0;min-width:0}
+.came table{min-width:760px}
 .came td{font-size:13px}
+.patch button{font-weight:400;font-size:13px;min-height:0;padding:1px 8px;margin-left:auto}
 .came .scroll,.patch .scroll{border-radius:4px}
 .strip{overflow-x:auto;margin:10px 0}
 .strip svg{max-width:none}
@@ -127,10 +132,11 @@ details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
 .tag{font-size:12px;color:var(--muted);border:1px solid var(--line);border-radius:3px;padding:0 6px;white-space:nowrap}
 .tag.fitted{color:var(--anomalous);border-color:currentColor}
 .group th{background:var(--surface);font-weight:600;padding-top:14px}
-footer{max-width:1240px;margin:0 auto;padding:0 20px 32px;color:var(--muted);font-size:12.5px}
+footer{max-width:1280px;margin:0 auto;padding:0 20px 32px;color:var(--muted);font-size:12.5px}
 .visually-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .only-print{display:none}
 @media (max-width:640px){
+.bar button{position:absolute;right:12px;top:8px}.bar h1{padding-right:72px}.crumbs .muted{display:none}
 main{padding:16px 12px 48px}.bar{padding:8px 12px}.panel{padding:10px}
 .lead .count{font-size:23px}th,td{padding:4px 8px}.overview th button{padding:6px 8px}
 .patch>div,.patch>h4{padding-left:10px;padding-right:10px}.tools output{margin-left:0}.path{grid-template-columns:1fr}
@@ -148,7 +154,7 @@ main:not(:has(>.trace:target,>.trace :target))>section.page{display:block!import
 body.prints-flagged main:not(:has(>.trace:target,>.trace :target))>section.flagged{display:block!important;break-before:page}
 section.page+section.page{margin-top:24pt}
 .scroll,.plotbox,.strip,.listing{overflow:visible}
-.plotbox svg{min-width:0}.strip svg{max-width:100%}
+.plotbox>svg{min-width:0}.strip svg{max-width:100%}
 .overview td,.overview tbody th,.listing td{white-space:normal;overflow-wrap:anywhere}
 th,td{padding:2px 6px}
 thead{display:table-header-group}tr,.panel,h3{break-inside:avoid}h2,h3,h4{break-after:avoid}
