@@ -19,6 +19,8 @@ export interface BlockTable {
   readonly lastInstruction: Int32Array;
   /** Bytes from the start of the block to the end of its last instruction. */
   readonly size: Int32Array;
+  /** Instructions in the block, a repeated string instruction counted once; 0 when not known. */
+  readonly instructions: Int32Array;
   /** `Transfer` kind of the last instruction. */
   readonly kind: Uint8Array;
 }

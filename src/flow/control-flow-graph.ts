@@ -1,0 +1,179 @@
+import { type Address, addressToBigInt } from '../base/address.ts';
+import type { AddressSpace, Module } from '../image/address-space.ts';
+import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
+import { Transfer } from '../x86/transfer.ts';
+import type { BlockTable } from './blocks.ts';
+import { type CodeCache, emptyShape } from './code-cache.ts';
+import type { GapReason } from './mark.ts';
+
+/** The longest x86 instruction, in bytes. */
+const maxInstructionBytes = 15;
+
+/**
+ * Blocks of one traced process and how they follow each other, built as the trace reaches them.
+ *
+ * A node is a block id of `table`. Successors are found on first use and kept in typed arrays, so
+ * that the decoder's loop touches nothing else.
+ */
+export class ControlFlowGraph implements BlockTable {
+  readonly modules: readonly Module[];
+  length = 0;
+  module: Int32Array = new Int32Array(4096);
+  offset: Float64Array = new Float64Array(4096);
+  address: Float64Array = new Float64Array(4096);
+  lastInstruction: Int32Array = new Int32Array(4096);
+  size: Int32Array = new Int32Array(4096);
+  instructions: Int32Array = new Int32Array(4096);
+  kind: Uint8Array = new Uint8Array(4096);
+  /** Node of a direct transfer's target; -1 = not looked up yet. */
+  target: Int32Array = new Int32Array(4096);
+  /** Node of the block that follows in memory; -1 = not looked up yet. */
+  next: Int32Array = new Int32Array(4096);
+  /** Why a node with kind `none` cannot be left; index into `deadReasons`. */
+  dead: Uint8Array = new Uint8Array(4096);
+  /** Address of a direct transfer's target. */
+  #targetAddress: Float64Array = new Float64Array(4096);
+  #bits: Uint8Array = new Uint8Array(4096);
+
+  readonly #space: AddressSpace;
+  readonly #cache: CodeCache;
+  readonly #byAddress: Record<Bitness, Map<Address, number>> = {
+    16: new Map(),
+    32: new Map(),
+    64: new Map(),
+  };
+
+  constructor(space: AddressSpace, cache: CodeCache) {
+    this.modules = space.modules;
+    this.#space = space;
+    this.#cache = cache;
+  }
+
+  /** @returns the node of the block that starts at `address`, made when it is new */
+  nodeAt(address: Address, bitness: Bitness): number {
+    const known = this.#byAddress[bitness].get(address);
+    return known ?? this.#add(address, bitness);
+  }
+
+  targetOf(node: number): number {
+    const known = this.target[node];
+    if (known >= 0) return known;
+    const found = this.nodeAt(this.#targetAddress[node], this.#bits[node] as Bitness);
+    this.target[node] = found;
+    return found;
+  }
+
+  nextOf(node: number): number {
+    const known = this.next[node];
+    if (known >= 0) return known;
+    const bitness = this.#bits[node] as Bitness;
+    const found = this.nodeAt(wrap(this.address[node] + this.size[node], bitness), bitness);
+    this.next[node] = found;
+    return found;
+  }
+
+  bitnessOf(node: number): Bitness {
+    return this.#bits[node] as Bitness;
+  }
+
+  /** Why nothing is known beyond a node of kind `none`. */
+  deadReason(node: number): GapReason {
+    return deadReasons[this.dead[node]];
+  }
+
+  #add(address: Address, bitness: Bitness): number {
+    const section = this.#space.find(address);
+    let shape: BlockShape;
+    if (section === undefined) {
+      shape = emptyShape();
+    } else {
+      shape = this.#cache.shapeAt(section.bytes, address - section.start, bitness);
+      if (shape.end === 'cut') shape = this.#readAcross(address, bitness) ?? shape;
+    }
+    const node = this.length++;
+    if (node === this.kind.length) this.#grow();
+    const module = section?.module ?? this.#space.moduleAt(address);
+    this.module[node] = module;
+    this.offset[node] = module < 0 ? address : address - this.modules[module].base;
+    this.address[node] = address;
+    this.lastInstruction[node] = shape.lastInstruction;
+    this.size[node] = shape.size;
+    this.instructions[node] = shape.instructions;
+    this.kind[node] = shape.kind;
+    this.target[node] = -1;
+    this.next[node] = -1;
+    this.dead[node] =
+      shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
+    this.#targetAddress[node] = wrap(address + shape.target, bitness);
+    this.#bits[node] = bitness;
+    this.#byAddress[bitness].set(address, node);
+    return node;
+  }
+
+  /** A block may run on into the section that follows without a hole, as where pages were dumped one by one. */
+  #readAcross(address: Address, bitness: Bitness): BlockShape | undefined {
+    const parts: Uint8Array[] = [];
+    let length = 0;
+    let at = address;
+    for (;;) {
+      const section = this.#space.find(at);
+      if (section === undefined) break;
+      const rest = section.bytes.subarray(at - section.start);
+      parts.push(rest);
+      length += rest.length;
+      at = section.end;
+      // A block that is still cut after so many more bytes is no block.
+      if (parts.length > 1 && length > rest.length + 65536 * maxInstructionBytes) break;
+      if (parts.length > 64) break;
+    }
+    if (parts.length < 2) return undefined;
+    const joined = new Uint8Array(Math.min(length, 2 ** 20));
+    let filled = 0;
+    for (const part of parts) {
+      const piece = part.subarray(0, joined.length - filled);
+      joined.set(piece, filled);
+      filled += piece.length;
+    }
+    const reader = new BlockReader(joined, bitness);
+    const shape = reader.read(0, emptyShape());
+    reader.dispose();
+    return shape;
+  }
+
+  #grow(): void {
+    const size = this.kind.length * 2;
+    const grow = <T extends Int32Array | Float64Array | Uint8Array>(old: T): T => {
+      const grown = new (old.constructor as new (n: number) => T)(size);
+      grown.set(old);
+      return grown;
+    };
+    this.module = grow(this.module);
+    this.offset = grow(this.offset);
+    this.address = grow(this.address);
+    this.lastInstruction = grow(this.lastInstruction);
+    this.size = grow(this.size);
+    this.instructions = grow(this.instructions);
+    this.kind = grow(this.kind);
+    this.target = grow(this.target);
+    this.next = grow(this.next);
+    this.dead = grow(this.dead);
+    this.#targetAddress = grow(this.#targetAddress);
+    this.#bits = grow(this.#bits);
+  }
+}
+
+const noCode = 0;
+const badInstruction = 1;
+const endless = 2;
+const deadReasons: readonly GapReason[] = ['no-code', 'bad-instruction', 'endless'];
+
+/** 16- and 32-bit code wraps at 2^16 and 2^32 (linear addresses at 2^32); 64-bit stays canonical. */
+function wrap(address: number, bitness: Bitness): Address {
+  if (bitness === 64) return address;
+  return Number(addressToBigInt(address) & 0xffff_ffffn);
+}
+
+/** @returns whether a block of this kind can be left without the trace's help */
+export function isDirect(kind: number): boolean {
+  return kind === Transfer.jmp || kind === Transfer.call;
+}

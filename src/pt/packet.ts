@@ -1,0 +1,153 @@
+/**
+ * The bytes that packets begin with.
+ *
+ * @see Intel SDM vol. 3, chapter "Intel Processor Trace", "Trace Packets and Data Types"
+ */
+export const Opcode = {
+  pad: 0x00,
+  ext: 0x02,
+  mtc: 0x59,
+  tsc: 0x19,
+  mode: 0x99,
+  trig: 0xd9,
+} as const;
+
+/** Low five bits of the packets that carry an IP; the upper three say how it is compressed. */
+export const IpPacket = { tip: 0x0d, tipPge: 0x11, tipPgd: 0x01, fup: 0x1d } as const;
+
+/** Second byte after `Opcode.ext`; PTW has its size and IP bits above its low five. */
+export const Ext = {
+  psb: 0x82,
+  psbend: 0x23,
+  pip: 0x43,
+  cbr: 0x03,
+  tma: 0x73,
+  vmcs: 0xc8,
+  ovf: 0xf3,
+  traceStop: 0x83,
+  tnt64: 0xa3,
+  mnt: 0xc3,
+  exstop: 0x62,
+  exstopIp: 0xe2,
+  mwait: 0xc2,
+  pwre: 0x22,
+  pwrx: 0xa2,
+  bbp: 0x63,
+  bep: 0x33,
+  bepIp: 0xb3,
+  cfe: 0x13,
+  evd: 0x53,
+} as const;
+
+/** Bytes of IP payload by IP compression (upper three bits of the packet's first byte); -1 = reserved. */
+export const ipBytes: Int8Array = Int8Array.of(0, 2, 4, 6, 6, -1, 8, -1);
+
+/** Bytes of a PSB: 02 82, eight times. */
+export const psbBytes = 16;
+const psb: Uint8Array = Uint8Array.from({ length: psbBytes }, (_, i) => (i % 2 ? 0x82 : 0x02));
+
+/** @returns offset of the next whole PSB at or after `from`; -1 when there is none */
+export function findPsb(bytes: Uint8Array, from: number, to: number = bytes.length): number {
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, to);
+  return buffer.indexOf(psb, from);
+}
+
+/**
+ * @returns bytes of the packet at `at`, 0 when its bytes are cut off at `to`, -1 when they are no
+ *   packet
+ */
+export function packetLength(bytes: Uint8Array, at: number, to: number): number {
+  const length = nominalLength(bytes, at, to);
+  return length > to - at ? 0 : length;
+}
+
+function nominalLength(bytes: Uint8Array, at: number, to: number): number {
+  const byte = bytes[at];
+  if ((byte & 1) === 0) {
+    if (byte !== Opcode.ext) return 1;
+    if (at + 1 >= to) return 0;
+    return extLength(bytes, at, to);
+  }
+  if ((byte & 3) === 3) return cycLength(bytes, at, to);
+  switch (byte & 0x1f) {
+    case IpPacket.tip:
+    case IpPacket.tipPge:
+    case IpPacket.tipPgd:
+    case IpPacket.fup: {
+      const payload = ipBytes[byte >> 5];
+      return payload < 0 ? -1 : 1 + payload;
+    }
+  }
+  switch (byte) {
+    case Opcode.mode:
+    case Opcode.mtc:
+      return 2;
+    case Opcode.tsc:
+      return 8;
+    case Opcode.trig:
+      return 2;
+    default:
+      return -1;
+  }
+}
+
+function extLength(bytes: Uint8Array, at: number, to: number): number {
+  const byte = bytes[at + 1];
+  switch (byte) {
+    case Ext.psb:
+      for (let i = 2; i < psbBytes; i++) {
+        if (at + i >= to) return 0;
+        if (bytes[at + i] !== psb[i]) return -1;
+      }
+      return psbBytes;
+    case Ext.psbend:
+    case Ext.ovf:
+    case Ext.traceStop:
+    case Ext.exstop:
+    case Ext.exstopIp:
+    case Ext.bep:
+    case Ext.bepIp:
+      return 2;
+    case Ext.pip:
+    case Ext.tnt64:
+      return 8;
+    case Ext.cbr:
+    case Ext.pwre:
+    case Ext.cfe:
+      return 4;
+    case Ext.tma:
+    case Ext.vmcs:
+    case Ext.pwrx:
+      return 7;
+    case Ext.mwait:
+      return 10;
+    case Ext.evd:
+      return 11;
+    case Ext.mnt:
+      if (at + 2 >= to) return 0;
+      return bytes[at + 2] === 0x88 ? 11 : -1;
+  }
+  switch (byte & 0x1f) {
+    case 0x12: {
+      // PTW: bits 5 and 6 give the payload's size, bit 7 says that a FUP follows.
+      const size = (byte >> 5) & 3;
+      return size === 0 ? 6 : size === 1 ? 10 : -1;
+    }
+    case 0x03:
+      // BBP: bit 7 gives the size of the items that follow it.
+      return (byte & 0x7f) === Ext.bbp ? 3 : -1;
+    case 0x04:
+      return -1;
+  }
+  // BIP items exist only between BBP and BEP; they are not recorded by control-flow tracing.
+  return -1;
+}
+
+function cycLength(bytes: Uint8Array, at: number, to: number): number {
+  if ((bytes[at] & 4) === 0) return 1;
+  for (let length = 2; length <= 10; length++) {
+    if (at + length - 1 >= to) return 0;
+    if ((bytes[at + length - 1] & 1) === 0) return length;
+  }
+  return -1;
+}
