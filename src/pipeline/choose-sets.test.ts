@@ -1,0 +1,45 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { type Candidate, chooseSets } from './choose-sets.ts';
+
+const samples = (nominal: number, anomalous: number): Candidate[] => [
+  ...Array.from({ length: nominal }, (_, i) => ({ directory: `/n${i}`, label: 'nominal' as const })),
+  ...Array.from({ length: anomalous }, (_, i) => ({
+    directory: `/a${i}`,
+    label: 'anomalous' as const,
+  })),
+];
+
+describe('chooseSets', () => {
+  test('puts every sample into one set at most, with the sizes asked for', () => {
+    const size = fc.nat(6);
+    fc.assert(
+      fc.property(size, size, size, fc.option(size, { nil: undefined }), fc.nat(), (a, b, c, d, seed) => {
+        const sizes = { train: a, testNominal: b, testAnomalous: c, calibrate: d };
+        const sets = chooseSets(samples(a + b + (d ?? 3), c), sizes, seed);
+        const all = Object.values(sets).flat();
+        expect(new Set(all).size).toBe(all.length);
+        expect(sets.train.length).toBe(a);
+        expect(sets.testNominal.length).toBe(b);
+        expect(sets.testAnomalous.length).toBe(c);
+        expect(sets.calibrate.length).toBe(d ?? 3);
+        expect(sets.testAnomalous.every((path) => path.startsWith('/a'))).toBe(true);
+      }),
+    );
+  });
+
+  test('depends on the seed, not on the order of the samples', () => {
+    const sizes = { train: 8, testNominal: 4, testAnomalous: 2, calibrate: undefined };
+    const listed = samples(30, 5);
+    const sets = chooseSets(listed, sizes, 1);
+    expect(chooseSets([...listed].reverse(), sizes, 1)).toEqual(sets);
+    expect(chooseSets(listed, sizes, 2)).not.toEqual(sets);
+  });
+
+  test('names everything that is too small at once', () => {
+    const sizes = { train: 8, testNominal: 2, testAnomalous: 2, calibrate: 1 };
+    expect(() => chooseSets(samples(10, 1), sizes, 1)).toThrow(
+      'too few samples: 11 benign ones are asked for, 10 are there; 2 malicious ones are asked for, 1 are there',
+    );
+  });
+});
