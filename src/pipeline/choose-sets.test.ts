@@ -3,7 +3,10 @@ import { describe, expect, test } from 'vitest';
 import { type Candidate, chooseSets } from './choose-sets.ts';
 
 const samples = (nominal: number, anomalous: number): Candidate[] => [
-  ...Array.from({ length: nominal }, (_, i) => ({ directory: `/n${i}`, label: 'nominal' as const })),
+  ...Array.from({ length: nominal }, (_, i) => ({
+    directory: `/n${i}`,
+    label: 'nominal' as const,
+  })),
   ...Array.from({ length: anomalous }, (_, i) => ({
     directory: `/a${i}`,
     label: 'anomalous' as const,
@@ -14,17 +17,24 @@ describe('chooseSets', () => {
   test('puts every sample into one set at most, with the sizes asked for', () => {
     const size = fc.nat(6);
     fc.assert(
-      fc.property(size, size, size, fc.option(size, { nil: undefined }), fc.nat(), (a, b, c, d, seed) => {
-        const sizes = { train: a, testNominal: b, testAnomalous: c, calibrate: d };
-        const sets = chooseSets(samples(a + b + (d ?? 3), c), sizes, seed);
-        const all = Object.values(sets).flat();
-        expect(new Set(all).size).toBe(all.length);
-        expect(sets.train.length).toBe(a);
-        expect(sets.testNominal.length).toBe(b);
-        expect(sets.testAnomalous.length).toBe(c);
-        expect(sets.calibrate.length).toBe(d ?? 3);
-        expect(sets.testAnomalous.every((path) => path.startsWith('/a'))).toBe(true);
-      }),
+      fc.property(
+        size,
+        size,
+        size,
+        fc.option(size, { nil: undefined }),
+        fc.nat(),
+        (a, b, c, d, seed) => {
+          const sizes = { train: a, testNominal: b, testAnomalous: c, calibrate: d };
+          const sets = chooseSets(samples(a + b + (d ?? 3), c), sizes, seed);
+          const all = Object.values(sets).flat();
+          expect(new Set(all).size).toBe(all.length);
+          expect(sets.train.length).toBe(a);
+          expect(sets.testNominal.length).toBe(b);
+          expect(sets.testAnomalous.length).toBe(c);
+          expect(sets.calibrate.length).toBe(d ?? 3);
+          expect(sets.testAnomalous.every((path) => path.startsWith('/a'))).toBe(true);
+        },
+      ),
     );
   });
 

@@ -48,7 +48,9 @@ export function chooseSets(
   const { train, testNominal, testAnomalous } = sizes;
   const wanted = train + testNominal + (sizes.calibrate ?? 0);
   const lacks = [
-    nominal.length < wanted ? `${wanted} benign ones are asked for, ${nominal.length} are there` : '',
+    nominal.length < wanted
+      ? `${wanted} benign ones are asked for, ${nominal.length} are there`
+      : '',
     anomalous.length < testAnomalous
       ? `${testAnomalous} malicious ones are asked for, ${anomalous.length} are there`
       : '',
