@@ -189,8 +189,8 @@ function settle<Options>(
   return {
     args,
     options,
-    level: options['logLevel'] as number,
-    statusSeconds: 60 * (options['statusInterval'] as number),
+    level: options.logLevel as number,
+    statusSeconds: 60 * (options.statusInterval as number),
   };
 }
 

@@ -31,7 +31,7 @@ export interface Terminal extends Logger {
  */
 export function openTerminal(minimum: number, statusSeconds: number): Terminal {
   const stream = process.stderr;
-  const isLive = stream.isTTY === true && process.env['CI'] === undefined;
+  const isLive = stream.isTTY === true && process.env.CI === undefined;
   let bar: SingleBar | undefined;
   let step = '';
   let lastStatus = 0;
