@@ -1,0 +1,129 @@
+/** Odd, so that multiplying by it loses nothing mod 2^32. */
+export const rollingFactor: number = 0x9e3779b1 | 0;
+const symbolFactor = 0xcc9e2d51 | 0;
+
+/** What a symbol adds to a rolling hash: hash = hash * rollingFactor + hashOfSymbol(symbol). */
+export function hashOfSymbol(symbol: number): number {
+  return Math.imul(symbol + 1, symbolFactor);
+}
+
+/** @returns the rolling hash of `length` symbols from `from` on */
+export function hashWindow(symbols: Int32Array, from: number, length: number): number {
+  let hash = 0;
+  for (let i = from; i < from + length; i++) {
+    hash = (Math.imul(hash, rollingFactor) + hashOfSymbol(symbols[i])) | 0;
+  }
+  return hash;
+}
+
+/**
+ * Counts distinct pairs of window and target exactly.
+ *
+ * Windows stand in one array, found through an open-addressing table. A rolling hash makes the
+ * look-up cost independent of the window's length; equal hashes are compared symbol by symbol, so
+ * nothing rests on the hash being good.
+ */
+export class WindowCounter {
+  readonly windowLength: number;
+  /** Distinct windows so far. */
+  length = 0;
+  /** `[length, windowLength]` symbols, oldest first. */
+  symbols: Int32Array<ArrayBuffer>;
+  /** Symbol that came after each window. */
+  targets: Int32Array<ArrayBuffer>;
+  counts: Float64Array<ArrayBuffer>;
+  /** Hash of each window and target, for the table's growth. */
+  #hashes: Int32Array<ArrayBuffer>;
+  /** Distinct index + 1 by slot; 0 = free. */
+  #slots: Int32Array<ArrayBuffer>;
+
+  constructor(windowLength: number) {
+    this.windowLength = windowLength;
+    const room = 4096;
+    this.symbols = new Int32Array(room * windowLength);
+    this.targets = new Int32Array(room);
+    this.counts = new Float64Array(room);
+    this.#hashes = new Int32Array(room);
+    this.#slots = new Int32Array(room * 2);
+  }
+
+  /**
+   * Counts `weight` occurrences.
+   *
+   * @param from  index in `history` of the window's oldest symbol
+   * @param hash  rolling hash of the window's symbols
+   * @returns index of the distinct window
+   */
+  add(history: Int32Array, from: number, hash: number, target: number, weight = 1): number {
+    const mixed = mix(hash ^ Math.imul(target, 0x85ebca6b));
+    const slots = this.#slots;
+    const mask = slots.length - 1;
+    const n = this.windowLength;
+    let slot = mixed & mask;
+    for (;;) {
+      const index = slots[slot] - 1;
+      if (index < 0) break;
+      if (this.#hashes[index] === mixed && this.targets[index] === target) {
+        const symbols = this.symbols;
+        const at = index * n;
+        let i = n - 1;
+        while (i >= 0 && symbols[at + i] === history[from + i]) i--;
+        if (i < 0) {
+          this.counts[index] += weight;
+          return index;
+        }
+      }
+      slot = (slot + 1) & mask;
+    }
+    const index = this.length++;
+    if (index === this.targets.length) this.#grow();
+    this.symbols.set(history.subarray(from, from + n), index * n);
+    this.targets[index] = target;
+    this.counts[index] = weight;
+    this.#hashes[index] = mixed;
+    this.#slots[slot] = index + 1;
+    if (this.length * 2 > this.#slots.length) this.#rehash();
+    return index;
+  }
+
+  /** Bytes held. */
+  get memory(): number {
+    const parts = [this.symbols, this.targets, this.counts, this.#hashes, this.#slots];
+    return parts.reduce((sum, part) => sum + part.byteLength, 0);
+  }
+
+  #grow(): void {
+    const room = Math.ceil(this.targets.length * 1.5);
+    const larger = <T extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
+      old: T,
+      size: number,
+    ): T => {
+      const grown = new (old.constructor as new (n: number) => T)(size);
+      grown.set(old);
+      return grown;
+    };
+    this.symbols = larger(this.symbols, room * this.windowLength);
+    this.targets = larger(this.targets, room);
+    this.counts = larger(this.counts, room);
+    this.#hashes = larger(this.#hashes, room);
+  }
+
+  #rehash(): void {
+    const slots = new Int32Array(this.#slots.length * 2);
+    const mask = slots.length - 1;
+    for (let index = 0; index < this.length; index++) {
+      let slot = this.#hashes[index] & mask;
+      while (slots[slot] !== 0) slot = (slot + 1) & mask;
+      slots[slot] = index + 1;
+    }
+    this.#slots = slots;
+  }
+}
+
+/** Finalizer of MurmurHash3 (Appleby), 32 bits. */
+function mix(value: number): number {
+  let h = value;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return h ^ (h >>> 16);
+}
