@@ -1,7 +1,7 @@
 import { formatCount } from './numbers.ts';
 import type { ReportTransfer } from './report-data.ts';
 import { type ChartOptions, chart, element, text } from './svg.ts';
-import { light } from './theme.ts';
+import { light, type Palette } from './theme.ts';
 
 const cell = 15;
 const perRow = 60;
@@ -23,43 +23,9 @@ export function renderCloseup(
   transfers.forEach((transfer, index) => {
     const x = 1 + (index % perRow) * cell;
     const y = 7 + Math.floor(index / perRow) * (cell + 9);
-    const name = `block ${formatCount(transfer.position)}: ${transfer.isCorrect ? 'predicted' : transfer.isUnknown ? 'unknown' : 'wrong'}`;
-    let mark = '';
-    if (transfer.isInside) {
-      mark += element('rect', { x, y: y - 5, width: cell, height: 3, fill: palette.anomalous });
-    }
-    mark += element('rect', {
-      x: x + 0.5,
-      y: y + 0.5,
-      width: cell - 1,
-      height: cell - 1,
-      fill: transfer.isUnknown ? palette.unknown : palette.surface,
-      stroke: palette.line,
-    });
-    const cx = x + cell / 2;
-    const cy = y + cell / 2;
-    if (transfer.isCorrect) {
-      mark += element('circle', { cx, cy, r: 1.6, fill: palette.muted });
-    } else {
-      mark += element('path', {
-        d: `M${cx - 3} ${cy - 3}l6 6m0 -6l-6 6`,
-        stroke: transfer.isUnknown ? palette.surface : palette.anomalous,
-        'stroke-width': 1.8,
-        fill: 'none',
-      });
-    }
-    if (transfer.evidence !== undefined) {
-      mark += element('rect', {
-        x: x + 1.5,
-        y: y + 1.5,
-        width: cell - 3,
-        height: cell - 3,
-        fill: 'none',
-        stroke: palette.text,
-        'stroke-width': 2,
-      });
-    }
-    content += `<g><title>${name}</title>${mark}</g>`;
+    const outcome = transfer.isCorrect ? 'predicted' : transfer.isUnknown ? 'unknown' : 'wrong';
+    const name = `block ${formatCount(transfer.position)}: ${outcome}`;
+    content += `<g><title>${name}</title>${drawCell(transfer, x, y, palette)}</g>`;
   });
   if (transfers.length === 0) content += text('–', { x: 2, y: 14 });
   const wrong = transfers.filter((t) => !t.isCorrect).length;
@@ -73,4 +39,66 @@ export function renderCloseup(
     options,
     content,
   );
+}
+
+type CellFacts = Pick<ReportTransfer, 'isInside' | 'isCorrect' | 'isUnknown' | 'evidence'>;
+
+function drawCell(transfer: CellFacts, x: number, y: number, palette: Palette): string {
+  const cx = x + cell / 2;
+  const cy = y + cell / 2;
+  let mark = '';
+  if (transfer.isInside) {
+    mark += element('rect', { x, y: y - 5, width: cell, height: 3, fill: palette.anomalous });
+  }
+  mark += element('rect', {
+    x: x + 0.5,
+    y: y + 0.5,
+    width: cell - 1,
+    height: cell - 1,
+    fill: transfer.isUnknown ? palette.unknown : palette.surface,
+    stroke: palette.line,
+  });
+  mark += transfer.isCorrect
+    ? element('circle', { cx, cy, r: 1.6, fill: palette.muted })
+    : element('path', {
+        d: `M${cx - 3} ${cy - 3}l6 6m0 -6l-6 6`,
+        stroke: transfer.isUnknown ? palette.surface : palette.anomalous,
+        'stroke-width': 1.8,
+        fill: 'none',
+      });
+  if (transfer.evidence !== undefined) {
+    mark += element('rect', {
+      x: x + 1.5,
+      y: y + 1.5,
+      width: cell - 3,
+      height: cell - 3,
+      fill: 'none',
+      stroke: palette.text,
+      'stroke-width': 2,
+    });
+  }
+  return mark;
+}
+
+/** What the cells mean, for the page: one drawn cell and its words each. */
+export function closeupKey(palette: Palette): string {
+  const plain = { isInside: false, isCorrect: false, isUnknown: false, evidence: undefined };
+  const entries: [CellFacts, string][] = [
+    [{ ...plain, isCorrect: true }, 'predicted'],
+    [plain, 'not predicted'],
+    [{ ...plain, isUnknown: true }, 'never seen in training'],
+    [{ ...plain, isCorrect: true, evidence: 'return-mismatch' }, 'evidence'],
+    [{ ...plain, isCorrect: true, isInside: true }, 'inside the patch'],
+  ];
+  return entries
+    .map(([facts, name]) => {
+      const size = { width: cell, height: cell + 5, viewBox: `0 0 ${cell} ${cell + 5}` };
+      const drawn = element(
+        'svg',
+        { ...size, 'aria-hidden': 'true' },
+        drawCell(facts, 0, 5, palette),
+      );
+      return `<span>${drawn}${name}</span>`;
+    })
+    .join('');
 }

@@ -1,5 +1,5 @@
+import { figureText, intervalText } from './figure-text.ts';
 import { name } from './html.ts';
-import { formatNumber, formatPercent } from './numbers.ts';
 import type { Figure, ReportData, ReportRow } from './report-data.ts';
 import { dataText, renderRoc } from './roc.ts';
 import { renderScatter } from './scatter.ts';
@@ -21,17 +21,6 @@ export function renderFiguresPage(data: ReportData, link: (row: ReportRow) => st
 <figure class="panel"><figcaption>ROC<span>What each threshold finds, and what it costs in false alarms.</span></figcaption>${renderRoc(data.roc, look)}</figure>
 <figure class="panel"><figcaption>The two classic features<span>How often the model was wrong, and how sure it was then.</span></figcaption>${scatter}</figure>
 </div></section>`;
-}
-
-/** @returns `96.0 %`, or a plain number for areas and the like */
-export function figureText(figure: Figure): string {
-  return figure.unit === 'rate' ? formatPercent(figure.value) : formatNumber(figure.value);
-}
-
-export function intervalText(figure: Figure): string {
-  if (figure.low === undefined || figure.high === undefined) return '';
-  const format = figure.unit === 'rate' ? formatPercent : formatNumber;
-  return `${format(figure.low)} to ${format(figure.high)}`;
 }
 
 function figureTable(figures: readonly Figure[]): string {

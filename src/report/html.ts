@@ -11,6 +11,7 @@ export function words(text: string, limit: number = pageLimit): string {
 
 /** A string from a trace as it stands in a cell: cut in the middle, whole (up to a limit) on hover. */
 export function name(text: string, limit: number = cellLimit): string {
+  if (text === '') return '<span class="name muted">(no name)</span>';
   const cut = shorten(text, limit);
   if (cut === text) return `<span class="name">${escapeMarkup(text)}</span>`;
   return `<span class="name" title="${escapeMarkup(shorten(text, pageLimit))}">${escapeMarkup(cut)}</span>`;

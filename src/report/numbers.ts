@@ -7,16 +7,21 @@ export function formatCount(value: number): string {
     .replace(/\B(?=(\d{3})+(?!\d))/g, narrowSpace);
 }
 
-/** @returns `12.3 %`; small rates keep two significant digits, so that 0.01 % is not shown as 0 */
+/**
+ * @returns `12.3 %`; rates near 0 and 1 keep more digits, so that 0.01 % is not shown as 0 and
+ *   99.99 % not as 100
+ */
 export function formatPercent(rate: number | undefined): string {
   if (rate === undefined || !Number.isFinite(rate)) return '–';
   const percent = rate * 100;
   if (percent === 0 || percent === 100) return `${percent}${narrowSpace}%`;
-  const digits = percent < 0.1 ? 2 - Math.ceil(Math.log10(percent)) : percent < 1 ? 2 : 1;
-  return `${percent.toFixed(Math.min(digits, 6))}${narrowSpace}%`;
+  const isHigh = percent > 50 && percent < 100;
+  const small = Math.max(1e-6, Math.abs(isHigh ? 100 - percent : percent));
+  const digits = small >= 1 ? 1 : small >= 0.1 ? 2 : 1 - Math.floor(Math.log10(small));
+  return `${percent.toFixed(isHigh ? Math.max(1, digits - 1) : digits)}${narrowSpace}%`;
 }
 
-/** @returns a p-value: `0.004`, `< 0.001` is not used: the smallest possible one is a fact */
+/** @returns a p-value, never `< 0.001`: the smallest possible one is a fact about the calibration */
 export function formatProbability(value: number | undefined): string {
   if (value === undefined || !Number.isFinite(value)) return '–';
   if (value === 0 || value === 1) return String(value);

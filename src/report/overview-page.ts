@@ -1,5 +1,5 @@
 import { escapeMarkup } from './escape.ts';
-import { figureText, intervalText } from './figures-page.ts';
+import { figureText, intervalText } from './figure-text.ts';
 import { name, words } from './html.ts';
 import { formatCount, formatNumber, formatPercent, formatProbability } from './numbers.ts';
 import { evidenceTotal, verdictError } from './order.ts';

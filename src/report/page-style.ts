@@ -19,6 +19,7 @@ p{margin:0 0 8px;max-width:74ch}
 code,.listing{font:12.5px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,'DejaVu Sans Mono',monospace}
 code{overflow-wrap:anywhere}
 .muted{color:var(--muted)}
+.name,td,p,li,dd,dt,figcaption,footer,h2,h4{overflow-wrap:anywhere}
 .skip{position:absolute;left:8px;top:-60px;background:var(--surface);border:1px solid var(--edge);padding:8px 12px;z-index:9}
 .skip:focus{top:8px}
 header{background:var(--surface);border-bottom:1px solid var(--line)}
@@ -66,7 +67,7 @@ tbody th{font-weight:400}
 .overview th[aria-sort=ascending] button::after{content:'▲';font-size:9px}
 .overview th[aria-sort=descending] button::after{content:'▼';font-size:9px}
 .overview tbody tr:hover>*{background:var(--tint)}
-.overview td,.overview tbody th{white-space:nowrap}
+.overview td,.overview tbody th{white-space:nowrap;overflow-wrap:normal}
 .overview .name{font-weight:500}
 .overview tr[hidden]{display:none}
 .family{color:var(--muted)}
@@ -118,6 +119,8 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .patch button{font-weight:400;font-size:13px;min-height:0;padding:1px 8px;margin-left:auto}
 .came .scroll,.patch .scroll{border-radius:4px}
 .strip{overflow-x:auto;margin:10px 0}
+.key{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--muted);font-size:12.5px;margin:0 0 10px;max-width:none}
+.key svg{display:inline-block;vertical-align:-3px;margin-right:6px}
 .strip svg{max-width:none}
 details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
 .listing{margin:0;overflow-x:auto;border:1px solid var(--line);border-radius:4px}
@@ -154,7 +157,7 @@ main:not(:has(>.trace:target,>.trace :target))>section.page{display:block!import
 body.prints-flagged main:not(:has(>.trace:target,>.trace :target))>section.flagged{display:block!important;break-before:page}
 section.page+section.page{margin-top:24pt}
 .scroll,.plotbox,.strip,.listing{overflow:visible}
-.plotbox>svg{min-width:0}.strip svg{max-width:100%}
+.plotbox>svg,.came table{min-width:0}.strip svg{max-width:100%}
 .overview td,.overview tbody th,.listing td{white-space:normal;overflow-wrap:anywhere}
 th,td{padding:2px 6px}
 thead{display:table-header-group}tr,.panel,h3{break-inside:avoid}h2,h3,h4{break-after:avoid}

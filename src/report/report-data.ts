@@ -215,6 +215,11 @@ export interface ReportEvidence {
   readonly kind: EvidenceKind;
   readonly position: number;
   readonly traceOffset: number | undefined;
+  /** `module!function+offset`, an address, or empty when it is not known. */
   readonly from: string;
   readonly to: string;
+  /** Where it should have gone, when that is one place. */
+  readonly expected: string | undefined;
+  /** How many transfers in a row this stands for. */
+  readonly count: number;
 }

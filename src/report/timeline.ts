@@ -1,4 +1,5 @@
 import { scaleLinear } from 'd3-scale';
+import { shorten } from './escape.ts';
 import { evidenceNames, evidenceOrder } from './evidence-names.ts';
 import { formatCount } from './numbers.ts';
 import type { ReportPatch, Timeline, TimelineLane } from './report-data.ts';
@@ -32,7 +33,7 @@ export function renderTimeline(
   const kinds = evidenceOrder.filter((kind) => timeline.events.some((e) => e.kind === kind));
   const lanesEnd = top + timeline.lanes.length * (laneHeight + laneGap);
   const bottom = lanesEnd + kinds.length * (eventHeight + 6) + (kinds.length > 0 ? 4 : -4);
-  const height = bottom + 44;
+  const height = bottom + 26;
 
   let labels = '';
   let plot = '';
@@ -40,7 +41,7 @@ export function renderTimeline(
     const y = top + index * (laneHeight + laneGap);
     const colour = [palette.anomalous, palette.unknown, palette.nominal][index % 3]!;
     const ceiling = laneCeiling(lane);
-    labels += text(lane.name, { x: 0, y: y + 14 });
+    labels += text(shorten(lane.name, 20), { x: 0, y: y + 14 });
     labels += text(`0 to ${percentText(ceiling)}`, {
       x: 0,
       y: y + 29,

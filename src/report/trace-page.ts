@@ -1,4 +1,4 @@
-import { renderCloseup } from './closeup.ts';
+import { closeupKey, renderCloseup } from './closeup.ts';
 import { escapeMarkup } from './escape.ts';
 import { evidenceNames } from './evidence-names.ts';
 import { code, name, words } from './html.ts';
@@ -16,6 +16,7 @@ import type {
 import { variables } from './theme.ts';
 import { renderTimeline, timelineFrame } from './timeline.ts';
 
+const key = closeupKey(variables);
 const look = { palette: variables, target: 'page' as const };
 
 export interface Neighbours {
@@ -44,7 +45,7 @@ export function renderTracePage(row: ReportRow, at: Neighbours): string {
       ? ''
       : `<ul class="reasons">${row.reasons.map((reason) => `<li>${words(reason, 600)}</li>`).join('')}</ul>`;
   return `<section id="${id}" class="trace${flagged}" aria-labelledby="${id}-h">${crumbs}
-<div class="head"><h2 id="${id}-h" tabindex="-1">${words(row.name)}</h2>${verdictMark(row)}</div>
+<div class="head"><h2 id="${id}-h" tabindex="-1">${row.name === '' ? '(no name)' : words(row.name)}</h2>${verdictMark(row)}</div>
 <p class="sub">${file}${label}${role}</p>${reasons}${row.detail === undefined ? '' : detail(row.detail, id)}
 <h3>Facts</h3><div class="facts">${facts(row)}${features(row)}</div></section>`;
 }
@@ -57,7 +58,7 @@ function detail(found: TraceDetail, id: string): string {
   const patches =
     found.patches.length === 0
       ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
-      : `<h3>Patches</h3>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`)).join('')}`;
+      : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`)).join('')}`;
   return timeline + patches + evidenceTable(found.evidence, found.evidenceTotal);
 }
 
@@ -149,14 +150,14 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number): stri
   const rows = evidence
     .map(
       (e) =>
-        `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}</td><td class="n">${formatCount(e.position)}</td><td class="n">${e.traceOffset === undefined ? '–' : formatCount(e.traceOffset)}</td><td>${e.from === '' ? '' : code(e.from, 120)}</td><td>${e.to === '' ? '' : code(e.to, 120)}</td></tr>`,
+        `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${e.count > 1 ? `, ${formatCount(e.count)} times in a row` : ''}</td><td class="n">${formatCount(e.position)}</td><td class="n">${e.traceOffset === undefined ? '–' : formatCount(e.traceOffset)}</td><td>${e.from === '' ? '' : code(e.from, 120)}</td><td>${e.to === '' ? '' : code(e.to, 120)}</td><td>${e.expected === undefined ? '' : code(e.expected, 120)}</td></tr>`,
     )
     .join('');
   const more =
     evidence.length < total
       ? `<p class="muted">${formatCount(evidence.length)} of ${formatCount(total)} are listed.</p>`
       : '';
-  return `<h3>Evidence</h3><div class="scroll"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">Block</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">To</th></tr></thead><tbody>${rows}</tbody></table></div>${more}`;
+  return `<h3>Evidence</h3><div class="scroll"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">Block</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${rows}</tbody></table></div>${more}`;
 }
 
 function facts(row: ReportRow): string {

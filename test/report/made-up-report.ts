@@ -200,6 +200,11 @@ function attack(i: number, random: Random, options: MadeUpOptions): ReportRow {
         traceOffset: Math.floor(e.position * 0.31),
         from: functions[e.position % functions.length]!,
         to: functions[(e.position + 3) % functions.length]!,
+        expected:
+          e.kind === 'return-mismatch'
+            ? functions[(e.position + 1) % functions.length]!
+            : undefined,
+        count: 1,
       })),
       evidenceTotal: evidence.length,
     },
