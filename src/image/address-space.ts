@@ -27,7 +27,7 @@ export interface Section {
   readonly isExecutable: boolean;
   /** Identity of the loaded image; the same object wherever the same file is mapped. */
   readonly image: object;
-  /** Position of `bytes[0]` in the image's own address space (ELF virtual address, PE RVA, dump offset). */
+  /** Position of `bytes[0]` in the image's file. */
   readonly imageOffset: number;
 }
 
@@ -49,6 +49,8 @@ export interface AddressSpace {
   /** @returns whether the map says that this address is executable; `undefined` when it does not say */
   isExecutable(address: Address): boolean | undefined;
   symbolAt(address: Address): SymbolAt | undefined;
+  /** @returns whether a function starts here, as far as symbols tell */
+  isFunctionEntry(address: Address): boolean | undefined;
   /** Mapped files that no `--bin-dir` holds. */
   readonly missing: readonly string[];
 }

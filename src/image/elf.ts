@@ -1,0 +1,170 @@
+import type { Image, ImageSymbol, Segment } from './image.ts';
+
+const maxProgramHeaders = 4096;
+const maxSections = 65536;
+const ptLoad = 1;
+const pfExecute = 1;
+const shtSymtab = 2;
+const shtDynsym = 11;
+const sttFunc = 2;
+const sttGnuIfunc = 10;
+
+/** Offsets of the fields that differ between the two classes. */
+interface Layout {
+  readonly is64: boolean;
+  readonly phoff: number;
+  readonly phentsize: number;
+  readonly ph: {
+    readonly flags: number;
+    readonly offset: number;
+    readonly vaddr: number;
+    readonly filesz: number;
+    readonly size: number;
+  };
+  readonly sh: {
+    readonly offset: number;
+    readonly size: number;
+    readonly link: number;
+    readonly entsize: number;
+    readonly length: number;
+  };
+}
+
+const layout64: Layout = {
+  is64: true,
+  phoff: 32,
+  phentsize: 54,
+  ph: { flags: 4, offset: 8, vaddr: 16, filesz: 32, size: 56 },
+  sh: { offset: 24, size: 32, link: 40, entsize: 56, length: 64 },
+};
+const layout32: Layout = {
+  is64: false,
+  phoff: 28,
+  phentsize: 42,
+  ph: { flags: 24, offset: 4, vaddr: 8, filesz: 16, size: 32 },
+  sh: { offset: 16, size: 20, link: 24, entsize: 36, length: 40 },
+};
+
+/**
+ * Reads a little-endian ELF executable or library, 32- or 64-bit.
+ *
+ * @returns `undefined` for anything else, and for an ELF whose loadable segments lie outside the
+ *   file: such bytes are a memory dump that begins with an ELF header
+ * @see System V ABI, "Object Files" and "Program Loading"
+ */
+export function parseElf(bytes: Uint8Array): Image | undefined {
+  if (
+    bytes.length < 64 ||
+    !(bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46)
+  ) {
+    return undefined;
+  }
+  const isLittleEndian = bytes[5] === 1;
+  const layout = bytes[4] === 2 ? layout64 : bytes[4] === 1 ? layout32 : undefined;
+  if (!isLittleEndian || layout === undefined) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const word = (at: number): number => readWord(view, at, layout.is64);
+  const table = word(layout.phoff);
+  const entry = view.getUint16(layout.phentsize, true);
+  const count = view.getUint16(layout.phentsize + 2, true);
+  if (entry < layout.ph.size || count > maxProgramHeaders) return undefined;
+  if (!(table + count * entry <= bytes.length)) return undefined;
+  const segments: Segment[] = [];
+  for (let i = 0; i < count; i++) {
+    const at = table + i * entry;
+    if (view.getUint32(at, true) !== ptLoad) continue;
+    const fileOffset = word(at + layout.ph.offset);
+    const length = word(at + layout.ph.filesz);
+    const address = word(at + layout.ph.vaddr);
+    if (!(Number.isSafeInteger(address) && fileOffset + length <= bytes.length)) return undefined;
+    const isExecutable = (view.getUint32(at + layout.ph.flags, true) & pfExecute) !== 0;
+    if (length > 0) segments.push({ address, fileOffset, length, isExecutable });
+  }
+  if (segments.length === 0) return undefined;
+  segments.sort((a, b) => a.address - b.address);
+  let symbols: readonly ImageSymbol[] | undefined;
+  return {
+    kind: 'elf',
+    bytes,
+    segments,
+    lowest: segments[0].address,
+    symbols: () => {
+      symbols ??= readSymbols(view, layout);
+      return symbols;
+    },
+  };
+}
+
+function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
+  const word = (at: number): number => readWord(view, at, layout.is64);
+  const size = view.byteLength;
+  const shoff = word(layout.is64 ? 40 : 32);
+  const shentsize = view.getUint16(layout.is64 ? 58 : 46, true);
+  const shnum = view.getUint16(layout.is64 ? 60 : 48, true);
+  if (shentsize < layout.sh.length || shnum > maxSections) return [];
+  if (!(shoff + shnum * shentsize <= size)) return [];
+  const section = (index: number) => {
+    const at = shoff + index * shentsize;
+    return {
+      type: view.getUint32(at + 4, true),
+      offset: word(at + layout.sh.offset),
+      size: word(at + layout.sh.size),
+      link: view.getUint32(at + layout.sh.link, true),
+      entsize: word(at + layout.sh.entsize),
+    };
+  };
+  const symbols: ImageSymbol[] = [];
+  for (let index = 0; index < shnum; index++) {
+    const table = section(index);
+    if (table.type !== shtSymtab && table.type !== shtDynsym) continue;
+    const entry = layout.is64 ? 24 : 16;
+    if (table.entsize !== entry || !(table.offset + table.size <= size) || table.link >= shnum)
+      continue;
+    const strings = section(table.link);
+    if (!(strings.offset + strings.size <= size)) continue;
+    for (let at = table.offset; at + entry <= table.offset + table.size; at += entry) {
+      const info = view.getUint8(at + (layout.is64 ? 4 : 12));
+      const address = word(at + (layout.is64 ? 8 : 4));
+      const definedIn = view.getUint16(at + (layout.is64 ? 6 : 14), true);
+      const type = info & 15;
+      // Only code: functions, and labels without a type that some section defines.
+      if (
+        definedIn === 0 ||
+        address === 0 ||
+        !(type === sttFunc || type === sttGnuIfunc || type === 0)
+      )
+        continue;
+      const nameAt = view.getUint32(at, true);
+      const name =
+        nameAt < strings.size
+          ? readName(view, strings.offset + nameAt, strings.offset + strings.size)
+          : '';
+      if (name === '' || !Number.isSafeInteger(address)) continue;
+      symbols.push({
+        address,
+        size: word(at + (layout.is64 ? 16 : 8)),
+        name,
+        isFunction: type !== 0,
+      });
+    }
+  }
+  return symbols.sort(
+    (a, b) => a.address - b.address || Number(b.isFunction) - Number(a.isFunction),
+  );
+}
+
+/** @returns NaN where the file ends first, so that comparisons fail */
+function readWord(view: DataView, at: number, is64: boolean): number {
+  if (at + (is64 ? 8 : 4) > view.byteLength) return Number.NaN;
+  const low = view.getUint32(at, true);
+  return is64 ? view.getInt32(at + 4, true) * 0x1_0000_0000 + low : low;
+}
+
+const longestName = 4096;
+
+function readName(view: DataView, from: number, limit: number): string {
+  let end = from;
+  const last = Math.min(limit, from + longestName);
+  while (end < last && view.getUint8(end) !== 0) end++;
+  return Buffer.from(view.buffer, view.byteOffset + from, end - from).toString('utf8');
+}

@@ -1,0 +1,95 @@
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+import { type Image, parseImage } from './image.ts';
+import { moduleName } from './module-name.ts';
+
+/**
+ * The executables and libraries of a corpus, found by base name in `--bin-dir` folders and loaded
+ * once for all traces that map them.
+ */
+export class ImageStore {
+  readonly #folders: readonly string[];
+  readonly #isRaw: boolean;
+  /** File path by base name, and by lower-case base name behind a `/`, which no name holds. */
+  #index: Map<string, string> | undefined;
+  readonly #images: Map<string, Promise<Image | undefined>> = new Map();
+  readonly #parts: WeakMap<Image, Map<string, Uint8Array>> = new WeakMap();
+
+  /** @param options.rawImages  map every file flat, whatever it looks like */
+  constructor(folders: readonly string[], options: { readonly rawImages?: boolean } = {}) {
+    this.#folders = folders;
+    this.#isRaw = options.rawImages ?? false;
+  }
+
+  /**
+   * @param path  as a memory map gives it; Windows names are compared without case
+   * @returns `undefined` when no folder holds such a file
+   * @throws UserError when a folder or the file cannot be read
+   */
+  async find(path: string): Promise<Image | undefined> {
+    this.#index ??= await this.#list();
+    const name = moduleName(path);
+    if (name === '') return undefined;
+    const file = this.#index.get(name) ?? this.#index.get(`/${name.toLowerCase()}`);
+    if (file === undefined) return undefined;
+    let image = this.#images.get(file);
+    if (image === undefined) {
+      image = load(file, this.#isRaw);
+      this.#images.set(file, image);
+    }
+    return image;
+  }
+
+  /** @returns the same array for the same part, so that caches can use it as a key */
+  part(image: Image, fileOffset: number, length: number): Uint8Array {
+    let parts = this.#parts.get(image);
+    if (parts === undefined) {
+      parts = new Map();
+      this.#parts.set(image, parts);
+    }
+    const key = `${fileOffset}+${length}`;
+    let part = parts.get(key);
+    if (part === undefined) {
+      part = image.bytes.subarray(fileOffset, fileOffset + length);
+      parts.set(key, part);
+    }
+    return part;
+  }
+
+  async #list(): Promise<Map<string, string>> {
+    const index = new Map<string, string>();
+    // The first folder wins, so it is entered last.
+    for (const folder of [...this.#folders].reverse()) {
+      let names: string[];
+      try {
+        names = await readdir(folder);
+      } catch (cause) {
+        throw new UserError('bin-dir-unreadable', `cannot be read: ${messageOf(cause)}`, {
+          category: 'input',
+          path: folder,
+          cause,
+        });
+      }
+      for (const name of names.sort()) {
+        index.set(name, join(folder, name));
+        index.set(`/${name.toLowerCase()}`, join(folder, name));
+      }
+    }
+    return index;
+  }
+}
+
+async function load(file: string, isRaw: boolean): Promise<Image | undefined> {
+  try {
+    return parseImage(await readFile(file), isRaw);
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === 'EISDIR') return undefined;
+    throw new UserError('image-unreadable', `cannot be read: ${messageOf(cause)}`, {
+      category: 'input',
+      path: file,
+      cause,
+    });
+  }
+}

@@ -1,0 +1,47 @@
+import { parseElf } from './elf.ts';
+import { parsePe } from './pe.ts';
+
+/** A stretch of a file and where it belongs in the image's own address space. */
+export interface Segment {
+  /** Address in the image's own space: ELF virtual address, PE RVA, offset in a dump. */
+  readonly address: number;
+  readonly fileOffset: number;
+  /** Bytes that the file gives; never past its end. */
+  readonly length: number;
+  readonly isExecutable: boolean;
+}
+
+export interface ImageSymbol {
+  readonly address: number;
+  /** 0 where the file does not say. */
+  readonly size: number;
+  readonly name: string;
+  readonly isFunction: boolean;
+}
+
+/** An executable file, a library, or a memory dump. */
+export interface Image {
+  readonly kind: 'elf' | 'pe' | 'raw';
+  readonly bytes: Uint8Array;
+  readonly segments: readonly Segment[];
+  /** Lowest address of the segments. */
+  readonly lowest: number;
+  /** Read on first use; sorted by address. */
+  readonly symbols: () => readonly ImageSymbol[];
+}
+
+/**
+ * Tells by content what an image file is. What does not parse as ELF or PE is a raw dump, mapped
+ * flat.
+ *
+ * @param isRaw  do not look, map flat
+ */
+export function parseImage(bytes: Uint8Array, isRaw: boolean): Image {
+  const parsed = isRaw ? undefined : (parseElf(bytes) ?? parsePe(bytes));
+  return parsed ?? rawImage(bytes);
+}
+
+function rawImage(bytes: Uint8Array): Image {
+  const segment = { address: 0, fileOffset: 0, length: bytes.length, isExecutable: true };
+  return { kind: 'raw', bytes, segments: [segment], lowest: 0, symbols: () => [] };
+}

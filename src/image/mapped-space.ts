@@ -1,0 +1,250 @@
+import type { Address } from '../base/address.ts';
+import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
+import type { Image, ImageSymbol, Segment } from './image.ts';
+import type { ImageStore } from './image-store.ts';
+import type { MemoryMap, Region } from './memory-map.ts';
+import { moduleName } from './module-name.ts';
+
+const pageSize = 4096;
+
+/**
+ * Puts the images of a memory map where the map has them.
+ *
+ * `/proc/PID/maps` says which part of a file lies where, so parts are mapped as they are, whatever
+ * the file is. `ldrmodules` gives base addresses only: PE and ELF files are laid out by their
+ * headers there, other files flat.
+ */
+export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Promise<AddressSpace> {
+  const images = new Map<string, Image | undefined>();
+  for (const { path } of map.regions) {
+    if (path !== '' && !images.has(path)) images.set(path, await store.find(path));
+  }
+  const space = new MappedSpace(map.regions);
+  const missing = new Set<string>();
+  for (const region of map.regions) {
+    const image = images.get(region.path);
+    const module = space.moduleFor(region, image, map.regions);
+    if (image === undefined) {
+      if (region.path !== '' && region.isExecutable !== false) missing.add(region.path);
+      continue;
+    }
+    if (region.fileOffset !== undefined)
+      space.mapPart(region, region.fileOffset, image, store, module);
+    else space.mapSegments(region, image, store, module);
+  }
+  space.settle([...missing]);
+  return space;
+}
+
+interface Place {
+  readonly module: Module;
+  readonly image: Image | undefined;
+}
+
+class MappedSpace implements AddressSpace {
+  readonly modules: Module[] = [];
+  sections: Section[] = [];
+  missing: readonly string[] = [];
+  readonly #regions: readonly Region[];
+  readonly #regionModules: number[] = [];
+  readonly #places: Place[] = [];
+  readonly #moduleByKey: Map<string, number> = new Map();
+  #starts: Float64Array = new Float64Array(0);
+  #last: Section | undefined;
+
+  constructor(regions: readonly Region[]) {
+    this.#regions = regions;
+  }
+
+  /** Finds or makes the module of a region. Call once for each region, in order. @returns its index */
+  moduleFor(region: Region, image: Image | undefined, regions: readonly Region[]): number {
+    const base = baseOf(region, image, regions);
+    const key = `${base} ${region.path}`;
+    let index = this.#moduleByKey.get(key);
+    if (index === undefined) {
+      index = this.modules.length;
+      const module = { path: region.path, name: moduleName(region.path), base };
+      this.modules.push(module);
+      this.#places.push({ module, image });
+      this.#moduleByKey.set(key, index);
+    }
+    this.#regionModules.push(index);
+    return index;
+  }
+
+  mapPart(
+    region: Region,
+    fileOffset: number,
+    image: Image,
+    store: ImageStore,
+    module: number,
+  ): void {
+    const length = Math.min(region.end - region.start, image.bytes.length - fileOffset);
+    if (length <= 0) return;
+    this.sections.push({
+      start: region.start,
+      end: region.start + length,
+      bytes: store.part(image, fileOffset, length),
+      module,
+      isExecutable: region.isExecutable !== false,
+      image,
+      imageOffset: fileOffset,
+    });
+  }
+
+  mapSegments(region: Region, image: Image, store: ImageStore, module: number): void {
+    let free = region.start;
+    for (const segment of image.segments) {
+      const start = region.start + (segment.address - pageFloor(image.lowest));
+      const end = Math.min(start + segment.length, region.end);
+      // Hostile headers can make segments overlap; the first one stays.
+      if (start < free || end <= start) continue;
+      this.sections.push({
+        start,
+        end,
+        bytes: store.part(image, segment.fileOffset, end - start),
+        module,
+        isExecutable: segment.isExecutable,
+        image,
+        imageOffset: segment.fileOffset,
+      });
+      free = end;
+    }
+  }
+
+  settle(missing: readonly string[]): void {
+    this.sections.sort((a, b) => a.start - b.start);
+    this.#starts = Float64Array.from(this.sections, ({ start }) => start);
+    this.missing = missing;
+  }
+
+  find(address: Address): Section | undefined {
+    const last = this.#last;
+    if (last !== undefined && address >= last.start && address < last.end) return last;
+    const section = this.sections[lastAtOrBelow(this.#starts, address)];
+    if (section === undefined || address >= section.end) return undefined;
+    this.#last = section;
+    return section;
+  }
+
+  moduleAt(address: Address): number {
+    const region = this.#regionAt(address);
+    return region < 0 ? -1 : this.#regionModules[region];
+  }
+
+  isExecutable(address: Address): boolean | undefined {
+    const section = this.find(address);
+    if (section !== undefined) return section.isExecutable;
+    const region = this.#regionAt(address);
+    return region < 0 ? undefined : this.#regions[region].isExecutable;
+  }
+
+  symbolAt(address: Address): SymbolAt | undefined {
+    const found = this.#symbol(address);
+    if (found === undefined) return undefined;
+    const { symbol, offset } = found;
+    if (symbol.size > 0 && offset >= symbol.size) return undefined;
+    return { name: symbol.name, offset };
+  }
+
+  isFunctionEntry(address: Address): boolean | undefined {
+    const found = this.#symbol(address);
+    if (found === undefined || !found.symbol.isFunction) return undefined;
+    if (found.offset === 0) return true;
+    return found.offset < found.symbol.size ? false : undefined;
+  }
+
+  #symbol(address: Address): { readonly symbol: ImageSymbol; readonly offset: number } | undefined {
+    const section = this.find(address);
+    const image = section === undefined ? undefined : this.#places[section.module].image;
+    if (section === undefined || image === undefined) return undefined;
+    const own = ownAddress(
+      image,
+      section.imageOffset + (address - section.start),
+      section.isExecutable,
+    );
+    const symbols = image.symbols();
+    let low = 0;
+    let high = symbols.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (symbols[middle].address <= own) low = middle + 1;
+      else high = middle;
+    }
+    // Of several names for one address, the first is a function's where there is one.
+    let index = low - 1;
+    while (index > 0 && symbols[index - 1].address === symbols[index]?.address) index--;
+    const symbol = symbols[index];
+    return symbol === undefined ? undefined : { symbol, offset: own - symbol.address };
+  }
+
+  #regionAt(address: Address): number {
+    const regions = this.#regions;
+    let low = 0;
+    let high = regions.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (regions[middle].start <= address) low = middle + 1;
+      else high = middle;
+    }
+    return low > 0 && address < regions[low - 1].end ? low - 1 : -1;
+  }
+}
+
+/**
+ * Lowest address at which the image would be mapped whole, so that offsets from it are the same
+ * whether a map lists all parts of a file or its code alone.
+ */
+function baseOf(region: Region, image: Image | undefined, regions: readonly Region[]): Address {
+  if (region.fileOffset === undefined) return region.start;
+  const own = segmentOf(image, region);
+  if (own !== undefined && image !== undefined) {
+    const address = own.address - own.fileOffset + region.fileOffset;
+    return region.start - (address - pageFloor(image.lowest));
+  }
+  if (region.fileOffset === 0) return region.start;
+  // Data that no segment explains, or a missing file: the nearest part below that begins the file.
+  let base: Address | undefined;
+  for (const other of regions) {
+    if (other.start > region.start) break;
+    if (other.path === region.path && other.fileOffset === 0) base = other.start;
+  }
+  return base ?? region.start - region.fileOffset;
+}
+
+/** The segment that a region of a file shows; loaders map whole pages. */
+function segmentOf(image: Image | undefined, region: Region): Segment | undefined {
+  if (image === undefined || image.kind === 'raw' || region.fileOffset === undefined)
+    return undefined;
+  const at = region.fileOffset;
+  const shown = image.segments.filter(
+    (s) => pageFloor(s.fileOffset) <= at && at < s.fileOffset + s.length,
+  );
+  return shown.find((s) => s.isExecutable === region.isExecutable) ?? shown.at(-1);
+}
+
+/** From a position in the file to the image's own address. */
+function ownAddress(image: Image, fileOffset: number, isExecutable: boolean): number {
+  const holds = (s: Segment): boolean =>
+    fileOffset >= pageFloor(s.fileOffset) && fileOffset < s.fileOffset + s.length;
+  const segment =
+    image.segments.find((s) => s.isExecutable === isExecutable && holds(s)) ??
+    image.segments.find(holds);
+  return segment === undefined ? fileOffset : segment.address + (fileOffset - segment.fileOffset);
+}
+
+function pageFloor(address: number): number {
+  return address - (((address % pageSize) + pageSize) % pageSize);
+}
+
+/** @returns index of the last of the ascending `starts` that is at most `address`; -1 when none is */
+function lastAtOrBelow(starts: Float64Array, address: Address): number {
+  let low = 0;
+  let high = starts.length;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (starts[middle] <= address) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}

@@ -1,0 +1,97 @@
+import type { Image, ImageSymbol, Segment } from './image.ts';
+
+const maxSections = 4096;
+const maxExports = 1 << 20;
+const memExecute = 0x2000_0000;
+
+/**
+ * Reads a PE executable or library, 32- or 64-bit. Addresses are relative to the image base (RVA).
+ *
+ * @returns `undefined` for anything else, and for a PE whose sections' raw data lie outside the
+ *   file: such bytes are a memory dump that begins with a PE header
+ * @see Microsoft, "PE Format"
+ */
+export function parsePe(bytes: Uint8Array): Image | undefined {
+  if (bytes.length < 64 || bytes[0] !== 0x4d || bytes[1] !== 0x5a) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const header = view.getUint32(60, true);
+  if (header + 24 > bytes.length || view.getUint32(header, true) !== 0x4550) return undefined;
+  const sections = view.getUint16(header + 6, true);
+  const optionalSize = view.getUint16(header + 20, true);
+  const optional = header + 24;
+  const table = optional + optionalSize;
+  if (sections === 0 || sections > maxSections || table + sections * 40 > bytes.length)
+    return undefined;
+  if (optionalSize < 64) return undefined;
+  const headerBytes = Math.min(view.getUint32(optional + 60, true), bytes.length);
+  const segments: Segment[] = [
+    { address: 0, fileOffset: 0, length: headerBytes, isExecutable: false },
+  ];
+  for (let i = 0; i < sections; i++) {
+    const at = table + i * 40;
+    const virtualSize = view.getUint32(at + 8, true);
+    const address = view.getUint32(at + 12, true);
+    const rawSize = view.getUint32(at + 16, true);
+    const fileOffset = view.getUint32(at + 20, true);
+    if (rawSize > 0 && fileOffset + rawSize > bytes.length) return undefined;
+    const length = virtualSize === 0 ? rawSize : Math.min(rawSize, virtualSize);
+    const isExecutable = (view.getUint32(at + 36, true) & memExecute) !== 0;
+    if (length > 0) segments.push({ address, fileOffset, length, isExecutable });
+  }
+  segments.sort((a, b) => a.address - b.address);
+  let symbols: readonly ImageSymbol[] | undefined;
+  return {
+    kind: 'pe',
+    bytes,
+    segments,
+    lowest: 0,
+    symbols: () => {
+      symbols ??= readExports(view, optional, optionalSize, segments);
+      return symbols;
+    },
+  };
+}
+
+function readExports(
+  view: DataView,
+  optional: number,
+  optionalSize: number,
+  segments: readonly Segment[],
+): ImageSymbol[] {
+  const isPlus = view.getUint16(optional, true) === 0x20b;
+  const directory = optional + (isPlus ? 112 : 96);
+  if (directory + 8 > optional + optionalSize) return [];
+  const at = (rva: number, length: number): number | undefined => {
+    const segment = segments.find((s) => rva >= s.address && rva + length <= s.address + s.length);
+    return segment === undefined ? undefined : segment.fileOffset + (rva - segment.address);
+  };
+  const first = view.getUint32(directory, true);
+  const size = view.getUint32(directory + 4, true);
+  const table = at(first, 40);
+  if (first === 0 || table === undefined) return [];
+  const count = Math.min(view.getUint32(table + 24, true), maxExports);
+  const functionCount = view.getUint32(table + 20, true);
+  const functions = view.getUint32(table + 28, true);
+  const names = at(view.getUint32(table + 32, true), count * 4);
+  const ordinals = at(view.getUint32(table + 36, true), count * 2);
+  if (names === undefined || ordinals === undefined) return [];
+  const symbols: ImageSymbol[] = [];
+  for (let i = 0; i < count; i++) {
+    const ordinal = view.getUint16(ordinals + i * 2, true);
+    const entry = ordinal < functionCount ? at(functions + ordinal * 4, 4) : undefined;
+    const nameAt = at(view.getUint32(names + i * 4, true), 1);
+    if (entry === undefined || nameAt === undefined) continue;
+    const address = view.getUint32(entry, true);
+    // An address inside the export directory is the name of another library's function.
+    if (address >= first && address < first + size) continue;
+    symbols.push({ address, size: 0, name: readName(view, nameAt), isFunction: true });
+  }
+  return symbols.sort((a, b) => a.address - b.address);
+}
+
+function readName(view: DataView, from: number): string {
+  let end = from;
+  const last = Math.min(view.byteLength, from + 4096);
+  while (end < last && view.getUint8(end) !== 0) end++;
+  return Buffer.from(view.buffer, view.byteOffset + from, end - from).toString('latin1');
+}
