@@ -38,6 +38,7 @@ function libz(): AddressSpace {
     moduleAt: (address) => (find(address) === undefined ? -1 : 0),
     isExecutable: (address) => find(address)?.isExecutable,
     symbolAt: () => undefined,
+    isFunctionEntry: () => undefined,
     missing: [],
   };
 }

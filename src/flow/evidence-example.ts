@@ -53,6 +53,7 @@ export function exampleSpace(symbols: Readonly<Record<number, string>>): Address
       const name = symbols[address - exampleBase];
       return name === undefined ? undefined : { name, offset: 0 };
     },
+    isFunctionEntry: (address) => (symbols[address - exampleBase] === undefined ? undefined : true),
     missing: [],
   };
 }

@@ -1,0 +1,240 @@
+import type { Address } from '../base/address.ts';
+import { UserError } from '../base/errors.ts';
+import { streamMaybeGzip } from '../base/files.ts';
+import { adler32 } from '../base/hash.ts';
+import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
+import type { Mark } from '../flow/mark.ts';
+import type { Module } from '../image/address-space.ts';
+import type { MemoryMap } from '../image/memory-map.ts';
+import { moduleName } from '../image/module-name.ts';
+import { Transfer, type TransferKind } from '../x86/transfer.ts';
+
+const batchSize = 1 << 15;
+
+/**
+ * Reads the ancestor's `trace_parsed.gz` as blocks.
+ *
+ * A record holds a source block, a target block, and the instruction that ends the source. So the
+ * blocks of a trace are the sources in order; a record whose source is not the target before it
+ * begins after a gap.
+ *
+ * A block that ends in different transfers at different times (overlapping decodes of the ancestor)
+ * is one block for each of them.
+ */
+export class ParsedTrace implements BlockSource {
+  readonly #path: string;
+  readonly #table: ParsedBlocks;
+  readonly #marks: Mark[] = [];
+
+  /** @param map  names the modules; without it they are named by their checksum */
+  constructor(path: string, map: MemoryMap | undefined) {
+    this.#path = path;
+    this.#table = new ParsedBlocks(map);
+  }
+
+  get blocks(): BlockTable {
+    return this.#table;
+  }
+
+  get marks(): readonly Mark[] {
+    return this.#marks;
+  }
+
+  async run(
+    sink: BlockSink,
+    options: { readonly signal?: AbortSignal } = {},
+  ): Promise<TraceSummary> {
+    const entries = new Int32Array(batchSize);
+    const table = this.#table;
+    const kinds = new Map<string, TransferKind>();
+    let length = 0;
+    let batchOffset = 0;
+    let offset = 0;
+    let blocks = 0;
+    let gaps = 0;
+    let lastHigh = 0;
+    let lastLow = 0;
+    let isFirst = true;
+    const flush = (): void => {
+      if (length > 0) sink({ entries, length, traceOffset: batchOffset, time: undefined });
+      length = 0;
+      batchOffset = offset;
+    };
+    const emit = (entry: number): void => {
+      entries[length++] = entry;
+      if (length === batchSize) flush();
+    };
+    let rest: Buffer = Buffer.alloc(0);
+    for await (const chunk of streamMaybeGzip(this.#path)) {
+      options.signal?.throwIfAborted();
+      const bytes =
+        rest.length === 0
+          ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)
+          : Buffer.concat([rest, chunk]);
+      let at = 0;
+      while (at + 2 <= bytes.length) {
+        const size = bytes[at] | (bytes[at + 1] << 8);
+        const body = at + 2;
+        if (body + size > bytes.length) break;
+        const mnemonicLength = bytes[body + 16];
+        const textLength = bytes[body + 17];
+        if (size < 19 || 19 + mnemonicLength + textLength > size) {
+          throw this.#damaged(offset, 'a record is shorter than its parts');
+        }
+        const low = bytes.readUInt32LE(body);
+        const high = bytes.readUInt32LE(body + 4);
+        const targetLow = bytes.readUInt32LE(body + 8);
+        const targetHigh = bytes.readUInt32LE(body + 12);
+        if (low === 0 && high === 0) {
+          // The first record, and the first after the ancestor's decoder lost its way.
+          if (!isFirst) {
+            gaps++;
+            emit(~this.#gap(offset));
+          }
+        } else {
+          if (!isFirst && (low !== lastLow || high !== lastHigh)) {
+            gaps++;
+            emit(~this.#gap(offset));
+          }
+          const from = body + 19;
+          const text = bytes.toString('latin1', from, from + mnemonicLength + textLength);
+          let kind = kinds.get(text);
+          if (kind === undefined) {
+            kind = kindOf(text.slice(0, mnemonicLength), text.slice(mnemonicLength));
+            kinds.set(text, kind);
+          }
+          emit(table.intern(high, low, kind));
+          blocks++;
+        }
+        isFirst = false;
+        lastLow = targetLow;
+        lastHigh = targetHigh;
+        at = body + size;
+        offset += 2 + size;
+      }
+      rest = bytes.subarray(at);
+    }
+    if (rest.length > 0) throw this.#damaged(offset, 'the last record is cut off');
+    if (!isFirst && (lastLow !== 0 || lastHigh !== 0)) {
+      emit(table.intern(lastHigh, lastLow, Transfer.none));
+      blocks++;
+    }
+    flush();
+    return {
+      traceBytes: offset,
+      blocks,
+      distinctBlocks: table.length,
+      gaps,
+      overflows: 0,
+      bytesLost: 0,
+      asyncTransfers: 0,
+    };
+  }
+
+  #gap(traceOffset: number): number {
+    const gap: Mark = {
+      kind: 'gap',
+      reason: 'stored',
+      traceOffset,
+      address: undefined,
+      bytesLost: 0,
+    };
+    return this.#marks.push(gap) - 1;
+  }
+
+  #damaged(offset: number, cause: string): UserError {
+    return new UserError(
+      'parsed-trace-damaged',
+      `at byte ${offset} of the inflated data, ${cause}`,
+      {
+        category: 'input',
+        path: this.#path,
+        place: `byte ${offset}`,
+      },
+    );
+  }
+}
+
+/** From the ancestor's text: XED's mnemonics and operands. */
+function kindOf(mnemonic: string, text: string): TransferKind {
+  const name = mnemonic.trim().toLowerCase();
+  const operand = text.trim().split(/\s+/).slice(1).join(' ');
+  // Through a register or memory; the ancestor itself looked for the word "ptr" and missed `call rax`.
+  const isIndirect = !/^(0x)?[0-9a-f]+$/i.test(operand.trim());
+  if (/^ret/.test(name))
+    return name.startsWith('retf') || name === 'ret_far' ? Transfer.far : Transfer.ret;
+  if (name === 'call') return isIndirect ? Transfer.icall : Transfer.call;
+  if (name === 'jmp') return isIndirect ? Transfer.ijmp : Transfer.jmp;
+  if (/^(call|jmp)/.test(name) || /^(iret|sysret|sysexit)/.test(name)) return Transfer.far;
+  if (/^(syscall|sysenter|int)/.test(name)) return Transfer.syscall;
+  if (/^(j|loop)/.test(name)) return Transfer.jcc;
+  return Transfer.none;
+}
+
+/** Blocks by BBID: `adler32(path) * 2^32 + offset`. */
+class ParsedBlocks implements BlockTable {
+  readonly modules: Module[] = [];
+  length = 0;
+  module: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  offset: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  lastInstruction: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  size: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  instructions: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  kind: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
+  readonly #moduleByChecksum: Map<number, number> = new Map();
+  readonly #byModule: Map<number, number>[] = [];
+  readonly #known: Map<number, { readonly path: string; readonly base: Address }> = new Map();
+
+  constructor(map: MemoryMap | undefined) {
+    for (const { path, start, fileOffset } of map?.regions ?? []) {
+      const checksum = adler32(path);
+      const place = { path, base: start - (fileOffset ?? 0) };
+      if (!this.#known.has(checksum)) this.#known.set(checksum, place);
+      // Python 2 took the checksum as signed and made it absolute.
+      const absolute = Math.abs(checksum | 0);
+      if (!this.#known.has(absolute)) this.#known.set(absolute, place);
+    }
+  }
+
+  intern(checksum: number, offset: number, kind: TransferKind): number {
+    let module = this.#moduleByChecksum.get(checksum);
+    if (module === undefined) {
+      module = this.modules.length;
+      this.#moduleByChecksum.set(checksum, module);
+      const place = this.#known.get(checksum);
+      const path = place?.path ?? `adler32:${checksum.toString(16).padStart(8, '0')}`;
+      this.modules.push({ path, name: moduleName(path), base: place?.base ?? 0 });
+      this.#byModule.push(new Map());
+    }
+    const blocks = this.#byModule[module];
+    const key = offset * 16 + kind;
+    const known = blocks.get(key);
+    if (known !== undefined) return known;
+    const id = this.length++;
+    if (id === this.kind.length) this.#grow();
+    this.module[id] = module;
+    this.offset[id] = offset;
+    this.kind[id] = kind;
+    blocks.set(key, id);
+    return id;
+  }
+
+  #grow(): void {
+    const size = this.kind.length * 2;
+    const grow = <
+      T extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | Uint8Array<ArrayBuffer>,
+    >(
+      old: T,
+    ): T => {
+      const grown = new (old.constructor as new (n: number) => T)(size);
+      grown.set(old);
+      return grown;
+    };
+    this.module = grow(this.module);
+    this.offset = grow(this.offset);
+    this.lastInstruction = grow(this.lastInstruction);
+    this.size = grow(this.size);
+    this.instructions = grow(this.instructions);
+    this.kind = grow(this.kind);
+  }
+}

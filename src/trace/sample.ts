@@ -1,0 +1,180 @@
+import { existsSync } from 'node:fs';
+import { readdir, readFile } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+
+/** One recording: a folder with a trace, its memory map and its label. */
+export interface Sample {
+  /** Absolute. */
+  readonly directory: string;
+  /** Name of the folder. */
+  readonly name: string;
+  /** Name of the file that the program was given: line 1 of info.txt. */
+  readonly file: string;
+  readonly label: 'nominal' | 'anomalous';
+  /** Line 3 of info.txt. */
+  readonly family: string | undefined;
+  /** Raw Intel PT, one file a thread. */
+  readonly traces: readonly string[];
+  readonly map: string | undefined;
+  /** The ancestor's `trace_parsed.gz`. */
+  readonly parsed: string | undefined;
+}
+
+/** A folder that was left out, and why. */
+export interface Skipped {
+  readonly directory: string;
+  readonly reason: string;
+}
+
+/** What a command needs of a sample. */
+export type Need = 'raw' | 'preprocessed' | 'any';
+
+/**
+ * Reads what lies in a sample's folder; opens no trace.
+ *
+ * @throws UserError `sample-incomplete` naming everything that is missing, `label-unknown`
+ */
+export async function readSample(directory: string, need: Need = 'any'): Promise<Sample> {
+  const root = resolve(directory);
+  let names: string[];
+  try {
+    names = await readdir(root);
+  } catch (cause) {
+    const why =
+      (cause as NodeJS.ErrnoException).code === 'ENOENT'
+        ? 'there is no such folder'
+        : messageOf(cause);
+    throw new UserError('sample-unreadable', `cannot be read: ${why}`, {
+      category: 'input',
+      path: root,
+      cause,
+    });
+  }
+  const find = (name: string): string | undefined => {
+    const found = names.includes(`${name}.gz`)
+      ? `${name}.gz`
+      : names.includes(name)
+        ? name
+        : undefined;
+    return found === undefined ? undefined : join(root, found);
+  };
+  const traces = names
+    .filter((name) => /^trace_\d+(\.gz)?$/.test(name))
+    .sort((a, b) => threadOf(a) - threadOf(b))
+    .map((name) => join(root, name));
+  const map = find('mapping.txt');
+  const parsed = find('trace_parsed');
+  const missing: string[] = [];
+  if (!names.includes('info.txt')) missing.push('info.txt');
+  const hasRaw = traces.length > 0 && map !== undefined;
+  if (
+    need === 'preprocessed'
+      ? parsed === undefined
+      : need === 'raw'
+        ? !hasRaw
+        : !hasRaw && parsed === undefined
+  ) {
+    if (need === 'preprocessed') missing.push('trace_parsed.gz');
+    else if (traces.length === 0) missing.push('trace_0.gz');
+    if (need !== 'preprocessed' && map === undefined) missing.push('mapping.txt');
+  }
+  if (missing.length > 0) {
+    throw new UserError('sample-incomplete', `has no ${missing.join(' and no ')}`, {
+      category: 'input',
+      path: root,
+    });
+  }
+  const info = join(root, 'info.txt');
+  const [file = '', label = '', family = ''] = (await readFile(info, 'utf8'))
+    .split(/\r?\n/)
+    .map((line) => line.trim());
+  if (label !== 'benign' && label !== 'malicious') {
+    const found = label === '' ? 'is missing' : `is "${label.slice(0, 40)}"`;
+    throw new UserError(
+      'label-unknown',
+      `line 2: the label ${found}; it must be benign or malicious`,
+      {
+        category: 'input',
+        path: info,
+        place: 'line 2',
+      },
+    );
+  }
+  return {
+    directory: root,
+    name: basename(root),
+    file,
+    label: label === 'benign' ? 'nominal' : 'anomalous',
+    family: family === '' ? undefined : family,
+    traces,
+    map,
+    parsed,
+  };
+}
+
+/**
+ * Reads every folder below `root` as a sample. Folders that lack something are left out, each with
+ * its reason; a folder without any file of a sample is none and is passed over.
+ *
+ * @throws UserError when there is no sample at all
+ */
+export async function findSamples(
+  root: string,
+  need: Need = 'any',
+): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
+  const folder = resolve(root);
+  let entries: string[];
+  try {
+    entries = (await readdir(folder, { withFileTypes: true }))
+      .filter((entry) => entry.isDirectory() || entry.isSymbolicLink())
+      .map(({ name }) => join(folder, name))
+      .sort();
+  } catch (cause) {
+    const why =
+      (cause as NodeJS.ErrnoException).code === 'ENOENT'
+        ? 'there is no such folder'
+        : messageOf(cause);
+    throw new UserError('root-unreadable', `cannot be read: ${why}`, {
+      category: 'input',
+      path: folder,
+      cause,
+    });
+  }
+  const samples: Sample[] = [];
+  const skipped: Skipped[] = [];
+  for (const directory of entries) {
+    try {
+      samples.push(await readSample(directory, need));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const isSample = [
+        'info.txt',
+        'mapping.txt',
+        'mapping.txt.gz',
+        'trace_0',
+        'trace_0.gz',
+        'trace_parsed.gz',
+      ];
+      if (isSample.some((name) => existsSync(join(directory, name)))) {
+        skipped.push({ directory, reason: error.message });
+      }
+    }
+  }
+  if (samples.length === 0) {
+    const first =
+      skipped[0] === undefined
+        ? ''
+        : `; the first of ${skipped.length} incomplete ones: ${skipped[0].reason}`;
+    throw new UserError('no-samples', `holds no sample${first}`, {
+      category: 'input',
+      path: folder,
+    });
+  }
+  return { samples, skipped };
+}
+
+function threadOf(name: string): number {
+  return Number(/\d+/.exec(name)?.[0]);
+}

@@ -1,0 +1,98 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { dirname, relative, resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { messageOf, writeFileAtomic } from '../base/files.ts';
+
+/** Which sample serves for what; absolute folders. */
+export interface Sets {
+  readonly train: readonly string[];
+  readonly calibrate: readonly string[];
+  readonly testNominal: readonly string[];
+  readonly testAnomalous: readonly string[];
+}
+
+/** Headers of the ancestor's file; `b_calibrate` is ours and only written when it is not empty. */
+const headers = {
+  b_train: 'train',
+  b_calibrate: 'calibrate',
+  b_test: 'testNominal',
+  m_test: 'testAnomalous',
+} as const satisfies Record<string, keyof Sets>;
+
+/**
+ * Reads a sets file. Entries are absolute, or relative to the file's folder. Those outside of `root`
+ * or without a folder are left out, as the ancestor does, and listed.
+ *
+ * @throws UserError naming the line
+ */
+export async function readSets(
+  path: string,
+  root: string,
+): Promise<{
+  readonly sets: Sets;
+  readonly skipped: readonly { entry: string; reason: string }[];
+}> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (cause) {
+    throw new UserError('sets-unreadable', `cannot be read: ${messageOf(cause)}`, {
+      category: 'input',
+      path,
+      cause,
+    });
+  }
+  const lists: Record<keyof Sets, string[]> = {
+    train: [],
+    calibrate: [],
+    testNominal: [],
+    testAnomalous: [],
+  };
+  const skipped: { entry: string; reason: string }[] = [];
+  const setOf = new Map<string, string>();
+  let current: keyof typeof headers | undefined;
+  text.split(/\r?\n/).forEach((raw, index) => {
+    const line = raw.trim();
+    if (line === '') return;
+    const fail = (cause: string): UserError => {
+      const place = `line ${index + 1}`;
+      return new UserError('sets-damaged', `${place}: ${cause}`, {
+        category: 'input',
+        path,
+        place,
+      });
+    };
+    const header = /^\[(.*)\]$/.exec(line)?.[1];
+    if (header !== undefined) {
+      if (!(header in headers))
+        throw fail(
+          `[${header}] is none of ${Object.keys(headers)
+            .map((h) => `[${h}]`)
+            .join(', ')}`,
+        );
+      current = header as keyof typeof headers;
+      return;
+    }
+    if (current === undefined) throw fail('an entry before the first header');
+    const entry = resolve(dirname(path), line);
+    if (relative(resolve(root), entry).startsWith('..')) {
+      skipped.push({ entry, reason: `lies outside of ${root}` });
+    } else if (!existsSync(entry)) {
+      skipped.push({ entry, reason: 'is not there' });
+    } else if (setOf.has(entry)) {
+      if (setOf.get(entry) !== current) throw fail(`${line} is in [${setOf.get(entry)}] already`);
+    } else {
+      setOf.set(entry, current);
+      lists[headers[current]].push(entry);
+    }
+  });
+  return { sets: lists, skipped };
+}
+
+export async function writeSets(path: string, sets: Sets): Promise<void> {
+  const parts = Object.entries(headers)
+    .filter(([, key]) => key !== 'calibrate' || sets.calibrate.length > 0)
+    .map(([header, key]) => `[${header}]\n${sets[key].map((entry) => `${entry}\n`).join('')}`);
+  await writeFileAtomic(path, parts.join('\n'));
+}
