@@ -1,0 +1,135 @@
+import type { Address } from '../base/address.ts';
+import type { BlockSource } from '../flow/blocks.ts';
+import type { Patch } from './patches.ts';
+
+/** What turns addresses of one traced process into something to read. */
+export interface CodeReader {
+  /** Function and offset, such as `inflate+0x12`; `undefined` when the images do not say. */
+  functionAt(address: Address): string | undefined;
+  /** Instruction texts of `size` bytes of code; empty when the bytes are not known. */
+  instructions(address: Address, size: number): readonly string[];
+}
+
+/** A block that ran in or near a patch. */
+export interface PatchBlock {
+  /** Block index in the trace. */
+  readonly index: number;
+  readonly part: 'before' | 'inside' | 'after';
+  readonly address: Address;
+  /** Module name, empty outside every image; offset in it. */
+  readonly module: string;
+  readonly offset: number;
+  readonly function: string | undefined;
+  readonly instructions: readonly string[];
+  /** `Transfer` kind of the last instruction. */
+  readonly transfer: number;
+  /** Flow was unknown, or moved without an instruction, before this block. */
+  readonly followsMark: boolean;
+}
+
+/** What ran around one patch. */
+export interface PatchContext {
+  readonly patch: Patch;
+  readonly blocks: readonly PatchBlock[];
+  /** Blocks inside the patch that are left out between the first and the last ones shown. */
+  readonly omitted: number;
+  /** Trace offset and time stamp (when the trace has one) at or before the patch. */
+  readonly traceOffset: number;
+  readonly time: number | undefined;
+}
+
+export interface ContextOptions {
+  /** Blocks shown before and after, and inside at most. */
+  readonly around: number;
+  readonly inside: number;
+  readonly signal?: AbortSignal;
+}
+
+interface Taken {
+  readonly index: number;
+  readonly block: number;
+  readonly followsMark: boolean;
+}
+
+/**
+ * Reads a trace again for the blocks before, inside and after each patch.
+ *
+ * @param source  of the same trace; it is run once
+ * @returns in the order of `patches`
+ */
+export async function readPatchContexts(
+  patches: readonly Patch[],
+  source: BlockSource,
+  code: CodeReader,
+  options: ContextOptions,
+): Promise<PatchContext[]> {
+  const half = Math.ceil(options.inside / 2);
+  const wanted = patches.map((patch) => {
+    const isLong = patch.end - patch.start > options.inside;
+    const ranges: (readonly [number, number])[] = isLong
+      ? [
+          [patch.start - options.around, patch.start + half],
+          [patch.end - (options.inside - half), patch.end + options.around],
+        ]
+      : [[patch.start - options.around, patch.end + options.around]];
+    return {
+      patch,
+      ranges,
+      taken: [] as Taken[],
+      traceOffset: 0,
+      time: undefined as number | undefined,
+    };
+  });
+  let position = 0;
+  let isAfterMark = false;
+  await source.run(
+    ({ entries, length, traceOffset, time }) => {
+      // Positions count blocks only, so that a batch covers at most as many as it has entries.
+      const last = position + length;
+      const touched = wanted.filter(({ ranges }) =>
+        ranges.some(([start, end]) => start < last && end > position),
+      );
+      for (const item of wanted) {
+        if (item.patch.start < position) continue;
+        item.traceOffset = traceOffset;
+        item.time = time;
+      }
+      for (let i = 0; i < length; i++) {
+        if (entries[i] < 0) {
+          isAfterMark = true;
+          continue;
+        }
+        for (const { ranges, taken } of touched) {
+          if (!ranges.some(([start, end]) => position >= start && position < end)) continue;
+          taken.push({ index: position, block: entries[i], followsMark: isAfterMark });
+        }
+        isAfterMark = false;
+        position++;
+      }
+    },
+    options.signal === undefined ? {} : { signal: options.signal },
+  );
+  const { blocks } = source;
+  return wanted.map(({ patch, taken, traceOffset, time }) => ({
+    patch,
+    traceOffset,
+    time,
+    omitted: Math.max(0, patch.end - patch.start - options.inside),
+    blocks: taken.map(({ index, block, followsMark }): PatchBlock => {
+      const module = blocks.module[block];
+      const base = module < 0 ? 0 : blocks.modules[module].base;
+      const address = base + blocks.offset[block];
+      return {
+        index,
+        part: index < patch.start ? 'before' : index < patch.end ? 'inside' : 'after',
+        address,
+        module: module < 0 ? '' : blocks.modules[module].name,
+        offset: blocks.offset[block],
+        function: code.functionAt(address),
+        instructions: code.instructions(address, blocks.size[block]),
+        transfer: blocks.kind[block],
+        followsMark,
+      };
+    }),
+  }));
+}
