@@ -26,7 +26,7 @@ function libz(): AddressSpace {
       module: 0,
       isExecutable,
       image,
-      imageOffset: address,
+      imageOffset: offset,
     }),
   );
   const find = (address: number): Section | undefined =>
@@ -49,8 +49,8 @@ describe.skipIf(!existsSync(bin))('functions of libz, against binutils', () => {
   const facts = (): CodeFacts => new CodeFacts(space!);
 
   test('every range with unwind information', () => {
-    const runs = space!.sections.map(({ imageOffset, bytes, isExecutable }) => ({
-      address: imageOffset,
+    const runs = space!.sections.map(({ start, bytes, isExecutable }) => ({
+      offset: start - base,
       bytes,
       isExecutable,
     }));
@@ -105,7 +105,7 @@ describe('an image that is none', () => {
       fc.property(fc.uint8Array({ maxLength: 400 }), fc.boolean(), (bytes, isElf) => {
         const image = Uint8Array.from(bytes);
         if (isElf) image.set([0x7f, 0x45, 0x4c, 0x46, 2].slice(0, image.length));
-        readImageFunctions([{ address: 0, bytes: image, isExecutable: true }]);
+        readImageFunctions([{ offset: 0, bytes: image, isExecutable: true }]);
       }),
       { numRuns: 300, seed: 3 },
     );

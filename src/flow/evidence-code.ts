@@ -44,21 +44,22 @@ export class CodeFacts {
 
   #load(module: number): ImageFunctions | null {
     const sections = this.#space.sections.filter((section) => section.module === module);
-    const first = sections[0];
-    this.#bias.push(first === undefined ? 0 : first.start - first.imageOffset);
-    if (first === undefined) return null;
-    const known = this.#cache.functions.get(first.image);
-    if (known !== undefined) return known;
-    const runs = sections.map(
-      (section): ImageBytes => ({
-        address: section.imageOffset,
-        bytes: section.bytes,
-        isExecutable: section.isExecutable,
-      }),
-    );
-    const functions = readImageFunctions(runs) ?? null;
-    this.#cache.functions.set(first.image, functions);
-    return functions;
+    const { base } = this.#space.modules[module];
+    const image = sections[0]?.image;
+    let functions = image === undefined ? null : this.#cache.functions.get(image);
+    if (image !== undefined && functions === undefined) {
+      const runs = sections.map(
+        (section): ImageBytes => ({
+          offset: section.start - base,
+          bytes: section.bytes,
+          isExecutable: section.isExecutable,
+        }),
+      );
+      functions = readImageFunctions(runs) ?? null;
+      this.#cache.functions.set(image, functions);
+    }
+    this.#bias.push(base - (functions?.lowest ?? 0));
+    return functions ?? null;
   }
 
   #lookUp(address: Address): { functions: ImageFunctions; at: number } | undefined {
@@ -79,7 +80,7 @@ export class CodeFacts {
 
   isFunctionEntry(address: Address): boolean | undefined {
     const found = this.#lookUp(address);
-    if (found === undefined) return undefined;
+    if (found === undefined) return this.#space.isFunctionEntry(address);
     const { functions, at } = found;
     const { starts, exported, referenced, stubs } = functions;
     const index = countUpTo(starts, at) - 1;

@@ -8,6 +8,8 @@
  * @see System V ABI (ELF), and Linux Standard Base, ".eh_frame_hdr"
  */
 export interface ImageFunctions {
+  /** The image's own address of its lowest page; all other addresses here are its own, too. */
+  readonly lowest: number;
   /** Starts of code ranges with unwind information, ascending: functions, and their split-off cold parts. */
   readonly starts: Float64Array;
   /** Functions of the dynamic symbol table by address: names. */
@@ -22,9 +24,10 @@ export interface ImageFunctions {
   readonly stubs: { readonly start: number; readonly end: number } | undefined;
 }
 
-/** A run of the image's bytes at an address of the image's own address space. */
+/** A run of the image's bytes. */
 export interface ImageBytes {
-  readonly address: number;
+  /** Bytes from the lowest page of the image, as mapped. */
+  readonly offset: number;
   readonly bytes: Uint8Array;
   readonly isExecutable: boolean;
 }
@@ -39,20 +42,12 @@ const functionType = 2;
 
 /** @returns `undefined` when the bytes are no 64-bit ELF image with a dynamic section and unwind table */
 export function readImageFunctions(runs: readonly ImageBytes[]): ImageFunctions | undefined {
-  const memory = new ImageMemory(runs);
+  const lowest = lowestPage(new ImageMemory(runs, 0));
+  if (lowest === undefined) return undefined;
+  const memory = new ImageMemory(runs, lowest);
   const dynamic = new Map<number, number>();
   let header: { readonly address: number; readonly size: number } | undefined;
-  if (memory.uint32(0) !== 0x464c457f || memory.uint8(4) !== 2) return undefined;
-  const table = memory.uint64(32);
-  const entrySize = memory.uint16(54);
-  const entries = memory.uint16(56);
-  if (table === undefined || entrySize === undefined || entries === undefined) return undefined;
-  for (let i = 0; i < entries; i++) {
-    const at = table + i * entrySize;
-    const type = memory.uint32(at);
-    const address = memory.uint64(at + 16);
-    const size = memory.uint64(at + 40);
-    if (address === undefined || size === undefined) return undefined;
+  for (const { type, address, size } of programHeaders(memory, lowest) ?? []) {
     if (type === 0x6474e550) header = { address, size };
     if (type === 2) readDynamic(memory, address, size, dynamic);
   }
@@ -66,10 +61,11 @@ export function readImageFunctions(runs: readonly ImageBytes[]): ImageFunctions 
     const address = dynamic.get(tag);
     if (address !== undefined) referenced.add(address);
   }
-  const entry = memory.uint64(24);
+  const entry = memory.uint64(lowest + 24);
   if (entry !== undefined && entry > 0) referenced.add(entry);
   for (const address of symbols.resolvers) referenced.add(address);
   return {
+    lowest,
     starts,
     exported: symbols.exported,
     referenced,
@@ -79,13 +75,45 @@ export function readImageFunctions(runs: readonly ImageBytes[]): ImageFunctions 
   };
 }
 
+interface ProgramHeader {
+  readonly type: number;
+  readonly address: number;
+  readonly size: number;
+}
+
+/** @param at  address of the ELF header; @returns `undefined` when there is none of 64-bit ELF */
+function programHeaders(memory: ImageMemory, at: number): ProgramHeader[] | undefined {
+  if (memory.uint32(at) !== 0x464c457f || memory.uint8(at + 4) !== 2) return undefined;
+  const table = memory.uint64(at + 32);
+  const entrySize = memory.uint16(at + 54);
+  const entries = memory.uint16(at + 56);
+  if (table === undefined || entrySize === undefined || entries === undefined) return undefined;
+  const headers: ProgramHeader[] = [];
+  for (let i = 0; i < entries; i++) {
+    const entry = at + table + i * entrySize;
+    const type = memory.uint32(entry);
+    const address = memory.uint64(entry + 16);
+    const size = memory.uint64(entry + 40);
+    if (type === undefined || address === undefined || size === undefined) return undefined;
+    headers.push({ type, address, size });
+  }
+  return headers;
+}
+
+function lowestPage(memory: ImageMemory): number | undefined {
+  const loaded = programHeaders(memory, 0)?.filter((header) => header.type === 1) ?? [];
+  if (loaded.length === 0) return undefined;
+  const lowest = Math.min(...loaded.map((header) => header.address));
+  return lowest - (lowest % 4096);
+}
+
 /** Bytes by address of the image's own address space; `undefined` outside. */
 class ImageMemory {
-  readonly runs: readonly ImageBytes[];
+  readonly runs: readonly (ImageBytes & { readonly address: number })[];
   readonly #views: readonly DataView[];
 
-  constructor(runs: readonly ImageBytes[]) {
-    this.runs = runs;
+  constructor(runs: readonly ImageBytes[], lowest: number) {
+    this.runs = runs.map((run) => ({ ...run, address: run.offset + lowest }));
     this.#views = runs.map(
       ({ bytes }) => new DataView(bytes.buffer, bytes.byteOffset, bytes.length),
     );
