@@ -1,15 +1,15 @@
-import { formatCount } from './numbers.ts';
 import type { ReportTransfer } from './report-data.ts';
-import { type ChartOptions, chart, element, text } from './svg.ts';
+import { type Attributes, type ChartOptions, chart, element, text } from './svg.ts';
 import { light, type Palette } from './theme.ts';
 
 const cell = 15;
+const rowHeight = cell + 9;
 const perRow = 60;
 
 /**
  * The transfers in and around a patch, one cell each in trace order: a dot was predicted, a cross
  * was not, a filled cell is a target that no training trace has; a bar above marks the patch, a
- * ring evidence.
+ * frame evidence.
  */
 export function renderCloseup(
   transfers: readonly ReportTransfer[],
@@ -18,66 +18,55 @@ export function renderCloseup(
   const palette = options.palette ?? light;
   const rows = Math.max(1, Math.ceil(transfers.length / perRow));
   const width = Math.max(1, Math.min(perRow, transfers.length)) * cell + 2;
-  const height = rows * (cell + 9) + 2;
-  let content = '';
-  transfers.forEach((transfer, index) => {
-    const x = 1 + (index % perRow) * cell;
-    const y = 7 + Math.floor(index / perRow) * (cell + 9);
-    const outcome = transfer.isCorrect ? 'predicted' : transfer.isUnknown ? 'unknown' : 'wrong';
-    const name = `block ${formatCount(transfer.position)}: ${outcome}`;
-    content += `<g><title>${name}</title>${drawCell(transfer, x, y, palette)}</g>`;
-  });
-  if (transfers.length === 0) content += text('–', { x: 2, y: 14 });
+  const size = { width, height: rows * rowHeight + 2 };
+  const content =
+    transfers.length === 0 ? text('–', { x: 2, y: 14 }) : drawCells(transfers, palette);
   const wrong = transfers.filter((t) => !t.isCorrect).length;
-  return chart(
-    { width, height },
-    {
-      title: 'Transfers in and around the patch',
-      description: `${transfers.length} transfers, ${wrong} not predicted, ${transfers.filter((t) => t.isInside).length} inside the patch.`,
-      className: 'closeup',
-    },
-    options,
-    content,
-  );
+  const inside = transfers.filter((t) => t.isInside).length;
+  const names = {
+    title: 'Transfers in and around the patch',
+    description: `${transfers.length} transfers, ${wrong} not predicted, ${inside} inside the patch.`,
+    className: 'closeup',
+    margin: 4,
+  };
+  return chart(size, names, options, content);
 }
 
 type CellFacts = Pick<ReportTransfer, 'isInside' | 'isCorrect' | 'isUnknown' | 'evidence'>;
 
-function drawCell(transfer: CellFacts, x: number, y: number, palette: Palette): string {
-  const cx = x + cell / 2;
-  const cy = y + cell / 2;
-  let mark = '';
-  if (transfer.isInside) {
-    mark += element('rect', { x, y: y - 5, width: cell, height: 3, fill: palette.anomalous });
-  }
-  mark += element('rect', {
-    x: x + 0.5,
-    y: y + 0.5,
-    width: cell - 1,
-    height: cell - 1,
-    fill: transfer.isUnknown ? palette.unknown : palette.surface,
-    stroke: palette.line,
+/** One path for each kind of mark rather than elements for each cell: reports hold thousands of cells. */
+function drawCells(transfers: readonly CellFacts[], palette: Palette): string {
+  let bars = '';
+  let grid = '';
+  let filled = '';
+  let dots = '';
+  let wrong = '';
+  let wrongUnknown = '';
+  let frames = '';
+  transfers.forEach((transfer, index) => {
+    const x = 1 + (index % perRow) * cell;
+    const y = 7 + Math.floor(index / perRow) * rowHeight;
+    if (transfer.isInside) bars += `M${x} ${y - 4}h${cell}`;
+    const square = `M${x + 0.5} ${y + 0.5}h${cell - 1}v${cell - 1}h${1 - cell}z`;
+    grid += square;
+    if (transfer.isUnknown) filled += square;
+    const cross = `M${x + 4.5} ${y + 4.5}l6 6m0 -6l-6 6`;
+    if (transfer.isCorrect) dots += `M${x + 7.5} ${y + 7.5}h0`;
+    else if (transfer.isUnknown) wrongUnknown += cross;
+    else wrong += cross;
+    if (transfer.evidence !== undefined) frames += `M${x + 1.5} ${y + 1.5}h12v12h-12z`;
   });
-  mark += transfer.isCorrect
-    ? element('circle', { cx, cy, r: 1.6, fill: palette.muted })
-    : element('path', {
-        d: `M${cx - 3} ${cy - 3}l6 6m0 -6l-6 6`,
-        stroke: transfer.isUnknown ? palette.surface : palette.anomalous,
-        'stroke-width': 1.8,
-        fill: 'none',
-      });
-  if (transfer.evidence !== undefined) {
-    mark += element('rect', {
-      x: x + 1.5,
-      y: y + 1.5,
-      width: cell - 3,
-      height: cell - 3,
-      fill: 'none',
-      stroke: palette.text,
-      'stroke-width': 2,
-    });
-  }
-  return mark;
+  const draw = (d: string, look: Attributes): string =>
+    d === '' ? '' : element('path', { d, fill: 'none', ...look });
+  return (
+    draw(bars, { stroke: palette.anomalous, 'stroke-width': 3 }) +
+    draw(filled, { fill: palette.unknown }) +
+    draw(grid, { stroke: palette.line }) +
+    draw(dots, { stroke: palette.muted, 'stroke-width': 3.2, 'stroke-linecap': 'round' }) +
+    draw(wrong, { stroke: palette.anomalous, 'stroke-width': 1.8 }) +
+    draw(wrongUnknown, { stroke: palette.surface, 'stroke-width': 1.8 }) +
+    draw(frames, { stroke: palette.text, 'stroke-width': 2 })
+  );
 }
 
 /** What the cells mean, for the page: one drawn cell and its words each. */
@@ -92,12 +81,8 @@ export function closeupKey(palette: Palette): string {
   ];
   return entries
     .map(([facts, name]) => {
-      const size = { width: cell, height: cell + 5, viewBox: `0 0 ${cell} ${cell + 5}` };
-      const drawn = element(
-        'svg',
-        { ...size, 'aria-hidden': 'true' },
-        drawCell(facts, 0, 5, palette),
-      );
+      const size = { width: cell + 2, height: rowHeight, viewBox: `0 0 ${cell + 2} ${rowHeight}` };
+      const drawn = element('svg', { ...size, 'aria-hidden': 'true' }, drawCells([facts], palette));
       return `<span>${drawn}${name}</span>`;
     })
     .join('');

@@ -120,7 +120,7 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .came .scroll,.patch .scroll{border-radius:4px}
 .strip{overflow-x:auto;margin:10px 0}
 .key{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--muted);font-size:12.5px;margin:0 0 10px;max-width:none}
-.key svg{display:inline-block;vertical-align:-3px;margin-right:6px}
+.key svg{display:inline-block;vertical-align:-5px;margin-right:6px}
 .strip svg{max-width:none}
 details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
 .listing{margin:0;overflow-x:auto;border:1px solid var(--line);border-radius:4px}
@@ -139,6 +139,7 @@ footer{max-width:1280px;margin:0 auto;padding:0 20px 32px;color:var(--muted);fon
 .visually-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .only-print{display:none}
 @media (max-width:640px){
+.scroll table{min-width:600px}
 .bar button{position:absolute;right:12px;top:8px}.bar h1{padding-right:72px}.crumbs .muted{display:none}
 main{padding:16px 12px 48px}.bar{padding:8px 12px}.panel{padding:10px}
 .lead .count{font-size:23px}th,td{padding:4px 8px}.overview th button{padding:6px 8px}

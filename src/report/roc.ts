@@ -1,5 +1,6 @@
 import { scaleLinear } from 'd3-scale';
 import { bottomAxis, frameLines, leftAxis } from './axis.ts';
+import { shorten } from './escape.ts';
 import type { FigureData, RocCurve } from './report-data.ts';
 import { type ChartOptions, chart, element, round, text } from './svg.ts';
 import { light, type Palette } from './theme.ts';
@@ -13,8 +14,8 @@ const dashes = [undefined, '6 3', '2 3', '9 3 2 3'];
 export function renderRoc(curves: readonly RocCurve[], options: ChartOptions = {}): string {
   const palette = options.palette ?? light;
   const legendTop = 396;
-  const size = { width: 420, height: legendTop + 8 + Math.max(1, curves.length) * 20 };
-  const frame = { left: 46, top: 34, right: 404, bottom: 344 };
+  const size = { width: 420, height: legendTop + 8 + Math.max(1, curves.length) * 34 };
+  const frame = { left: 46, top: 34, right: 396, bottom: 344 };
   const x = scaleLinear([0, 1], [frame.left, frame.right]);
   const y = scaleLinear([0, 1], [frame.bottom, frame.top]);
   const percent = (value: number): string => `${Math.round(value * 100)} %`;
@@ -40,18 +41,11 @@ export function renderRoc(curves: readonly RocCurve[], options: ChartOptions = {
       'stroke-linejoin': 'round',
       ...look,
     });
-    const row = legendTop + 8 + index * 20;
-    content += element('path', {
-      d: `M${frame.left} ${row - 4}h26`,
-      'stroke-width': 2,
-      fill: 'none',
-      ...look,
-    });
-    content += text(`${curve.name}: ${areaText(curve)}`, {
-      x: frame.left + 34,
-      y: row,
-      'font-size': 11,
-    });
+    const row = legendTop + 8 + index * 34;
+    const x0 = frame.left + 34;
+    content += element('path', { d: `M${frame.left} ${row - 4}h26`, 'stroke-width': 2, fill: 'none', ...look });
+    content += text(shorten(curve.name, 48), { x: x0, y: row });
+    content += text(areaText(curve), { x: x0, y: row + 14, 'font-size': 11, fill: palette.muted });
   });
   if (curves.length === 0)
     content += emptyNote(frame, palette, 'needs labelled traces of both kinds');

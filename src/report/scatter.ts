@@ -4,7 +4,7 @@ import { escapeMarkup, shorten } from './escape.ts';
 import { formatPercent } from './numbers.ts';
 import type { DecisionLine, ReportRow } from './report-data.ts';
 import { emptyNote } from './roc.ts';
-import { labelText, traceMark } from './shapes.ts';
+import { labelText, markScale, traceMark } from './shapes.ts';
 import { type ChartOptions, chart, element, text } from './svg.ts';
 import { light, type Palette } from './theme.ts';
 
@@ -23,7 +23,7 @@ export function renderScatter(
 ): string {
   const palette = options.palette ?? light;
   const size = { width: 420, height: 432 };
-  const frame = { left: 52, top: 34, right: 404, bottom: 344 };
+  const frame = { left: 52, top: 34, right: 396, bottom: 344 };
   const points = rows.flatMap((row): Point[] =>
     isNumber(row.mispredictionRate) && isNumber(row.wrongConfidence)
       ? [{ row, x: row.mispredictionRate, y: row.wrongConfidence }]
@@ -53,6 +53,7 @@ export function renderScatter(
       point.row.label,
       point.row.verdict === 'anomalous',
       palette,
+      markScale(points.length),
     );
     const name = escapeMarkup(shorten(point.row.name, 80));
     const title = `<title>${name}: ${formatPercent(point.x)}, ${formatPercent(point.y)}</title>`;

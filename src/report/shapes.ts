@@ -12,30 +12,28 @@ export function traceMark(
   label: Label | undefined,
   isFlagged: boolean,
   palette: Palette,
+  scale = 1,
 ): string {
-  const colour = markColour(label, palette);
+  const colour =
+    label === 'nominal' ? palette.nominal : label === 'anomalous' ? palette.anomalous : palette.muted;
   const look: Attributes = {
     fill: isFlagged ? colour : palette.surface,
     'fill-opacity': isFlagged ? 0.85 : 0.6,
     stroke: colour,
-    'stroke-width': 1.4,
+    'stroke-width': 1.4 * scale,
   };
-  if (label === 'nominal') return element('circle', { cx: x, cy: y, r: 3.6, ...look });
+  if (label === 'nominal') return element('circle', { cx: x, cy: y, r: 3.6 * scale, ...look });
   if (label === 'anomalous') {
-    return element('path', {
-      d: `M${round(x)} ${round(y - 4.8)}l4.8 4.8l-4.8 4.8l-4.8 -4.8z`,
-      ...look,
-    });
+    const r = round(4.8 * scale);
+    return element('path', { d: `M${round(x)} ${round(y - r)}l${r} ${r}l${-r} ${r}l${-r} ${-r}z`, ...look });
   }
-  return element('rect', { x: x - 3.4, y: y - 3.4, width: 6.8, height: 6.8, ...look });
+  const side = 6.8 * scale;
+  return element('rect', { x: x - side / 2, y: y - side / 2, width: side, height: side, ...look });
 }
 
-export function markColour(label: Label | undefined, palette: Palette): string {
-  return label === 'nominal'
-    ? palette.nominal
-    : label === 'anomalous'
-      ? palette.anomalous
-      : palette.muted;
+/** Many marks are drawn smaller, so that they cover each other less. */
+export function markScale(marks: number): number {
+  return marks > 400 ? 0.7 : marks > 150 ? 0.85 : 1;
 }
 
 export function labelText(label: Label | undefined): string {

@@ -36,12 +36,15 @@ export interface ChartOptions {
 /** What every chart has: size, an accessible name and description, a background in files. */
 export function chart(
   size: { readonly width: number; readonly height: number },
-  names: { readonly title: string; readonly description: string; readonly className?: string },
+  names: { readonly title: string; readonly description: string; readonly className?: string; readonly margin?: number },
   options: ChartOptions,
   content: string,
 ): string {
   const isFile = options.target !== 'page';
   const palette = options.palette ?? light;
+  // Inside the page the panel around a chart gives it air; a file needs its own.
+  const margin = isFile ? (names.margin ?? 0) : 0;
+  const [width, height] = [size.width + 2 * margin, size.height + 2 * margin];
   const head =
     element('title', {}, escapeMarkup(names.title)) +
     element('desc', {}, escapeMarkup(names.description));
@@ -49,9 +52,9 @@ export function chart(
     'svg',
     {
       xmlns: isFile ? 'http://www.w3.org/2000/svg' : undefined,
-      width: size.width,
-      height: size.height,
-      viewBox: `0 0 ${size.width} ${size.height}`,
+      width,
+      height,
+      viewBox: `${-margin} ${-margin} ${width} ${height}`,
       class: names.className,
       role: 'img',
       'aria-label': names.title,
@@ -61,7 +64,7 @@ export function chart(
     },
     head +
       (isFile
-        ? element('rect', { width: size.width, height: size.height, fill: palette.surface })
+        ? element('rect', { x: -margin, y: -margin, width, height, fill: palette.surface })
         : '') +
       content,
   );

@@ -162,6 +162,7 @@ export function renderTimeline(
       title: 'Timeline of the trace',
       description: describe(timeline, patches),
       className: 'timeline',
+      margin: 12,
     },
     options,
     content,
