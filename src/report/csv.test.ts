@@ -27,7 +27,7 @@ test('rows come back as they were, most suspicious first', () => {
     expect(Number(at(line, 'p_value'))).toBe(row.pValue);
     expect(Number(at(line, 'score'))).toBe(row.score);
     expect(at(line, 'family')).toBe(row.family ?? '');
-    expect(Number(at(line, 'unseen transfers'))).toBe(12);
+    expect(Number(at(line, 'unseenTransferRate'))).toBe(12);
   }
   expect(at(lines[0]!, 'verdict')).toBe('anomalous');
   expect(at(lines.at(-1)!, 'verdict')).toBe('nominal');

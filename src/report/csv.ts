@@ -4,10 +4,10 @@ import type { ReportRow, RocCurve } from './report-data.ts';
 
 /**
  * The rows as CSV (RFC 4180, CRLF, a header line), most suspicious first; unknown values are
- * empty. After the fixed columns follow the features, by name.
+ * empty. After the fixed columns follow the features, by key.
  */
 export function rowsToCsv(rows: readonly ReportRow[]): string {
-  const features = [...new Set(rows.flatMap((row) => row.features.map((f) => f.name)))];
+  const features = [...new Set(rows.flatMap((row) => row.features.map((f) => f.key)))];
   const head = [
     'trace',
     'file',
@@ -30,7 +30,7 @@ export function rowsToCsv(rows: readonly ReportRow[]): string {
     ...features,
   ];
   const lines = bySuspicion(rows).map((row) => {
-    const values = new Map(row.features.map((f) => [f.name, f.value]));
+    const values = new Map(row.features.map((f) => [f.key, f.value]));
     return [
       row.name,
       row.file,

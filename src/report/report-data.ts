@@ -70,7 +70,7 @@ export interface ReportRow {
   readonly predictions: number;
   readonly gaps: number;
   readonly overflows: number;
-  readonly bytesLost: number;
+  readonly bytesLost: number | undefined;
   readonly blocksOutsideImages: number;
   readonly evidenceCounts: Readonly<Partial<Record<EvidenceKind, number>>>;
   readonly features: readonly FeatureValue[];
@@ -81,6 +81,9 @@ export interface ReportRow {
 }
 
 export interface FeatureValue {
+  /** Stable, for programs: `worst-nll-5`. */
+  readonly key: string;
+  /** For people. */
   readonly name: string;
   readonly value: number;
   /** p-value of this feature alone against the calibration traces. */

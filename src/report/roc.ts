@@ -43,7 +43,12 @@ export function renderRoc(curves: readonly RocCurve[], options: ChartOptions = {
     });
     const row = legendTop + 8 + index * 34;
     const x0 = frame.left + 34;
-    content += element('path', { d: `M${frame.left} ${row - 4}h26`, 'stroke-width': 2, fill: 'none', ...look });
+    content += element('path', {
+      d: `M${frame.left} ${row - 4}h26`,
+      'stroke-width': 2,
+      fill: 'none',
+      ...look,
+    });
     content += text(shorten(curve.name, 48), { x: x0, y: row });
     content += text(areaText(curve), { x: x0, y: row + 14, 'font-size': 11, fill: palette.muted });
   });

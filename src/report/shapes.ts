@@ -15,7 +15,11 @@ export function traceMark(
   scale = 1,
 ): string {
   const colour =
-    label === 'nominal' ? palette.nominal : label === 'anomalous' ? palette.anomalous : palette.muted;
+    label === 'nominal'
+      ? palette.nominal
+      : label === 'anomalous'
+        ? palette.anomalous
+        : palette.muted;
   const look: Attributes = {
     fill: isFlagged ? colour : palette.surface,
     'fill-opacity': isFlagged ? 0.85 : 0.6,
@@ -25,7 +29,10 @@ export function traceMark(
   if (label === 'nominal') return element('circle', { cx: x, cy: y, r: 3.6 * scale, ...look });
   if (label === 'anomalous') {
     const r = round(4.8 * scale);
-    return element('path', { d: `M${round(x)} ${round(y - r)}l${r} ${r}l${-r} ${r}l${-r} ${-r}z`, ...look });
+    return element('path', {
+      d: `M${round(x)} ${round(y - r)}l${r} ${r}l${-r} ${r}l${-r} ${-r}z`,
+      ...look,
+    });
   }
   const side = 6.8 * scale;
   return element('rect', { x: x - side / 2, y: y - side / 2, width: side, height: side, ...look });

@@ -36,7 +36,12 @@ export interface ChartOptions {
 /** What every chart has: size, an accessible name and description, a background in files. */
 export function chart(
   size: { readonly width: number; readonly height: number },
-  names: { readonly title: string; readonly description: string; readonly className?: string; readonly margin?: number },
+  names: {
+    readonly title: string;
+    readonly description: string;
+    readonly className?: string;
+    readonly margin?: number;
+  },
   options: ChartOptions,
   content: string,
 ): string {

@@ -171,7 +171,7 @@ function facts(row: ReportRow): string {
     ['Predictions', formatCount(row.predictions)],
     ['Gaps', formatCount(row.gaps)],
     ['Overflows', formatCount(row.overflows)],
-    ['Bytes lost', formatCount(row.bytesLost)],
+    ['Bytes lost', row.bytesLost === undefined ? '–' : formatCount(row.bytesLost)],
     ['Blocks outside images', formatCount(row.blocksOutsideImages)],
     ...evidenceEntries(row).map(([kind, count]): [string, string] => [
       `Evidence: ${evidenceNames[kind].short}`,

@@ -273,13 +273,14 @@ function base(i: number, blocks: number, random: Random): ReportRow {
     evidenceCounts: gaps > 0 ? { gap: gaps } : {},
     features: [
       {
+        key: 'worst-nll-5',
         name: 'surprise of the worst 5 transfers (nats)',
         value: 12.3 + random.uniform(),
         pValue: 0.0083,
       },
-      { name: 'mispredictions in the worst 50', value: 21, pValue: 0.05 },
-      { name: 'unseen transfers', value: 12, pValue: 0.21 },
-      { name: 'mean negative log-likelihood', value: 0.0834, pValue: 0.61 },
+      { key: 'worst-wrong-50', name: 'mispredictions in the worst 50', value: 21, pValue: 0.05 },
+      { key: 'unseenTransferRate', name: 'unseen transfers', value: 12, pValue: 0.21 },
+      { key: 'nll', name: 'mean negative log-likelihood', value: 0.0834, pValue: 0.61 },
     ],
     reasons: [],
     detail: undefined,
