@@ -61,11 +61,11 @@ export function renderReadingPage(): string {
     })
     .join('');
   return `<section id="reading" class="page" aria-labelledby="reading-h"><h2 id="reading-h" tabindex="-1">How to read this report</h2>
-<div class="prose"><h3>In five steps</h3><ol>
+<div class="columns"><div class="prose"><h3>In five steps</h3><ol>
 <li>Look at the first rows of the table: they are the most suspicious traces. Compare the p-value with the accepted rate of false alarms above the table.</li>
 <li>Open a flagged trace and read why it was flagged. Evidence that the trace proves by itself, such as a return that did not go to its call, weighs more than a prediction that failed.</li>
 <li>Look at the timeline. One narrow mark in a quiet trace is typical of a hijack; trouble all along is typical of an unusual input, another version of the program or missing code.</li>
 <li>Open the first patch: it names the functions, what was expected and what came instead.</li>
 <li>Before you rely on “nominal”, look at gaps and unknown code: what was not recorded cannot be judged.</li>
-</ol><h3>Words</h3><dl>${list}</dl><h3>Evidence</h3><dl>${evidence}</dl></div></section>`;
+</ol><h3>Evidence</h3><dl>${evidence}</dl></div><div class="prose"><h3>Words</h3><dl>${list}</dl></div></div></section>`;
 }

@@ -79,7 +79,7 @@ tbody th{font-weight:400}
 .verdict.none{color:var(--muted)}
 .verdict.none::before{border-radius:0}
 .wrong{color:var(--muted);font-size:12px;margin-left:6px;border-bottom:1px dotted var(--edge)}
-.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));gap:16px;margin-top:16px}
+.panels{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,440px),1fr));gap:16px;margin-top:16px}
 .panel{background:var(--surface);border:1px solid var(--line);border-radius:6px;padding:14px 16px;margin:0;min-width:0}
 .panel.wide{grid-column:1/-1}
 .panel figcaption{font-weight:600;margin-bottom:8px}
@@ -87,6 +87,7 @@ tbody th{font-weight:400}
 svg{display:block;max-width:100%;height:auto}
 svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .roc,.scatter{margin:0 auto}
+.plotbox>.scores{max-width:1080px;margin:0 auto}
 .facts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,340px),1fr));gap:16px;align-items:start}
 .facts table{border:1px solid var(--line)}
 .facts td,.facts th{padding:3px 12px}
@@ -128,7 +129,11 @@ details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
 .listing td:first-child{color:var(--muted);text-align:right}
 .listing .inside td{background:var(--patch)}
 .listing .place td{color:var(--muted);padding-top:6px}
+.columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:0 56px}
 .prose{max-width:74ch}
+.prose h3:first-child{margin-top:20px}
+.prose ol{padding-left:20px}
+.prose ol li{margin:4px 0}
 .prose dt{font-weight:600;margin-top:12px}
 .prose dd{margin:2px 0 0}
 .interval{display:block;width:140px;height:12px}

@@ -24,8 +24,8 @@ export function renderScores(
   const palette = options.palette ?? light;
   const scored = rows.filter((row) => row.score !== undefined && Number.isFinite(row.score));
   const groups = groupRows(scored);
-  const width = 860;
-  const frame = { left: 190, top: 30, right: width - 16, bottom: 0 };
+  const width = 1000;
+  const frame = { left: 180, top: 30, right: width - 16, bottom: 0 };
   frame.bottom = frame.top + Math.max(1, groups.length) * rowHeight;
   const size = { width, height: frame.bottom + 84 };
   const scores = scored.map((row) => row.score!);
