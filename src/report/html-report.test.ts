@@ -342,6 +342,10 @@ describe.skipIf(!existsSync(executable))(
         'run',
         ...Array.from({ length: flagged }, (_, i) => `t${i + 1}`),
       ]);
+      // 180 mm of A4 paper are 680 CSS pixels.
+      await page.setViewportSize({ width: 680, height: 960 });
+      expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(680);
+      await page.setViewportSize({ width: 1280, height: 900 });
       await page.goto(`${page.url().split('#')[0]}#t2`);
       expect(await shownPages()).toEqual(['t2']);
       await page.emulateMedia({ media: 'screen' });

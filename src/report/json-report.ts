@@ -6,8 +6,8 @@ export const reportSchemaVersion = 1;
 
 /**
  * The report as one JSON document: `ReportData` with `schemaVersion`, rows most suspicious first.
- * Unknown values and NaN are `null`, infinite thresholds strings; timelines are left out, because
- * they are pictures of what the evaluations hold.
+ * Unknown values and NaN are `null`, infinite thresholds strings; timelines and pictures are left
+ * out, because the evaluations hold what they show.
  */
 export function reportToJson(data: ReportData): string {
   const document = { schemaVersion: reportSchemaVersion, kind: 'wayward-report', ...data };
@@ -16,7 +16,7 @@ export function reportToJson(data: ReportData): string {
 }
 
 function replace(key: string, value: unknown): unknown {
-  if (key === 'timeline') return undefined;
+  if (key === 'timeline' || key === 'picture') return undefined;
   if (value === undefined) return null;
   if (typeof value === 'number' && !Number.isFinite(value)) {
     return Number.isNaN(value) ? null : value > 0 ? 'Infinity' : '-Infinity';

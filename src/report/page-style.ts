@@ -119,6 +119,7 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .came td{font-size:13px}
 .patch button{font-weight:400;font-size:13px;min-height:0;padding:1px 8px;margin-left:auto}
 .came .scroll,.patch .scroll{border-radius:4px}
+.pixels img{image-rendering:pixelated;max-width:100%;width:512px;height:auto;border:1px solid var(--line)}
 .strip{overflow-x:auto;margin:10px 0}
 .key{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--muted);font-size:12.5px;margin:0 0 10px;max-width:none}
 .key svg{display:inline-block;vertical-align:-5px;margin-right:6px}
@@ -156,7 +157,7 @@ button,select,input{min-height:36px}
 :root,:root[data-theme=dark],:root:not([data-theme=light]){${declareVariables({ ...light, page: '#ffffff', tint: '#f4f4f2' })};color-scheme:light}
 html{font-size:10pt}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-nav,.skip,.bar button,.tools,.zoom,.crumbs,.overview th button::after{display:none!important}
+nav,.skip,.bar button,.patch button,.tools,.zoom,.crumbs,.overview th button::after{display:none!important}
 .only-print{display:block}
 header{border:0}.bar,main,footer{max-width:none;padding-left:0;padding-right:0}
 main:not(:has(>.trace:target,>.trace :target))>section.page{display:block!important}
@@ -164,7 +165,10 @@ body.prints-flagged main:not(:has(>.trace:target,>.trace :target))>section.flagg
 section.page+section.page{margin-top:24pt}
 .scroll,.plotbox,.strip,.listing{overflow:visible}
 .plotbox>svg,.came table{min-width:0}.strip svg{max-width:100%}
-.overview td,.overview tbody th,.listing td{white-space:normal;overflow-wrap:anywhere}
+.overview,.overview thead th{font-size:7.5pt}.overview tr>:last-child{display:none}.overview .name{white-space:normal;overflow-wrap:anywhere}.overview tbody th{min-width:14ch}
+.overview td,.overview tbody th,.overview th button,.overview thead th{padding:2px 4px}.overview th button{padding:0}.wrong{margin-left:3px;font-size:7pt}
+.listing td{white-space:pre-wrap;overflow-wrap:anywhere}details::details-content{content-visibility:visible}
+.patch table{font-size:8.5pt}.patch code{font-size:8pt}
 th,td{padding:2px 6px}
 thead{display:table-header-group}tr,.panel,h3{break-inside:avoid}h2,h3,h4{break-after:avoid}
 .panels{grid-template-columns:1fr 1fr}

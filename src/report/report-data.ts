@@ -143,6 +143,8 @@ export interface SkippedSample {
 
 export interface TraceDetail {
   readonly timeline: Timeline | undefined;
+  /** The trace as pixels (`renderTracePicture`), PNG bytes. */
+  readonly picture?: Uint8Array;
   /** Ranked, most suspicious first. */
   readonly patches: readonly ReportPatch[];
   readonly evidence: readonly ReportEvidence[];

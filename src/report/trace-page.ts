@@ -59,7 +59,15 @@ function detail(found: TraceDetail, id: string): string {
     found.patches.length === 0
       ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
       : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`)).join('')}`;
-  return timeline + patches + evidenceTable(found.evidence, found.evidenceTotal);
+  const evidence = evidenceTable(found.evidence, found.evidenceTotal);
+  return timeline + patches + evidence + picture(found.picture);
+}
+
+/** No other picture type comes in: the bytes are ours and go in as base64, never as markup. */
+function picture(png: Uint8Array | undefined): string {
+  if (png === undefined) return '';
+  const data = Buffer.from(png.buffer, png.byteOffset, png.byteLength).toString('base64');
+  return `<h3>All predictions</h3><figure class="panel pixels"><figcaption><span>One pixel a predicted transfer, row by row from the top left: pale was predicted, vermilion was not (the surer the model, the darker), purple was never seen in training.</span></figcaption><img alt="All predictions of the trace as pixels" src="data:image/png;base64,${data}"></figure>`;
 }
 
 function timelineBox(found: TraceDetail, blocks: number): string {
