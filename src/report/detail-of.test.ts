@@ -57,7 +57,7 @@ test('without a second look, classes and block numbers stand for places', () => 
     isCorrect: false,
     isUnknown: true,
     evidence: 'return-mismatch',
-    from: 'block 200',
+    from: '',
     came: 'a place never seen in training',
     expected: 'class 3',
   });

@@ -117,7 +117,7 @@ function transfersOf(
     transfers.push({
       position,
       isInside: position >= patch.start && position < patch.end,
-      from: placeOf(blocks.get(position)) ?? `block ${position}`,
+      from: placeOf(blocks.get(position)) ?? '',
       came: came ?? (actual === 0 ? 'a place never seen in training' : `class ${actual}`),
       expected:
         sources.className?.(predicted) ?? (predicted === 0 ? undefined : `class ${predicted}`),

@@ -57,7 +57,7 @@ describe('the text of the page', () => {
         detail: undefined,
       })),
     };
-    expect(renderReport(bare).includes('No trace could be judged')).toBe(true);
+    expect(renderReport(bare).includes('3 traces could not be judged')).toBe(true);
     expect(renderReport({ ...bare, rows: [] }).includes('0 of 0 traces flagged')).toBe(true);
   });
 

@@ -18,7 +18,8 @@ test.each([
   [0.9999, `99.99${s}%`],
   [0.0042, `0.42${s}%`],
   [0.00022, `0.022${s}%`],
-  [0.00003, `0.0030${s}%`],
+  [0.00003, `0.003${s}%`],
+  [0.000003, `<0.001${s}%`],
   [Number.NaN, '–'],
   [undefined, '–'],
 ])('percent %s', (value, shown) => expect(formatPercent(value)).toBe(shown));

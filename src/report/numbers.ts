@@ -8,17 +8,18 @@ export function formatCount(value: number): string {
 }
 
 /**
- * @returns `12.3 %`; rates near 0 and 1 keep more digits, so that 0.01 % is not shown as 0 and
- *   99.99 % not as 100
+ * @returns `12.3 %`; rates near 0 and 1 keep more digits, down to thousandths of a percent, so
+ *   that few is not shown as none and nearly all not as all
  */
 export function formatPercent(rate: number | undefined): string {
   if (rate === undefined || !Number.isFinite(rate)) return '–';
   const percent = rate * 100;
   if (percent === 0 || percent === 100) return `${percent}${narrowSpace}%`;
+  if (percent > 0 && percent < 0.001) return `<0.001${narrowSpace}%`;
   const isHigh = percent > 50 && percent < 100;
   const small = Math.max(1e-6, Math.abs(isHigh ? 100 - percent : percent));
   const digits = small >= 1 ? 1 : small >= 0.1 ? 2 : 1 - Math.floor(Math.log10(small));
-  return `${percent.toFixed(isHigh ? Math.max(1, digits - 1) : digits)}${narrowSpace}%`;
+  return `${percent.toFixed(Math.min(3, isHigh ? Math.max(1, digits - 1) : digits))}${narrowSpace}%`;
 }
 
 /** @returns a p-value, never `< 0.001`: the smallest possible one is a fact about the calibration */

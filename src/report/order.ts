@@ -1,4 +1,5 @@
 import { evidenceOrder } from './evidence-names.ts';
+import { formatCount } from './numbers.ts';
 import type { EvidenceKind, ReportRow } from './report-data.ts';
 
 /**
@@ -16,7 +17,7 @@ export function bySuspicion(rows: readonly ReportRow[]): ReportRow[] {
   );
 }
 
-/** Flagged rows stand above all others, whatever the features say. */
+/** Flagged rows stand above all others, whatever the features say; those without a verdict below. */
 function rank(row: ReportRow): number {
   return row.verdict === 'anomalous' ? 0 : row.verdict === 'nominal' ? 1 : 2;
 }
@@ -49,4 +50,31 @@ export function evidenceEntries(row: ReportRow): [EvidenceKind, number][] {
     const count = row.evidenceCounts[kind] ?? 0;
     return count > 0 ? [[kind, count]] : [];
   });
+}
+
+/** What stands where a verdict would: `no verdict`, or why there is none. */
+export function verdictText(row: ReportRow): string {
+  if (row.verdict !== undefined) return row.verdict;
+  return row.role === 'test' ? 'no verdict' : row.role;
+}
+
+/** `3 of 40 traces flagged`, and a sentence on rows without a verdict, empty when there are none. */
+export function countVerdicts(rows: readonly ReportRow[]): { headline: string; rest: string } {
+  const flagged = rows.filter((row) => row.verdict === 'anomalous').length;
+  const judged = rows.filter((row) => row.verdict !== undefined).length;
+  const of = (role: ReportRow['role']): number =>
+    rows.filter((row) => row.verdict === undefined && row.role === role).length;
+  const plural = (count: number, noun: string): string =>
+    `${formatCount(count)} ${noun}${count === 1 ? '' : 's'}`;
+  const others = (['calibration', 'training'] as const)
+    .filter((role) => of(role) > 0)
+    .map((role) => plural(of(role), `${role} trace`));
+  const rest = [
+    ...(of('test') > 0 ? [`${plural(of('test'), 'trace')} could not be judged.`] : []),
+    ...(others.length > 0 ? [`Also listed: ${others.join(' and ')}.`] : []),
+  ];
+  return {
+    headline: `${formatCount(flagged)} of ${plural(judged, 'trace')} flagged`,
+    rest: rest.join(' '),
+  };
 }

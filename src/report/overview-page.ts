@@ -2,7 +2,7 @@ import { escapeMarkup } from './escape.ts';
 import { figureText, intervalText } from './figure-text.ts';
 import { name, words } from './html.ts';
 import { formatCount, formatNumber, formatPercent, formatProbability } from './numbers.ts';
-import { evidenceTotal, verdictError } from './order.ts';
+import { countVerdicts, evidenceTotal, verdictError, verdictText } from './order.ts';
 import type { ReportData, ReportRow } from './report-data.ts';
 import { dataText } from './roc.ts';
 
@@ -32,8 +32,7 @@ export function renderOverviewPage(
   rows: readonly ReportRow[],
   link: (row: ReportRow) => string,
 ): string {
-  const flagged = rows.filter((row) => row.verdict === 'anomalous').length;
-  const judged = rows.filter((row) => row.verdict !== undefined).length;
+  const { headline, rest } = countVerdicts(rows);
   const warnings = data.warnings.map((w) => `<p class="warning">${words(w)}</p>`).join('');
   const skipped =
     data.skipped.length === 0
@@ -49,12 +48,11 @@ export function renderOverviewPage(
     })
     .join('');
   const body = rows.map((row, index) => overviewRow(row, index, link(row))).join('\n');
-  const unjudged = rows.length - judged;
   return `<section id="traces" class="page" aria-labelledby="traces-h">
-<div class="lead"><div><h2 id="traces-h" class="count" tabindex="-1">${formatCount(flagged)} of ${formatCount(rows.length)} ${rows.length === 1 ? 'trace' : 'traces'} flagged</h2>
-<p>${words(data.rule.summary)}${unjudged > 0 ? ` ${unjudged === rows.length ? 'No trace' : `${formatCount(judged)} traces`} could be judged.` : ''}${skipped}</p></div>${keyFigures(data)}</div>
+<div class="lead"><div><h2 id="traces-h" class="count" tabindex="-1">${headline}</h2>
+<p>${words(data.rule.summary)}${rest === '' ? '' : ` ${rest}`}${skipped}</p></div>${keyFigures(data)}</div>
 ${warnings}
-<div class="tools" hidden><label>Filter<input id="filter" type="search" autocomplete="off" spellcheck="false" placeholder="name, label, family"></label><label>Show<select id="kind"><option value="">all</option><option value="flagged">flagged</option><option value="not-flagged">not flagged</option><option value="error">false alarms and misses</option></select></label><output id="shown" for="filter kind"></output></div>
+<div class="tools" hidden><label>Filter<input id="filter" type="search" autocomplete="off" spellcheck="false" placeholder="name, label, family"></label><label>Show<select id="kind"><option value="">all</option><option value="flagged">flagged</option><option value="not-flagged">not flagged</option><option value="not-judged">not judged</option><option value="error">false alarms and misses</option></select></label><output id="shown" for="filter kind"></output></div>
 <p id="said" class="visually-hidden" role="status"></p>
 <div class="scroll" role="region" aria-labelledby="traces-h" tabindex="0"><table class="overview"><caption class="visually-hidden">Traces, most suspicious first. The buttons in the head sort.</caption><thead><tr>${head}</tr></thead><tbody>
 ${body}
@@ -63,12 +61,16 @@ ${body}
 
 export function verdictMark(row: ReportRow): string {
   const error = verdictError(row);
-  return `<span class="verdict ${row.verdict ?? 'none'}">${row.verdict ?? 'no verdict'}</span>${error === undefined ? '' : `<span class="wrong">${error}</span>`}`;
+  return `<span class="verdict ${row.verdict ?? 'none'}">${verdictText(row)}</span>${error === undefined ? '' : `<span class="wrong">${error}</span>`}`;
 }
 
 function overviewRow(row: ReportRow, index: number, href: string): string {
   const kinds = [
-    row.verdict === 'anomalous' ? 'flagged' : 'not-flagged',
+    row.verdict === 'anomalous'
+      ? 'flagged'
+      : row.verdict === 'nominal'
+        ? 'not-flagged'
+        : 'not-judged',
     ...(verdictError(row) === undefined ? [] : ['error']),
   ].join(' ');
   const cell = (value: number | undefined, shown: string): string =>
@@ -77,7 +79,7 @@ function overviewRow(row: ReportRow, index: number, href: string): string {
   const label =
     row.label === undefined
       ? '<td data-v=""><span class="muted">–</span></td>'
-      : `<td>${row.label}${row.family === undefined ? '' : ` <span class="family">${words(row.family, 24)}</span>`}</td>`;
+      : `<td>${row.label}${row.family === undefined || row.family === row.label ? '' : ` <span class="family">${words(row.family, 24)}</span>`}</td>`;
   return (
     `<tr data-kind="${kinds}">${cell(index + 1, String(index + 1))}<th scope="row"><a href="${href}">${name(row.name, 44)}</a></th>` +
     `<td>${verdictMark(row)}</td>${cell(row.pValue, formatProbability(row.pValue))}${cell(row.score, formatNumber(row.score))}${label}` +

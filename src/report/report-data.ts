@@ -196,7 +196,7 @@ export interface ReportTransfer {
   /** Block index of the block that made the transfer. */
   readonly position: number;
   readonly isInside: boolean;
-  /** `module!function+offset`, or an address. */
+  /** `module!function+offset`, an address, or empty when it is not known. */
   readonly from: string;
   readonly came: string;
   /** Most probable target; `undefined` when the model expected something it has no name for. */

@@ -44,15 +44,14 @@ export function reportOfNominal(result: NominalVerdicts, context: ReportContext)
   const calibration = verdicts.filter((v) => v.sample.role === 'calibration');
   const alone = aloneAgainst(calibration.map((v) => v.features));
   const rows = verdicts.map((verdict): ReportRow => {
-    const isTraining = verdict.sample.role === 'training';
+    const { role } = verdict.sample;
     return {
       ...rowOf(verdict.features, alone, context),
-      verdict: isTraining ? undefined : verdict.isFlagged ? 'anomalous' : 'nominal',
+      // Traces that made the model or the threshold are shown for comparison, not judged.
+      verdict: role !== 'test' ? undefined : verdict.isFlagged ? 'anomalous' : 'nominal',
       pValue: known(verdict.pValue),
       score: known(verdict.score),
-      reasons: isTraining
-        ? ['No verdict: this trace trained the model, which predicts it better than any new one.']
-        : nominalReasons(verdict, threshold, bound.fpr),
+      reasons: nominalReasons(verdict, threshold, bound.fpr),
     };
   });
   const warnings = [...(context.warnings ?? [])];
@@ -220,10 +219,18 @@ function aloneAgainst(calibration: readonly TraceFeatures[]): Alone {
 }
 
 function nominalReasons(verdict: Verdict, threshold: number, fpr: number): string[] {
+  const { role } = verdict.sample;
+  if (role === 'training') {
+    return ['Not judged: this trace trained the model, which predicts it better than any new one.'];
+  }
   const p = formatProbability(verdict.pValue);
-  const rule = verdict.isFlagged
-    ? `Flagged: p-value ${p} is at most ${fpr}; score ${formatNumber(verdict.score)}, threshold ${formatNumber(threshold)}.`
-    : `Not flagged: p-value ${p} is above ${fpr}; score ${formatNumber(verdict.score)}, threshold ${formatNumber(threshold)}.`;
+  const score = `score ${formatNumber(verdict.score)}, threshold ${formatNumber(threshold)}`;
+  const rule =
+    role === 'calibration'
+      ? `Not judged: this trace helped to set the threshold. p-value against the other calibration traces ${p}; ${score}.`
+      : verdict.isFlagged
+        ? `Flagged: p-value ${p} is at most ${fpr}; ${score}.`
+        : `Not flagged: p-value ${p} is above ${fpr}; ${score}.`;
   const parts = verdict.reasons
     .filter((reason) => reason.points > 0)
     .slice(0, reasonLimit)

@@ -25,22 +25,24 @@ export function renderScores(
   const scored = rows.filter((row) => row.score !== undefined && Number.isFinite(row.score));
   const groups = groupRows(scored);
   const width = 1000;
-  const frame = { left: 180, top: 30, right: width - 16, bottom: 0 };
+  const frame = { left: 180, top: 30, right: width - 28, bottom: 0 };
   frame.bottom = frame.top + Math.max(1, groups.length) * rowHeight;
   const size = { width, height: frame.bottom + 84 };
   const scores = scored.map((row) => row.score!);
   if (rule.threshold !== undefined && Number.isFinite(rule.threshold)) scores.push(rule.threshold);
   const low = scores.reduce((a, b) => Math.min(a, b), 0);
   const high = scores.reduce((a, b) => Math.max(a, b), low + 1e-9);
-  const middle = [...scores].sort((a, b) => a - b)[scores.length >> 1] ?? 0;
+  const sizes = scores.map(Math.abs).sort((a, b) => a - b);
+  const middle = sizes[sizes.length >> 1] ?? 0;
+  const most = Math.max(high, -low);
   // A few scores a hundred times the rest would press the rest into a line.
-  const isWide = high > 50 * Math.max(middle, 1e-9) && low >= 0;
-  const base = isWide
-    ? scaleSymlog([low, high], [frame.left, frame.right]).constant(Math.max(middle, high / 1000))
-    : scaleLinear([low, high], [frame.left, frame.right]);
-  const scale = isWide ? base : base.nice(6);
+  const isWide = most > 50 * Math.max(middle, 1e-9);
+  const constant = Math.max(middle, most / 1000);
+  const scale = isWide
+    ? scaleSymlog([low, high], [frame.left, frame.right]).constant(constant)
+    : scaleLinear([low, high], [frame.left, frame.right]).nice(6);
   const x = Object.assign((value: number) => scale(value), {
-    ticks: (count: number) => (isWide ? symlogTicks(high, middle) : scale.ticks(count)),
+    ticks: (count: number) => (isWide ? symlogTicks(low, high, constant) : scale.ticks(count)),
   });
 
   let content = bottomAxis(x, frame, {
@@ -168,14 +170,12 @@ function stack(
     });
 }
 
-function symlogTicks(high: number, middle: number): number[] {
+function symlogTicks(low: number, high: number, constant: number): number[] {
   const ticks = [0];
-  for (
-    let power = Math.floor(Math.log10(Math.max(middle, high / 1000)));
-    10 ** power <= high;
-    power++
-  ) {
-    ticks.push(10 ** power);
+  const first = Math.ceil(Math.log10(constant));
+  for (let power = first; 10 ** power <= Math.max(high, -low); power++) {
+    if (10 ** power <= high) ticks.push(10 ** power);
+    if (-(10 ** power) >= low) ticks.unshift(-(10 ** power));
   }
   return ticks;
 }

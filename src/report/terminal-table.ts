@@ -2,7 +2,7 @@ import { styleText } from 'node:util';
 import { shorten, visible } from './escape.ts';
 import { figureText, intervalText } from './figure-text.ts';
 import { formatCount, formatNumber, formatPercent, formatProbability } from './numbers.ts';
-import { bySuspicion, evidenceTotal, verdictError } from './order.ts';
+import { bySuspicion, countVerdicts, evidenceTotal, verdictError, verdictText } from './order.ts';
 import type { Figure, ReportData, ReportRow } from './report-data.ts';
 import { dataText } from './roc.ts';
 
@@ -57,7 +57,7 @@ const columns: readonly Column[] = [
     head: 'label',
     isRight: false,
     dropOrder: 4,
-    cell: (row) => visible([row.label ?? '–', row.family].filter((x) => x !== undefined).join(' ')),
+    cell: labelCell,
   },
   {
     head: 'verdict',
@@ -65,7 +65,7 @@ const columns: readonly Column[] = [
     dropOrder: 0,
     cell: (row) => {
       const error = verdictError(row);
-      return `${row.verdict ?? 'none'}${error === undefined ? '' : ` (${error})`}`;
+      return `${verdictText(row)}${error === undefined ? '' : ` (${error})`}`;
     },
     role: (row) => row.verdict ?? 'muted',
   },
@@ -99,8 +99,16 @@ const columns: readonly Column[] = [
   },
 ];
 
+function labelCell(row: ReportRow): string {
+  const label = row.label ?? '–';
+  if (row.family === undefined || row.family === row.label) return label;
+  return `${label} ${visible(shorten(row.family, familyLimit))}`;
+}
+
 const between = '  ';
-const leastName = 12;
+/** Names are cut to this before columns are dropped, when the terminal is narrow. */
+const leastName = 24;
+const familyLimit = 16;
 
 /** The rows as an aligned table, most suspicious first. Every line ends in a newline. */
 export function renderTable(rows: readonly ReportRow[], options: TableOptions = {}): string {
@@ -125,10 +133,7 @@ export function renderTable(rows: readonly ReportRow[], options: TableOptions = 
   }
   // The names take what the other columns leave.
   const others = total() - Math.min(kept[0]!.width, leastName);
-  kept[0]!.width = Math.max(
-    Math.min(leastName, kept[0]!.width),
-    Math.min(kept[0]!.width, width - others),
-  );
+  kept[0]!.width = Math.max(8, Math.min(kept[0]!.width, width - others));
   let out = `${kept
     .map((item) => style('muted', pad(item.column.head, item.width, item.column.isRight)))
     .join(between)
@@ -180,9 +185,9 @@ export function renderFigures(figures: readonly Figure[], options: TableOptions 
 /** What `classify` prints: warnings, the table, the figures, what was skipped. */
 export function renderSummary(data: ReportData, options: TableOptions = {}): string {
   const style = options.style ?? plainStyle;
-  const flagged = data.rows.filter((row) => row.verdict === 'anomalous').length;
+  const { headline, rest } = countVerdicts(data.rows);
   const parts = [
-    `${style('strong', `${flagged} of ${data.rows.length} ${data.rows.length === 1 ? 'trace' : 'traces'} flagged.`)} ${visible(data.rule.summary)}\n`,
+    `${style('strong', `${plainSpaces(headline)}.`)} ${visible(data.rule.summary)}${rest === '' ? '' : ` ${plainSpaces(rest)}`}\n`,
     data.warnings
       .map((warning) => `${style('warning', 'warning')}  ${visible(warning)}\n`)
       .join(''),

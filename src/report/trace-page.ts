@@ -39,7 +39,7 @@ export function renderTracePage(row: ReportRow, at: Neighbours): string {
     row.label === undefined
       ? 'no label'
       : `labelled ${row.label}${row.family === undefined ? '' : ` (${words(row.family, 60)})`}`;
-  const role = row.role === 'test' ? '' : ` · ${row.role} trace`;
+  const role = row.role === 'test' || row.verdict === undefined ? '' : ` · ${row.role} trace`;
   const reasons =
     row.reasons.length === 0
       ? ''
@@ -130,7 +130,7 @@ function cameTable(transfers: readonly ReportTransfer[]): string {
         ...(t.isUnknown ? ['never seen in training'] : []),
         ...(t.evidence === undefined ? [] : [evidenceNames[t.evidence].one]),
       ].join('; ');
-      return `<tr><td class="n">${formatCount(t.position)}</td><td>${code(t.from, 120)}</td><td>${expected}</td><td>${code(t.came, 120)}${likely}</td><td>${notes}</td></tr>`;
+      return `<tr><td class="n">${formatCount(t.position)}</td><td>${t.from === '' ? '' : code(t.from, 120)}</td><td>${expected}</td><td>${code(t.came, 120)}${likely}</td><td>${notes}</td></tr>`;
     })
     .join('');
   const more =
@@ -152,20 +152,31 @@ function listing(lines: readonly ListingLine[]): string {
   return `<details><summary>Instructions before, inside and after</summary><div class="listing" tabindex="0" role="region" aria-label="Instructions"><table><thead class="visually-hidden"><tr><th scope="col">Address</th><th scope="col">Instruction</th></tr></thead><tbody>${body}</tbody></table></div></details>`;
 }
 
+/** Rows shown at once; a hijack leaves hundreds alike. */
+const evidenceShown = 12;
+
 function evidenceTable(evidence: readonly ReportEvidence[], total: number): string {
   if (total === 0)
     return '<h3>Evidence</h3><p class="muted">The trace proves nothing against itself.</p>';
-  const rows = evidence
-    .map(
-      (e) =>
-        `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${e.count > 1 ? `, ${formatCount(e.count)} times in a row` : ''}</td><td class="n">${formatCount(e.position)}</td><td class="n">${e.traceOffset === undefined ? '–' : formatCount(e.traceOffset)}</td><td>${e.from === '' ? '' : code(e.from, 120)}</td><td>${e.to === '' ? '' : code(e.to, 120)}</td><td>${e.expected === undefined ? '' : code(e.expected, 120)}</td></tr>`,
-    )
-    .join('');
+  const line = (e: ReportEvidence): string => {
+    const times = e.count > 1 ? `, ${formatCount(e.count)} times in a row` : '';
+    const offset = e.traceOffset === undefined ? '–' : formatCount(e.traceOffset);
+    const place = (text: string | undefined): string =>
+      text === undefined || text === '' ? '' : code(text, 120);
+    return `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${times}</td><td class="n">${formatCount(e.position)}</td><td class="n">${offset}</td><td>${place(e.from)}</td><td>${place(e.to)}</td><td>${place(e.expected)}</td></tr>`;
+  };
+  const table = (list: readonly ReportEvidence[]): string =>
+    `<div class="scroll came"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">Block</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${list.map(line).join('')}</tbody></table></div>`;
+  const rest = evidence.slice(evidenceShown);
   const more =
+    rest.length === 0
+      ? ''
+      : `<details><summary>${formatCount(rest.length)} more</summary>${table(rest)}</details>`;
+  const unlisted =
     evidence.length < total
-      ? `<p class="muted">${formatCount(evidence.length)} of ${formatCount(total)} are listed.</p>`
+      ? `<p class="muted">The first ${formatCount(evidence.length)} of ${formatCount(total)} are listed.</p>`
       : '';
-  return `<h3>Evidence</h3><div class="scroll"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">Block</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${rows}</tbody></table></div>${more}`;
+  return `<h3>Evidence</h3>${table(evidence.slice(0, evidenceShown))}${more}${unlisted}`;
 }
 
 function facts(row: ReportRow): string {
