@@ -43,6 +43,8 @@ export class Vocabulary {
   readonly #outputClass: Int32Array;
   readonly #blockOfOutput: Int32Array;
   readonly #transfers: ReadonlySet<number>;
+  /** Known blocks by name, made on first use. */
+  #own: SymbolTable | undefined;
 
   private constructor(content: Content) {
     this.#content = content;
@@ -128,7 +130,7 @@ export class Vocabulary {
     return table;
   }
 
-  /** Classes of the symbols of a table that `makeTable` made. */
+  /** Input class by symbol of any table. */
   inputClassesOf(table: SymbolTable): Int32Array {
     return this.#classesOf(table, this.#inputClass, this.inputClasses);
   }
@@ -178,10 +180,14 @@ export class Vocabulary {
     return new Vocabulary(value as Content);
   }
 
-  #classesOf(table: SymbolTable, known: Int32Array, classes: number): Int32Array {
+  #classesOf(table: SymbolTable, classOfBlock: Int32Array, classes: number): Int32Array {
     const result = new Int32Array(table.length);
     if (this.kind === 'learned') {
-      result.set(known);
+      this.#own ??= this.makeTable();
+      for (let symbol = 0; symbol < table.length; symbol++) {
+        const block = this.#own.find(table.modules[table.module[symbol]], table.offset[symbol]);
+        if (block >= 0) result[symbol] = classOfBlock[block];
+      }
       return result;
     }
     // BBID = adler32(path) * 2^32 + offset; N need not divide 2^32.

@@ -1,0 +1,50 @@
+import { UserError } from '../base/errors.ts';
+import { readWholeFile, writeFileAtomic } from '../base/files.ts';
+
+export type NumberArray = Float32Array | Int32Array;
+
+/** `WWA1`, little-endian. */
+const magic = 0x31415757;
+
+/** @returns the bytes of an array, shared with it */
+export function bytesOf(array: NumberArray): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+/**
+ * Writes arrays of 32-bit numbers into one file: magic, number of arrays, their lengths, their
+ * content.
+ */
+export async function writeArrays(path: string, arrays: readonly NumberArray[]): Promise<void> {
+  const header = Int32Array.of(magic, arrays.length, ...arrays.map(({ length }) => length));
+  await writeFileAtomic(path, Buffer.concat([bytesOf(header), ...arrays.map(bytesOf)]));
+}
+
+/**
+ * Reads what `writeArrays` wrote.
+ *
+ * @param types  `f` or `i` for each array, which the file does not say
+ * @throws UserError `arrays-damaged`
+ */
+export async function readArrays(path: string, types: string): Promise<NumberArray[]> {
+  const file = await readWholeFile(path);
+  const bytes = new Uint8Array(file);
+  const damaged = (why: string): UserError =>
+    new UserError('arrays-damaged', why, { category: 'input', path });
+  const headerLength = (2 + types.length) * 4;
+  if (bytes.length < headerLength || bytes.length % 4 !== 0) throw damaged('the file is cut off');
+  const header = new Int32Array(bytes.buffer, 0, 2 + types.length);
+  if (header[0] !== magic || header[1] !== types.length) throw damaged('is no file of ours');
+  const lengths = [...header.subarray(2)];
+  const expected = headerLength + lengths.reduce((sum, length) => sum + length * 4, 0);
+  if (lengths.some((length) => length < 0) || expected !== bytes.length) {
+    throw damaged(`has ${bytes.length} bytes where its header says ${expected}`);
+  }
+  let offset = headerLength;
+  return lengths.map((length, index) => {
+    const Type = types[index] === 'f' ? Float32Array : Int32Array;
+    const array = new Type(bytes.buffer, offset, length);
+    offset += length * 4;
+    return array;
+  });
+}

@@ -1,0 +1,49 @@
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+
+/** Where the numbers are crunched: `cpu`, `webgpu`, `cuda:N`. */
+export type Device = string;
+
+/**
+ * Opens a session of one of our graphs.
+ *
+ * @throws UserError `device-unknown`, or `device-unavailable` when the device is not there
+ */
+export async function openSession(model: Uint8Array, device: Device): Promise<InferenceSession> {
+  const provider = executionProvider(device);
+  try {
+    return await InferenceSession.create(model, {
+      executionProviders: [provider],
+      // One thread: repeated indices in ScatterND are summed wrongly by several. The work is
+      // spread over worker threads instead, each with a session of its own.
+      intraOpNumThreads: 1,
+      interOpNumThreads: 1,
+      executionMode: 'sequential',
+      graphOptimizationLevel: 'all',
+      logSeverityLevel: 3,
+    });
+  } catch (cause) {
+    if (device === 'cpu') throw cause;
+    const reason = messageOf(cause).split('\n')[0]!;
+    throw new UserError('device-unavailable', `the device ${device} cannot be used: ${reason}`, {
+      category: 'unavailable',
+      cause,
+    });
+  }
+}
+
+function executionProvider(device: Device): InferenceSession.ExecutionProviderConfig {
+  if (device === 'cpu' || device === 'webgpu') return device;
+  const id = /^cuda(?::(\d+))?$/.exec(device);
+  if (id === null) {
+    throw new UserError(
+      'device-unknown',
+      `there is no device "${device}": use cpu, webgpu or cuda:N`,
+      { category: 'arguments' },
+    );
+  }
+  return { name: 'cuda', deviceId: Number(id[1] ?? 0) };
+}
+
+export { InferenceSession, Tensor };

@@ -1,0 +1,122 @@
+import { extname } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import { UserError } from '../base/errors.ts';
+import type {
+  GradientJob,
+  GradientResult,
+  Job,
+  PredictJob,
+  PredictResult,
+  WorkerSetup,
+} from './lstm-worker.ts';
+
+type Result = GradientResult | PredictResult | { readonly id: number };
+
+interface Waiting {
+  readonly worker: number;
+  readonly resolve: (result: Result) => void;
+  readonly reject: (error: Error) => void;
+}
+
+/**
+ * Worker threads that compute gradients and predictions, each with a one-thread session of its own.
+ * A job goes to the worker that its caller names, so that who computes what is fixed.
+ */
+export class LstmPool {
+  readonly size: number;
+  readonly #workers: Worker[];
+  readonly #waiting: Map<number, Waiting> = new Map();
+  #nextId = 0;
+
+  constructor(size: number, setup: WorkerSetup) {
+    this.size = size;
+    // The same file, compiled or not, as this one.
+    const entry = new URL(`./lstm-worker${extname(import.meta.url)}`, import.meta.url);
+    this.#workers = Array.from({ length: size }, (_, index) => {
+      const worker = new Worker(entry, { workerData: setup });
+      worker.on(
+        'message',
+        (message: { result?: Result; id?: number; error?: unknown; message?: string }) => {
+          const id = message.result?.id ?? message.id ?? -1;
+          const waiting = this.#waiting.get(id);
+          this.#waiting.delete(id);
+          if (message.result !== undefined) waiting?.resolve(message.result);
+          else waiting?.reject(revive(message.error, message.message ?? ''));
+        },
+      );
+      const fail = (error: Error): void => {
+        for (const [id, waiting] of this.#waiting) {
+          if (waiting.worker !== index) continue;
+          this.#waiting.delete(id);
+          waiting.reject(error);
+        }
+      };
+      worker.on('error', fail);
+      worker.on('exit', (code) => fail(new Error(`a learning worker ended with code ${code}`)));
+      worker.unref();
+      return worker;
+    });
+  }
+
+  gradient(worker: number, job: Omit<GradientJob, 'kind' | 'id'>): Promise<GradientResult> {
+    return this.#send(worker, {
+      ...job,
+      kind: 'gradient',
+      id: this.#nextId++,
+    }) as Promise<GradientResult>;
+  }
+
+  predict(worker: number, job: Omit<PredictJob, 'kind' | 'id'>): Promise<PredictResult> {
+    return this.#send(worker, {
+      ...job,
+      kind: 'predict',
+      id: this.#nextId++,
+    }) as Promise<PredictResult>;
+  }
+
+  /** Makes the workers take the parameters anew for predictions. */
+  async refresh(): Promise<void> {
+    await Promise.all(
+      this.#workers.map((_, worker) => this.#send(worker, { kind: 'refresh', id: this.#nextId++ })),
+    );
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker.terminate()));
+  }
+
+  #send(worker: number, job: Job): Promise<Result> {
+    const target = this.#workers[worker];
+    return new Promise((resolve, reject) => {
+      // A worker holds the process only while it has work.
+      target.ref();
+      const done = (): void => {
+        if (![...this.#waiting.values()].some((waiting) => waiting.worker === worker))
+          target.unref();
+      };
+      this.#waiting.set(job.id, {
+        worker,
+        resolve: (result) => {
+          done();
+          resolve(result);
+        },
+        reject: (error) => {
+          done();
+          reject(error);
+        },
+      });
+      target.postMessage(job);
+    });
+  }
+}
+
+/** Errors lose their class on the way between threads. */
+function revive(error: unknown, message: string): Error {
+  const fields = error as
+    | { name?: string; code?: string; category?: UserError['category'] }
+    | undefined;
+  if (fields?.name === 'UserError' && fields.code !== undefined && fields.category !== undefined) {
+    return new UserError(fields.code, message, { category: fields.category });
+  }
+  return error instanceof Error ? error : new Error(message);
+}
