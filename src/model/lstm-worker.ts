@@ -149,7 +149,7 @@ class LstmWorker {
     inputs[feeds.weight] = new Tensor('float32', job.weights, [batch, 1]);
     inputs[feeds.ones] = new Tensor('float32', new Float32Array(batch).fill(1), [1, batch]);
     if (this.#prior !== undefined) {
-      inputs[feeds.prior] = new Tensor('float32', this.#priorRows(job, (job as Partial<GradientJob>).ownWeights), [
+      inputs[feeds.prior] = new Tensor('float32', this.#priorRows(job, job.ownWeights), [
         batch,
         outputClasses,
       ]);
@@ -200,10 +200,7 @@ class LstmWorker {
     }
     inputs[feeds.zeros] = new Tensor('float32', new Float32Array(batch * units), [batch, units]);
     if (this.#prior !== undefined) {
-      inputs[feeds.prior] = new Tensor('float32', this.#priorRows(job, (job as Partial<GradientJob>).ownWeights), [
-        batch,
-        outputClasses,
-      ]);
+      inputs[feeds.prior] = new Tensor('float32', this.#priorRows(job), [batch, outputClasses]);
     }
     const outputs = await this.#inference.run(inputs);
     const probabilities = outputs[results.probabilities].data as Float32Array;
@@ -243,7 +240,12 @@ class LstmWorker {
     const { windowLength, outputClasses } = this.#shape;
     const rows = new Float32Array(targets.length * outputClasses);
     for (let row = 0; row < targets.length; row++) {
-      prior.read(symbols, (row + 1) * windowLength, ownWeights === undefined ? -1 : targets[row], ownWeights?.[row]);
+      prior.read(
+        symbols,
+        (row + 1) * windowLength,
+        ownWeights === undefined ? -1 : targets[row],
+        ownWeights?.[row],
+      );
       prior.writeLogits(rows, row * outputClasses);
     }
     return rows;
