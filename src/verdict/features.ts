@@ -1,7 +1,13 @@
 import { assert, UserError } from '../base/errors.ts';
 import type { Evaluation, SampleIdentity } from './evaluation.ts';
 import { evidenceKinds, evidenceRules } from './evidence-kinds.ts';
-import { windowLengths, worstUnknownShare, worstWindow } from './worst-window.ts';
+import {
+  crowdedSum,
+  crowdLengths,
+  windowLengths,
+  worstSum,
+  worstUnknownShare,
+} from './worst-window.ts';
 
 /** What can be measured on each prediction; every series has a mean and worst windows. */
 const series = ['wrong', 'wrongConfidence', 'nll', 'unseen'] as const;
@@ -9,6 +15,10 @@ type Series = (typeof series)[number];
 
 /** Probabilities below this count as this: one impossible event must not be infinite. */
 const probabilityFloor = 1e-9;
+
+/** A transfer that surprises this much is a whole surprise; what surprises less than faintly is none. */
+const fullNats = 5;
+const faintNats = 0.05;
 
 /**
  * All features, larger = more suspicious.
@@ -19,6 +29,9 @@ const probabilityFloor = 1e-9;
  * - `unknownBlockRate`, `unseenTransferRate`: shares of blocks and of predicted transfers
  * - `worst-<series>-<length>`: the largest mean of the series in so many consecutive predictions
  *   (blocks, for `unknown`)
+ * - `crowded-surprise-<blocks>`, `crowded-unseen-<blocks>`: how many surprising (unseen) transfers
+ *   lie in so many consecutive blocks at most; a transfer of 5 nats or more counts as one surprise,
+ *   a lesser one in proportion
  * - `transfers`, `blocks`: not suspicious in themselves: chances for a bad window
  * - `gaps`, `overflows`, `outsideBlocks`: counts
  * - `evidence-<kind>`: counts; `hint-weight`: the largest weight of graded evidence, in nats
@@ -31,6 +44,8 @@ export const featureNames: readonly string[] = [
   'unseenTransferRate',
   ...series.flatMap((name) => windowLengths.map((length) => `worst-${name}-${length}`)),
   ...windowLengths.map((length) => `worst-unknown-${length}`),
+  ...crowdLengths.map((length) => `crowded-surprise-${length}`),
+  ...crowdLengths.map((length) => `crowded-unseen-${length}`),
   'transfers',
   'blocks',
   'gaps',
@@ -71,15 +86,36 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
     values[column] = value;
   };
   const valuesOf = predictionSeries(evaluation);
+  const surprise = valuesOf.nll.map((nats) =>
+    nats < faintNats ? 0 : Math.min(nats / fullNats, 1),
+  );
+  const { wrong, unseen } = valuesOf;
+  // All but the likelihood are 0 nearly everywhere: the few other transfers are picked out once.
+  const picked = pick(occurrences, (i) => wrong[i] + unseen[i] > 0 || !(surprise[i] === 0));
+  const pickedOf = (values: Float64Array): Float64Array => inOrder(values, occurrences, picked);
   const transfers = occurrences.length;
   const means = {} as Record<Series, number>;
   for (const name of series) {
-    means[name] = transfers === 0 ? 0 : sumOver(valuesOf[name], occurrences) / transfers;
+    const isDense = name === 'nll';
+    const found = isDense
+      ? inOrder(valuesOf.nll, occurrences, undefined)
+      : pickedOf(valuesOf[name]);
+    means[name] = transfers === 0 ? 0 : sum(found) / transfers;
     for (const length of windowLengths) {
       const isKnown = !Number.isNaN(means[name]);
-      const worst = isKnown ? worstWindow(valuesOf[name], occurrences, length).mean : Number.NaN;
-      set(`worst-${name}-${length}`, worst);
+      const worst = isDense ? worstSum(found, length) : crowdedSum(found, picked, length);
+      set(`worst-${name}-${length}`, isKnown ? worst / length : Number.NaN);
     }
+  }
+  const places = new Int32Array(picked.length);
+  for (let i = 0; i < places.length; i++) places[i] = evaluation.positions[picked[i]];
+  const surprises = pickedOf(surprise);
+  const unseens = pickedOf(unseen);
+  const isKnown = !Number.isNaN(means.nll);
+  for (const length of crowdLengths) {
+    const crowd = isKnown ? crowdedSum(surprises, places, length) : Number.NaN;
+    set(`crowded-surprise-${length}`, crowd);
+    set(`crowded-unseen-${length}`, crowdedSum(unseens, places, length));
   }
   for (const length of windowLengths) {
     set(`worst-unknown-${length}`, worstUnknownShare(unknownRuns, length));
@@ -122,10 +158,43 @@ export function predictionSeries(evaluation: Evaluation): Record<Series, Float64
   return result;
 }
 
-function sumOver(values: Float64Array, occurrences: Int32Array): number {
-  let sum = 0;
-  for (let i = 0; i < occurrences.length; i++) sum += values[occurrences[i]];
-  return sum;
+/** @returns the values of the picked transfers, or of all, in trace order */
+function inOrder(
+  values: Float64Array,
+  occurrences: Int32Array,
+  picked: Int32Array | undefined,
+): Float64Array {
+  const result = new Float64Array((picked ?? occurrences).length);
+  if (picked === undefined) {
+    for (let i = 0; i < result.length; i++) result[i] = values[occurrences[i]];
+  } else {
+    for (let i = 0; i < result.length; i++) result[i] = values[occurrences[picked[i]]];
+  }
+  return result;
+}
+
+/** @returns numbers of the transfers whose prediction is wanted */
+function pick(occurrences: Int32Array, isWanted: (prediction: number) => boolean): Int32Array {
+  let predictions = 0;
+  for (let i = 0; i < occurrences.length; i++) {
+    if (occurrences[i] >= predictions) predictions = occurrences[i] + 1;
+  }
+  const wanted = new Uint8Array(predictions);
+  for (let i = 0; i < predictions; i++) wanted[i] = isWanted(i) ? 1 : 0;
+  let count = 0;
+  for (let i = 0; i < occurrences.length; i++) count += wanted[occurrences[i]];
+  const picked = new Int32Array(count);
+  count = 0;
+  for (let i = 0; i < occurrences.length; i++) {
+    if (wanted[occurrences[i]] === 1) picked[count++] = i;
+  }
+  return picked;
+}
+
+function sum(values: Float64Array): number {
+  let total = 0;
+  for (let i = 0; i < values.length; i++) total += values[i];
+  return total;
 }
 
 /**

@@ -1,5 +1,6 @@
 import { evidenceKinds, evidenceRules } from './evidence-kinds.ts';
 import { feature, type TraceFeatures } from './features.ts';
+import { crowdLengths } from './worst-window.ts';
 
 /** One part of a trace's suspicion score. */
 export interface Reason {
@@ -22,35 +23,47 @@ export interface Suspicion {
 const proofPoints = 1000;
 
 /**
+ * A trace runs about this many different indirect calls and jumps (600 to 1,300 in the traces looked
+ * at), and each is a chance for something unlikely.
+ */
+const siteChances = Math.log(1000);
+/** A hint that chance does not explain outweighs crowded surprises, which give 12 points at most. */
+const hintPoints = 4;
+
+/**
  * The combined score of the nominal-only method. It is fixed before any trace is seen: its
  * constants come from no data, so that one calibration set is enough for an exact threshold.
  *
- * Everything but proofs is in nats. A surprise counts only as far as it exceeds what so many
- * transfers bring by chance: the largest of N exponential deviates grows with ln N.
+ * Three tiers: proofs; hints, in nats above what so many transfers bring by chance; and surprises
+ * of the first layer, crowded into few blocks. Averages are no part of it: a hijack of twenty
+ * blocks does not move the average of a million.
  */
 export function suspicion(trace: TraceFeatures, withEvidence: boolean): Suspicion {
   const reasons: Reason[] = [];
-  const add = (name: string, value: number, points: number): void => {
-    if (points !== 0) reasons.push({ feature: name, value, points });
+  const add = (name: string, points: number): void => {
+    if (points > 0) reasons.push({ feature: name, value: feature(trace, name), points });
   };
-  const chances = Math.log(1 + feature(trace, 'transfers'));
-  const surprise = feature(trace, 'worst-nll-5');
-  if (!Number.isNaN(surprise)) {
-    add('worst-nll-5', surprise, 5 * surprise);
-    add('transfers', feature(trace, 'transfers'), -chances);
-  } else {
-    // Evaluations of the ancestor do not hold the probability of what came.
-    const wrong = feature(trace, 'worst-wrongConfidence-10');
-    add('worst-wrongConfidence-10', wrong, 10 * wrong);
-  }
   if (withEvidence) {
     for (const kind of evidenceKinds) {
-      if (evidenceRules[kind].strength !== 'proof') continue;
-      const count = feature(trace, `evidence-${kind}`);
-      if (count > 0) add(`evidence-${kind}`, count, proofPoints * (1 + Math.log(count)));
+      const name = `evidence-${kind}`;
+      const count = feature(trace, name);
+      if (evidenceRules[kind].strength !== 'proof' || count === 0) continue;
+      add(name, proofPoints * (1 + Math.log(count)));
     }
-    const weight = feature(trace, 'hint-weight');
-    add('hint-weight', weight, weight);
+    add('hint-weight', hintPoints * (feature(trace, 'hint-weight') - siteChances));
+    add('outsideBlocks', Math.log1p(feature(trace, 'outsideBlocks')));
+  }
+  if (Number.isNaN(feature(trace, 'nll'))) {
+    // Evaluations of the ancestor hold neither the probability of what came nor what is unseen.
+    add('worst-wrongConfidence-10', 10 * feature(trace, 'worst-wrongConfidence-10'));
+  } else {
+    // What the learner finds improbable and what training has never seen count alike, at three
+    // scales: 12 points when there is nothing else.
+    for (const length of crowdLengths) {
+      const points = (name: string): number => (2 / length) * feature(trace, name);
+      add(`crowded-surprise-${length}`, points(`crowded-surprise-${length}`));
+      add(`crowded-unseen-${length}`, points(`crowded-unseen-${length}`));
+    }
   }
   let score = 0;
   for (const reason of reasons) score += reason.points;

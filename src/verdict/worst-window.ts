@@ -1,40 +1,50 @@
 /** Lengths, in consecutive predictions, at which traces are searched for their worst stretch. */
 export const windowLengths = [5, 10, 50, 1000] as const;
 
-export interface WorstWindow {
-  /** Mean of the values in it; a trace shorter than the window counts as followed by zeros. */
-  readonly mean: number;
-  /** Index of its first value, and of the one after its last. */
-  readonly start: number;
-  readonly end: number;
+/**
+ * Lengths, in consecutive blocks, at which traces are searched for crowded surprises.
+ *
+ * Ordinary code makes an indirect transfer every eight blocks or so, new code as much as known. A
+ * chain of hijacked transfers has nothing but such transfers in it.
+ */
+export const crowdLengths = [4, 8, 16] as const;
+
+/**
+ * The largest sum of `length` consecutive values; of all of them, when there are fewer.
+ *
+ * @param values  in trace order, not negative
+ */
+export function worstSum(values: Float64Array, length: number): number {
+  const first = Math.min(length, values.length);
+  let sum = 0;
+  for (let i = 0; i < first; i++) sum += values[i];
+  let worst = sum;
+  for (let i = length; i < values.length; i++) {
+    sum += values[i] - values[i - length];
+    if (sum > worst) worst = sum;
+  }
+  return worst;
 }
 
 /**
- * The stretch of `length` consecutive values with the largest sum; the first of equals.
+ * The largest sum of values that lie within `length` consecutive places.
  *
- * @param values  value by prediction
- * @param occurrences  prediction of each transfer
+ * For series that are 0 nearly everywhere: only the others need be given.
+ *
+ * @param values  not negative
+ * @param places  of each value, ascending: the number of its transfer, or of its block
  */
-export function worstWindow(
-  values: Float64Array,
-  occurrences: Int32Array,
-  length: number,
-): WorstWindow {
-  const n = occurrences.length;
-  const first = Math.min(length, n);
+export function crowdedSum(values: Float64Array, places: Int32Array, length: number): number {
+  let worst = 0;
   let sum = 0;
-  for (let i = 0; i < first; i++) sum += values[occurrences[i]];
-  let worst = sum;
-  let end = first;
-  for (let i = length; i < n; i++) {
-    sum += values[occurrences[i]] - values[occurrences[i - length]];
-    // Rounding in the running sum must not make a later window out of an equal earlier one.
-    if (sum > worst + 1e-9) {
-      worst = sum;
-      end = i + 1;
-    }
+  let first = 0;
+  for (let i = 0; i < values.length; i++) {
+    while (places[first] <= places[i] - length) sum -= values[first++];
+    // No rounding is carried from one stretch to another.
+    sum = first === i ? values[i] : sum + values[i];
+    if (sum > worst) worst = sum;
   }
-  return { mean: worst / length, start: Math.max(0, end - length), end };
+  return worst;
 }
 
 /**
