@@ -8,14 +8,16 @@ import { Damage } from './byte-reader.ts';
 import type { Evaluation } from './evaluation.ts';
 import {
   decodeEvaluation,
+  decodeTraceFeatures,
   encodeEvaluation,
   evaluationFileName,
   readEvaluation,
   writeEvaluation,
 } from './evaluation-file.ts';
-import { readEvaluations } from './evaluation-folder.ts';
+import { readEvaluations, readTraceFeatures } from './evaluation-folder.ts';
 import { decodeTextEvaluation, writeTextEvaluation } from './evaluation-text.ts';
 import { exampleEvaluation } from './example-evaluation.ts';
+import { computeFeatures } from './features.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -211,6 +213,27 @@ describe('a folder of evaluations', () => {
       ['/benign-empty.eval', 'is empty'],
       ['/benign-html.gz', 'prediction 1: 1 fields, not 4'],
     ]);
+  });
+
+  test('gives the same features read in short as computed from the whole', async () => {
+    await writeEvaluation(directory, example);
+    const { evaluations: short } = await readTraceFeatures(directory);
+    expect(short).toEqual([computeFeatures(example)]);
+  });
+
+  test('computes features anew when a file has those of another release', () => {
+    const bytes = encodeEvaluation(example);
+    const text = Buffer.from(bytes).toString('latin1');
+    const older = text.replace('"featureVersion":1', '"featureVersion":0');
+    const forged = Uint8Array.from(
+      Buffer.from(
+        older.replace(/"nll":[^,]*/, (m) => '"nll":9'.padEnd(m.length)),
+        'latin1',
+      ),
+    );
+    const body = forged.subarray(0, -4);
+    new DataView(forged.buffer).setUint32(body.length, crc32(body), true);
+    expect(decodeTraceFeatures(forged)).toEqual(computeFeatures(example));
   });
 
   test('of two models is refused, and both are named', async () => {

@@ -7,6 +7,7 @@ import { ByteReader, Damage } from './byte-reader.ts';
 import { ByteWriter } from './byte-writer.ts';
 import type { Evaluation, PredictionTable, SampleIdentity, TraceFacts } from './evaluation.ts';
 import { evidenceKinds } from './evidence-kinds.ts';
+import { computeFeatures, featureNames, featureVersion, type TraceFeatures } from './features.ts';
 
 /**
  * The evaluation file, version 1. See docs/formats.md.
@@ -39,6 +40,9 @@ export function encodeEvaluation(evaluation: Evaluation): Uint8Array<ArrayBuffer
       unknownRuns: unknownRuns.length / 2,
       evidence: evidence.length,
       evidenceKinds,
+      // Computed once here: reading hundreds of files for a verdict then costs little.
+      featureVersion,
+      features: storeFeatures(computeFeatures(evaluation)),
     }),
   );
   out.raw(magic);
@@ -134,22 +138,7 @@ export function isEvaluation(bytes: Uint8Array): boolean {
  * @throws Damage  with what is wrong
  */
 export function decodeEvaluation(bytes: Uint8Array): Evaluation {
-  if (bytes.length === 0) throw new Damage('is empty');
-  if (!isEvaluation(bytes)) throw new Damage('is no evaluation file');
-  const input = new ByteReader(bytes);
-  input.raw(magic.length);
-  const found = input.uint16();
-  if (found !== version) {
-    throw new Damage(
-      `has version ${found} of the evaluation format; this release reads ${version}`,
-    );
-  }
-  // The sum goes first, so that later complaints are about files written wrong, not bits flipped.
-  if (bytes.length < input.offset + 8) throw new Damage('ends too early');
-  const body = bytes.subarray(0, -4);
-  const stored = new DataView(bytes.buffer, bytes.byteOffset + body.length, 4).getUint32(0, true);
-  if (crc32(body) !== stored) throw new Damage('is cut off or damaged: the checksum differs');
-  const metadata = readMetadata(input);
+  const { input, metadata } = openEvaluation(bytes);
   const predictions = readPredictions(input, metadata.predictions);
   const occurrences = input.varints(metadata.occurrences);
   for (let i = 0; i < occurrences.length; i++) {
@@ -174,6 +163,62 @@ export function decodeEvaluation(bytes: Uint8Array): Evaluation {
   };
 }
 
+/**
+ * Reads what verdicts are made from, without unpacking predictions when the writer had the same
+ * features.
+ *
+ * @param bytes  an evaluation file, not compressed
+ * @throws Damage  with what is wrong
+ */
+export function decodeTraceFeatures(bytes: Uint8Array): TraceFeatures {
+  const { metadata } = openEvaluation(bytes);
+  const { sample, model, features } = metadata;
+  if (features === undefined) return computeFeatures(decodeEvaluation(bytes));
+  return { sample, model, values: features };
+}
+
+/** Checks the frame of a file, and stands behind its description. */
+function openEvaluation(bytes: Uint8Array): {
+  readonly input: ByteReader;
+  readonly metadata: Metadata;
+} {
+  if (bytes.length === 0) throw new Damage('is empty');
+  if (!isEvaluation(bytes)) throw new Damage('is no evaluation file');
+  const input = new ByteReader(bytes);
+  input.raw(magic.length);
+  const found = input.uint16();
+  if (found !== version) {
+    throw new Damage(
+      `has version ${found} of the evaluation format; this release reads ${version}`,
+    );
+  }
+  // The sum goes first, so that later complaints are about files written wrong, not bits flipped.
+  if (bytes.length < input.offset + 8) throw new Damage('ends too early');
+  const body = bytes.subarray(0, -4);
+  const stored = new DataView(bytes.buffer, bytes.byteOffset + body.length, 4).getUint32(0, true);
+  if (crc32(body) !== stored) throw new Damage('is cut off or damaged: the checksum differs');
+  return { input, metadata: readMetadata(input) };
+}
+
+/** JSON has no NaN: null stands for "this evaluation does not say". */
+function storeFeatures({ values }: TraceFeatures): Record<string, number | null> {
+  return Object.fromEntries(
+    featureNames.map((name, i) => [name, Number.isFinite(values[i]) ? values[i] : null]),
+  );
+}
+
+/** @returns `undefined` when the file has others than this release computes */
+function readFeatures(root: Record<string, unknown>): Float64Array | undefined {
+  if (root.featureVersion !== featureVersion) return undefined;
+  const stored = objectOf(root.features, 'features');
+  return Float64Array.from(featureNames, (name) => {
+    const value = stored[name];
+    if (value === null) return Number.NaN;
+    if (typeof value !== 'number' || !(value >= 0)) throw new Damage(`has no number for ${name}`);
+    return value;
+  });
+}
+
 interface Metadata {
   readonly sample: SampleIdentity;
   readonly model: string;
@@ -184,6 +229,7 @@ interface Metadata {
   readonly unknownRuns: number;
   readonly evidence: number;
   readonly evidenceKinds: readonly EvidenceKind[];
+  readonly features: Float64Array | undefined;
 }
 
 function readMetadata(input: ByteReader): Metadata {
@@ -223,6 +269,7 @@ function readMetadata(input: ByteReader): Metadata {
     unknownRuns: countOf(root.unknownRuns, 'unknownRuns'),
     evidence: countOf(root.evidence, 'evidence'),
     evidenceKinds: kindsOf(root.evidenceKinds),
+    features: readFeatures(root),
   };
 }
 

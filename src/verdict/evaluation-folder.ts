@@ -3,8 +3,9 @@ import { UserError } from '../base/errors.ts';
 import { messageOf, readWholeFile } from '../base/files.ts';
 import { Damage } from './byte-reader.ts';
 import type { Evaluation } from './evaluation.ts';
-import { decodeEvaluation, isEvaluation, unpack } from './evaluation-file.ts';
+import { decodeEvaluation, decodeTraceFeatures, isEvaluation, unpack } from './evaluation-file.ts';
 import { decodeTextEvaluation } from './evaluation-text.ts';
+import { computeFeatures, type TraceFeatures } from './features.ts';
 
 /** A file that was left out, and why. */
 export interface SkippedFile {
@@ -13,9 +14,20 @@ export interface SkippedFile {
 }
 
 /** One file of a folder, read or left out. */
-export type FolderEntry =
-  | { readonly path: string; readonly evaluation: Evaluation }
+export type FolderEntry<T> =
+  | { readonly path: string; readonly value: T }
   | { readonly path: string; readonly skipped: string };
+
+/** Makes something of a file's bytes, not compressed. @throws Damage */
+type Decode<T> = (bytes: Uint8Array, fileName: string) => T;
+
+const decodeWhole: Decode<Evaluation> = (bytes, name) =>
+  isEvaluation(bytes) ? decodeEvaluation(bytes) : decodeTextEvaluation(bytes, name);
+
+const decodeFeatures: Decode<TraceFeatures> = (bytes, name) =>
+  isEvaluation(bytes)
+    ? decodeTraceFeatures(bytes)
+    : computeFeatures(decodeTextEvaluation(bytes, name));
 
 /**
  * Reads a folder's evaluation files one after the other, in order of their names, both formats;
@@ -25,7 +37,11 @@ export type FolderEntry =
  *
  * @throws UserError `not-readable` when the folder cannot be read
  */
-export async function* evaluationsIn(directory: string): AsyncGenerator<FolderEntry> {
+export function evaluationsIn(directory: string): AsyncGenerator<FolderEntry<Evaluation>> {
+  return entriesIn(directory, decodeWhole);
+}
+
+async function* entriesIn<T>(directory: string, decode: Decode<T>): AsyncGenerator<FolderEntry<T>> {
   let names: string[];
   try {
     const entries = await readdir(directory, { withFileTypes: true });
@@ -43,7 +59,15 @@ export async function* evaluationsIn(directory: string): AsyncGenerator<FolderEn
   for (let i = 0; i < wanted.length; i++) {
     const loaded = await next;
     if (i + 1 < wanted.length) next = load(directory, wanted[i + 1]);
-    yield decode(`${directory}/${wanted[i]}`, wanted[i], loaded);
+    const path = `${directory}/${wanted[i]}`;
+    try {
+      if (loaded instanceof Error) throw loaded;
+      yield { path, value: decode(loaded, wanted[i]) };
+    } catch (error) {
+      // Anything else is our own mistake.
+      if (!(error instanceof Damage || error instanceof UserError)) throw error;
+      yield { path, skipped: error.message };
+    }
   }
 }
 
@@ -56,20 +80,6 @@ async function load(directory: string, name: string | undefined): Promise<Uint8A
   }
 }
 
-function decode(path: string, name: string, loaded: Uint8Array | Error): FolderEntry {
-  try {
-    if (loaded instanceof Error) throw loaded;
-    const evaluation = isEvaluation(loaded)
-      ? decodeEvaluation(loaded)
-      : decodeTextEvaluation(loaded, name);
-    return { path, evaluation };
-  } catch (error) {
-    // Anything else is our own mistake.
-    if (!(error instanceof Damage || error instanceof UserError)) throw error;
-    return { path, skipped: error.message };
-  }
-}
-
 /** A folder's evaluations, all of one model. */
 export interface EvaluationFolder<T> {
   readonly evaluations: readonly T[];
@@ -79,27 +89,36 @@ export interface EvaluationFolder<T> {
 }
 
 /**
- * Reads a whole folder, keeping of each evaluation what `keep` returns.
+ * Reads a whole folder of evaluations.
  *
  * @throws UserError `evaluations-mixed` when they were made by different models or vocabularies,
  *   `not-readable`
  */
-export async function readEvaluations<T = Evaluation>(
+export function readEvaluations(directory: string): Promise<EvaluationFolder<Evaluation>> {
+  return readFolder(directory, decodeWhole);
+}
+
+/** Reads of each evaluation in a folder what verdicts are made from. Errors as `readEvaluations`. */
+export function readTraceFeatures(directory: string): Promise<EvaluationFolder<TraceFeatures>> {
+  return readFolder(directory, decodeFeatures);
+}
+
+async function readFolder<T extends { readonly model: string }>(
   directory: string,
-  keep: (evaluation: Evaluation) => T = (evaluation) => evaluation as T,
+  decode: Decode<T>,
 ): Promise<EvaluationFolder<T>> {
   const evaluations: T[] = [];
   const skipped: SkippedFile[] = [];
   const models = new Map<string, { count: number; first: string }>();
-  for await (const entry of evaluationsIn(directory)) {
+  for await (const entry of entriesIn(directory, decode)) {
     if ('skipped' in entry) {
       skipped.push({ path: entry.path, reason: entry.skipped });
       continue;
     }
-    const model = models.get(entry.evaluation.model);
-    if (model === undefined) models.set(entry.evaluation.model, { count: 1, first: entry.path });
+    const model = models.get(entry.value.model);
+    if (model === undefined) models.set(entry.value.model, { count: 1, first: entry.path });
     else model.count++;
-    evaluations.push(keep(entry.evaluation));
+    evaluations.push(entry.value);
   }
   if (models.size > 1) {
     const parts = [...models].map(

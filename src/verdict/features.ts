@@ -55,6 +55,9 @@ export const featureNames: readonly string[] = [
   'hint-weight',
 ];
 
+/** Changes whenever a feature is added, removed, or computed in another way. */
+export const featureVersion = 1;
+
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
 );
