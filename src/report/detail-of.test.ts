@@ -59,7 +59,8 @@ test('without a second look, classes and block numbers stand for places', () => 
     evidence: 'return-mismatch',
     from: '',
     came: 'a place never seen in training',
-    expected: 'class 3',
+    expected: '0x4010',
+    expectedProbability: undefined,
   });
   expect(patch!.transfers.filter((t) => !t.isInside).length).toBeGreaterThanOrEqual(29);
   expect(patch!.listing).toEqual([]);
@@ -106,7 +107,11 @@ test('with what ran around it, places have names and instructions', () => {
   expect(patch!.transfers.find((t) => t.position === 200)).toMatchObject({
     from: '0x7000',
     came: 'libx.so!gadget',
+    expected: 'libx.so!caller+0x10',
+  });
+  expect(patch!.transfers.find((t) => t.position === 196)).toMatchObject({
     expected: 'libx.so!usual',
+    came: 'libx.so!usual',
   });
   expect(detail.evidence[0]).toMatchObject({
     from: '0x7000',

@@ -28,6 +28,13 @@ export interface DetailSources {
   readonly picture?: Uint8Array;
 }
 
+/** Evidence at one block. */
+interface Proven {
+  readonly kind: EvidenceKind;
+  /** Where the transfer should have gone, when that is one place. */
+  readonly expected: string | undefined;
+}
+
 /** Transfers shown before and after a patch, and inside it at most. */
 const around = 15;
 const mostInside = 150;
@@ -42,12 +49,13 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
     for (const block of context.blocks) blocks.set(block.index, block);
   }
   const contextOf = new Map((sources.contexts ?? []).map((context) => [context.patch, context]));
-  const evidenceAt = new Map<number, EvidenceKind>();
-  for (const { kind, position } of evaluation.evidence) {
-    if (!evidenceAt.has(position)) evidenceAt.set(position, kind);
-  }
+  const evidenceAt = new Map<number, Proven>();
   const at = (address: Address | undefined): string | undefined =>
     address === undefined ? undefined : (placeName?.(address) ?? formatAddress(address));
+  for (const { kind, position, expected } of evaluation.evidence) {
+    // A transfer can be wrong in several ways; the first one told stands for it.
+    if (!evidenceAt.has(position)) evidenceAt.set(position, { kind, expected: at(expected) });
+  }
   const listed = evaluation.evidence.slice(0, mostEvidence);
   return {
     timeline: timelineOf(evaluation, sources.bins),
@@ -75,7 +83,7 @@ function patchOf(
   patch: Patch,
   context: PatchContext | undefined,
   blocks: ReadonlyMap<number, PatchBlock>,
-  evidenceAt: ReadonlyMap<number, EvidenceKind>,
+  evidenceAt: ReadonlyMap<number, Proven>,
   sources: DetailSources,
 ): ReportPatch {
   const shown = context?.blocks ?? [];
@@ -99,7 +107,7 @@ function transfersOf(
   evaluation: Evaluation,
   patch: Patch,
   blocks: ReadonlyMap<number, PatchBlock>,
-  evidenceAt: ReadonlyMap<number, EvidenceKind>,
+  evidenceAt: ReadonlyMap<number, Proven>,
   sources: DetailSources,
 ): ReportTransfer[] {
   const { positions, occurrences, predictions } = evaluation;
@@ -112,6 +120,8 @@ function transfersOf(
     const actual = predictions.actual[p];
     const predicted = predictions.predicted[p];
     const probability = predictions.actualProbability[p];
+    const proven = evidenceAt.get(position);
+    const className = sources.className?.(predicted);
     // The trace says exactly where it went; the class is what the model calls that.
     const came = placeOf(blocks.get(position + 1)) ?? sources.className?.(actual);
     transfers.push({
@@ -119,13 +129,14 @@ function transfersOf(
       isInside: position >= patch.start && position < patch.end,
       from: placeOf(blocks.get(position)) ?? '',
       came: came ?? (actual === 0 ? 'a place never seen in training' : `class ${actual}`),
+      // Where a return must go is a fact; where the model expects it is an opinion.
       expected:
-        sources.className?.(predicted) ?? (predicted === 0 ? undefined : `class ${predicted}`),
-      expectedProbability: predictions.confidence[p],
+        proven?.expected ?? className ?? (predicted === 0 ? undefined : `class ${predicted}`),
+      expectedProbability: proven?.expected === undefined ? predictions.confidence[p] : undefined,
       cameProbability: Number.isNaN(probability) ? undefined : probability,
       isCorrect: actual === predicted,
       isUnknown: actual === 0 || predictions.unseenTransfer[p] === 1,
-      evidence: evidenceAt.get(position),
+      evidence: proven?.kind,
     });
   }
   return transfers;

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import fc from 'fast-check';
+import { decode } from 'fast-png';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hostileReport, hostileStrings } from '../../test/report/hostile-report.ts';
@@ -302,6 +303,32 @@ describe.skipIf(!existsSync(executable))(
       expect(await page.evaluate('globalThis.hacked')).toBeUndefined();
       expect(told.some((line) => line.includes('Content Security Policy'))).toBe(true);
     });
+
+    test.each(['light', 'dark'] as const)(
+      'a %s screenshot is in the colours of the palette',
+      async (colorScheme) => {
+        const palette = colorScheme === 'light' ? light : dark;
+        await page.emulateMedia({ colorScheme });
+        for (const hash of ['#traces', '#figures', '#t1']) {
+          await open(renderReport(madeUpReport({ traces: 12 })), hash);
+          const { data, channels } = decode(await page.screenshot());
+          const counts = new Map<string, number>();
+          for (let i = 0; i < data.length; i += channels) {
+            const hex = `#${[...data.slice(i, i + 3)].map((x) => Number(x).toString(16).padStart(2, '0')).join('')}`;
+            counts.set(hex, (counts.get(hex) ?? 0) + 1);
+          }
+          const share = (role: keyof typeof palette): number =>
+            (counts.get(palette[role]) ?? 0) / (1280 * 900);
+          expect(share('page') + share('surface') + share('tint')).toBeGreaterThan(0.7);
+          expect(share('page')).toBeGreaterThan(0.05);
+          expect(share('surface')).toBeGreaterThan(0.05);
+          expect(share('text')).toBeGreaterThan(0.0005);
+          // Smooth edges of letters give hundreds of mixed colours; a blank page has a handful.
+          expect(counts.size).toBeGreaterThan(100);
+        }
+        await page.emulateMedia({ colorScheme: 'light' });
+      },
+    );
 
     test('is light or dark as the system says, until the button is used', async () => {
       const rgb = (hex: string): string =>

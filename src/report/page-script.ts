@@ -111,14 +111,17 @@ for (const box of $$('.timeline-box')) {
     }
     for (const mark of $$('rect[data-at]', svg)) mark.setAttribute('x', x(Number(mark.dataset.at)));
     for (const flag of $$('g[data-at]', svg)) flag.setAttribute('transform', 'translate(' + x(Number(flag.dataset.at)) + ' 0)');
-    const step = [1, 2, 5].map((m) => m * 10 ** Math.floor(Math.log10((to - from) / 8))).find((s) => (to - from) / s <= 12) ?? 10 ** Math.ceil(Math.log10((to - from) / 8));
+    // The first of 1, 2, 5, 10, ... that leaves at most eight labels.
+    const power = 10 ** Math.floor(Math.log10(Math.max(1, (to - from) / 8)));
+    const step = [1, 2, 5, 10].map((m) => m * power).find((s) => (to - from) / s <= 8);
     const labels = [];
     for (let at = Math.ceil(from / step) * step; at <= to; at += step) {
       const label = document.createElementNS('http://www.w3.org/2000/svg', 'text');
       const px = x(at);
+      if (px > width - 24) break;
       label.setAttribute('x', left + px);
       label.setAttribute('y', box.dataset.axis);
-      label.setAttribute('text-anchor', px < 20 ? 'start' : px > width - 20 ? 'end' : 'middle');
+      label.setAttribute('text-anchor', px < 24 ? 'start' : 'middle');
       label.setAttribute('font-size', '11');
       label.setAttribute('fill', 'var(--muted)');
       label.textContent = write(at);

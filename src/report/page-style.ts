@@ -103,7 +103,7 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .zoom{display:none;font-variant-numeric:tabular-nums;gap:6px;flex-wrap:wrap;margin:0 0 10px;align-items:center}
 .js .zoom{display:flex}
 .zoom span{color:var(--muted);margin-left:auto}
-.plotbox{overflow-x:auto}
+.plotbox{overflow-x:auto;outline-offset:6px}
 .plotbox>svg{min-width:720px;width:100%;touch-action:pan-y}
 .plotbox svg svg{max-width:none;height:auto}
 .js .timeline{cursor:crosshair}
@@ -127,7 +127,7 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
 .listing{margin:0;overflow-x:auto;border:1px solid var(--line);border-radius:4px}
 .listing td{border:0;padding:0 12px;white-space:pre;font:inherit}
-.listing td:first-child{color:var(--muted);text-align:right}
+.listing td:first-child{color:var(--muted);text-align:right;width:1%}
 .listing .inside td{background:var(--patch)}
 .listing .place td{color:var(--muted);padding-top:6px}
 .columns{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,420px),1fr));gap:0 56px}

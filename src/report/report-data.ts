@@ -199,7 +199,10 @@ export interface ReportTransfer {
   /** `module!function+offset`, an address, or empty when it is not known. */
   readonly from: string;
   readonly came: string;
-  /** Most probable target; `undefined` when the model expected something it has no name for. */
+  /**
+   * Where it must have gone when the trace proves that, else the model's most probable target;
+   * `undefined` when the model expected something it has no name for.
+   */
   readonly expected: string | undefined;
   readonly expectedProbability: number | undefined;
   readonly cameProbability: number | undefined;

@@ -127,6 +127,7 @@ export function renderTimeline(
 
   const axis = x
     .ticks(8)
+    .filter((tick) => x(tick) <= plotWidth - 24)
     .map((tick) =>
       text(formatCount(tick), {
         x: left + x(tick),

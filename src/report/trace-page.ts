@@ -113,6 +113,10 @@ function renderPatch(patch: ReportPatch, index: number, id: string): string {
 
 const transferLimit = 12;
 
+function probability(value: number | undefined): string {
+  return value === undefined ? '' : ` <span class="muted">${formatPercent(value)}</span>`;
+}
+
 function cameTable(transfers: readonly ReportTransfer[]): string {
   if (transfers.length === 0) return '';
   const rows = transfers
@@ -121,11 +125,8 @@ function cameTable(transfers: readonly ReportTransfer[]): string {
       const expected =
         t.expected === undefined
           ? '<span class="muted">a place the model has no name for</span>'
-          : `${code(t.expected, 120)} <span class="muted">${formatPercent(t.expectedProbability)}</span>`;
-      const likely =
-        t.cameProbability === undefined
-          ? ''
-          : ` <span class="muted">${formatPercent(t.cameProbability)}</span>`;
+          : `${code(t.expected, 120)}${probability(t.expectedProbability)}`;
+      const likely = probability(t.cameProbability);
       const notes = [
         ...(t.isUnknown ? ['never seen in training'] : []),
         ...(t.evidence === undefined ? [] : [evidenceNames[t.evidence].one]),
