@@ -86,6 +86,18 @@ export class WindowCounter {
     return index;
   }
 
+  /** Adds all that another counter of the same window length holds. @returns its occurrences */
+  addAll(other: WindowCounter): number {
+    const n = this.windowLength;
+    let occurrences = 0;
+    for (let index = 0; index < other.length; index++) {
+      const hash = hashWindow(other.symbols, index * n, n);
+      this.add(other.symbols, index * n, hash, other.targets[index], other.counts[index]);
+      occurrences += other.counts[index];
+    }
+    return occurrences;
+  }
+
   /** Bytes held. */
   get memory(): number {
     const parts = [this.symbols, this.targets, this.counts, this.#hashes, this.#slots];

@@ -1,0 +1,150 @@
+import { UserError } from '../base/errors.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import type { Fact, ReportData, TraceDetail } from '../report/report-data.ts';
+import { reportOfLabelled, reportOfNominal } from '../report/report-of.ts';
+import {
+  applyClassifier,
+  classifyLabelled,
+  loadClassifier,
+  saveClassifier,
+} from '../verdict/classify-labelled.ts';
+import { classifyNominal } from '../verdict/classify-nominal.ts';
+import { readEvaluations, type SkippedFile } from '../verdict/evaluation-folder.ts';
+import { computeFeatures, type TraceFeatures } from '../verdict/features.ts';
+import { readRunRecord, runFolder } from './run-folder.ts';
+import { findEvaluations, type RunPath } from './run-path.ts';
+
+export interface ClassifyOptions {
+  /** A run's folder, or a folder of evaluations. */
+  readonly path: string;
+  /** `nominal`: thresholds from calibration traces; `labelled`: a linear SVM on labelled ones. */
+  readonly method: 'nominal' | 'labelled';
+  readonly fpr: number;
+  /** `undefined`: all for `nominal`, the two classic ones for `labelled`. */
+  readonly features: string | undefined;
+  readonly seed: number;
+  /** Labelled: no false positives on the traces that make the classifier. */
+  readonly force: boolean;
+  readonly cost: number;
+  readonly folds: number;
+  /** Labelled: where the classifier is written, and which one is used instead of fitting. */
+  readonly save: string | undefined;
+  readonly load: string | undefined;
+  readonly version: string;
+}
+
+export interface ClassifyResult {
+  readonly path: RunPath;
+  readonly report: ReportData;
+  /** Traces that are judged and flagged. */
+  readonly flagged: number;
+}
+
+/** Reads evaluations and keeps their features. @throws UserError */
+export async function readFeatures(
+  path: RunPath,
+  context: RunContext,
+): Promise<{
+  readonly traces: readonly TraceFeatures[];
+  readonly skipped: readonly SkippedFile[];
+}> {
+  const { evaluations, skipped } = await readEvaluations(path.evaluation, computeFeatures);
+  for (const { path: file, reason } of skipped) {
+    context.log.log('warning', `left out: ${file}: ${reason}`);
+  }
+  if (evaluations.length === 0) {
+    throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
+      category: 'input',
+      path: path.evaluation,
+    });
+  }
+  return { traces: evaluations, skipped };
+}
+
+/**
+ * Gives a verdict for each evaluated trace.
+ *
+ * @param details  what was found on looking into traces, by name, for the report's pages
+ * @throws UserError
+ */
+export async function classify(
+  options: ClassifyOptions,
+  context: RunContext,
+  details?: ReadonlyMap<string, TraceDetail>,
+): Promise<ClassifyResult> {
+  const path = await findEvaluations(options.path);
+  const { traces, skipped } = await readFeatures(path, context);
+  const frame = {
+    title: 'Wayward report',
+    created: new Date().toISOString(),
+    generator: `Wayward ${options.version}`,
+    run: await factsOf(path, options),
+    skipped: skipped.map(({ path: file, reason }) => ({ name: file, reason })),
+    ...(details === undefined ? {} : { details }),
+  };
+  const report = await judge(traces, options, frame);
+  const flagged = report.rows.filter(
+    ({ role, verdict }) => role === 'test' && verdict === 'anomalous',
+  );
+  return { path, report, flagged: flagged.length };
+}
+
+async function judge(
+  traces: readonly TraceFeatures[],
+  options: ClassifyOptions,
+  frame: Parameters<typeof reportOfNominal>[1],
+): Promise<ReportData> {
+  const { fpr, seed, force, cost, folds } = options;
+  if (options.method === 'nominal') {
+    const features = options.features ?? 'all';
+    return reportOfNominal(classifyNominal(traces, { fpr, features, seed }), frame);
+  }
+  const features = options.features ?? 'classic';
+  const result =
+    options.load === undefined
+      ? await classifyLabelled(traces, { features, cost, force, folds, seed })
+      : applyClassifier(traces, await loadClassifier(options.load));
+  if (options.save !== undefined) await saveClassifier(options.save, result.classifier);
+  return reportOfLabelled(result, frame);
+}
+
+async function factsOf(path: RunPath, options: ClassifyOptions): Promise<readonly Fact[]> {
+  const facts: Fact[] = [
+    { name: 'Evaluations', value: path.evaluation },
+    { name: 'Method', value: options.method },
+  ];
+  const record = path.run === undefined ? undefined : await readRunRecord(runFolder(path.run));
+  if (record === undefined) return facts;
+  const list = (value: unknown): string =>
+    Array.isArray(value) ? value.join(', ') : String(value);
+  const { options: learned, result, sets } = record;
+  const training = result.training as { windows?: number; distinctWindows?: number } | undefined;
+  facts.push(
+    { name: 'Samples', value: list(learned.root) },
+    { name: 'First layer', value: list(learned.model) },
+    { name: 'Filter', value: list(learned.filter) },
+    { name: 'Window', value: `${list(learned.windowLength)} blocks` },
+    { name: 'Seed', value: list(learned.seed) },
+    ...Object.entries(sets).map(([name, members]) => ({
+      name: setTitles[name] ?? name,
+      value: `${members.length} traces`,
+    })),
+    { name: 'Learned', value: record.started },
+    { name: 'Node.js', value: record.node },
+  );
+  if (training?.windows !== undefined && training.distinctWindows !== undefined) {
+    const { windows, distinctWindows } = training;
+    facts.push({
+      name: 'Training windows',
+      value: `${windows.toLocaleString('en-US')}, ${distinctWindows.toLocaleString('en-US')} distinct`,
+    });
+  }
+  return facts;
+}
+
+const setTitles: Readonly<Record<string, string>> = {
+  train: 'Training set',
+  calibrate: 'Calibration set',
+  testNominal: 'Test set, nominal',
+  testAnomalous: 'Test set, anomalous',
+};

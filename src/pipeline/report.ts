@@ -1,0 +1,191 @@
+import { UserError } from '../base/errors.ts';
+import { writeFileAtomic } from '../base/files.ts';
+import { CodeCache } from '../flow/code-cache.ts';
+import type { AddressSpace } from '../image/address-space.ts';
+import { ImageStore } from '../image/image-store.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { detailOf } from '../report/detail-of.ts';
+import { renderReport } from '../report/html-report.ts';
+import type { ReportData, TraceDetail } from '../report/report-data.ts';
+import { Vocabulary } from '../sequences/vocabulary.ts';
+import { openTraces } from '../trace/open-trace.ts';
+import { readSample } from '../trace/sample.ts';
+import type { Evaluation } from '../verdict/evaluation.ts';
+import { evaluationsIn } from '../verdict/evaluation-folder.ts';
+import { type CodeReader, type PatchContext, readPatchContexts } from '../verdict/patch-context.ts';
+import { findPatches, type Patch } from '../verdict/patches.ts';
+import { readInstructions } from '../x86/instruction-text.ts';
+import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
+import { readRunRecord, runFolder } from './run-folder.ts';
+
+export interface ReportOptions extends ClassifyOptions {
+  /** File of the page. */
+  readonly output: string;
+  /** Traces that get a page of their own with patches: the most suspicious ones. */
+  readonly detailed: number;
+  /** Patches for each. */
+  readonly patches: number;
+}
+
+const around = 24;
+const inside = 64;
+
+/**
+ * Judges the traces and writes the HTML page: an overview, and for the most suspicious traces where
+ * they strayed, read again from their recordings where those are still there.
+ *
+ * @throws UserError
+ */
+export async function report(options: ReportOptions, context: RunContext): Promise<ClassifyResult> {
+  const first = await classify(options, context);
+  const names = mostSuspicious(first.report, options.detailed);
+  const details = await readDetails(first, names, options, context);
+  const rows = first.report.rows.map((row) => ({ ...row, detail: details.get(row.name) }));
+  const data = { ...first.report, rows };
+  await writeFileAtomic(options.output, renderReport(data));
+  return { ...first, report: data };
+}
+
+function mostSuspicious(data: ReportData, count: number): ReadonlySet<string> {
+  const judged = data.rows.filter(({ role }) => role === 'test');
+  const ranked = [...judged].sort(
+    (a, b) => (a.pValue ?? 1) - (b.pValue ?? 1) || (b.score ?? 0) - (a.score ?? 0),
+  );
+  return new Set(ranked.slice(0, count).map(({ name }) => name));
+}
+
+async function readDetails(
+  result: ClassifyResult,
+  names: ReadonlySet<string>,
+  options: ReportOptions,
+  context: RunContext,
+): Promise<ReadonlyMap<string, TraceDetail>> {
+  const folder = result.path.run === undefined ? undefined : runFolder(result.path.run);
+  const record = folder === undefined ? undefined : await readRunRecord(folder);
+  const vocabulary = folder === undefined ? undefined : await tryVocabulary(folder.vocabulary);
+  const binDirs = (record?.options.binDirs as readonly string[] | undefined) ?? [];
+  const images = new ImageStore(binDirs, { rawImages: record?.options.rawImages === true });
+  const codeCache = new CodeCache();
+  const preprocessed = record?.options.preprocessed === true;
+  const details = new Map<string, TraceDetail>();
+  let unreadable = 0;
+  try {
+    for await (const entry of evaluationsIn(result.path.evaluation)) {
+      context.signal?.throwIfAborted();
+      if ('skipped' in entry || !names.has(entry.evaluation.sample.name)) continue;
+      const { evaluation } = entry;
+      context.progress({
+        step: 'looking into traces',
+        done: details.size,
+        total: names.size,
+        unit: 'traces',
+      });
+      const patches = findPatches(evaluation, {
+        most: options.patches,
+        withEvidence: options.features !== 'first-layer',
+      });
+      let read: { contexts: PatchContext[]; space: AddressSpace | undefined } | undefined;
+      try {
+        read = await readContexts(
+          evaluation,
+          patches,
+          { images, codeCache, preprocessed },
+          context,
+        );
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        context.log.log(
+          'warning',
+          `no instructions for ${evaluation.sample.name}: ${error.message}`,
+        );
+        unreadable++;
+      }
+      const space = read?.space;
+      details.set(
+        evaluation.sample.name,
+        detailOf(evaluation, {
+          patches,
+          ...(read === undefined ? {} : { contexts: read.contexts }),
+          ...(vocabulary === undefined
+            ? {}
+            : { className: (c: number) => vocabulary.describeOutput(c) }),
+          ...(space === undefined
+            ? {}
+            : { placeName: (address: number) => placeName(space, address) }),
+        }),
+      );
+    }
+  } finally {
+    codeCache.dispose();
+  }
+  if (unreadable > 0)
+    context.log.log('warning', `${unreadable} traces are shown without their instructions`);
+  context.progress({
+    step: 'looking into traces',
+    done: names.size,
+    total: names.size,
+    unit: 'traces',
+  });
+  return details;
+}
+
+async function readContexts(
+  evaluation: Evaluation,
+  patches: readonly Patch[],
+  traces: Parameters<typeof openTraces>[1],
+  context: RunContext,
+): Promise<{ contexts: PatchContext[]; space: AddressSpace | undefined }> {
+  const opened = await openTraces(await readSample(evaluation.sample.directory), traces);
+  const [trace] = opened;
+  // Block indices run on over threads; a patch of a later thread cannot be found by one source.
+  if (trace === undefined || opened.length > 1 || patches.length === 0)
+    return { contexts: [], space: trace?.space };
+  const code = trace.space === undefined ? noCode : codeReader(trace.space);
+  const contexts = await readPatchContexts(patches, trace.source, code, {
+    around,
+    inside,
+    ...(context.signal === undefined ? {} : { signal: context.signal }),
+  });
+  return { contexts, space: trace.space };
+}
+
+const noCode: CodeReader = { functionAt: () => undefined, instructions: () => [] };
+
+/** Reads code of 64-bit processes; what 32-bit processes run is named, but not disassembled right. */
+function codeReader(space: AddressSpace): CodeReader {
+  return {
+    functionAt: (address) => {
+      const symbol = space.symbolAt(address);
+      if (symbol === undefined) return undefined;
+      return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
+    },
+    instructions: (address, size) => {
+      const section = space.find(address);
+      if (section === undefined) return [];
+      const from = address - section.start;
+      const bytes = section.bytes.subarray(from, from + size);
+      return readInstructions(bytes, address, 64).map(({ text }) => text);
+    },
+  };
+}
+
+function placeName(space: AddressSpace, address: number): string | undefined {
+  const index = space.moduleAt(address);
+  const module = space.modules[index];
+  if (module === undefined) return undefined;
+  const symbol = space.symbolAt(address);
+  const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
+  const name = module.name === '' ? '(unnamed)' : module.name;
+  return symbol === undefined
+    ? `${name}${hex(address - module.base)}`
+    : `${name}!${symbol.name}${hex(symbol.offset)}`;
+}
+
+async function tryVocabulary(path: string): Promise<Vocabulary | undefined> {
+  try {
+    return await Vocabulary.load(`${path}.json.gz`);
+  } catch (error) {
+    if (error instanceof UserError && error.code === 'not-readable') return undefined;
+    throw error;
+  }
+}
