@@ -1,7 +1,10 @@
 import type { Command } from 'commander';
+import { classifyCommand } from './classify.ts';
 import { doctor } from './doctor.ts';
+import { learnCommand } from './learn.ts';
+import { reportCommand } from './report.ts';
 
 /** Every command, in the order of the help text. */
 export function commands(): readonly Command[] {
-  return [doctor];
+  return [learnCommand, classifyCommand, reportCommand, doctor];
 }

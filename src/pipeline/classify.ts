@@ -9,8 +9,8 @@ import {
   saveClassifier,
 } from '../verdict/classify-labelled.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
-import { readEvaluations, type SkippedFile } from '../verdict/evaluation-folder.ts';
-import { computeFeatures, type TraceFeatures } from '../verdict/features.ts';
+import { readTraceFeatures, type SkippedFile } from '../verdict/evaluation-folder.ts';
+import type { TraceFeatures } from '../verdict/features.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
 import { findEvaluations, type RunPath } from './run-path.ts';
 
@@ -48,7 +48,7 @@ export async function readFeatures(
   readonly traces: readonly TraceFeatures[];
   readonly skipped: readonly SkippedFile[];
 }> {
-  const { evaluations, skipped } = await readEvaluations(path.evaluation, computeFeatures);
+  const { evaluations, skipped } = await readTraceFeatures(path.evaluation);
   for (const { path: file, reason } of skipped) {
     context.log.log('warning', `left out: ${file}: ${reason}`);
   }
@@ -103,7 +103,7 @@ async function judge(
   const result =
     options.load === undefined
       ? await classifyLabelled(traces, { features, cost, force, folds, seed })
-      : applyClassifier(traces, await loadClassifier(options.load));
+      : applyClassifier(await loadClassifier(options.load), traces);
   if (options.save !== undefined) await saveClassifier(options.save, result.classifier);
   return reportOfLabelled(result, frame);
 }

@@ -72,8 +72,8 @@ async function readDetails(
   try {
     for await (const entry of evaluationsIn(result.path.evaluation)) {
       context.signal?.throwIfAborted();
-      if ('skipped' in entry || !names.has(entry.evaluation.sample.name)) continue;
-      const { evaluation } = entry;
+      if ('skipped' in entry || !names.has(entry.value.sample.name)) continue;
+      const evaluation = entry.value;
       context.progress({
         step: 'looking into traces',
         done: details.size,

@@ -107,6 +107,8 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
       .filter((v) => v.sample.label === label)
       .map((v) => (cv ? v.crossValidated!.score : v.score));
   const { crossValidation, fitted } = result;
+  const isLoaded = fitted.measuredOn === 'held out';
+  const own = isLoaded ? 'All traces' : 'Traces that made the classifier';
   const force = classifier.force ? ', moved so that no nominal trace is flagged' : '';
   return {
     ...frameOf(context),
@@ -122,11 +124,7 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
       ...(crossValidation === undefined
         ? []
         : figuresOf(crossValidation, 'Cross-validation', 'Cross-validation, by family')),
-      ...figuresOf(
-        fitted,
-        'Traces that made the classifier',
-        'Traces that made the classifier, by family',
-      ),
+      ...figuresOf(fitted, own, `${own}, by family`),
     ],
     roc: [
       ...(crossValidation === undefined
@@ -138,7 +136,7 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
             crossValidation,
           )),
       ...rocOf(
-        'fitted data',
+        isLoaded ? 'loaded classifier' : 'fitted data',
         scoresOf(verdicts, 'nominal', false),
         scoresOf(verdicts, 'anomalous', false),
         fitted,

@@ -42,6 +42,7 @@ export interface LabelledVerdicts {
   readonly method: 'linear-svm';
   readonly classifier: Classifier;
   readonly verdicts: readonly LabelledVerdict[];
+  /** On these traces: `fitted` where they made the classifier, `held out` where it was loaded. */
   readonly fitted: ErrorRates;
   readonly crossValidation: ErrorRates | undefined;
   /** What a reader must know to judge the figures. */
@@ -113,7 +114,7 @@ export async function classifyLabelled(
 export function applyClassifier(
   classifier: Classifier,
   traces: readonly TraceFeatures[],
-): { readonly verdicts: readonly LabelledVerdict[]; readonly warnings: readonly string[] } {
+): LabelledVerdicts {
   const foreign = traces.find((trace) => trace.model !== classifier.model);
   if (foreign !== undefined) {
     throw new UserError(
@@ -129,7 +130,15 @@ export function applyClassifier(
     const isFlagged = score > 0;
     return { sample: trace.sample, isFlagged, score, crossValidated: undefined, features: trace };
   });
-  return { verdicts, warnings };
+  warnings.push('the error rates hold only if none of these traces made the classifier');
+  return {
+    method: 'linear-svm',
+    classifier,
+    verdicts,
+    fitted: errorRates(verdicts, 'held out'),
+    crossValidation: undefined,
+    warnings,
+  };
 }
 
 function usableTraces(

@@ -1,0 +1,147 @@
+import { writeFileAtomic } from '../base/files.ts';
+import { type ClassifyOptions, classify } from '../pipeline/classify.ts';
+import { rocToCsv, rowsToCsv } from '../report/csv.ts';
+import { reportToJson } from '../report/json-report.ts';
+import type { ReportData } from '../report/report-data.ts';
+import { reportToSarif } from '../report/sarif.ts';
+import { colourStyle, plainStyle, renderSummary } from '../report/terminal-table.ts';
+import { type CommandSpec, defineCommand } from './command.ts';
+import { choice, decimal, integer, type OptionSpec, text } from './option.ts';
+import { version } from './version.ts';
+
+/** Options of `classify` and `report` that say how traces are judged. */
+export interface JudgeOptions {
+  readonly method: 'nominal' | 'labelled';
+  readonly fpr: number;
+  readonly features: string | undefined;
+  readonly seed: number;
+  readonly force: boolean;
+  readonly cost: number;
+  readonly folds: number;
+  readonly save: string | undefined;
+  readonly load: string | undefined;
+}
+
+export const judgeOptions: readonly OptionSpec[] = [
+  {
+    flags: '--method <kind>',
+    help: 'nominal: a threshold from benign traces alone; labelled: a linear SVM on labelled ones',
+    parse: choice('nominal', 'labelled'),
+    default: 'nominal',
+  },
+  {
+    flags: '--fpr <rate>',
+    help: 'false-positive rate to accept',
+    parse: decimal(0, 1, 'open'),
+    default: 0.05,
+  },
+  {
+    flags: '--features <list>',
+    help: 'all, first-layer, classic, or names separated by commas [nominal: all; labelled: classic]',
+    parse: text,
+  },
+  {
+    flags: '--seed <n>',
+    help: 'fixes folds and permutations',
+    parse: integer(0, 4294967295),
+    default: 1,
+  },
+  {
+    flags: '-f, --force',
+    help: 'labelled: no false positives on the traces that make the classifier',
+  },
+  {
+    flags: '--cost <c>',
+    help: "labelled: LIBSVM's C",
+    parse: decimal(0, 1e12, 'open'),
+    default: 1,
+  },
+  {
+    flags: '--folds <n>',
+    help: 'labelled: folds of the cross-validation',
+    parse: integer(2, 1000),
+    default: 10,
+  },
+  { flags: '-s, --save <file>', help: 'labelled: write the classifier', parse: text },
+  {
+    flags: '--load <file>',
+    help: 'labelled: use a classifier instead of fitting one',
+    parse: text,
+  },
+];
+
+export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOptions {
+  return {
+    path,
+    method: o.save !== undefined || o.load !== undefined || o.force ? 'labelled' : o.method,
+    fpr: o.fpr,
+    features: o.features,
+    seed: o.seed,
+    force: o.force ?? false,
+    cost: o.cost,
+    folds: o.folds,
+    save: o.save,
+    load: o.load,
+    version,
+  };
+}
+
+/** The table and figures for a terminal, as wide as it is. */
+export function summaryFor(report: ReportData): string {
+  const isColoured = process.stdout.isTTY === true || process.env.FORCE_COLOR !== undefined;
+  return renderSummary(report, {
+    ...(process.stdout.columns === undefined ? {} : { width: process.stdout.columns }),
+    style: isColoured && process.env.NO_COLOR === undefined ? colourStyle : plainStyle,
+  });
+}
+
+interface Options extends JudgeOptions {
+  readonly json: boolean;
+  readonly csv: string | undefined;
+  readonly roc: string | undefined;
+  readonly sarif: string | undefined;
+  readonly exitCode: boolean;
+}
+
+const anomaliesFound = 10;
+
+const spec: CommandSpec<Options> = {
+  name: 'classify',
+  aliases: ['classifier'],
+  group: 'Verdict',
+  summary: 'Give a verdict for each evaluated trace, with error rates',
+  args: [['<run>', "a run's folder, or a folder of evaluations"]],
+  options: [
+    ...judgeOptions,
+    { flags: '-c, --csv <file>', help: 'write the table', parse: text },
+    { flags: '-r, --roc <file>', help: 'write the ROC curve as CSV', parse: text },
+    { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
+    { flags: '--exit-code', help: `exit with ${anomaliesFound} when a trace is flagged` },
+  ],
+  examples: [
+    ['wayward classify runs/RUN', 'judges at a false-positive rate of 5 %'],
+    [
+      'wayward classify runs/RUN --fpr 0.01',
+      'needs 99 calibration traces, and says so when there are fewer',
+    ],
+    [
+      'wayward classify runs/RUN --features first-layer',
+      'leaves out what the trace proves by itself',
+    ],
+    [
+      'wayward classify runs/RUN --method labelled -f -s svm.json',
+      'fits the linear SVM to the labels and keeps it',
+    ],
+  ],
+  run: async ({ args: [path = ''], options, terminal, signal, print }) => {
+    const context = { log: terminal, progress: terminal.progress, signal };
+    const { report, flagged } = await classify(toClassifyOptions(path, options), context);
+    if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
+    if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
+    if (options.sarif !== undefined) await writeFileAtomic(options.sarif, reportToSarif(report));
+    print(options.json ? reportToJson(report) : summaryFor(report));
+    return options.exitCode && flagged > 0 ? anomaliesFound : 0;
+  },
+};
+
+export const classifyCommand = defineCommand(spec);

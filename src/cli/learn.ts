@@ -1,0 +1,361 @@
+import { availableParallelism } from 'node:os';
+import { defaultNetwork, type LearnOptions, type LearnResult, learn } from '../pipeline/learn.ts';
+import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
+import { type CommandSpec, defineCommand } from './command.ts';
+import { choice, choices, decimal, integer, type OptionSpec, text } from './option.ts';
+import { version } from './version.ts';
+
+interface Options {
+  readonly json: boolean;
+  readonly binDir: readonly string[] | undefined;
+  readonly rawImages: boolean;
+  readonly preprocessed: boolean;
+  readonly inputSets: string | undefined;
+  readonly outputSets: string | undefined;
+  readonly trainSize: number;
+  readonly calibrationSize: number | undefined;
+  readonly testSizeBenign: number;
+  readonly testSizeMalicious: number;
+  readonly seed: number;
+  readonly filter: readonly FilterName[];
+  readonly disableRet: boolean;
+  readonly disableIcall: boolean;
+  readonly disableIjmp: boolean;
+  readonly learnCall: boolean;
+  readonly learnJmp: boolean;
+  readonly sequenceLen: number;
+  readonly vocabulary: 'learned' | 'hash';
+  readonly embeddingInputDimension: number | undefined;
+  readonly maxClasses: number | undefined;
+  readonly model: 'lstm' | 'ngram';
+  readonly embeddingOutputDimension: number;
+  readonly units: number;
+  readonly layers: number;
+  readonly dense: number;
+  readonly bidirectional: boolean;
+  readonly prior: 'ngram' | 'none';
+  readonly dropout: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly optimizer: 'adam' | 'rmsprop';
+  readonly learningRate: number | undefined;
+  readonly learningDecay: number;
+  readonly samplingPower: number;
+  readonly patience: number;
+  readonly device: string;
+  readonly threads: number | undefined;
+  readonly useModel: string | undefined;
+  readonly skipTest: boolean;
+  readonly skipEval: boolean;
+  readonly evaluationFormat: 'eval' | 'text';
+  readonly evalDir: string | undefined;
+  readonly out: string;
+}
+
+/** What reading samples takes; `inspect` has these, too. */
+export const imageOptions: readonly OptionSpec[] = [
+  {
+    flags: '--bin-dir <dir>',
+    help: 'folder of executables and libraries, found by base name; may be given again',
+    parse: text,
+    repeats: true,
+  },
+  { flags: '--raw-images', help: 'map every image flat, whatever it looks like' },
+];
+
+const options: readonly OptionSpec[] = [
+  ...imageOptions,
+  { flags: '-p, --preprocessed', help: 'read stored traces (trace_parsed.gz) only' },
+  { flags: '-i, --input-sets <file>', help: 'sets file to use', parse: text },
+  { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
+  {
+    flags: '--train-size <n>',
+    help: 'benign samples to learn from',
+    parse: integer(1),
+    default: 8,
+  },
+  {
+    flags: '--calibration-size <n>',
+    help: 'benign samples for the threshold [all that are left]',
+    parse: integer(0),
+  },
+  {
+    flags: '--test-size-benign <n>',
+    help: 'benign samples to judge',
+    parse: integer(0),
+    default: 2,
+  },
+  {
+    flags: '--test-size-malicious <n>',
+    help: 'malicious samples to judge',
+    parse: integer(0),
+    default: 2,
+  },
+  {
+    flags: '--seed <n>',
+    help: 'fixes sets, weights and order',
+    parse: integer(0, 4294967295),
+    default: 1,
+  },
+  {
+    flags: '--filter <list>',
+    help: `transfers to predict: ${filterNames.join(', ')}`,
+    parse: choices(...filterNames),
+    default: defaultFilter,
+  },
+  { flags: '--disable-ret', help: 'leave returns out' },
+  { flags: '--disable-icall', help: 'leave indirect calls out' },
+  { flags: '--disable-ijmp', help: 'leave indirect jumps out' },
+  { flags: '--learn-call', help: 'predict direct calls, too' },
+  { flags: '--learn-jmp', help: 'predict direct jumps, too' },
+  {
+    flags: '-s, --sequence-len <n>',
+    help: 'blocks in a window',
+    parse: integer(1, 1024),
+    default: 32,
+  },
+  {
+    flags: '--vocabulary <kind>',
+    help: 'learned, or hash as the ancestor',
+    parse: choice('learned', 'hash'),
+    default: 'learned',
+  },
+  {
+    flags: '--embedding-input-dimension <n>',
+    help: 'input classes [all blocks of the training set; hash: 1024]',
+    parse: integer(2, 2 ** 24),
+  },
+  {
+    flags: '--max-classes <n>',
+    help: 'output classes [all targets of the training set; hash: 1024]',
+    parse: integer(2, 2 ** 24),
+  },
+  {
+    flags: '--model <kind>',
+    help: 'lstm, or ngram, which fits in seconds',
+    parse: choice('lstm', 'ngram'),
+    default: 'lstm',
+  },
+  {
+    flags: '--embedding-output-dimension <n>',
+    help: 'features of a block',
+    parse: integer(1, 4096),
+    default: defaultNetwork.embedding,
+  },
+  {
+    flags: '--units <n>',
+    help: 'cells of each LSTM',
+    parse: integer(1, 4096),
+    default: defaultNetwork.units,
+  },
+  { flags: '--layers <n>', help: 'LSTMs', parse: integer(1, 16), default: defaultNetwork.layers },
+  {
+    flags: '--dense <n>',
+    help: 'units of the hidden layer',
+    parse: integer(1, 65536),
+    default: defaultNetwork.dense,
+  },
+  { flags: '--bidirectional', help: 'read windows in both directions' },
+  {
+    flags: '--prior <kind>',
+    help: 'what the network starts from: ngram, or none as the ancestor',
+    parse: choice('ngram', 'none'),
+    default: 'ngram',
+  },
+  {
+    flags: '--dropout <rate>',
+    help: 'share of hidden units left out in training',
+    parse: decimal(0, 0.95),
+    default: 0.5,
+  },
+  {
+    flags: '-e, --epochs <n>',
+    help: 'passes over the distinct windows',
+    parse: integer(1, 100_000),
+    default: 2,
+  },
+  {
+    flags: '-b, --batch-size <n>',
+    help: 'windows in a step',
+    parse: integer(1, 65536),
+    default: 512,
+  },
+  {
+    flags: '--optimizer <name>',
+    help: 'adam with one cycle of the rate, or rmsprop as the ancestor',
+    parse: choice('adam', 'rmsprop'),
+    default: 'adam',
+  },
+  {
+    flags: '--learning-rate <rate>',
+    help: 'largest learning rate [0.001]',
+    parse: decimal(0, 10, 'open'),
+  },
+  {
+    flags: '--learning-decay <rate>',
+    help: 'decay of the rate with each step',
+    parse: decimal(0),
+    default: 0,
+  },
+  {
+    flags: '--sampling-power <p>',
+    help: 'windows are drawn in proportion to count^p',
+    parse: decimal(0, 1),
+    default: 0.5,
+  },
+  {
+    flags: '--patience <n>',
+    help: 'epochs without progress after which to stop, keeping the best; 0 = never',
+    parse: integer(0),
+    default: 0,
+  },
+  { flags: '--device <name>', help: 'cpu, webgpu or cuda:N', parse: text, default: 'cpu' },
+  { flags: '-t, --threads <n>', help: 'worker threads [cores]', parse: integer(1, 256) },
+  {
+    flags: '--use-model <run>',
+    help: 'run folder whose model to use; nothing is trained',
+    parse: text,
+  },
+  { flags: '--skip-test', help: 'leave out how well unseen benign samples are predicted' },
+  { flags: '--skip-eval', help: 'leave out the evaluations' },
+  {
+    flags: '--evaluation-format <kind>',
+    help: 'eval, or text as the ancestor',
+    parse: choice('eval', 'text'),
+    default: 'eval',
+  },
+  { flags: '--eval-dir <dir>', help: "where evaluations go [the run's folder]", parse: text },
+  { flags: '--out <dir>', help: 'folder in which runs/ is made', parse: text, default: '.' },
+];
+
+const spec: CommandSpec<Options> = {
+  name: 'learn',
+  aliases: ['lstm'],
+  group: 'Model',
+  summary: 'Learn normal control flow from benign samples, predict the rest',
+  args: [['<root>', 'folder that holds one folder a sample']],
+  options,
+  examples: [
+    [
+      'wayward learn samples --bin-dir bin --train-size 60 --test-size-benign 10 --test-size-malicious 20',
+      'learns from 60 benign samples; the benign ones that are left set the threshold',
+    ],
+    [
+      'wayward learn samples --bin-dir bin --model ngram',
+      'the same with a model that fits in seconds',
+    ],
+    ['wayward learn samples -p --train-size 1', "learns from the ancestor's preprocessed traces"],
+    [
+      'wayward learn new --bin-dir bin --use-model runs/RUN -i sets.txt',
+      'judges new samples with a model learned before',
+    ],
+  ],
+  run: async ({ args: [root = ''], options: o, terminal, signal, print }) => {
+    const result = await learn(learnOptions(root, o), {
+      log: terminal,
+      progress: terminal.progress,
+      signal,
+    });
+    if (o.json)
+      print(
+        JSON.stringify({ schemaVersion: 1, ...result, folder: result.folder.root }, undefined, 2),
+      );
+    else for (const line of describe(result)) print(line);
+    return 0;
+  },
+};
+
+export const learnCommand = defineCommand(spec);
+
+function learnOptions(root: string, o: Options): LearnOptions {
+  const disabled: Partial<Record<FilterName, boolean>> = {
+    ret: o.disableRet,
+    icall: o.disableIcall,
+    ijmp: o.disableIjmp,
+  };
+  const added: Partial<Record<FilterName, boolean>> = { call: o.learnCall, jmp: o.learnJmp };
+  return {
+    root,
+    binDirs: o.binDir ?? [],
+    rawImages: o.rawImages ?? false,
+    preprocessed: o.preprocessed ?? false,
+    inputSets: o.inputSets,
+    outputSets: o.outputSets,
+    sizes: {
+      train: o.trainSize,
+      calibrate: o.calibrationSize,
+      testNominal: o.testSizeBenign,
+      testAnomalous: o.testSizeMalicious,
+    },
+    seed: o.seed,
+    filter: filterNames.filter(
+      (name) => (o.filter.includes(name) && !disabled[name]) || added[name],
+    ),
+    windowLength: o.sequenceLen,
+    vocabulary: o.vocabulary,
+    maxInputClasses: o.embeddingInputDimension,
+    maxOutputClasses: o.maxClasses,
+    model: o.model,
+    network: {
+      embedding: o.embeddingOutputDimension,
+      units: o.units,
+      layers: o.layers,
+      dense: o.dense,
+      bidirectional: o.bidirectional ?? false,
+    },
+    prior: o.prior,
+    dropout: o.dropout,
+    epochs: o.epochs,
+    batchSize: o.batchSize,
+    optimizer: {
+      kind: o.optimizer,
+      learningRate: o.learningRate ?? 0.001,
+      decay: o.learningDecay,
+      schedule: o.optimizer === 'adam' ? 'one-cycle' : 'constant',
+      clipNorm: o.optimizer === 'adam' ? 1 : 0,
+    },
+    samplingPower: o.samplingPower,
+    patience: o.patience,
+    device: o.device,
+    workers: o.threads ?? availableParallelism(),
+    useModel: o.useModel,
+    skipTest: o.skipTest ?? false,
+    skipEval: o.skipEval ?? false,
+    evaluationFormat: o.evaluationFormat,
+    evaluationDir: o.evalDir,
+    out: o.out,
+    version,
+  };
+}
+
+function describe(result: LearnResult): string[] {
+  const { training, test, sets, evaluated, skipped, folder } = result;
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  const lines = [
+    `Sets         ${sets.train} training, ${sets.calibrate} calibration, ${sets.testNominal} benign and ${sets.testAnomalous} malicious test samples`,
+  ];
+  if (training !== undefined) {
+    const n = (value: number): string => value.toLocaleString('en-US');
+    lines.push(
+      `Learned      ${n(training.windows)} windows, ${n(training.distinctWindows)} distinct; ${n(training.inputClasses)} blocks, ${n(training.outputClasses)} targets`,
+    );
+  }
+  if (test !== undefined) {
+    lines.push(
+      `Tested       ${percent(1 - test.accuracy)} of the transfers of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}`,
+    );
+  }
+  if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);
+  const time = Object.entries(result.seconds).map(
+    ([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`,
+  );
+  lines.push(`Time         ${time.join(', ')}`);
+  lines.push(`Run          ${folder.root}`);
+  if (evaluated > 0)
+    lines.push(
+      `Evaluations  ${evaluated} in ${result.evaluation}`,
+      '',
+      `Next: wayward classify ${folder.root}`,
+    );
+  return lines;
+}
