@@ -224,7 +224,7 @@ describe('a folder of evaluations', () => {
   test('computes features anew when a file has those of another release', () => {
     const bytes = encodeEvaluation(example);
     const text = Buffer.from(bytes).toString('latin1');
-    const older = text.replace('"featureVersion":1', '"featureVersion":0');
+    const older = text.replace('"featureVersion":2', '"featureVersion":0');
     const forged = Uint8Array.from(
       Buffer.from(
         older.replace(/"nll":[^,]*/, (m) => '"nll":9'.padEnd(m.length)),

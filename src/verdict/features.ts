@@ -1,6 +1,7 @@
 import { assert, UserError } from '../base/errors.ts';
 import type { Evaluation, SampleIdentity } from './evaluation.ts';
 import { evidenceKinds, evidenceRules } from './evidence-kinds.ts';
+import { findSurprises } from './surprises.ts';
 import {
   crowdedSum,
   crowdLengths,
@@ -16,10 +17,6 @@ type Series = (typeof series)[number];
 /** Probabilities below this count as this: one impossible event must not be infinite. */
 const probabilityFloor = 1e-9;
 
-/** A transfer that surprises this much is a whole surprise; what surprises less than faintly is none. */
-const fullNats = 5;
-const faintNats = 0.05;
-
 /**
  * All features, larger = more suspicious.
  *
@@ -32,6 +29,7 @@ const faintNats = 0.05;
  * - `crowded-surprise-<blocks>`, `crowded-unseen-<blocks>`: how many surprising (unseen) transfers
  *   lie in so many consecutive blocks at most; a transfer of 5 nats or more counts as one surprise,
  *   a lesser one in proportion
+ * - `sudden-unknown`: the largest surprise, in nats, of an entry into unknown code out of the blue
  * - `transfers`, `blocks`: not suspicious in themselves: chances for a bad window
  * - `gaps`, `overflows`, `outsideBlocks`: counts
  * - `evidence-<kind>`: counts; `hint-weight`: the largest weight of graded evidence, in nats
@@ -46,6 +44,7 @@ export const featureNames: readonly string[] = [
   ...windowLengths.map((length) => `worst-unknown-${length}`),
   ...crowdLengths.map((length) => `crowded-surprise-${length}`),
   ...crowdLengths.map((length) => `crowded-unseen-${length}`),
+  'sudden-unknown',
   'transfers',
   'blocks',
   'gaps',
@@ -56,7 +55,7 @@ export const featureNames: readonly string[] = [
 ];
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 1;
+export const featureVersion = 2;
 
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
@@ -89,37 +88,31 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
     values[column] = value;
   };
   const valuesOf = predictionSeries(evaluation);
-  const surprise = valuesOf.nll.map((nats) =>
-    nats < faintNats ? 0 : Math.min(nats / fullNats, 1),
-  );
-  const { wrong, unseen } = valuesOf;
   // All but the likelihood are 0 nearly everywhere: the few other transfers are picked out once.
-  const picked = pick(occurrences, (i) => wrong[i] + unseen[i] > 0 || !(surprise[i] === 0));
-  const pickedOf = (values: Float64Array): Float64Array => inOrder(values, occurrences, picked);
+  const surprises = findSurprises(evaluation);
+  const { wrong } = valuesOf;
+  const wrongOnes = pick(occurrences, (i) => wrong[i] > 0);
   const transfers = occurrences.length;
   const means = {} as Record<Series, number>;
   for (const name of series) {
-    const isDense = name === 'nll';
-    const found = isDense
-      ? inOrder(valuesOf.nll, occurrences, undefined)
-      : pickedOf(valuesOf[name]);
+    const picked = name === 'nll' ? undefined : name === 'unseen' ? surprises.index : wrongOnes;
+    const found = inOrder(valuesOf[name], occurrences, picked);
     means[name] = transfers === 0 ? 0 : sum(found) / transfers;
     for (const length of windowLengths) {
       const isKnown = !Number.isNaN(means[name]);
-      const worst = isDense ? worstSum(found, length) : crowdedSum(found, picked, length);
+      const worst =
+        picked === undefined ? worstSum(found, length) : crowdedSum(found, picked, length);
       set(`worst-${name}-${length}`, isKnown ? worst / length : Number.NaN);
     }
   }
-  const places = new Int32Array(picked.length);
-  for (let i = 0; i < places.length; i++) places[i] = evaluation.positions[picked[i]];
-  const surprises = pickedOf(surprise);
-  const unseens = pickedOf(unseen);
+  const { place, surprise, unseen, sudden } = surprises;
   const isKnown = !Number.isNaN(means.nll);
   for (const length of crowdLengths) {
-    const crowd = isKnown ? crowdedSum(surprises, places, length) : Number.NaN;
+    const crowd = isKnown ? crowdedSum(surprise, place, length) : Number.NaN;
     set(`crowded-surprise-${length}`, crowd);
-    set(`crowded-unseen-${length}`, crowdedSum(unseens, places, length));
+    set(`crowded-unseen-${length}`, crowdedSum(unseen, place, length));
   }
+  set('sudden-unknown', isKnown ? sudden.reduce((a, b) => Math.max(a, b), 0) : Number.NaN);
   for (const length of windowLengths) {
     set(`worst-unknown-${length}`, worstUnknownShare(unknownRuns, length));
   }

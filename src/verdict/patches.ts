@@ -2,6 +2,9 @@ import type { Evidence } from '../flow/evidence.ts';
 import type { Evaluation } from './evaluation.ts';
 import { evidenceRules } from './evidence-kinds.ts';
 import { predictionSeries } from './features.ts';
+import { findSurprises, pointsAtSurprises } from './surprises.ts';
+import { pointsOfHint, pointsOfProofs } from './suspicion.ts';
+import { crowdLengths } from './worst-window.ts';
 
 /** A predicted transfer inside a patch: what the first layer expected, and what came. */
 export interface PatchTransfer {
@@ -42,14 +45,13 @@ export interface PatchOptions {
 
 /** Stretches with fewer blocks in between are one patch. */
 const joinBlocks = 64;
-/** Predictions in a window, and how many windows are looked at. */
-const windowLength = 5;
-const mostWindows = 32;
-/** Transfers that surprise less, in nats (or in confidence of being wrong), do not bound a patch. */
-const leastSurprise = 0.5;
+/** Blocks of the longest stretch in which surprises are counted together. */
+const stretch = crowdLengths[crowdLengths.length - 1];
+const mostStretches = 32;
+/** Less than two surprises side by side is no patch. */
+const leastPoints = 1;
 const mostTransfers = 16;
 const mostEvidence = 256;
-const proofPoints = 1000;
 
 /** Something suspicious at a place, before neighbours are joined. */
 interface Finding {
@@ -60,11 +62,12 @@ interface Finding {
 }
 
 /**
- * Finds the stretches where a trace strays, most suspicious first: places of evidence, and the
- * worst short windows of predictions, joined where they touch or nearly do.
+ * Finds the stretches where a trace strays, most suspicious first: places of evidence, and where
+ * the first layer was surprised most, joined where they touch or nearly do. Points are those of
+ * `suspicion`, for the patch alone.
  */
 export function findPatches(evaluation: Evaluation, options: PatchOptions): Patch[] {
-  const findings = worstWindows(evaluation);
+  const findings = surprisingStretches(evaluation);
   if (options.withEvidence) {
     for (const item of evaluation.evidence) {
       const rule = evidenceRules[item.kind];
@@ -103,7 +106,7 @@ function pointsOf(group: readonly Finding[]): number {
     if (evidenceRules[evidence.kind].strength === 'proof') proofs += evidence.count ?? 1;
     else hint = Math.max(hint, evidence.weight ?? 0);
   }
-  return (proofs > 0 ? proofPoints * (1 + Math.log(proofs)) : 0) + hint + surprise;
+  return pointsOfProofs(proofs) + pointsOfHint(hint) + surprise;
 }
 
 function describe(
@@ -153,49 +156,28 @@ function describe(
   };
 }
 
-/** The windows with the most surprising predictions; windows that overlap a worse one are left out. */
-function worstWindows(evaluation: Evaluation): Finding[] {
-  const { occurrences, positions, trace } = evaluation;
-  const { nll, wrongConfidence } = predictionSeries(evaluation);
-  // The ancestor's evaluations do not hold the probability of what came.
-  const values = nll.some(Number.isNaN) ? wrongConfidence : nll;
-  const n = occurrences.length;
-  const sums = new Float64Array(Math.max(0, n - windowLength + 1));
-  let sum = 0;
-  for (let i = 0; i < n; i++) {
-    sum += values[occurrences[i]];
-    if (i >= windowLength) sum -= values[occurrences[i - windowLength]];
-    if (i >= windowLength - 1) sums[i - windowLength + 1] = sum;
-  }
+/** Where the first layer was surprised most; stretches that touch a worse one are left out. */
+function surprisingStretches(evaluation: Evaluation): Finding[] {
+  const surprises = findSurprises(evaluation);
+  const { place, surprise, unseen, sudden } = surprises;
+  const points = pointsAtSurprises(surprises);
+  const order = Array.from(points, (_, i) => i).sort((a, b) => points[b] - points[a] || a - b);
   const findings: Finding[] = [];
-  for (const start of highest(sums, mostWindows, windowLength)) {
-    // Cut down to where the surprise is: its neighbours may lie thousands of blocks away.
-    let first = start;
-    let last = start + windowLength - 1;
-    while (first <= last && values[occurrences[first]] < leastSurprise) first++;
-    while (last > first && values[occurrences[last]] < leastSurprise) last--;
-    if (first > last) continue;
-    findings.push({
-      start: positions[first],
-      end: Math.min(positions[last] + 2, trace.blocks),
-      surprise: sums[start],
-      evidence: undefined,
-    });
+  for (const last of order) {
+    if (findings.length === mostStretches || points[last] < leastPoints) break;
+    const end = Math.min(place[last] + 2, evaluation.trace.blocks);
+    if (
+      findings.some((other) => end > other.start - stretch && place[last] < other.end + stretch)
+    ) {
+      continue;
+    }
+    let first = last;
+    while (first > 0 && place[first - 1] > place[last] - stretch) first--;
+    // Cut down to where the surprise is.
+    while (first < last && !(surprise[first] > 0.5) && unseen[first] + sudden[first] === 0) first++;
+    findings.push({ start: place[first], end, surprise: points[last], evidence: undefined });
   }
   return findings;
-}
-
-/** @returns indices of the largest values, falling, no two closer than `distance` */
-function highest(values: Float64Array, most: number, distance: number): number[] {
-  const found: number[] = [];
-  const candidates = Array.from({ length: values.length }, (_, i) => i)
-    .filter((i) => values[i] > 0 && !(values[i - 1] > values[i]) && !(values[i + 1] > values[i]))
-    .sort((a, b) => values[b] - values[a] || a - b);
-  for (const index of candidates) {
-    if (found.length === most) break;
-    if (found.every((other) => Math.abs(other - index) >= distance)) found.push(index);
-  }
-  return found;
 }
 
 /** @returns the first index whose value is at least `wanted`, in ascending `values` */

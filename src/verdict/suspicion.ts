@@ -1,5 +1,6 @@
 import { evidenceKinds, evidenceRules } from './evidence-kinds.ts';
 import { feature, type TraceFeatures } from './features.ts';
+import { suddenPoints } from './surprises.ts';
 import { crowdLengths } from './worst-window.ts';
 
 /** One part of a trace's suspicion score. */
@@ -26,16 +27,26 @@ const proofPoints = 1000;
  * A trace runs about this many different indirect calls and jumps (600 to 1,300 in the traces looked
  * at), and each is a chance for something unlikely.
  */
-const siteChances = Math.log(1000);
-/** A hint that chance does not explain outweighs crowded surprises, which give 12 points at most. */
+const siteChances: number = Math.log(1000);
+/** A hint that chance does not explain weighs as much as the first layer's surprises. */
 const hintPoints = 4;
+
+/** @param count  proofs of one kind */
+export function pointsOfProofs(count: number): number {
+  return count === 0 ? 0 : proofPoints * (1 + Math.log(count));
+}
+
+/** @param weight  nats; @returns points for what exceeds chance */
+export function pointsOfHint(weight: number): number {
+  return hintPoints * Math.max(0, weight - siteChances);
+}
 
 /**
  * The combined score of the nominal-only method. It is fixed before any trace is seen: its
  * constants come from no data, so that one calibration set is enough for an exact threshold.
  *
- * Three tiers: proofs; hints, in nats above what so many transfers bring by chance; and surprises
- * of the first layer, crowded into few blocks. Averages are no part of it: a hijack of twenty
+ * Proofs come first; then hints, in nats above what so many transfers bring by chance, and the
+ * surprises of the first layer that are crowded into few blocks or sudden. Averages are no part of it: a hijack of twenty
  * blocks does not move the average of a million.
  */
 export function suspicion(trace: TraceFeatures, withEvidence: boolean): Suspicion {
@@ -48,22 +59,22 @@ export function suspicion(trace: TraceFeatures, withEvidence: boolean): Suspicio
       const name = `evidence-${kind}`;
       const count = feature(trace, name);
       if (evidenceRules[kind].strength !== 'proof' || count === 0) continue;
-      add(name, proofPoints * (1 + Math.log(count)));
+      add(name, pointsOfProofs(count));
     }
-    add('hint-weight', hintPoints * (feature(trace, 'hint-weight') - siteChances));
+    add('hint-weight', pointsOfHint(feature(trace, 'hint-weight')));
     add('outsideBlocks', Math.log1p(feature(trace, 'outsideBlocks')));
   }
   if (Number.isNaN(feature(trace, 'nll'))) {
     // Evaluations of the ancestor hold neither the probability of what came nor what is unseen.
     add('worst-wrongConfidence-10', 10 * feature(trace, 'worst-wrongConfidence-10'));
   } else {
-    // What the learner finds improbable and what training has never seen count alike, at three
-    // scales: 12 points when there is nothing else.
+    // What the learner finds improbable and what training has never seen count alike.
     for (const length of crowdLengths) {
       const points = (name: string): number => (2 / length) * feature(trace, name);
       add(`crowded-surprise-${length}`, points(`crowded-surprise-${length}`));
       add(`crowded-unseen-${length}`, points(`crowded-unseen-${length}`));
     }
+    add('sudden-unknown', suddenPoints * feature(trace, 'sudden-unknown'));
   }
   let score = 0;
   for (const reason of reasons) score += reason.points;
