@@ -15,7 +15,7 @@ const series = ['wrong', 'wrongConfidence', 'nll', 'unseen'] as const;
 type Series = (typeof series)[number];
 
 /** Probabilities below this count as this: one impossible event must not be infinite. */
-const probabilityFloor = 1e-9;
+const probabilityFloor = 1e-30;
 
 /**
  * All features, larger = more suspicious.
