@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { writeFileAtomic } from '../base/files.ts';
 import { type ClassifyOptions, classify } from '../pipeline/classify.ts';
 import { rocToCsv, rowsToCsv } from '../report/csv.ts';
@@ -87,15 +88,23 @@ export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOption
 }
 
 /** The table and figures for a terminal, as wide as it is. */
-export function summaryFor(report: ReportData): string {
+export function summaryFor(report: ReportData, withCalibration: boolean): string {
+  const rows = withCalibration ? report.rows : report.rows.filter(({ role }) => role === 'test');
   const isColoured = process.stdout.isTTY === true || process.env.FORCE_COLOR !== undefined;
-  return renderSummary(report, {
-    ...(process.stdout.columns === undefined ? {} : { width: process.stdout.columns }),
-    style: isColoured && process.env.NO_COLOR === undefined ? colourStyle : plainStyle,
-  });
+  return renderSummary(
+    { ...report, rows: rows.length === 0 ? report.rows : rows },
+    {
+      width: process.stdout.columns ?? widthOfFiles,
+      style: isColoured && process.env.NO_COLOR === undefined ? colourStyle : plainStyle,
+    },
+  );
 }
 
+/** Where standard output is no terminal, no column is dropped. */
+const widthOfFiles = 240;
+
 interface Options extends JudgeOptions {
+  readonly all: boolean;
   readonly json: boolean;
   readonly csv: string | undefined;
   readonly roc: string | undefined;
@@ -113,6 +122,7 @@ const spec: CommandSpec<Options> = {
   args: [['<run>', "a run's folder, or a folder of evaluations"]],
   options: [
     ...judgeOptions,
+    { flags: '--all', help: 'list the calibration traces, too' },
     { flags: '-c, --csv <file>', help: 'write the table', parse: text },
     { flags: '-r, --roc <file>', help: 'write the ROC curve as CSV', parse: text },
     { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
@@ -139,9 +149,9 @@ const spec: CommandSpec<Options> = {
     if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
     if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
     if (options.sarif !== undefined) await writeFileAtomic(options.sarif, reportToSarif(report));
-    print(options.json ? reportToJson(report) : summaryFor(report));
+    print(options.json ? reportToJson(report) : summaryFor(report, options.all));
     return options.exitCode && flagged > 0 ? anomaliesFound : 0;
   },
 };
 
-export const classifyCommand = defineCommand(spec);
+export const classifyCommand: Command = defineCommand(spec);

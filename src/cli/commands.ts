@@ -1,10 +1,12 @@
 import type { Command } from 'commander';
 import { classifyCommand } from './classify.ts';
+import { demoCommand } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { inspectCommand } from './inspect.ts';
 import { learnCommand } from './learn.ts';
 import { reportCommand } from './report.ts';
 
 /** Every command, in the order of the help text. */
 export function commands(): readonly Command[] {
-  return [learnCommand, classifyCommand, reportCommand, doctor];
+  return [inspectCommand, learnCommand, classifyCommand, reportCommand, demoCommand, doctor];
 }

@@ -1,4 +1,5 @@
 import { styleText } from 'node:util';
+import type { Command } from 'commander';
 import { examineMachine } from '../pipeline/doctor.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 
@@ -28,4 +29,4 @@ const spec: CommandSpec<{ readonly json: boolean }> = {
   },
 };
 
-export const doctor = defineCommand(spec);
+export const doctor: Command = defineCommand(spec);

@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import type { Command } from 'commander';
 import { defaultNetwork, type LearnOptions, type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
@@ -265,7 +266,7 @@ const spec: CommandSpec<Options> = {
   },
 };
 
-export const learnCommand = defineCommand(spec);
+export const learnCommand: Command = defineCommand(spec);
 
 function learnOptions(root: string, o: Options): LearnOptions {
   const disabled: Partial<Record<FilterName, boolean>> = {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import type { Command } from 'commander';
 import { report } from '../pipeline/report.ts';
 import { findEvaluations } from '../pipeline/run-path.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from './classify.ts';
@@ -59,4 +60,4 @@ const spec: CommandSpec<Options> = {
   },
 };
 
-export const reportCommand = defineCommand(spec);
+export const reportCommand: Command = defineCommand(spec);

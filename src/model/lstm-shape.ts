@@ -20,7 +20,7 @@ export interface LstmShape {
   readonly gate: 'sigmoid' | 'hardSigmoid';
 }
 
-export const defaultShape = {
+export const defaultShape: Omit<LstmShape, 'inputClasses' | 'outputClasses'> = {
   windowLength: 32,
   embedding: 128,
   units: 128,
@@ -28,7 +28,7 @@ export const defaultShape = {
   bidirectional: false,
   dense: 128,
   gate: 'sigmoid',
-} as const satisfies Omit<LstmShape, 'inputClasses' | 'outputClasses'>;
+};
 
 /** Keras' order: input, forget, candidate, output. */
 export const gates = ['i', 'f', 'g', 'o'] as const;

@@ -28,10 +28,10 @@ test('is aligned, most suspicious first', () => {
 
 test('drops the columns that matter least where the terminal is narrow', () => {
   expect(renderTable(data.rows.slice(0, 3), { width: 50 })).toMatchInlineSnapshot(`
-    "trace      verdict    p-value  score  evidence
-    rop-0000   anomalous   0.0083  58.23         9
-    srop-0002  anomalous   0.0083  48.04         8
-    coop-0001  anomalous   0.0083  27.07         1
+    "trace      verdict    p-value  mispred.  unknown
+    rop-0000   anomalous   0.0083     1.9 %  0.020 %
+    srop-0002  anomalous   0.0083     2.5 %  0.047 %
+    coop-0001  anomalous   0.0083     2.7 %  0.055 %
     "
   `);
 });

@@ -1,0 +1,191 @@
+import type { Command } from 'commander';
+import { formatAddress } from '../base/address.ts';
+import type { Mark } from '../flow/mark.ts';
+import {
+  type InspectOptions,
+  inspect,
+  listBlocks,
+  listPackets,
+  type TraceReport,
+} from '../pipeline/inspect.ts';
+import { transferNames } from '../x86/transfer.ts';
+import { type CommandSpec, defineCommand } from './command.ts';
+import { imageOptions } from './learn.ts';
+import { integer } from './option.ts';
+
+interface Options {
+  readonly json: boolean;
+  readonly binDir: readonly string[] | undefined;
+  readonly rawImages: boolean;
+  readonly preprocessed: boolean;
+  readonly hash: boolean;
+  readonly hottest: number;
+  readonly blocks: boolean;
+  readonly transfers: boolean;
+  readonly packets: boolean;
+  readonly limit: number | undefined;
+}
+
+const spec: CommandSpec<Options> = {
+  name: 'inspect',
+  group: 'Trace',
+  summary: 'Show what is in a trace: counts, gaps, modules, blocks, packets',
+  args: [['<sample>', "a sample's folder"]],
+  options: [
+    ...imageOptions,
+    { flags: '-p, --preprocessed', help: 'read the stored trace, not the raw one' },
+    { flags: '--hash', help: 'the control-flow fingerprint, to compare decoders' },
+    {
+      flags: '--hottest <n>',
+      help: 'blocks in the list of the hottest',
+      parse: integer(0),
+      default: 10,
+    },
+    { flags: '--blocks', help: 'list every block that ran' },
+    { flags: '--transfers', help: 'list every transfer but conditional branches: from, kind, to' },
+    { flags: '--packets', help: 'list the packets of the raw trace' },
+    { flags: '--limit <n>', help: 'lines of a list at most', parse: integer(1) },
+  ],
+  examples: [
+    ['wayward inspect samples/A --bin-dir bin', 'counts, gaps, modules and the hottest blocks'],
+    ['wayward inspect samples/A --bin-dir bin --hash', 'adds the fingerprint'],
+    [
+      'wayward inspect samples/A --bin-dir bin --transfers --limit 100',
+      'the first 100 transfers with symbols',
+    ],
+    ['wayward inspect samples/A --packets --json', 'packets as NDJSON'],
+  ],
+  run: async ({ args: [sample = ''], options: o, terminal, signal, print }) => {
+    const context = { log: terminal, progress: terminal.progress, signal };
+    const inspected: InspectOptions = {
+      sample,
+      binDirs: o.binDir ?? [],
+      rawImages: o.rawImages ?? false,
+      preprocessed: o.preprocessed ?? false,
+      hash: o.hash ?? false,
+      hottest: o.hottest,
+    };
+    const lines = new Lines(print, o.limit);
+    if (o.packets) {
+      await listPackets(sample, (packet) =>
+        lines.add(
+          o.json
+            ? JSON.stringify(packet)
+            : `${packet.offset.toString(16).padStart(8, '0')}  ${packet.name.padEnd(9)} ${packet.fields}`.trimEnd(),
+        ),
+      );
+      lines.flush();
+      return 0;
+    }
+    if (o.blocks || o.transfers) {
+      let before: { place: string; transfer: string; index: number } | undefined;
+      await listBlocks(inspected, context, (line) => {
+        if ('mark' in line) {
+          before = undefined;
+          return lines.add(
+            o.json ? JSON.stringify(line) : `${line.index} ${describeMark(line.mark)}`,
+          );
+        }
+        const from = before;
+        before = line;
+        if (!o.transfers) {
+          return lines.add(
+            o.json
+              ? JSON.stringify(line)
+              : `${line.index} ${line.address} ${line.place} ${line.transfer}`,
+          );
+        }
+        if (from === undefined || from.transfer === 'jcc') return true;
+        return lines.add(
+          o.json
+            ? JSON.stringify({
+                index: from.index,
+                from: from.place,
+                transfer: from.transfer,
+                to: line.place,
+              })
+            : `${from.index} ${from.place} ${from.transfer} ${line.place}`,
+        );
+      });
+      lines.flush();
+      return 0;
+    }
+    const reports = await inspect(inspected, context);
+    if (o.json) print(JSON.stringify({ schemaVersion: 1, traces: reports }, undefined, 2));
+    else for (const report of reports) for (const line of describe(report)) print(line);
+    return 0;
+  },
+};
+
+export const inspectCommand: Command = defineCommand(spec);
+
+/** Collects lines, because one write for each of millions is slow. */
+class Lines {
+  readonly #print: (text: string) => void;
+  readonly #limit: number;
+  #held: string[] = [];
+  #count = 0;
+
+  constructor(print: (text: string) => void, limit: number | undefined) {
+    this.#print = print;
+    this.#limit = limit ?? Number.POSITIVE_INFINITY;
+  }
+
+  /** @returns whether there is room for more */
+  add(line: string): boolean {
+    if (this.#count >= this.#limit) return false;
+    this.#held.push(line);
+    if (this.#held.length >= 4096) this.flush();
+    return ++this.#count < this.#limit;
+  }
+
+  flush(): void {
+    if (this.#held.length > 0) this.#print(this.#held.join('\n'));
+    this.#held = [];
+  }
+}
+
+function describeMark(mark: Mark): string {
+  const at = (address: number | undefined): string =>
+    address === undefined ? '?' : formatAddress(address);
+  if (mark.kind === 'async') return `(asynchronous: ${at(mark.from)} -> ${at(mark.to)})`;
+  return `(gap: ${mark.reason} at trace offset ${mark.traceOffset}, address ${at(mark.address)}, ${mark.bytesLost} bytes lost)`;
+}
+
+const gapsShown = 10;
+
+function describe(report: TraceReport): string[] {
+  const n = (value: number): string => value.toLocaleString('en-US');
+  const { summary } = report;
+  const lines = [
+    report.path,
+    `  trace        ${n(summary.traceBytes)} bytes, read in ${report.seconds.toFixed(2)} s`,
+    `  blocks       ${n(summary.blocks)}, ${n(summary.distinctBlocks)} distinct`,
+    `  transfers    ${transferNames
+      .filter((name) => report.transfers[name] > 0)
+      .map((name) => `${name} ${n(report.transfers[name])}`)
+      .join(', ')}`,
+    `  gaps         ${n(summary.gaps)}, ${n(summary.bytesLost)} bytes lost, ${n(summary.overflows)} overflows, ${n(summary.asyncTransfers)} asynchronous transfers`,
+  ];
+  for (const gap of report.gaps.slice(0, gapsShown))
+    lines.push(`               ${describeMark(gap).slice(1, -1)}`);
+  if (report.gaps.length > gapsShown)
+    lines.push(`               and ${n(report.gaps.length - gapsShown)} more`);
+  for (const path of report.missing) lines.push(`  no image     ${path}`);
+  if (report.fingerprint !== undefined) {
+    lines.push(
+      `  hash         ${report.fingerprint}  (${n(report.decisions ?? 0)} decisions, ${n(report.instructions ?? 0)} instructions)`,
+    );
+  }
+  for (const { path, blocks, distinct } of report.modules) {
+    lines.push(
+      `  module       ${n(blocks).padStart(13)} blocks ${n(distinct).padStart(7)} distinct  ${path || '(unnamed)'}`,
+    );
+  }
+  for (const { place, count, share } of report.hottest) {
+    lines.push(
+      `  hot block    ${n(count).padStart(13)} ${(100 * share).toFixed(1).padStart(5)} %  ${place}`,
+    );
+  }
+  return lines;
+}

@@ -1,0 +1,24 @@
+/**
+ * The public API: each command as a library call, and the layers under them.
+ *
+ * @module
+ */
+export { UserError } from './base/errors.ts';
+export type { Logger, Progress, ProgressSink } from './base/log.ts';
+export type { BlockBatch, BlockSource, BlockTable, TraceSummary } from './flow/blocks.ts';
+export { CodeCache } from './flow/code-cache.ts';
+export { Fingerprint } from './flow/fingerprint.ts';
+export type { AsyncTransfer, Gap, Mark } from './flow/mark.ts';
+export { TraceDecoder } from './flow/trace-decoder.ts';
+export { ImageStore } from './image/image-store.ts';
+export { buildAddressSpace } from './image/mapped-space.ts';
+export { readMemoryMap } from './image/memory-map.ts';
+export type { FirstLayer, FitScore, RunContext } from './model/first-layer.ts';
+export { type ClassifyOptions, type ClassifyResult, classify } from './pipeline/classify.ts';
+export { type DemoOptions, type DemoResult, demo } from './pipeline/demo.ts';
+export { examineMachine, type Finding } from './pipeline/doctor.ts';
+export { type InspectOptions, inspect, listBlocks, listPackets } from './pipeline/inspect.ts';
+export { type LearnOptions, type LearnResult, learn } from './pipeline/learn.ts';
+export { type ReportOptions, report } from './pipeline/report.ts';
+export { openTraces } from './trace/open-trace.ts';
+export { findSamples, readSample, type Sample } from './trace/sample.ts';

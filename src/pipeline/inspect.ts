@@ -1,0 +1,283 @@
+import { type Address, formatAddress } from '../base/address.ts';
+import { streamMaybeGzip } from '../base/files.ts';
+import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
+import { CodeCache } from '../flow/code-cache.ts';
+import { Fingerprint } from '../flow/fingerprint.ts';
+import type { Gap, Mark } from '../flow/mark.ts';
+import type { AddressSpace } from '../image/address-space.ts';
+import { ImageStore } from '../image/image-store.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { findPsb, packetLength } from '../pt/packet.ts';
+import { describePacket, type PacketText } from '../pt/packet-text.ts';
+import { openTraces } from '../trace/open-trace.ts';
+import { readSample } from '../trace/sample.ts';
+import { type TransferName, transferNames } from '../x86/transfer.ts';
+
+export interface InspectOptions {
+  /** A sample's folder. */
+  readonly sample: string;
+  readonly binDirs: readonly string[];
+  readonly rawImages: boolean;
+  readonly preprocessed: boolean;
+  /** Compute the fingerprint. */
+  readonly hash: boolean;
+  /** Blocks in the list of the hottest. */
+  readonly hottest: number;
+}
+
+export interface HotBlock {
+  readonly place: string;
+  readonly address: string;
+  readonly count: number;
+  readonly share: number;
+}
+
+export interface TraceReport {
+  readonly path: string;
+  readonly summary: TraceSummary;
+  /** Executed blocks by the transfer that ends them. */
+  readonly transfers: Readonly<Record<TransferName, number>>;
+  readonly gaps: readonly Gap[];
+  readonly gapReasons: Readonly<Record<string, number>>;
+  /** Executed blocks by module, most first. */
+  readonly modules: readonly {
+    readonly path: string;
+    readonly blocks: number;
+    readonly distinct: number;
+  }[];
+  readonly missing: readonly string[];
+  readonly hottest: readonly HotBlock[];
+  readonly fingerprint: string | undefined;
+  readonly instructions: number | undefined;
+  readonly decisions: number | undefined;
+  readonly seconds: number;
+}
+
+/** Reads each trace of a sample once and counts what is in it. @throws UserError */
+export async function inspect(
+  options: InspectOptions,
+  context: RunContext,
+): Promise<readonly TraceReport[]> {
+  const codeCache = new CodeCache();
+  const reports: TraceReport[] = [];
+  try {
+    for (const trace of await open(options, codeCache)) {
+      const { source, space } = trace;
+      const counts = new BlockCounts(source.blocks);
+      const fingerprint = options.hash ? new Fingerprint(source.blocks) : undefined;
+      const started = performance.now();
+      const summary = await source.run((batch) => {
+        counts.add(batch.entries, batch.length);
+        fingerprint?.add(batch);
+      }, context);
+      const gaps = source.marks.filter((mark): mark is Gap => mark.kind === 'gap');
+      const gapReasons: Record<string, number> = {};
+      for (const { reason } of gaps) gapReasons[reason] = (gapReasons[reason] ?? 0) + 1;
+      reports.push({
+        path: trace.path,
+        summary,
+        transfers: counts.transfers(),
+        gaps,
+        gapReasons,
+        modules: counts.modules(),
+        missing: trace.missing,
+        hottest: counts.hottest(options.hottest, space),
+        fingerprint: fingerprint?.value,
+        instructions: fingerprint?.instructions,
+        decisions: fingerprint?.decisions,
+        seconds: (performance.now() - started) / 1000,
+      });
+    }
+  } finally {
+    codeCache.dispose();
+  }
+  return reports;
+}
+
+/** One executed block, or a mark between blocks. */
+export type TraceLine =
+  | {
+      readonly index: number;
+      readonly address: string;
+      readonly place: string;
+      readonly transfer: TransferName;
+    }
+  | { readonly index: number; readonly mark: Mark };
+
+/** Reads the blocks of a sample in order. @param visit  false ends the reading */
+export async function listBlocks(
+  options: InspectOptions,
+  context: RunContext,
+  visit: (line: TraceLine) => boolean,
+): Promise<void> {
+  const codeCache = new CodeCache();
+  const stop = new AbortController();
+  try {
+    for (const { source, space } of await open(options, codeCache)) {
+      const places: (string | undefined)[] = [];
+      let index = -1;
+      let isDone = false;
+      const signal =
+        context.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, context.signal]);
+      await source.run(
+        ({ entries, length }) => {
+          const { blocks, marks } = source;
+          for (let i = 0; i < length && !isDone; i++) {
+            const block = entries[i];
+            if (block < 0) {
+              isDone = !visit({ index: index + 1, mark: marks[~block] });
+              continue;
+            }
+            index++;
+            const address = addressOf(blocks, block);
+            places[block] ??= placeOf(blocks, block, space);
+            const transfer = transferNames[blocks.kind[block]] ?? 'none';
+            isDone = !visit({
+              index,
+              address: formatAddress(address),
+              place: places[block],
+              transfer,
+            });
+          }
+          if (isDone) stop.abort(enough);
+        },
+        { signal },
+      );
+    }
+  } catch (error) {
+    if (error !== enough) throw error;
+  } finally {
+    codeCache.dispose();
+  }
+}
+
+const enough = new Error('the reader has seen enough');
+
+/** Reads the packets of a raw trace in order. @param visit  false ends the reading */
+export async function listPackets(
+  sample: string,
+  visit: (packet: PacketText) => boolean,
+): Promise<void> {
+  const { traces } = await readSample(sample, 'raw');
+  for (const path of traces) {
+    let rest: Uint8Array = new Uint8Array(0);
+    let offset = 0;
+    let isSynchronized = false;
+    for await (const chunk of streamMaybeGzip(path)) {
+      const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
+      let at = 0;
+      while (at < bytes.length) {
+        if (!isSynchronized) {
+          const found = findPsb(bytes, at);
+          const to = found < 0 ? Math.max(at, bytes.length - 15) : found;
+          if (
+            to > at &&
+            !visit({ offset: offset + at, length: to - at, name: 'skipped', fields: '' })
+          )
+            return;
+          at = to;
+          if (found < 0) break;
+          isSynchronized = true;
+        }
+        const length = packetLength(bytes, at, bytes.length);
+        if (length === 0) break;
+        if (length < 0) {
+          isSynchronized = false;
+          continue;
+        }
+        if (!visit(describePacket(bytes, at, length, offset + at))) return;
+        at += length;
+      }
+      rest = bytes.slice(at);
+      offset += at;
+    }
+    if (rest.length > 0) visit({ offset, length: rest.length, name: 'truncated', fields: '' });
+  }
+}
+
+async function open(options: InspectOptions, codeCache: CodeCache): ReturnType<typeof openTraces> {
+  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
+  const sample = await readSample(options.sample);
+  return openTraces(sample, { images, codeCache, preprocessed: options.preprocessed });
+}
+
+function addressOf(blocks: BlockTable, block: number): Address {
+  const module = blocks.module[block];
+  return blocks.offset[block] + (module < 0 ? 0 : blocks.modules[module].base);
+}
+
+/** `libc.so.6!malloc+0x1c`, or `libc.so.6+0x9a1c0` where no symbol is known. */
+function placeOf(blocks: BlockTable, block: number, space: AddressSpace | undefined): string {
+  const module = blocks.module[block];
+  const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
+  if (module < 0) return '(no image)';
+  const name = blocks.modules[module].name || '(unnamed)';
+  const symbol = space?.symbolAt(addressOf(blocks, block));
+  return symbol === undefined
+    ? `${name}${hex(blocks.offset[block])}`
+    : `${name}!${symbol.name}${hex(symbol.offset)}`;
+}
+
+/** How often each block ran. */
+class BlockCounts {
+  readonly #blocks: BlockTable;
+  #counts: Float64Array = new Float64Array(4096);
+  #total = 0;
+
+  constructor(blocks: BlockTable) {
+    this.#blocks = blocks;
+  }
+
+  add(entries: Int32Array, length: number): void {
+    if (this.#blocks.length > this.#counts.length) {
+      const larger = new Float64Array(this.#blocks.length * 2);
+      larger.set(this.#counts);
+      this.#counts = larger;
+    }
+    for (let i = 0; i < length; i++) {
+      if (entries[i] < 0) continue;
+      this.#counts[entries[i]]++;
+      this.#total++;
+    }
+  }
+
+  transfers(): Record<TransferName, number> {
+    const sums = Object.fromEntries(transferNames.map((name) => [name, 0])) as Record<
+      TransferName,
+      number
+    >;
+    for (let block = 0; block < this.#blocks.length; block++) {
+      sums[transferNames[this.#blocks.kind[block]] ?? 'none'] += this.#counts[block];
+    }
+    return sums;
+  }
+
+  modules(): TraceReport['modules'] {
+    const { length, module, modules } = this.#blocks;
+    const sums = new Map<number, { blocks: number; distinct: number }>();
+    for (let block = 0; block < length; block++) {
+      if (this.#counts[block] === 0) continue;
+      const sum = sums.get(module[block]) ?? { blocks: 0, distinct: 0 };
+      sum.blocks += this.#counts[block];
+      sum.distinct++;
+      sums.set(module[block], sum);
+    }
+    return [...sums]
+      .map(([index, sum]) => ({ path: index < 0 ? '(no image)' : modules[index].path, ...sum }))
+      .sort((a, b) => b.blocks - a.blocks);
+  }
+
+  hottest(most: number, space: AddressSpace | undefined): HotBlock[] {
+    const ids = Array.from({ length: this.#blocks.length }, (_, block) => block);
+    return ids
+      .sort((a, b) => this.#counts[b] - this.#counts[a])
+      .slice(0, most)
+      .filter((block) => this.#counts[block] > 0)
+      .map((block) => ({
+        place: placeOf(this.#blocks, block, space),
+        address: formatAddress(addressOf(this.#blocks, block)),
+        count: this.#counts[block],
+        share: this.#counts[block] / this.#total,
+      }));
+  }
+}
