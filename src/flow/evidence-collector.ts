@@ -69,7 +69,7 @@ export class EvidenceCollector {
   /** Distinct indirect transfers: site * 2^26 + target. */
   readonly #transfers: Set<number> = new Set();
   /** Evidence of an indirect transfer, made up once, told each time. */
-  readonly #judged: Map<number, Omit<Evidence, 'position' | 'traceOffset'> | undefined> = new Map();
+  readonly #judged: Map<number, Judgement> = new Map();
   /** Weights of the new targets of each site so far, by address of its instruction. */
   readonly #siteWeights: Map<Address, number> = new Map();
   #previous = -1;
@@ -258,16 +258,16 @@ export class EvidenceCollector {
     }
     const item = this.#judged.get(pair);
     if (item === undefined) return true;
+    if (item === 'long-jump') {
+      this.#unwindTo(this.#places.start[to]);
+      return false;
+    }
     this.#add(item);
     if (kind === Transfer.ijmp) this.#stack.isLoose = true;
     return false;
   }
 
-  #judge(
-    from: number,
-    to: number,
-    kind: number,
-  ): Omit<Evidence, 'position' | 'traceOffset'> | undefined {
+  #judge(from: number, to: number, kind: number): Judgement {
     const { profile, facts } = this.#sources;
     const { blocks } = this.#stream;
     const { start } = this.#places;
@@ -275,17 +275,17 @@ export class EvidenceCollector {
     const target = start[to];
     const isJump = kind === Transfer.ijmp;
     const novelty = profile?.novelty(sitePlace(blocks, from), targetPlace(blocks, to));
-    const isLongJump = isJump && this.#leavesFrames(from);
-    if (isLongJump) {
-      this.#unwindTo(target);
-      return undefined;
+    const home = facts?.functionStart(site);
+    // A jump back behind a call is a long jump, unless it stays in a known function.
+    const isBack = isJump && home === undefined && this.#followsCall(target);
+    if (isBack || (isJump && this.#leavesFrames(from))) {
+      return 'long-jump';
     }
     if (profile !== undefined && novelty === undefined) return undefined;
-    if (isJump && facts?.functionStart(site) === facts?.functionStart(target)) return undefined;
+    if (isJump && home === facts?.functionStart(target)) return undefined;
     if (facts?.isFunctionEntry(target) === false) {
       if (isJump && (this.#followsCall(target) || facts.isSwitchTarget(site, target))) {
-        this.#unwindTo(target);
-        return undefined;
+        return 'long-jump';
       }
       if (facts.isInstructionStart(target) === false) {
         return { kind: 'mid-instruction', actual: target };
@@ -350,7 +350,7 @@ export class EvidenceCollector {
     if (isEntered) this.#add({ kind: 'outside-images', actual: this.#places.start[block] });
   }
 
-  #add(item: Omit<Evidence, 'position' | 'traceOffset'>, position: number = this.#position): void {
+  #add(item: Finding, position: number = this.#position): void {
     const count = this.#counts.get(item.kind) ?? 0;
     this.#counts.set(item.kind, count + 1);
     if (count >= mostItems) return;
@@ -369,6 +369,12 @@ export class EvidenceCollector {
 }
 
 const targetRange = 2 ** 26;
+
+/** Evidence without its place. */
+type Finding = Omit<Evidence, 'position' | 'traceOffset'>;
+
+/** What an indirect transfer amounts to: nothing, frames left in a harmless way, or evidence. */
+type Judgement = Finding | 'long-jump' | undefined;
 
 function moduleName(blocks: BlockTable, block: number): string {
   const module = blocks.module[block];

@@ -582,9 +582,22 @@ export class TraceDecoder implements BlockSource {
       this.#at = paused.node;
     } else {
       if (paused !== undefined) this.#interrupt(paused.ip, ip, traceOffset, paused.node);
+      else if (this.#leftByBranch) this.#resume(ip, traceOffset);
       this.#at = node;
     }
+    this.#leftByBranch = false;
     this.#closeGap(traceOffset);
+  }
+
+  /**
+   * A return or an indirect branch led to code that is not traced (an address filter): what runs
+   * next in traced code is not where that branch went.
+   */
+  #leftByBranch = false;
+
+  #resume(to: Address, traceOffset: number): void {
+    this.#asyncTransfers++;
+    this.#mark({ kind: 'async', traceOffset, from: undefined, to }, traceOffset);
   }
 
   /** Where an asynchronous event turned tracing off. */
@@ -614,6 +627,7 @@ export class TraceDecoder implements BlockSource {
       return;
     }
     this.#at = -1;
+    this.#leftByBranch = kind !== Transfer.syscall && kind !== Transfer.far;
   }
 
   #flowUpdate(ip: Address | undefined, traceOffset: number): void {
