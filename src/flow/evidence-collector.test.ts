@@ -99,6 +99,20 @@ describe('shadow stack', () => {
     expect(collect(handler, [0, 3, ~0, 7, 8, 5, 4, 1], {}, marks)).toEqual([]);
   });
 
+  test('takes no call from a block that was interrupted before it', () => {
+    const marks: Mark[] = [
+      { kind: 'async', traceOffset: 1, from: exampleBase + 0x22, to: exampleBase + 0x80 },
+      { kind: 'async', traceOffset: 2, from: exampleBase + 0x82, to: exampleBase + 0x22 },
+    ];
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x80, kind: jmp },
+      { at: 0x22, kind: call, size: 2 },
+    ];
+    // f is interrupted in the block before its call, and goes on from there.
+    expect(collect(blocks, [0, 3, ~0, 7, ~1, 8, 5, 4, 1], {}, marks)).toEqual([]);
+  });
+
   test('follows a signal that came at a system call', () => {
     const blocks: readonly ExampleBlock[] = [
       { at: 0x00, kind: call },

@@ -175,6 +175,7 @@ export class EvidenceCollector {
   #mark(mark: Mark, previous: number, next: number | undefined): number {
     this.#traceOffset = mark.traceOffset;
     if (mark.kind === 'async') {
+      this.#dropCallNotMade(previous, mark.from);
       // An interrupt comes back to where it came from, mostly before anything else was traced.
       if (mark.from !== undefined && mark.to !== undefined) {
         this.#stack.switchContext(mark.from, mark.to);
@@ -193,6 +194,15 @@ export class EvidenceCollector {
     }
     this.#add({ kind: 'gap' }, this.#position + 1);
     return -1;
+  }
+
+  /** A block that was interrupted ran in part only: the call at its end was not made. */
+  #dropCallNotMade(block: number, from: Address | undefined): void {
+    if (block < 0 || from === undefined) return;
+    const { start, end } = this.#places;
+    const stack = this.#stack;
+    const isTop = stack.depth > 0 && stack.frames[stack.depth - 1] === block;
+    if (isTop && from > start[block] && from < end[block]) stack.depth--;
   }
 
   #oddReturn(from: number, to: number): void {
