@@ -454,7 +454,8 @@ export class TraceDecoder implements BlockSource {
         break;
       case 1:
         // MODE.TSX: begin and commit only say where; an abort is an asynchronous branch.
-        this.#fupIsBound = (payload & 2) === 0;
+        // In PSB+ it is status, and no FUP belongs to it.
+        if (!this.#inPsb) this.#fupIsBound = (payload & 2) === 0;
         break;
     }
   }
