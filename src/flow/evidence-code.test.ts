@@ -72,6 +72,17 @@ describe.skipIf(!existsSync(bin))('functions of libz, against binutils', () => {
     expect(facts().reachability(base + offset)).toBe(reachability);
   });
 
+  test('tables of functions are read as they stand in the data', () => {
+    // readelf -rW: 0x1dc70 holds 33f0, 0x1dc78 33b0 right behind it; 50d0 at 0x1dc88 stands alone.
+    const slots = [0, 1, 2].map((slot) => facts().hasSlot(base + 0x33b0, slot));
+    expect(slots).toEqual([false, true, false]);
+    expect(facts().hasSlot(base + 0x33f0, 0)).toBe(true);
+    expect(facts().hasSlot(base + 0x50d0, 0)).toBe(true);
+    expect(facts().hasSlot(base + 0xc1e0, 0)).toBe(false);
+    expect(facts().hasSlot(1, 0)).toBeUndefined();
+    expect(facts().addressIn('libz.so.1', 0x10)).toBe(base + 0x10);
+  });
+
   test('addresses belong to the function before them', () => {
     expect(facts().functionStart(base + 0x940e)).toBe(base + 0x9340);
     expect(facts().functionStart(base + 0x9340)).toBe(base + 0x9340);

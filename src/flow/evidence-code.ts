@@ -29,6 +29,7 @@ export class CodeFacts {
   /** By module; `null` = looked for and not there. */
   readonly #functions: (ImageFunctions | null | undefined)[] = [];
   readonly #imports: Set<string> = new Set();
+  readonly #namedSlots: Map<string, number[]> = new Map();
   /** Image address = process address - this, by module. */
   readonly #bias: number[] = [];
 
@@ -39,6 +40,9 @@ export class CodeFacts {
       const functions = this.#load(module);
       this.#functions.push(functions);
       for (const name of functions?.imports ?? []) this.#imports.add(name);
+      for (const [name, slots] of functions?.namedSlots ?? []) {
+        this.#namedSlots.set(name, [...(this.#namedSlots.get(name) ?? []), ...slots]);
+      }
     }
   }
 
@@ -97,6 +101,25 @@ export class CodeFacts {
     const names = functions.exported.get(at);
     if (names === undefined) return 'unreferenced';
     return names.some((name) => this.#imports.has(name)) ? 'referenced' : 'exported';
+  }
+
+  /**
+   * @returns whether some table of function pointers, such as a virtual table, holds the function
+   *   at this position
+   */
+  hasSlot(address: Address, slot: number): boolean | undefined {
+    const found = this.#lookUp(address);
+    if (found === undefined) return undefined;
+    const { functions, at } = found;
+    if (functions.slots.get(at)?.includes(slot) === true) return true;
+    const names = functions.exported.get(at) ?? [];
+    return names.some((name) => this.#namedSlots.get(name)?.includes(slot) === true);
+  }
+
+  /** @returns the address of an offset in a module, by the module's name */
+  addressIn(module: string, offset: number): Address | undefined {
+    const found = this.#space.modules.find(({ name }) => name === module);
+    return found === undefined ? undefined : found.base + offset;
   }
 
   /**

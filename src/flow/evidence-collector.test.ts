@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import type { AddressSpace } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { Evidence } from './evidence.ts';
 import type { CodeFacts } from './evidence-code.ts';
@@ -298,6 +299,54 @@ describe('indirect transfers', () => {
     // Good-Turing with halves: no target was seen once only, so 0.5 / 100.
     expect(first.weight).toBeCloseTo(-Math.log(0.5 / 100) + 0.9, 10);
     expect(second.weight).toBeCloseTo(2 * first.weight!, 10);
+  });
+
+  describe('of virtual functions', () => {
+    // call [rax + 0x28]: the sixth position.
+    const bytes = Uint8Array.from([0x90, 0xff, 0x50, 0x28]);
+    const space: AddressSpace = {
+      ...exampleSpace({}),
+      find: (address) =>
+        address === exampleBase + 0x10
+          ? {
+              start: address,
+              end: address + 4,
+              bytes,
+              module: 0,
+              isExecutable: true,
+              image: {},
+              imageOffset: 0,
+            }
+          : undefined,
+    };
+    const tables: Partial<CodeFacts> = {
+      hasSlot: (address: number, slot: number) =>
+        slot === 5 && [0x200, 0x300].includes(address - exampleBase),
+      addressIn: (_module: string, offset: number) => exampleBase + offset,
+    };
+    const virtual: CodeFacts = { ...facts, ...tables } as unknown as CodeFacts;
+    const caller: ExampleBlock = { at: 0x10, kind: icall };
+    const train = (target: number): TransferProfile => {
+      const profile = new TransferProfile();
+      const training = new EvidenceCollector(exampleStream([caller, { at: target, kind: jmp }]));
+      training.push(exampleBatch([0, 1]));
+      profile.add(training.indirectTransfers);
+      return profile;
+    };
+    const run = (target: number, profile: TransferProfile) =>
+      collect([caller, { at: target, kind: jmp }], [0, 1], { space, facts: virtual, profile });
+
+    test('a new class is no proof', () => {
+      expect(kinds(run(0x300, train(0x200)))).toEqual(['unlikely-target']);
+    });
+
+    test('a function that no table has there is', () => {
+      expect(kinds(run(0x400, train(0x200)))).toEqual(['wrong-slot']);
+    });
+
+    test('a site that is no virtual call in training is not judged so', () => {
+      expect(kinds(run(0x400, train(0x500)))).toEqual(['unlikely-target']);
+    });
   });
 
   test('an unlikely transfer is told each time it is made', () => {

@@ -7,6 +7,7 @@ import type { CodeFacts } from './evidence-code.ts';
 import { BlockPlaces } from './evidence-places.ts';
 import {
   type IndirectTransfers,
+  partsOf,
   sitePlace,
   type TransferProfile,
   targetPlace,
@@ -307,6 +308,9 @@ export class EvidenceCollector {
     if (reachability === 'unreferenced' && !isLinker) {
       return { kind: 'address-not-taken', actual: target };
     }
+    if (novelty !== undefined && this.#isWrongSlot(from, target)) {
+      return { kind: 'wrong-slot', actual: target };
+    }
     // The dynamic linker and linkage stubs go where names lead.
     const byName = isLinker || this.#isStub(from);
     const isByNameOnly = reachability === 'exported' && !byName;
@@ -323,6 +327,60 @@ export class EvidenceCollector {
     return { kind: 'unlikely-target', weight, actual: target };
   }
 
+  /**
+   * Whether a site that took all its targets in training from one position of virtual tables (as
+   * `call [rax+0x28]` does from the sixth) goes to a function that no table has there.
+   */
+  #isWrongSlot(from: number, target: Address): boolean {
+    const { profile, facts } = this.#sources;
+    const offset = this.#tableOffset(from);
+    if (profile === undefined || facts === undefined || offset === undefined) return false;
+    const slot = offset / 8;
+    if (!Number.isInteger(slot) || slot < 0 || facts.hasSlot(target, slot) !== false) return false;
+    const usual = profile.targetsOf(sitePlace(this.#stream.blocks, from)).map((place) => {
+      const { module, offset } = partsOf(place);
+      return facts.addressIn(module, offset);
+    });
+    return (
+      usual.length > 0 &&
+      usual.every((address) => address !== undefined && facts.hasSlot(address, slot) === true)
+    );
+  }
+
+  /** @returns the displacement of a block's last instruction, when it calls or jumps through `[register + displacement]` */
+  #tableOffset(block: number): number | undefined {
+    const bytes = this.#lastInstruction(block);
+    if (bytes === undefined) return undefined;
+    let at = 0;
+    // notrack or bnd, then REX.
+    if (bytes[at] === 0x3e || bytes[at] === 0xf2) at++;
+    if ((bytes[at] & 0xf0) === 0x40) at++;
+    const operation = (bytes[at + 1] >> 3) & 7;
+    if (bytes[at] !== 0xff || (operation !== 2 && operation !== 4)) return undefined;
+    const base = bytes[at + 1] & 7;
+    if (base === 4) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at + 2, bytes.length - at - 2);
+    switch (bytes[at + 1] >> 6) {
+      case 0:
+        return base === 5 ? undefined : 0;
+      case 1:
+        return view.byteLength < 1 ? undefined : view.getInt8(0);
+      case 2:
+        return view.byteLength < 4 ? undefined : view.getInt32(0, true);
+      default:
+        return undefined;
+    }
+  }
+
+  #lastInstruction(block: number): Uint8Array | undefined {
+    const { lastInstruction, size } = this.#stream.blocks;
+    const start = this.#places.start[block];
+    const section = this.#sources.space?.find(start);
+    if (section === undefined) return undefined;
+    const at = start - section.start;
+    return section.bytes.subarray(at + lastInstruction[block], at + size[block]);
+  }
+
   /** Whether a call of this trace returns, or returned, to an address: long jumps go there. */
   #followsCall(target: Address): boolean {
     const { blocks } = this.#stream;
@@ -336,11 +394,8 @@ export class EvidenceCollector {
 
   /** Whether a block is a jump through a slot at a fixed address, as linkage stubs are. */
   #isStub(block: number): boolean {
-    const { lastInstruction, size } = this.#stream.blocks;
-    const section = this.#sources.space?.find(this.#places.start[block]);
-    if (section === undefined) return false;
-    const at = this.#places.start[block] + lastInstruction[block] - section.start;
-    const bytes = section.bytes.subarray(at, at + size[block] - lastInstruction[block]);
+    const bytes = this.#lastInstruction(block);
+    if (bytes === undefined) return false;
     // ff /4 or ff /2 with mod 0 and rm 5, behind an optional prefix (bnd, notrack).
     const opcode = bytes[0] === 0xff ? 0 : 1;
     const isSlot = bytes[opcode + 1] === 0x25 || bytes[opcode + 1] === 0x15;

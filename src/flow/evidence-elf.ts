@@ -20,6 +20,10 @@ export interface ImageFunctions {
   readonly imports: ReadonlySet<string>;
   /** Data that instructions compute the address of, ascending: jump tables are among it. */
   readonly tables: Float64Array;
+  /** Positions of functions in tables of function pointers (virtual tables among them), by address. */
+  readonly slots: ReadonlyMap<number, readonly number[]>;
+  /** The same for functions that the table names, because another image may replace them. */
+  readonly namedSlots: ReadonlyMap<string, readonly number[]>;
   /** Linkage stubs: `[start, end)` in which every 16th byte is an entry. */
   readonly stubs: { readonly start: number; readonly end: number } | undefined;
 }
@@ -71,6 +75,7 @@ export function readImageFunctions(runs: readonly ImageBytes[]): ImageFunctions 
     referenced,
     imports: readImports(memory, dynamic, symbols),
     tables,
+    ...readSlots(memory, dynamic, symbols),
     stubs: readStubs(memory, dynamic),
   };
 }
@@ -315,6 +320,64 @@ function readImports(
   // function pointer to them exists outside their slot.
   read(dynamic.get(7), dynamic.get(8));
   return imports;
+}
+
+/**
+ * Finds runs of function pointers in the data. A virtual table is such a run: the words before it
+ * (type information, offset to top) are no pointers to code. So are tables of C functions.
+ */
+function readSlots(
+  memory: ImageMemory,
+  dynamic: ReadonlyMap<number, number>,
+  symbols: Symbols,
+): Pick<ImageFunctions, 'slots' | 'namedSlots'> {
+  const words = new Map<number, number | string>();
+  for (const { bytes, address, isExecutable } of memory.runs) {
+    if (isExecutable) continue;
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    for (let i = (8 - (address & 7)) & 7; i + 8 <= bytes.length; i += 8) {
+      if (view.getUint32(i + 4, true) !== 0) continue;
+      const value = view.getUint32(i, true);
+      if (value >= 0x100 && memory.isCode(value)) words.set(address + i, value);
+    }
+  }
+  const table = dynamic.get(7) ?? 0;
+  const end = table + (dynamic.get(8) ?? 0);
+  // Addends and symbols look like pointers, but stand in no table of functions.
+  for (let at = table; at < end; at += 8) words.delete(at);
+  for (let i = 0; i < 3 * symbols.count; i++) words.delete(symbols.table + 8 * i);
+  for (let at = table; at + 24 <= end; at += 24) {
+    const place = memory.uint64(at);
+    const type = memory.uint32(at + 8);
+    const symbol = memory.uint32(at + 12) ?? 0;
+    const addend = memory.uint64(at + 16);
+    if (place === undefined || addend === undefined) break;
+    if (type === 8 && memory.isCode(addend)) words.set(place, addend);
+    if (type !== 1 || symbol === 0 || symbol >= symbols.count || addend !== 0) continue;
+    const entry = symbols.table + 24 * symbol;
+    const kind = (memory.uint8(entry + 4) ?? 0) & 15;
+    // Type information and other data have types of their own; what another image defines has none.
+    if (kind !== functionType && kind !== 0) continue;
+    const name = memory.string(symbols.strings + (memory.uint32(entry) ?? 0));
+    if (!name.startsWith('_ZT')) words.set(place, name);
+  }
+  const slots = new Map<number, number[]>();
+  const namedSlots = new Map<string, number[]>();
+  const add = <K>(map: Map<K, number[]>, key: K, slot: number): void => {
+    const known = map.get(key);
+    if (known === undefined) map.set(key, [slot]);
+    else if (!known.includes(slot)) known.push(slot);
+  };
+  let previous = Number.NaN;
+  let slot = 0;
+  for (const place of [...words.keys()].sort((a, b) => a - b)) {
+    slot = place === previous + 8 ? slot + 1 : 0;
+    previous = place;
+    const word = words.get(place)!;
+    if (typeof word === 'number') add(slots, word, slot);
+    else add(namedSlots, word, slot);
+  }
+  return { slots, namedSlots };
 }
 
 /** The PLT, found by its first GOT slot: each lazily bound slot points back into it. */

@@ -81,6 +81,11 @@ export class TransferProfile {
     return { traces: known.traces, surprise, isKnownTarget };
   }
 
+  /** @returns where a site went in training; empty for one that did not run */
+  targetsOf(site: CodePlace): readonly CodePlace[] {
+    return [...(this.#sites.get(site)?.targets.keys() ?? [])];
+  }
+
   async save(path: string): Promise<void> {
     const sites = [...this.#sites].map(([place, { traces, targets }]) => [
       place,
@@ -135,6 +140,12 @@ export function sitePlace(blocks: BlockTable, block: number): CodePlace {
 /** Where a block starts. */
 export function targetPlace(blocks: BlockTable, block: number): CodePlace {
   return place(blocks, block, 0);
+}
+
+/** @returns module name and offset of a place */
+export function partsOf(place: CodePlace): { readonly module: string; readonly offset: number } {
+  const plus = place.lastIndexOf('+');
+  return { module: place.slice(0, plus), offset: Number.parseInt(place.slice(plus + 1), 16) };
 }
 
 function place(blocks: BlockTable, block: number, extra: number): CodePlace {

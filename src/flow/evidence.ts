@@ -12,6 +12,8 @@ export type EvidenceKind =
   | 'jump-into-function'
   /** An indirect call or jump to a function whose address nothing in the images takes. */
   | 'address-not-taken'
+  /** A virtual call to a function that no virtual table holds at the position that is called. */
+  | 'wrong-slot'
   /** An indirect call to a target that its call site, as training knows it, does not call. */
   | 'unlikely-target'
   /** Code outside every image, or in memory that the map says is not executable. */

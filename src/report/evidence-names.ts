@@ -47,6 +47,13 @@ export const evidenceNames: Readonly<
     meaning:
       'An indirect call or jump reached a function to which no pointer exists in the images, so the program itself cannot have chosen it.',
   },
+  'wrong-slot': {
+    short: 'wrong slot',
+    one: 'virtual call to a function that no virtual table has at that position',
+    many: 'virtual calls to functions that no virtual table has at that position',
+    meaning:
+      'In the nominal traces this call site took every target from one position of virtual tables. What it called here stands at that position in no table, so the object or its table was not one of the program’s own.',
+  },
   'unlikely-target': {
     short: 'unlikely target',
     one: 'indirect call to a target its call site does not call',
@@ -78,6 +85,7 @@ export const evidenceOrder: readonly EvidenceKind[] = [
   'jump-into-function',
   'address-not-taken',
   'not-a-function-entry',
+  'wrong-slot',
   'unlikely-target',
   'gap',
 ];

@@ -17,7 +17,7 @@ import {
 import { readEvaluations, readTraceFeatures } from './evaluation-folder.ts';
 import { decodeTextEvaluation, writeTextEvaluation } from './evaluation-text.ts';
 import { exampleEvaluation } from './example-evaluation.ts';
-import { computeFeatures } from './features.ts';
+import { computeFeatures, featureVersion } from './features.ts';
 
 let directory: string;
 beforeEach(async () => {
@@ -224,7 +224,7 @@ describe('a folder of evaluations', () => {
   test('computes features anew when a file has those of another release', () => {
     const bytes = encodeEvaluation(example);
     const text = Buffer.from(bytes).toString('latin1');
-    const older = text.replace('"featureVersion":2', '"featureVersion":0');
+    const older = text.replace(`"featureVersion":${featureVersion}`, '"featureVersion":0');
     const forged = Uint8Array.from(
       Buffer.from(
         older.replace(/"nll":[^,]*/, (m) => '"nll":9'.padEnd(m.length)),

@@ -24,6 +24,10 @@ export const evidenceRules: Readonly<Record<EvidenceKind, EvidenceRule>> = {
     strength: 'proof',
     title: 'indirect call to a function that no pointer refers to',
   },
+  'wrong-slot': {
+    strength: 'proof',
+    title: 'virtual call to a function that no virtual table has there',
+  },
   'unlikely-target': { strength: 'hint', title: 'indirect call that its call site does not make' },
   'outside-images': { strength: 'hint', title: 'code outside every image' },
   gap: { strength: 'damage', title: 'gap in the recording' },

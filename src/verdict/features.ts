@@ -55,7 +55,7 @@ export const featureNames: readonly string[] = [
 ];
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 2;
+export const featureVersion = 3;
 
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
