@@ -122,7 +122,7 @@ function childEnvironment() {
   const kept = Object.entries(process.env).filter(
     ([key]) => !/^npm_config_(prefix|local_prefix|json|dry_run)$/i.test(key),
   );
-  return { ...Object.fromEntries(kept), npm_config_onnxruntime_node_install: 'skip' };
+  return Object.fromEntries(kept);
 }
 
 function filesBelow(folder) {

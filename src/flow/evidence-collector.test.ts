@@ -302,15 +302,15 @@ describe('indirect transfers', () => {
   });
 
   describe('of virtual functions', () => {
-    // call [rax + 0x28]: the sixth position.
-    const bytes = Uint8Array.from([0x90, 0xff, 0x50, 0x28]);
+    // call [rax + 0x28]: the sixth position. The last instruction is the whole block.
+    const bytes = Uint8Array.from([0xff, 0x50, 0x28]);
     const space: AddressSpace = {
       ...exampleSpace({}),
       find: (address) =>
         address === exampleBase + 0x10
           ? {
               start: address,
-              end: address + 4,
+              end: address + 3,
               bytes,
               module: 0,
               isExecutable: true,
@@ -325,7 +325,7 @@ describe('indirect transfers', () => {
       addressIn: (_module: string, offset: number) => exampleBase + offset,
     };
     const virtual: CodeFacts = { ...facts, ...tables } as unknown as CodeFacts;
-    const caller: ExampleBlock = { at: 0x10, kind: icall };
+    const caller: ExampleBlock = { at: 0x10, kind: icall, size: 3, lastInstruction: 0 };
     const train = (target: number): TransferProfile => {
       const profile = new TransferProfile();
       const training = new EvidenceCollector(exampleStream([caller, { at: target, kind: jmp }]));

@@ -9,6 +9,8 @@ export interface ExampleBlock {
   readonly at: number;
   readonly kind: TransferKind;
   readonly size?: number;
+  /** Where the last instruction starts; the last byte unless said otherwise. */
+  readonly lastInstruction?: number;
   readonly module?: number;
 }
 
@@ -24,7 +26,10 @@ export function exampleStream(
     modules: [{ path: '/bin/program', name: 'program', base: exampleBase }],
     module: Int32Array.from(blocks, (block) => block.module ?? 0),
     offset: Float64Array.from(blocks, (block) => block.at),
-    lastInstruction: Int32Array.from(blocks, (block) => (block.size ?? 4) - 1),
+    lastInstruction: Int32Array.from(
+      blocks,
+      (block) => block.lastInstruction ?? (block.size ?? 4) - 1,
+    ),
     size: Int32Array.from(blocks, (block) => block.size ?? 4),
     instructions: Int32Array.from(blocks, () => 2),
     kind: Uint8Array.from(blocks, (block) => block.kind),
