@@ -68,7 +68,7 @@ export function parseElf(bytes: Uint8Array): Image | undefined {
   const entry = view.getUint16(layout.phentsize, true);
   const count = view.getUint16(layout.phentsize + 2, true);
   if (entry < layout.ph.size || count > maxProgramHeaders) return undefined;
-  if (!(table + count * entry <= bytes.length)) return undefined;
+  if (!isInside(table, count * entry, bytes.length)) return undefined;
   const segments: Segment[] = [];
   for (let i = 0; i < count; i++) {
     const at = table + i * entry;
@@ -76,7 +76,9 @@ export function parseElf(bytes: Uint8Array): Image | undefined {
     const fileOffset = word(at + layout.ph.offset);
     const length = word(at + layout.ph.filesz);
     const address = word(at + layout.ph.vaddr);
-    if (!(Number.isSafeInteger(address) && fileOffset + length <= bytes.length)) return undefined;
+    if (!Number.isSafeInteger(address) || !isInside(fileOffset, length, bytes.length)) {
+      return undefined;
+    }
     const isExecutable = (view.getUint32(at + layout.ph.flags, true) & pfExecute) !== 0;
     if (length > 0) segments.push({ address, fileOffset, length, isExecutable });
   }
@@ -102,7 +104,7 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
   const shentsize = view.getUint16(layout.is64 ? 58 : 46, true);
   const shnum = view.getUint16(layout.is64 ? 60 : 48, true);
   if (shentsize < layout.sh.length || shnum > maxSections) return [];
-  if (!(shoff + shnum * shentsize <= size)) return [];
+  if (!isInside(shoff, shnum * shentsize, size)) return [];
   const section = (index: number) => {
     const at = shoff + index * shentsize;
     return {
@@ -118,10 +120,10 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
     const table = section(index);
     if (table.type !== shtSymtab && table.type !== shtDynsym) continue;
     const entry = layout.is64 ? 24 : 16;
-    if (table.entsize !== entry || !(table.offset + table.size <= size) || table.link >= shnum)
+    if (table.entsize !== entry || !isInside(table.offset, table.size, size) || table.link >= shnum)
       continue;
     const strings = section(table.link);
-    if (!(strings.offset + strings.size <= size)) continue;
+    if (!isInside(strings.offset, strings.size, size)) continue;
     for (let at = table.offset; at + entry <= table.offset + table.size; at += entry) {
       const info = view.getUint8(at + (layout.is64 ? 4 : 12));
       const address = word(at + (layout.is64 ? 8 : 4));
@@ -151,6 +153,11 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
   return symbols.sort(
     (a, b) => a.address - b.address || Number(b.isFunction) - Number(a.isFunction),
   );
+}
+
+/** @returns whether a stretch lies in a file of `size` bytes; false for NaN */
+function isInside(offset: number, length: number, size: number): boolean {
+  return offset >= 0 && length >= 0 && offset + length <= size;
 }
 
 /** @returns NaN where the file ends first, so that comparisons fail */

@@ -1,0 +1,190 @@
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { parseElf } from './elf.ts';
+import { parseImage } from './image.ts';
+import { ImageStore } from './image-store.ts';
+import { buildAddressSpace } from './mapped-space.ts';
+import { parseMemoryMap } from './memory-map.ts';
+import { parsePe } from './pe.ts';
+
+/** A file of this machine that other tools can judge. */
+const real = process.execPath;
+const hasReadelf = spawnSync('readelf', ['--version']).status === 0;
+
+describe.skipIf(!hasReadelf || !existsSync('/usr/lib/x86_64-linux-gnu/libc.so.6'))(
+  'a real library',
+  () => {
+    const path = '/usr/lib/x86_64-linux-gnu/libc.so.6';
+    const readelf = (flag: string): string =>
+      spawnSync('readelf', [flag, '--wide', path], { encoding: 'utf8', maxBuffer: 1 << 26 }).stdout;
+
+    test('has the segments that readelf lists', () => {
+      const rows = [
+        ...readelf('--segments').matchAll(/^\s+LOAD\s+0x(\w+) 0x(\w+) 0x\w+ 0x(\w+) 0x\w+ (...)/gm),
+      ];
+      const theirs = rows.map(([, offset, address, size, flags]) => ({
+        address: Number.parseInt(address ?? '', 16),
+        fileOffset: Number.parseInt(offset ?? '', 16),
+        length: Number.parseInt(size ?? '', 16),
+        isExecutable: (flags ?? '').includes('E'),
+      }));
+      expect(theirs.length).toBeGreaterThan(2);
+      expect(parseElf(readFileSync(path))?.segments).toEqual(theirs);
+    });
+
+    test('has the functions that readelf lists', () => {
+      const rows = [
+        ...readelf('--dyn-syms').matchAll(
+          /^\s+\d+: (\w+)\s+(\d+) (?:FUNC|IFUNC)\s+\S+\s+\S+\s+(\d+) ([^@\s]+)/gm,
+        ),
+      ];
+      const theirs = new Set(
+        rows.map(
+          ([, address, size, , name]) => `${Number.parseInt(address ?? '', 16)} ${size} ${name}`,
+        ),
+      );
+      const ours =
+        parseElf(readFileSync(path))
+          ?.symbols()
+          .filter(({ isFunction }) => isFunction) ?? [];
+      expect(theirs.size).toBeGreaterThan(1000);
+      expect(new Set(ours.map(({ address, size, name }) => `${address} ${size} ${name}`))).toEqual(
+        theirs,
+      );
+    });
+  },
+);
+
+describe('an address space', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
+  writeFileSync(
+    join(folder, 'Dump.bin'),
+    Uint8Array.from({ length: 0x3000 }, (_, i) => i >> 12),
+  );
+  const store = new ImageStore([folder]);
+  const build = (text: string) => buildAddressSpace(parseMemoryMap(text, 'map'), store);
+
+  test('shows the part of a file that the map names', async () => {
+    const space = await build('10000-12000 r-xp 00001000 00:00 0 /x/Dump.bin');
+    expect(space.find(0x10000)?.bytes[0]).toBe(1);
+    expect(space.find(0x11fff)?.bytes.at(-1)).toBe(2);
+    expect(space.find(0x12000)).toBeUndefined();
+    expect(space.modules[0]).toEqual({ path: '/x/Dump.bin', name: 'Dump.bin', base: 0xf000 });
+  });
+
+  test('gives one module the same base, whether its code alone is listed or all of it', async () => {
+    const code = '11000-12000 r-xp 00001000 00:00 0 /x/Dump.bin';
+    const space = await build(`10000-11000 r--p 00000000 00:00 0 /x/Dump.bin\n${code}`);
+    expect(space.modules).toEqual((await build(code)).modules);
+  });
+
+  test('ends a section where the file ends', async () => {
+    const space = await build('10000-18000 r-xp 00002000 00:00 0 /x/Dump.bin');
+    expect(space.find(0x10fff)).toBeDefined();
+    expect(space.find(0x11000)).toBeUndefined();
+    expect(space.moduleAt(0x11000)).toBe(0);
+    expect(space.moduleAt(0x18000)).toBe(-1);
+  });
+
+  test('finds Windows files without regard to case, and lists missing ones', async () => {
+    const table = `Pid Process Base InLoad InInit InMem MappedPath
+1 a.exe 0x00010000 True True True \\x\\DUMP.BIN
+1 a.exe 0x00080000 True True True \\x\\gone.dll
+`;
+    const space = await build(table);
+    expect(space.find(0x10000)?.bytes.length).toBe(0x3000);
+    expect(space.modules[0]?.name).toBe('dump.bin');
+    expect(space.missing).toEqual(['\\x\\gone.dll']);
+  });
+
+  test('gives two maps the same bytes, so that decoded code can be shared', async () => {
+    const at = (start: string) =>
+      build(`${start}000-${start}fff r-xp 00001000 00:00 0 /x/Dump.bin`);
+    expect((await at('20')).find(0x20010)?.bytes).toBe((await at('40')).find(0x40010)?.bytes);
+  });
+
+  test('names the folder that cannot be read', async () => {
+    const map = parseMemoryMap('1000-2000 r-xp 0 00:00 0 /a', 'map');
+    await expect(buildAddressSpace(map, new ImageStore(['/nowhere']))).rejects.toThrow(
+      '/nowhere: cannot be read',
+    );
+  });
+});
+
+describe('hostile headers', () => {
+  const elf = readFileSync(real).subarray(0, 1 << 16);
+
+  test('what is no ELF or PE is a dump', () => {
+    expect(parseImage(new Uint8Array(100), false).kind).toBe('raw');
+    expect(parseImage(new Uint8Array(0), false).segments[0]?.length).toBe(0);
+    // Cut off, its segments pass the end: a memory dump that begins with an ELF header.
+    expect(parseImage(elf, false).kind).toBe('raw');
+    expect(parseImage(readFileSync(real), true).kind).toBe('raw');
+  });
+
+  test('flipped bytes of an ELF file give an image inside the file, or none', () => {
+    const path = ['/usr/bin/true', '/bin/true', real].find((file) => existsSync(file)) ?? real;
+    const whole = new Uint8Array(readFileSync(path));
+    const flips = fc.array(fc.tuple(fc.nat(1023), fc.nat(255)), { minLength: 1, maxLength: 12 });
+    fc.assert(
+      fc.property(flips, (changes) => {
+        const bytes = whole.slice();
+        for (const [at, value] of changes) bytes[at] = value;
+        const image = parseElf(bytes);
+        for (const { fileOffset, length } of image?.segments ?? []) {
+          expect(fileOffset).toBeGreaterThanOrEqual(0);
+          expect(fileOffset + length).toBeLessThanOrEqual(bytes.length);
+        }
+        image?.symbols();
+      }),
+      { numRuns: 400, seed: 5 },
+    );
+  });
+
+  /** A PE file with one section of code, by the format's fields. */
+  function tinyPe(): Uint8Array {
+    const bytes = new Uint8Array(0x600);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(0, 0x5a4d, true);
+    view.setUint32(60, 0x80, true);
+    view.setUint32(0x80, 0x4550, true);
+    view.setUint16(0x86, 1, true);
+    view.setUint16(0x94, 224, true);
+    view.setUint16(0x98, 0x10b, true);
+    view.setUint32(0x98 + 60, 0x200, true);
+    const section = 0x98 + 224;
+    view.setUint32(section + 8, 0x300, true);
+    view.setUint32(section + 12, 0x1000, true);
+    view.setUint32(section + 16, 0x400, true);
+    view.setUint32(section + 20, 0x200, true);
+    view.setUint32(section + 36, 0x60000020, true);
+    return bytes;
+  }
+
+  test('a PE file is laid out by its sections', () => {
+    expect(parsePe(tinyPe())?.segments).toEqual([
+      { address: 0, fileOffset: 0, length: 0x200, isExecutable: false },
+      { address: 0x1000, fileOffset: 0x200, length: 0x300, isExecutable: true },
+    ]);
+  });
+
+  test('flipped bytes of a PE file give an image inside the file, or none', () => {
+    const flips = fc.array(fc.tuple(fc.nat(0x1a0), fc.nat(255)), { minLength: 1, maxLength: 8 });
+    fc.assert(
+      fc.property(flips, (changes) => {
+        const bytes = tinyPe();
+        for (const [at, value] of changes) bytes[at] = value;
+        const image = parsePe(bytes);
+        for (const { fileOffset, length } of image?.segments ?? []) {
+          expect(fileOffset + length).toBeLessThanOrEqual(bytes.length);
+        }
+        image?.symbols();
+      }),
+      { numRuns: 2000, seed: 6 },
+    );
+  });
+});

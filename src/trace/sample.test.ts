@@ -1,0 +1,106 @@
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { findSamples, readSample } from './sample.ts';
+import { readSets, writeSets } from './sets-file.ts';
+
+const folder = (): string => mkdtempSync(join(tmpdir(), 'wayward-'));
+
+function sample(root: string, name: string, files: Record<string, string>): string {
+  const directory = join(root, name);
+  mkdirSync(directory, { recursive: true });
+  for (const [file, content] of Object.entries(files))
+    writeFileSync(join(directory, file), content);
+  return directory;
+}
+
+const whole = { 'info.txt': 'a.pdf\nbenign\n', 'mapping.txt': '', 'trace_0.gz': '' };
+
+describe('samples', () => {
+  test('have a label, a family and the traces of their threads in order', async () => {
+    const directory = sample(folder(), 's', {
+      ...whole,
+      'info.txt': 'b.pdf\r\nmalicious\r\nrop\r\n',
+      trace_10: '',
+      'trace_2.gz': '',
+    });
+    expect(await readSample(directory)).toMatchObject({
+      name: 's',
+      file: 'b.pdf',
+      label: 'anomalous',
+      family: 'rop',
+      traces: ['trace_0.gz', 'trace_2.gz', 'trace_10'].map((name) => join(directory, name)),
+    });
+  });
+
+  test.each([
+    [{ 'info.txt': 'a\nbenign\n' }, 'has no trace_0.gz and no mapping.txt'],
+    [{ 'trace_0.gz': '', 'mapping.txt': '' }, 'has no info.txt'],
+    [
+      { ...whole, 'info.txt': 'a\n' },
+      'info.txt: line 2: the label is missing; it must be benign or malicious',
+    ],
+    [{ ...whole, 'info.txt': 'a\nevil\n' }, 'info.txt: line 2: the label is "evil"'],
+  ])('%j is refused', async (files, message) => {
+    const directory = sample(folder(), 's', files as Record<string, string>);
+    await expect(readSample(directory)).rejects.toThrow(message);
+  });
+
+  test('are found below a root; incomplete ones are listed with their reason, other folders are not', async () => {
+    const root = folder();
+    sample(root, 'b', whole);
+    sample(root, 'a', whole);
+    sample(root, 'half', { 'info.txt': 'a\nbenign\n' });
+    sample(root, 'other', { README: '' });
+    const { samples, skipped } = await findSamples(root);
+    expect(samples.map(({ name }) => name)).toEqual(['a', 'b']);
+    expect(skipped.map(({ directory }) => directory)).toEqual([join(root, 'half')]);
+  });
+
+  test('a root that is empty or missing is an error that names it', async () => {
+    const root = folder();
+    await expect(findSamples(root)).rejects.toThrow(`${root}: holds no sample`);
+    await expect(findSamples(join(root, 'x'))).rejects.toThrow('there is no such folder');
+  });
+});
+
+describe('sets files', () => {
+  test('are read as they were written', async () => {
+    const root = folder();
+    const names = ['a', 'b', 'c', 'd'].map((name) => sample(root, name, whole));
+    const sets = {
+      train: [names[0]],
+      calibrate: [names[1]],
+      testNominal: [names[2]],
+      testAnomalous: [names[3]],
+    };
+    const file = join(root, 'sets.txt');
+    await writeSets(file, sets);
+    expect(await readSets(file, root)).toEqual({ sets, skipped: [] });
+  });
+
+  test('leave out entries outside of the root, or missing, and take relative ones', async () => {
+    const root = folder();
+    const inside = sample(root, 'a', whole);
+    const file = join(root, 'sets.txt');
+    writeFileSync(file, `[b_train]\na\n/etc\n${join(root, 'gone')}\n[b_test]\n[m_test]\n`);
+    const { sets, skipped } = await readSets(file, root);
+    expect(sets.train).toEqual([inside]);
+    expect(skipped.map(({ reason }) => reason)).toEqual([
+      `lies outside of ${root}`,
+      'is not there',
+    ]);
+  });
+
+  test.each([
+    ['a\n', 'line 1: an entry before the first header'],
+    ['[b_trian]\n', 'line 1: [b_trian] is none of [b_train], [b_calibrate], [b_test], [m_test]'],
+    ['[b_train]\na\n[b_test]\na\n', 'line 4: a is in [b_train] already'],
+  ])('%j is refused', async (text, message) => {
+    const root = folder();
+    sample(root, 'a', whole);
+    writeFileSync(join(root, 'sets.txt'), text);
+    await expect(readSets(join(root, 'sets.txt'), root)).rejects.toThrow(message);
+  });
+});
