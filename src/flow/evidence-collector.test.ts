@@ -371,6 +371,43 @@ describe('code outside the images', () => {
     expect(collector.blocksOutsideImages).toBe(3);
   });
 
+  test('any stream at all gives evidence in order, inside the trace', () => {
+    const marks: Mark[] = [
+      { kind: 'gap', reason: 'no-code', traceOffset: 3, address: 5, bytesLost: 1 },
+      { kind: 'async', traceOffset: 4, from: exampleBase + 0x40, to: exampleBase },
+      { kind: 'async', traceOffset: 5, from: undefined, to: undefined },
+    ];
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x70, kind: icall },
+      { at: 0x75, kind: ijmp },
+      { at: 0x90, kind: syscall },
+      { at: 0x700000, kind: jmp, module: -1 },
+    ];
+    const entry = fc.integer({ min: -marks.length, max: blocks.length - 1 });
+    fc.assert(
+      fc.property(
+        fc.array(entry, { maxLength: 80 }),
+        fc.integer({ min: 1, max: 20 }),
+        (list, cut) => {
+          const evidence = collect(blocks, list, { facts, space: exampleSpace({}) }, marks, cut);
+          const count = list.filter((value) => value >= 0).length;
+          let last = 0;
+          for (const { position } of evidence) {
+            expect(position).toBeGreaterThanOrEqual(last);
+            expect(position).toBeLessThanOrEqual(count);
+            last = position;
+          }
+          const whole = collect(blocks, list, { facts, space: exampleSpace({}) }, marks);
+          const places = (items: readonly Evidence[]) =>
+            items.map((item) => [item.kind, item.position]);
+          expect(places(evidence)).toEqual(places(whole));
+        },
+      ),
+      { numRuns: 500, seed: 4 },
+    );
+  });
+
   test('millions of bad returns give a bounded list', () => {
     const entries = Array.from({ length: 20_000 }, (_, i) => (i === 0 ? 0 : 6));
     expect(collect(program, entries).length).toBe(4096);

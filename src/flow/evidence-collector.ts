@@ -124,7 +124,7 @@ export class EvidenceCollector {
       if (block < 0) {
         this.#stack.depth = depth;
         this.#position = position;
-        previous = this.#mark(this.#stream.marks[~block], previous, entries[i + 1]);
+        previous = this.#mark(this.#stream.marks[~block], previous);
         last = previous < 0 ? Transfer.none : kind[previous];
         depth = this.#stack.depth;
         continue;
@@ -173,14 +173,14 @@ export class EvidenceCollector {
   }
 
   /** @returns the block that the next one follows, -1 when none is known */
-  #mark(mark: Mark, previous: number, next: number | undefined): number {
+  #mark(mark: Mark, previous: number): number {
     this.#traceOffset = mark.traceOffset;
     if (mark.kind === 'async') {
       this.#dropCallNotMade(previous, mark.from);
       // An interrupt comes back to where it came from, mostly before anything else was traced.
       if (mark.from !== undefined && mark.to !== undefined) {
         this.#stack.switchContext(mark.from, mark.to);
-      } else if (next !== undefined && next >= 0) {
+      } else {
         this.#stack.clear();
       }
       return -1;
@@ -412,7 +412,10 @@ export class EvidenceCollector {
   #outsideBlock(block: number, previous: number): void {
     this.#outside++;
     const isEntered = previous < 0 || this.#stream.blocks.module[previous] >= 0;
-    if (isEntered) this.#add({ kind: 'outside-images', actual: this.#places.start[block] });
+    if (!isEntered) return;
+    // Behind a mark no block made the transfer: the entered one stands for it.
+    const position = previous < 0 ? this.#position + 1 : this.#position;
+    this.#add({ kind: 'outside-images', actual: this.#places.start[block] }, position);
   }
 
   #add(item: Finding, position: number = this.#position): void {

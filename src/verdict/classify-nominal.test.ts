@@ -86,6 +86,16 @@ describe('nominal-only verdicts', () => {
     ).toThrow('1 calibration traces are labelled malicious');
   });
 
+  test('features that some evaluation lacks are left out, and that is said', () => {
+    const blind = trace(Number.NaN, { name: 'from text' });
+    const all = [...calibration, blind];
+    const wanted = { ...options, features: 'nll,mispredictionRate' };
+    expect(classifyNominal(all, wanted).leftOut).toEqual(['nll']);
+    expect(() => classifyNominal(all, { ...options, features: 'nll' })).toThrow(
+      'none of the chosen features is in every evaluation: nll',
+    );
+  });
+
   test('too few calibration traces are refused', () => {
     expect(() => classifyNominal(calibration, { ...options, fpr: 0.01 })).toThrow('takes 99');
   });

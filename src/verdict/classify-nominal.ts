@@ -6,7 +6,7 @@ import {
   conformalPValue,
 } from './conformal.ts';
 import type { SampleIdentity } from './evaluation.ts';
-import { chooseFeatures, type TraceFeatures } from './features.ts';
+import { chooseFeatures, feature, type TraceFeatures } from './features.ts';
 import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
@@ -37,6 +37,8 @@ export interface Verdict {
 export interface NominalVerdicts {
   readonly method: 'nominal-only';
   readonly features: string;
+  /** Chosen features that some trace does not have, and that therefore count for none. */
+  readonly leftOut: readonly string[];
   readonly bound: CalibrationBound;
   /** Traces whose score is above this are flagged. */
   readonly threshold: number;
@@ -55,14 +57,25 @@ export interface NominalVerdicts {
  * Calibration traces are those with role `calibration`; they must not have trained the model.
  *
  * @throws UserError `calibration-too-small`, `calibration-anomalous`, `fpr-invalid`,
- *   `feature-unknown`
+ *   `feature-unknown`, `features-not-available`
  */
 export function classifyNominal(
   traces: readonly TraceFeatures[],
   options: NominalOptions,
 ): NominalVerdicts {
   const { fpr, features: choice, seed } = options;
-  const names = chooseFeatures(choice);
+  const chosen = chooseFeatures(choice);
+  const isLacking = (name: string): boolean =>
+    traces.some((trace) => Number.isNaN(feature(trace, name)));
+  const leftOut = chosen.filter(isLacking);
+  const names = chosen.filter((name) => !leftOut.includes(name));
+  if (names.length === 0) {
+    throw new UserError(
+      'features-not-available',
+      `none of the chosen features is in every evaluation: ${leftOut.join(', ')}`,
+      { category: 'input' },
+    );
+  }
   const calibration = traces.filter((trace) => trace.sample.role === 'calibration');
   const anomalous = calibration.filter((trace) => trace.sample.label === 'anomalous');
   if (anomalous.length > 0) {
@@ -95,6 +108,7 @@ export function classifyNominal(
   return {
     method: 'nominal-only',
     features: choice,
+    leftOut,
     bound,
     threshold: calibrationScores.sort((a, b) => b - a)[rank - 1],
     verdicts,

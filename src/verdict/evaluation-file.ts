@@ -67,7 +67,7 @@ export function encodeEvaluation(evaluation: Evaluation): Uint8Array<ArrayBuffer
     previous = unknownRuns[i];
   }
   previous = 0;
-  for (const item of evidence) {
+  for (const item of evidence.toSorted((a, b) => a.position - b.position)) {
     out.uint8(evidenceKinds.indexOf(item.kind));
     out.varint(item.position - previous);
     previous = item.position;
