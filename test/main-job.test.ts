@@ -1,0 +1,433 @@
+import { spawnSync } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyCorpus } from './tiny-corpus.ts';
+
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+
+function wayward(words: readonly string[], env: Record<string, string> = {}, cwd?: string) {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], {
+    encoding: 'utf8',
+    env: { ...process.env, ...env },
+    maxBuffer: 1 << 26,
+    ...(cwd === undefined ? {} : { cwd }),
+  });
+  return { status, stdout, stderr };
+}
+
+const runIn = (out: string): string =>
+  join(out, 'runs', readdirSync(join(out, 'runs')).sort().at(-1) ?? '');
+const folder = (): string => mkdtempSync(join(tmpdir(), 'wayward-'));
+const sizes = ['--train-size', '10', '--test-size-benign', '5', '--test-size-malicious', '4'];
+
+describe('the main job on stored traces', () => {
+  let root = '';
+  const out = folder();
+  let learned: ReturnType<typeof wayward>;
+
+  beforeAll(() => {
+    root = writeTinyCorpus(40, 4);
+    learned = wayward(['learn', root, '-p', '--model', 'ngram', '-s', '4', '--out', out, ...sizes]);
+  });
+
+  test('learn says what it did and leaves a whole run', () => {
+    expect(learned.stderr).not.toContain('warning');
+    expect(learned.status).toBe(0);
+    expect(learned.stdout).toContain(
+      '10 training, 25 calibration, 5 benign and 4 malicious test samples',
+    );
+    const run = runIn(out);
+    const record = JSON.parse(readFileSync(join(run, 'run.json'), 'utf8')) as {
+      sets: Record<string, string[]>;
+    };
+    expect(record.sets.testAnomalous).toHaveLength(4);
+    expect(readdirSync(join(run, 'evaluation'))).toHaveLength(34);
+    expect(
+      readdirSync(run, { recursive: true }).filter((name) => String(name).endsWith('.part')),
+    ).toEqual([]);
+  });
+
+  test('classify names verdict, p-value, misprediction rate, unknown-block rate and gaps of each trace', () => {
+    const { stdout, status } = wayward(['classify', runIn(out)]);
+    expect(status).toBe(0);
+    expect(stdout).toMatch(
+      /trace\s+label\s+verdict\s+p-value\s+score\s+evidence\s+mispred\.\s+unknown\s+gaps/,
+    );
+    expect(stdout.match(/^m\d+ .*anomalous/gm)).toHaveLength(4);
+    expect(stdout).toContain('held-out');
+  });
+
+  test('classify as JSON, CSV, SARIF, ROC and exit code', () => {
+    const files = Object.fromEntries(
+      ['csv', 'roc', 'sarif'].map((name) => [name, join(out, name)]),
+    );
+    const { stdout, status } = wayward([
+      'classify',
+      runIn(out),
+      '--json',
+      '--exit-code',
+      '--csv',
+      files.csv,
+      '--roc',
+      files.roc,
+      '--sarif',
+      files.sarif,
+    ]);
+    expect(status).toBe(10);
+    const report = JSON.parse(stdout) as { schemaVersion: number };
+    expect(report.schemaVersion).toBe(1);
+    expect(readFileSync(files.csv, 'utf8').split('\n').length).toBeGreaterThan(34);
+    expect(JSON.parse(readFileSync(files.sarif, 'utf8'))).toMatchObject({ version: '2.1.0' });
+    expect(readFileSync(files.roc, 'utf8')).toContain(',');
+  });
+
+  test('figures on fitted data are labelled so', () => {
+    const { stdout } = wayward([
+      'classify',
+      runIn(out),
+      '--method',
+      'labelled',
+      '--folds',
+      '3',
+      '-s',
+      join(out, 'svm.json'),
+    ]);
+    expect(stdout).toContain('fitted');
+    expect(stdout).toContain('cross-validated');
+    const loaded = wayward([
+      'classify',
+      runIn(out),
+      '--method',
+      'labelled',
+      '--load',
+      join(out, 'svm.json'),
+    ]);
+    expect(loaded.status).toBe(0);
+    expect(loaded.stdout).toContain(
+      'the error rates hold only if none of these traces made the classifier',
+    );
+  });
+
+  test('report writes one page', () => {
+    const { stdout, status } = wayward(['report', runIn(out)]);
+    expect(status).toBe(0);
+    const page = readFileSync(join(runIn(out), 'report.html'), 'utf8');
+    expect(stdout).toContain(join(runIn(out), 'report.html'));
+    for (const name of ['m000', 'm001', 'm002', 'm003']) expect(page).toContain(name);
+    expect(page).not.toMatch(/(?:src|href)="https?:/);
+  });
+
+  test('too few calibration traces are refused with the number that it takes', () => {
+    const { stderr, status } = wayward(['classify', runIn(out), '--fpr', '0.01']);
+    expect(status).not.toBe(0);
+    expect(stderr).toContain('99');
+  });
+
+  test('a model can be used again on other samples, and the LSTM does the same job', () => {
+    const again = folder();
+    const used = wayward([
+      'learn',
+      root,
+      '-p',
+      '--use-model',
+      runIn(out),
+      '--out',
+      again,
+      ...sizes,
+    ]);
+    expect(used.status).toBe(0);
+    expect(readFileSync(join(runIn(again), 'model', 'ngram.bin'))).toEqual(
+      readFileSync(join(runIn(out), 'model', 'ngram.bin')),
+    );
+    const lstm = folder();
+    const network = [
+      '--units',
+      '8',
+      '--layers',
+      '1',
+      '--dense',
+      '8',
+      '--embedding-output-dimension',
+      '4',
+    ];
+    const trained = wayward([
+      'learn',
+      root,
+      '-p',
+      '-s',
+      '4',
+      '-e',
+      '1',
+      '-b',
+      '64',
+      '--out',
+      lstm,
+      ...sizes,
+      ...network,
+    ]);
+    expect(trained.stderr).toContain('epoch 1');
+    expect(trained.status).toBe(0);
+    expect(wayward(['classify', runIn(lstm)]).stdout.match(/^m\d+ .*anomalous/gm)).toHaveLength(4);
+  });
+
+  test('the ancestor’s text format is written and read', () => {
+    const text = folder();
+    const words = [
+      'learn',
+      root,
+      '-p',
+      '--model',
+      'ngram',
+      '-s',
+      '4',
+      '--out',
+      text,
+      '--evaluation-format',
+      'text',
+      ...sizes,
+    ];
+    expect(wayward(words).status).toBe(0);
+    const { stdout, status } = wayward([
+      'classify',
+      runIn(text),
+      '--method',
+      'labelled',
+      '--folds',
+      '2',
+    ]);
+    expect(status).toBe(0);
+    expect(stdout.match(/^m\d+ .*anomalous /gm)).toHaveLength(4);
+  });
+});
+
+describe('bad input', () => {
+  test('all bad options are told at once', () => {
+    const { status, stderr } = wayward([
+      'learn',
+      'x',
+      '--epochs',
+      '0',
+      '--dropout',
+      '2',
+      '--modle',
+      'lstm',
+      '-l',
+      'loud',
+    ]);
+    expect(status).toBe(1);
+    for (const part of ['--epochs', '--dropout', '--modle; did you mean --model?', '--log-level']) {
+      expect(stderr).toContain(part);
+    }
+  });
+
+  test('variables and the configuration file are checked like flags', () => {
+    const cwd = folder();
+    writeFileSync(join(cwd, 'wayward.config.json'), '{"learn":{"dropout":7}}');
+    const { status, stderr } = wayward(['learn', 'x'], { WAYWARD_EPOCHS: 'many' }, cwd);
+    expect(status).toBe(1);
+    expect(stderr).toContain('WAYWARD_EPOCHS takes a whole number from 1 to 100000, not "many"');
+    expect(stderr).toContain('wayward.config.json: dropout takes a number from 0 to 0.95, not "7"');
+  });
+
+  test.each([
+    [['learn', '/nowhere'], 5, '/nowhere: cannot be read: there is no such folder'],
+    [['learn', tmpdir(), '--train-size', '3'], 5, 'holds no sample'],
+    [['classify', '/nowhere'], 5, '/nowhere: there is no such folder'],
+    [['inspect', '/nowhere'], 5, '/nowhere: cannot be read'],
+    [['learn'], 1, "missing required argument 'root'"],
+    [['lern'], 1, "unknown command 'lern'"],
+  ])('%j exits with %i', (words, code, message) => {
+    const { status, stderr } = wayward(words as string[]);
+    expect(stderr).toContain(message);
+    expect(status).toBe(code);
+  });
+
+  test('damaged samples are named and left out, the others are processed', () => {
+    const root = writeTinyCorpus(30, 3);
+    const path = join(root, 'b003', 'trace_parsed.gz');
+    writeFileSync(path, readFileSync(path).subarray(0, 500));
+    writeFileSync(join(root, 'b004', 'info.txt'), 'x\nunknown\n');
+    const out = folder();
+    const sets = join(out, 'sets.txt');
+    const list = (from: number, to: number): string =>
+      Array.from({ length: to - from }, (_, i) =>
+        join(root, `b${String(from + i).padStart(3, '0')}`),
+      ).join('\n');
+    writeFileSync(
+      sets,
+      `[b_train]\n${list(0, 8)}\n[b_calibrate]\n${list(8, 28)}\n[b_test]\n${list(28, 30)}\n[m_test]\n${join(root, 'm000')}\n`,
+    );
+    const { status, stderr, stdout } = wayward([
+      'learn',
+      root,
+      '-p',
+      '--model',
+      'ngram',
+      '-s',
+      '4',
+      '--out',
+      out,
+      '-i',
+      sets,
+    ]);
+    expect(status).toBe(0);
+    expect(stderr).toContain(`left out: ${path}: the gzip data is cut off or damaged`);
+    expect(stderr).toContain('the label is "unknown"; it must be benign or malicious');
+    expect(stdout).toContain('Left out     2 samples');
+    expect(readdirSync(join(runIn(out), 'evaluation'))).toHaveLength(23);
+  });
+
+  test('too few samples are refused before anything is written', () => {
+    const root = writeTinyCorpus(4, 1);
+    const out = folder();
+    const { status, stderr } = wayward(['learn', root, '-p', '--out', out]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      'too few samples: 10 benign ones are asked for, 4 are there; 2 malicious ones are asked for, 1 are there',
+    );
+    expect(existsSync(join(out, 'runs'))).toBe(false);
+  });
+
+  test('a malicious sample in the training set is refused', () => {
+    const root = writeTinyCorpus(4, 1);
+    const out = folder();
+    writeFileSync(join(out, 's.txt'), `[b_train]\n${join(root, 'm000')}\n[b_test]\n[m_test]\n`);
+    const { status, stderr } = wayward([
+      'learn',
+      root,
+      '-p',
+      '--out',
+      out,
+      '-i',
+      join(out, 's.txt'),
+    ]);
+    expect(status).toBe(5);
+    expect(stderr).toContain('m000: is labelled malicious but stands in the training set');
+  });
+});
+
+describe('help', () => {
+  test.each(['inspect', 'learn', 'classify', 'report', 'demo', 'doctor'])(
+    'of %s ends in examples',
+    (name) => {
+      const { stdout, status } = wayward(['help', name]);
+      expect(status).toBe(0);
+      expect(stdout.split('Examples:')[1]).toContain(`wayward ${name}`);
+    },
+  );
+
+  test('wayward alone says what it is in a dozen lines', () => {
+    const { stdout, status } = wayward([]);
+    expect(status).toBe(0);
+    expect(stdout.split('\n').length).toBeLessThan(16);
+  });
+});
+
+const data = resolve('../shared/data');
+
+describe.skipIf(!existsSync(join(data, 'acrobat')))(
+  "the ancestor's traces of Acrobat Reader",
+  () => {
+    test('go through learn --preprocessed', () => {
+      const out = folder();
+      const words = [
+        'learn',
+        join(data, 'acrobat'),
+        '--preprocessed',
+        '--model',
+        'ngram',
+        '--out',
+        out,
+      ];
+      const { status, stderr, stdout } = wayward([
+        ...words,
+        '--train-size',
+        '1',
+        '--test-size-benign',
+        '0',
+        '--test-size-malicious',
+        '1',
+      ]);
+      expect(stderr).not.toContain('mistake');
+      expect(status).toBe(0);
+      expect(stdout).toContain('1 training, 0 calibration, 0 benign and 1 malicious test samples');
+      expect(readdirSync(join(runIn(out), 'evaluation'))).toHaveLength(1);
+    });
+  },
+);
+
+describe.skipIf(!existsSync(join(data, 'pdftotext')))('raw traces of pdftotext', () => {
+  test('give verdicts: hijacked runs are flagged, others not', () => {
+    const out = folder();
+    const root = join(out, 'samples');
+    mkdirSync(root);
+    const split = JSON.parse(readFileSync(join(data, 'pdftotext/split.json'), 'utf8')) as Record<
+      string,
+      string[]
+    >;
+    const attacks = ['atk_rop_ret_n5', 'atk_ret2libc_1', 'atk_shellcode_0', 'atk_rop_syscall_3'];
+    const train = split.train.slice(0, 8);
+    const calibrate = split.train.slice(8, 28);
+    const test = split.test.slice(0, 3);
+    const link = (name: string): string => {
+      symlinkSync(join(data, 'pdftotext/traces', name), join(root, name));
+      return join(root, name);
+    };
+    const part = (header: string, names: readonly string[]): string =>
+      `[${header}]\n${names.map(link).join('\n')}\n`;
+    const sets = join(out, 'sets.txt');
+    writeFileSync(
+      sets,
+      part('b_train', train) +
+        part('b_calibrate', calibrate) +
+        part('b_test', test) +
+        part('m_test', attacks),
+    );
+    // One sample whose trace is cut off in the middle must not stop the others.
+    const cut = join(root, 'cut');
+    mkdirSync(cut);
+    const whole = readFileSync(join(data, 'pdftotext/traces/nom005/trace_0.gz'));
+    writeFileSync(join(cut, 'trace_0.gz'), whole.subarray(0, whole.length / 2));
+    for (const name of ['info.txt', 'mapping.txt']) {
+      writeFileSync(join(cut, name), readFileSync(join(data, 'pdftotext/traces/nom005', name)));
+    }
+    writeFileSync(sets, `${readFileSync(sets, 'utf8')}${cut}\n`);
+    const learned = wayward([
+      'learn',
+      root,
+      '--bin-dir',
+      join(data, 'pdftotext/bin'),
+      '--model',
+      'ngram',
+      '--out',
+      out,
+      '-i',
+      sets,
+    ]);
+    expect(learned.status).toBe(0);
+    expect(learned.stderr).toContain('cut/trace_0.gz: the gzip data is cut off or damaged');
+    const { stdout } = wayward(['classify', runIn(out), '--json']);
+    const { rows } = JSON.parse(stdout) as {
+      rows: { name: string; role: string; verdict: string }[];
+    };
+    const judged = rows.filter(({ role }) => role === 'test');
+    expect(
+      judged
+        .filter(({ verdict }) => verdict === 'anomalous')
+        .map(({ name }) => name)
+        .sort(),
+    ).toEqual(attacks.sort());
+    expect(judged).toHaveLength(attacks.length + test.length);
+  });
+});
