@@ -32,6 +32,9 @@ export interface BlockStream {
 /** Of each kind; more would say nothing new, and a damaged trace could bring millions. */
 const mostItems = 4096;
 
+/** Of one hint. */
+const mostTellings = 16;
+
 /**
  * Routines that leave frames without returning from them, by exported name: unwinders, long jumps,
  * context switches. Their own last return or jump goes to a place that no call asked for.
@@ -71,6 +74,8 @@ export class EvidenceCollector {
   readonly #transfers: Set<number> = new Set();
   /** Evidence of an indirect transfer, made up once, told each time. */
   readonly #judged: Map<number, Judgement> = new Map();
+  /** How often a hint was told, by transfer. */
+  readonly #told: Map<number, number> = new Map();
   /** Weights of the new targets of each site so far, by address of its instruction. */
   readonly #siteWeights: Map<Address, number> = new Map();
   #previous = -1;
@@ -275,6 +280,11 @@ export class EvidenceCollector {
     }
     this.#add(item);
     if (kind === Transfer.ijmp) this.#stack.isLoose = true;
+    if (item.kind !== 'unlikely-target') return false;
+    // A hint does not gain by repetition.
+    const told = (this.#told.get(pair) ?? 0) + 1;
+    this.#told.set(pair, told);
+    if (told === mostTellings) this.#judged.set(pair, undefined);
     return false;
   }
 
