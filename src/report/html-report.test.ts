@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import axe from 'axe-core';
 import fc from 'fast-check';
 import { decode } from 'fast-png';
 import { type BrowserContext, chromium, type Page } from 'playwright-core';
@@ -390,13 +391,37 @@ describe.skipIf(!existsSync(executable))(
       },
     );
 
+    test.each(['light', 'dark'] as const)(
+      'axe finds nothing to object to, %s',
+      async (colorScheme) => {
+        await page.emulateMedia({ colorScheme });
+        const path = join(folder, 'report.html');
+        writeFileSync(path, renderReport(madeUpReport({ traces: 6 })));
+        const pages = [
+          '#figures',
+          '#t1',
+          ...(colorScheme === 'light' ? ['#traces', '#reading', '#run'] : []),
+        ];
+        for (const hash of pages) {
+          await page.goto('about:blank');
+          await page.goto(pathToFileURL(path).href + hash);
+          await page.evaluate(axe.source);
+          const objections = await page.evaluate(
+            `axe.run(document, { resultTypes: ['violations'] }).then(({ violations }) => violations.map((v) => v.id + ': ' + v.nodes.map((n) => n.html.slice(0, 100)).join(' ')))`,
+          );
+          expect(objections, hash).toEqual([]);
+        }
+        await page.emulateMedia({ colorScheme: 'light' });
+      },
+    );
+
     test('every control has a name and every picture a text', async () => {
       await open(renderReport(madeUpReport({ traces: 12 })));
       const unnamed = await page.evaluate(`[
-      ...[...document.querySelectorAll('button, input, select, [role=group], [role=region]')].filter((e) =>
+      ...[...document.querySelectorAll('button, input, select, [role=group]:not(svg), [role=region]')].filter((e) =>
         !(e.getAttribute('aria-label') || e.getAttribute('aria-labelledby') || e.textContent.trim() || e.labels?.length)),
-      ...[...document.querySelectorAll('svg[role=img]')].filter((e) => !e.getAttribute('aria-label') || !e.querySelector('desc')?.textContent),
-      ...[...document.querySelectorAll('svg:not([role=img]):not([aria-hidden])')].filter((e) => !e.parentElement.closest('svg')),
+      ...[...document.querySelectorAll('svg[role]')].filter((e) => !e.getAttribute('aria-label') || !e.querySelector('desc')?.textContent),
+      ...[...document.querySelectorAll('svg:not([role]):not([aria-hidden])')].filter((e) => !e.parentElement.closest('svg')),
       ...[...document.querySelectorAll('th:not([scope])')],
     ].map((e) => e.outerHTML.slice(0, 120))`);
       expect(unnamed).toEqual([]);

@@ -54,7 +54,7 @@ export function renderOverviewPage(
 ${warnings}
 <div class="tools" hidden><label>Filter<input id="filter" type="search" autocomplete="off" spellcheck="false" placeholder="name, label, family"></label><label>Show<select id="kind"><option value="">all</option><option value="flagged">flagged</option><option value="not-flagged">not flagged</option><option value="not-judged">not judged</option><option value="error">false alarms and misses</option></select></label><output id="shown" for="filter kind"></output></div>
 <p id="said" class="visually-hidden" role="status"></p>
-<div class="scroll" role="region" aria-labelledby="traces-h" tabindex="0"><table class="overview"><caption class="visually-hidden">Traces, most suspicious first. The buttons in the head sort.</caption><thead><tr>${head}</tr></thead><tbody>
+<div class="scroll" role="region" aria-label="Table of traces" tabindex="0"><table class="overview"><caption class="visually-hidden">Traces, most suspicious first. The buttons in the head sort.</caption><thead><tr>${head}</tr></thead><tbody>
 ${body}
 </tbody></table></div></section>`;
 }

@@ -71,7 +71,7 @@ export function renderScatter(
       description: `${points.length} traces. Circles are labelled nominal, diamonds anomalous; filled marks were flagged.`,
       className: 'scatter',
     },
-    options,
+    { ...options, hasLinks: options.link !== undefined },
     content,
   );
 }

@@ -117,7 +117,7 @@ export function renderScores(
       description: `${rule.scoreName}; ${groups.map((g) => `${visible(g.name)}: ${g.rows.length} traces, median ${formatNumber(g.median)}`).join('; ')}.`,
       className: 'scores',
     },
-    options,
+    { ...options, hasLinks: options.link !== undefined },
     content,
   );
 }

@@ -31,6 +31,8 @@ export interface ChartOptions {
    * HTML page, which sets the font and may link into itself.
    */
   readonly target?: 'file' | 'page';
+  /** Marks in it are links, so that it is more than a picture. */
+  readonly hasLinks?: boolean;
 }
 
 /** What every chart has: size, an accessible name and description, a background in files. */
@@ -61,7 +63,7 @@ export function chart(
       height,
       viewBox: `${-margin} ${-margin} ${width} ${height}`,
       class: names.className,
-      role: 'img',
+      role: options.hasLinks === true ? 'group' : 'img',
       'aria-label': names.title,
       'font-family': isFile ? fontFamily : undefined,
       'font-size': 12,

@@ -76,7 +76,7 @@ function timelineBox(found: TraceDetail, blocks: number): string {
   const button = (action: string, label: string, shown: string): string =>
     `<button type="button" data-do="${action}" aria-label="${label}">${shown}</button>`;
   return `<div class="panel timeline-box" data-blocks="${Math.max(1, blocks)}" data-left="${timelineFrame.left}" data-right="${timelineFrame.right}" data-axis="${axis}">
-<div class="zoom" role="group" aria-label="Zoom the timeline">${button('in', 'Zoom in', '+')}${button('out', 'Zoom out', '−')}${button('left', 'Move left', '←')}${button('right', 'Move right', '→')}${button('whole', 'Show the whole trace', 'All')}<span aria-live="polite">whole trace</span></div>
+<div class="zoom" role="group" aria-label="Zoom the timeline">${button('in', 'Zoom in', '+')}${button('out', 'Zoom out', '−')}${button('left', 'Move left', '←')}${button('right', 'Move right', '→')}${button('whole', 'All: show the whole trace', 'All')}<span aria-live="polite">whole trace</span></div>
 <div class="plotbox" tabindex="0" role="group" aria-label="Timeline; plus and minus zoom, arrows move">${svg}</div></div>`;
 }
 
