@@ -1,0 +1,24 @@
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+
+const run = promisify(execFile);
+
+/** Compiles the recorder's QEMU plugin. @returns its path in `folder` */
+export async function buildPlugin(folder: string): Promise<string> {
+  const source = fileURLToPath(new URL('./plugin/plugin.c', import.meta.url));
+  const path = join(folder, 'plugin.so');
+  try {
+    await run('cc', ['-O2', '-shared', '-fPIC', '-pthread', '-o', path, source]);
+  } catch (cause) {
+    throw new UserError(
+      'no-compiler',
+      `the recorder's plugin cannot be compiled (Debian, Ubuntu: package gcc and libc6-dev): ${messageOf(cause)}`,
+      { category: 'unavailable', cause },
+    );
+  }
+  return path;
+}

@@ -1,0 +1,161 @@
+import { type Address, low32 } from '../base/address.ts';
+import { Ext, IpPacket, psbBytes } from './packet.ts';
+
+/** Bytes of trace after which the encoder asks for a PSB. */
+const psbDistance = 4096;
+const ringSize = 64;
+
+/**
+ * Writes Intel PT packets as a processor does that traces user space only: TNT, TIP with IP
+ * compression, return compression, PSB+ every 4 KB.
+ *
+ * @see Intel SDM vol. 3, "Intel Processor Trace", packet definitions
+ */
+export class PtEncoder {
+  readonly #sink: (bytes: Uint8Array) => void;
+  readonly #compressReturns: boolean;
+  readonly #mode: number;
+  #bytes: Uint8Array = new Uint8Array(1 << 16);
+  #length = 0;
+  #sincePsb = psbDistance;
+  #bits = 0;
+  #bitCount = 0;
+  /** Last IP, bits 16..31 and 32..47. */
+  #last1 = 0;
+  #last2 = 0;
+  /** Return addresses, a ring: the oldest is overwritten. */
+  readonly #ring: Float64Array = new Float64Array(ringSize);
+  #top = 0;
+  #depth = 0;
+  /** Bytes given to the sink or about to be. */
+  total = 0;
+
+  /** @param sink  gets packets in order; the bytes are a copy that it may keep */
+  constructor(
+    sink: (bytes: Uint8Array) => void,
+    options: { readonly bitness: 32 | 64; readonly compressReturns: boolean },
+  ) {
+    this.#sink = sink;
+    this.#mode = options.bitness === 64 ? 1 : 2;
+    this.#compressReturns = options.compressReturns;
+  }
+
+  /** Tracing starts, or comes back from the kernel, at `ip`: TIP.PGE. */
+  enable(ip: Address): void {
+    this.#flushBits();
+    if (this.#sincePsb >= psbDistance) {
+      this.#psb();
+      this.#byte2(0x02, Ext.psbend);
+      this.#byte2(0x99, this.#mode);
+    }
+    this.#ip(IpPacket.tipPge, ip);
+  }
+
+  /** Tracing ends, or the kernel is entered, at the next branch: TIP.PGD without IP. */
+  disable(): void {
+    this.#flushBits();
+    this.#byte(IpPacket.tipPgd);
+  }
+
+  /** Flow left for the kernel before the instruction at `ip`: FUP, TIP.PGD. */
+  interrupt(ip: Address): void {
+    this.#flushBits();
+    this.#ip(IpPacket.fup, ip);
+    this.#byte(IpPacket.tipPgd);
+  }
+
+  /** A conditional branch. */
+  branch(taken: boolean): void {
+    this.#bits = (this.#bits << 1) | (taken ? 1 : 0);
+    if (++this.#bitCount === 6) this.#flushBits();
+  }
+
+  /** A call that will return to `next`; not for `call next`. */
+  call(next: Address): void {
+    this.#ring[this.#top] = next;
+    this.#top = (this.#top + 1) % ringSize;
+    if (this.#depth < ringSize) this.#depth++;
+  }
+
+  return(to: Address): void {
+    if (this.#compressReturns && this.#depth > 0) {
+      const top = (this.#top + ringSize - 1) % ringSize;
+      if (this.#ring[top] === to) {
+        this.#top = top;
+        this.#depth--;
+        this.branch(true);
+        return;
+      }
+    }
+    this.indirect(to);
+  }
+
+  /** An indirect call or jump, or a return that is not compressed: TIP. */
+  indirect(to: Address): void {
+    this.#flushBits();
+    this.#ip(IpPacket.tip, to);
+  }
+
+  /** Call between blocks: writes PSB+ when one is due. @param ip  the next block */
+  synchronize(ip: Address): void {
+    if (this.#sincePsb < psbDistance) return;
+    this.#flushBits();
+    this.#psb();
+    this.#byte2(0x99, this.#mode);
+    this.#ip(IpPacket.fup, ip);
+    this.#byte2(0x02, Ext.psbend);
+  }
+
+  /** Gives what is left to the sink. */
+  finish(): void {
+    this.#flushBits();
+    this.#drain();
+  }
+
+  #psb(): void {
+    for (let i = 0; i < psbBytes / 2; i++) this.#byte2(0x02, Ext.psb);
+    this.#last1 = 0;
+    this.#last2 = 0;
+    // The processor forgets calls at a PSB, so that a decoder can start there.
+    this.#depth = 0;
+    this.#sincePsb = 0;
+  }
+
+  #flushBits(): void {
+    if (this.#bitCount === 0) return;
+    this.#byte(((1 << this.#bitCount) | this.#bits) << 1);
+    this.#bits = 0;
+    this.#bitCount = 0;
+  }
+
+  #ip(opcode: number, ip: Address): void {
+    const low = low32(ip);
+    const part0 = low & 0xffff;
+    const part1 = low >>> 16;
+    const part2 = Math.floor(ip / 0x1_0000_0000) & 0xffff;
+    const parts = part2 !== this.#last2 ? 3 : part1 !== this.#last1 ? 2 : 1;
+    this.#byte((parts << 5) | opcode);
+    this.#byte2(part0 & 0xff, part0 >>> 8);
+    if (parts > 1) this.#byte2(part1 & 0xff, part1 >>> 8);
+    if (parts > 2) this.#byte2(part2 & 0xff, part2 >>> 8);
+    this.#last1 = part1;
+    this.#last2 = part2;
+  }
+
+  #byte2(a: number, b: number): void {
+    this.#byte(a);
+    this.#byte(b);
+  }
+
+  #byte(value: number): void {
+    if (this.#length === this.#bytes.length) this.#drain();
+    this.#bytes[this.#length++] = value;
+    this.#sincePsb++;
+    this.total++;
+  }
+
+  #drain(): void {
+    if (this.#length > 0) this.#sink(this.#bytes.slice(0, this.#length));
+    this.#length = 0;
+  }
+}
