@@ -42,8 +42,15 @@ const Walk = {
   endless: 4,
 } as const;
 
-/** Fields of a walk in `#walks`. */
-const walkFields = 7;
+/**
+ * A walk in `#walks`: next node, packed status and lengths, number of pushes; then the emitted blocks,
+ * then the pushed calls. All in one place, because a look-up costs cache misses more than anything.
+ */
+const walkHeader = 3;
+/** Packed: status in bits 0..2, key of the rest in bits 3..9, number of emitted blocks above. */
+const statusMask = 7;
+const restShift = 3;
+const lengthShift = restShift + keyBits + 1;
 
 /**
  * Reconstructs executed blocks from Intel PT.
@@ -67,6 +74,7 @@ export class TraceDecoder implements BlockSource {
 
   readonly #out: Int32Array = new Int32Array(batchSize);
   #outLength = 0;
+  #batchMarks = 0;
   /** Trace offset of the first packet of the current batch. */
   #batchOffset = 0;
   #batchTime: number | undefined;
@@ -91,12 +99,9 @@ export class TraceDecoder implements BlockSource {
   /** Position of a walk in `#walks` by node base and key; 0 = not walked yet. */
   #walkIndex = new Int32Array(keySpace * 1024);
   #walkIndexLength = 0;
-  /** [status, run, run length, pushes, number of pushes, next node, rest key] for each walk. */
-  #walks = new Int32Array(walkFields * 4096);
-  #walksLength = walkFields;
-  /** Emitted blocks and pushed calls of all walks. */
-  #runs = new Int32Array(1 << 16);
-  #runsLength = 0;
+  #walks = new Int32Array(1 << 16);
+  /** 0 stands for a walk not made yet. */
+  #walksLength = 1;
 
   /** Where the last TIP of a node went: address and node. */
   #tipAddress = new Float64Array(4096).fill(Number.NaN);
@@ -205,20 +210,41 @@ export class TraceDecoder implements BlockSource {
   /** The hot loop: short TNT packets in a row. @returns offset of the first byte that is none */
   #consumeTnts(bytes: Uint8Array, from: number, end: number): number {
     let offset = from;
-    if (this.#fup !== undefined) this.#settleFup();
+    this.#fup = undefined;
+    const entries = this.#out;
     while (offset < end) {
-      const byte = bytes[offset];
-      if ((byte & 1) !== 0 || byte <= Opcode.ext) return offset;
-      if (this.#at < 0) {
-        if (!this.#isSynchronized) return offset;
+      if (this.#at < 0 || this.#queue.length > 0) {
+        // Bits while tracing is off, or while others wait for a TIP: they do not fit the code.
+        const byte = bytes[offset];
+        if ((byte & 1) !== 0 || byte <= Opcode.ext || !this.#isSynchronized) return offset;
         this.#lose('mismatch', this.#bufferOffset + offset);
         return offset + 1;
       }
-      if (this.#queue.length > 0) {
-        // Bits that wait for a TIP and yet more bits: the packets do not fit the code.
-        this.#lose('mismatch', this.#bufferOffset + offset);
-        return offset + 1;
+      // Whole bytes whose walk is known and ends at a block: nothing but look-ups.
+      const bases = this.#walkBase;
+      const index = this.#walkIndex;
+      const walks = this.#walks;
+      let at = this.#at;
+      let out = this.#outLength;
+      let byte = 0;
+      for (; offset < end; offset++) {
+        byte = bytes[offset];
+        if ((byte & 1) !== 0 || byte <= Opcode.ext) break;
+        const base = bases[at];
+        if (base < 0) break;
+        const walk = index[base + (byte >> 1)];
+        if (walk === 0) break;
+        const packed = walks[walk + 1];
+        if ((packed & statusMask) !== Walk.done) break;
+        const stop = walk + walkHeader + (packed >>> lengthShift);
+        if (out + stop - walk > batchSize) break;
+        for (let i = walk + walkHeader; i < stop; i++) entries[out++] = walks[i];
+        if (walks[walk + 2] > 0) this.#push(walks, stop, walks[walk + 2]);
+        at = walks[walk];
       }
+      this.#at = at;
+      this.#outLength = out;
+      if (offset === end || (byte & 1) !== 0 || byte <= Opcode.ext) return offset;
       offset++;
       this.#bits(byte >> 1, offset - 1);
       if (!this.#isSynchronized) return offset;
@@ -235,25 +261,23 @@ export class TraceDecoder implements BlockSource {
       let walk = base < 0 ? 0 : this.#walkIndex[base + rest];
       if (walk === 0) walk = this.#walk(at, rest);
       const walks = this.#walks;
-      const length = walks[walk + 2];
-      let out = this.#outLength;
-      if (out + length > batchSize) {
-        this.#flush(this.#bufferOffset + offset);
-        out = 0;
-      }
-      const runs = this.#runs;
+      const packed = walks[walk + 1];
+      const length = packed >>> lengthShift;
+      if (this.#outLength + length > batchSize) this.#flush(this.#bufferOffset + offset);
       const entries = this.#out;
-      const run = walks[walk + 1];
-      for (let i = 0; i < length; i++) entries[out + i] = runs[run + i];
-      this.#outLength = out + length;
-      const pushes = walks[walk + 4];
-      if (pushes > 0) this.#push(walks[walk + 3], pushes);
-      const status = walks[walk];
+      let out = this.#outLength;
+      const stop = walk + walkHeader + length;
+      for (let i = walk + walkHeader; i < stop; i++) entries[out++] = walks[i];
+      this.#outLength = out;
+      const pushes = walks[walk + 2];
+      if (pushes > 0) this.#push(walks, stop, pushes);
+      const status = packed & statusMask;
+      at = walks[walk];
       if (status === Walk.done) {
-        this.#at = walks[walk + 5];
+        this.#at = at;
         return;
       }
-      rest = walks[walk + 6];
+      rest = (packed >> restShift) & (keySpace - 1);
       if (status === Walk.pop) {
         if (this.#returnDepth === 0) {
           this.#lose('mismatch', this.#bufferOffset + offset);
@@ -270,7 +294,6 @@ export class TraceDecoder implements BlockSource {
         }
         continue;
       }
-      at = walks[walk + 5];
       this.#at = at;
       if (status === Walk.stall) {
         if (this.#graph.kind[at] === Transfer.none) {
@@ -285,10 +308,10 @@ export class TraceDecoder implements BlockSource {
     }
   }
 
-  #push(from: number, count: number): void {
+  #push(calls: Int32Array, from: number, count: number): void {
     let top = this.#returnTop;
     for (let i = 0; i < count; i++) {
-      this.#returns[top] = this.#runs[from + i];
+      this.#returns[top] = calls[from + i];
       top = (top + 1) & (returnStackSize - 1);
     }
     this.#returnTop = top;
@@ -369,16 +392,15 @@ export class TraceDecoder implements BlockSource {
       this.#walkIndexLength += keySpace;
       this.#walkIndex = grown(this.#walkIndex, this.#walkIndexLength);
     }
-    this.#runs = grown(this.#runs, this.#runsLength + run.length + pushes.length);
-    const runFrom = this.#runsLength;
-    this.#runs.set(run, runFrom);
-    const pushesFrom = runFrom + run.length;
-    this.#runs.set(pushes, pushesFrom);
-    this.#runsLength = pushesFrom + pushes.length;
     const walk = this.#walksLength;
-    this.#walksLength += walkFields;
+    this.#walksLength += walkHeader + run.length + pushes.length;
     this.#walks = grown(this.#walks, this.#walksLength);
-    this.#walks.set([status, runFrom, run.length, pushesFrom, pushes.length, next, rest], walk);
+    const walks = this.#walks;
+    walks[walk] = next;
+    walks[walk + 1] = status | (rest << restShift) | (run.length << lengthShift);
+    walks[walk + 2] = pushes.length;
+    walks.set(run, walk + walkHeader);
+    walks.set(pushes, walk + walkHeader + run.length);
     this.#walkIndex[this.#walkBase[start] + key] = walk;
     return walk;
   }
@@ -765,17 +787,21 @@ export class TraceDecoder implements BlockSource {
   #mark(mark: Mark, traceOffset: number): void {
     const index = this.#marks.push(mark) - 1;
     this.#emit(~index, traceOffset);
+    this.#batchMarks++;
   }
 
   #flush(traceOffset: number): void {
     const length = this.#outLength;
     this.#outLength = 0;
     if (length > 0) {
-      let marks = 0;
-      const out = this.#out;
-      for (let i = 0; i < length; i++) marks += out[i] >>> 31;
-      this.#blockCount += length - marks;
-      this.#sink({ entries: out, length, traceOffset: this.#batchOffset, time: this.#batchTime });
+      this.#blockCount += length - this.#batchMarks;
+      this.#batchMarks = 0;
+      this.#sink({
+        entries: this.#out,
+        length,
+        traceOffset: this.#batchOffset,
+        time: this.#batchTime,
+      });
     }
     this.#batchOffset = traceOffset;
     this.#batchTime = this.#time;
