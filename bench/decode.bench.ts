@@ -30,7 +30,9 @@ for (const name of ['py', 'py-noretc']) {
   const bytes = gunzipSync(readFileSync(join(folder, 'trace/trace_0.gz')));
   const raw = join(work, name);
   writeFileSync(raw, bytes);
-  const branches = Number(/branches\(tnt\+tip\)=(\d+)/.exec(readFileSync(join(folder, 'expected.txt'), 'utf8'))?.[1]);
+  const branches = Number(
+    /branches\(tnt\+tip\)=(\d+)/.exec(readFileSync(join(folder, 'expected.txt'), 'utf8'))?.[1],
+  );
   const sections = map.regions.flatMap(({ path, fileOffset = 0, start, end }) => [
     join(folder, 'bin', basename(path)),
     fileOffset.toString(16),
@@ -60,8 +62,11 @@ for (const name of ['py', 'py-noretc']) {
       instructions = count ?? '';
     }
   }
-  const rate = (seconds: number): string => `${(branches / seconds / 1e6).toFixed(1).padStart(6)} M branches/s`;
-  console.log(`${name}: ${(bytes.length / 1e6).toFixed(1)} MB, ${branches} branches, ${blocks} blocks; median of ${rounds}`);
+  const rate = (seconds: number): string =>
+    `${(branches / seconds / 1e6).toFixed(1).padStart(6)} M branches/s`;
+  console.log(
+    `${name}: ${(bytes.length / 1e6).toFixed(1)} MB, ${branches} branches, ${blocks} blocks; median of ${rounds}`,
+  );
   console.log(`  wayward, cold   ${rate(median(cold))}  (first: ${rate(cold[0])})`);
   console.log(`  wayward, warm   ${rate(median(warm))}`);
   if (theirs.length > 0) {
