@@ -13,10 +13,10 @@ const inflate = promisify(gunzip);
  * to a `.part` file beside it, are synced, then renamed into place.
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  await mkdir(dirname(path), { recursive: true });
   // The name is unique, so that two writers never share a part file.
   const part = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.part`;
   try {
+    await mkdir(dirname(path), { recursive: true });
     const file = await open(part, 'wx');
     try {
       await file.writeFile(data);
@@ -26,7 +26,8 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
     }
     await rename(part, path);
   } catch (cause) {
-    await rm(part, { force: true });
+    // What went wrong first is what the user should hear.
+    await rm(part, { force: true }).catch(() => {});
     throw new UserError('write-failed', `cannot be written: ${messageOf(cause)}`, {
       category: 'runtime',
       path,

@@ -7,6 +7,7 @@ import { parameterLayout } from './lstm-shape.ts';
 import type { GradientJob, GradientResult } from './lstm-worker.ts';
 import { countWeight } from './ngram-table.ts';
 import { Optimizer, type OptimizerOptions } from './optimizer.ts';
+import { readCheckpoint, runIdentity, writeCheckpoint } from './training-checkpoint.ts';
 import { WindowSampler } from './window-sampler.ts';
 
 export interface TrainOptions {
@@ -18,6 +19,15 @@ export interface TrainOptions {
   readonly seed: number;
   /** Epochs without a better loss after which training stops; 0 = never. */
   readonly patience: number;
+  /** Where and how often the state of the run is kept; an interrupted run keeps it, too. */
+  readonly checkpoint?: CheckpointOptions;
+}
+
+export interface CheckpointOptions {
+  readonly path: string;
+  readonly everySeconds: number;
+  /** Go on from the file at `path`, to the same result as an unbroken run. */
+  readonly resume: boolean;
 }
 
 /** One line of the metrics. Loss and accuracy are those of the drawn windows, dropout included. */
@@ -35,6 +45,27 @@ export interface TrainReport {
   readonly best: number;
 }
 
+/** The part of a run's state that is no array of parameters. */
+interface RunState {
+  /** Epoch at work, from 1, and how many of its batches are done. */
+  epoch: number;
+  batch: number;
+  /** Sums over the epoch's batches. */
+  loss: number;
+  correct: number;
+  /** Spent on the epoch before the run was interrupted. */
+  seconds: number;
+  /** Micro-batches drawn. */
+  serial: number;
+  step: number;
+  random: Random['state'];
+  /** `null` before the first epoch ends. */
+  best: number | null;
+  bestEpoch: number;
+  stopped: boolean;
+  reports: EpochReport[];
+}
+
 /** Windows of one session run: large enough for fast products, small enough for two workers to share a batch. */
 const microBatch = 256;
 
@@ -44,7 +75,8 @@ const microBatch = 256;
  * An epoch is as many draws as there are distinct windows. Micro-batches are cut and summed in a
  * fixed order, so that the result does not depend on the number of workers.
  *
- * @throws UserError `no-windows`, `loss-not-finite`; an abort through the context's signal
+ * @throws UserError `no-windows`, `loss-not-finite`, and those of checkpoints; an abort through the
+ *   context's signal
  */
 export async function trainLstm(
   lstm: Lstm,
@@ -70,18 +102,67 @@ export async function trainLstm(
     { length: microBatches },
     () => new Float32Array(new SharedArrayBuffer((length - denseOffset) * 4)),
   );
-  const reports: EpochReport[] = [];
-  let best = Number.POSITIVE_INFINITY;
-  let bestEpoch = 0;
-  const bestParameters = options.patience > 0 ? new Float32Array(length) : undefined;
-  let serial = 0;
+  const bestParameters = new Float32Array(options.patience > 0 ? length : 0);
+  const { checkpoint, epochs, batchSize, samplingPower, seed, patience } = options;
+  const decisive = {
+    epochs,
+    batchSize,
+    samplingPower,
+    seed,
+    patience,
+    optimizer: optimizer.options,
+  };
+  const run = checkpoint === undefined ? '' : runIdentity(lstm, windows, decisive);
+  let state: RunState = {
+    epoch: 1,
+    batch: 0,
+    loss: 0,
+    correct: 0,
+    seconds: 0,
+    serial: 0,
+    step: 0,
+    random: random.state,
+    best: null,
+    bestEpoch: 0,
+    stopped: false,
+    reports: [],
+  };
+  if (checkpoint?.resume) {
+    const saved = await readCheckpoint<RunState>(checkpoint.path, run);
+    state = saved.facts;
+    parameters.set(saved.parameters);
+    optimizer.squares.set(saved.squares);
+    optimizer.means.set(saved.means);
+    optimizer.step = state.step;
+    bestParameters.set(saved.bestParameters);
+    random.state = state.random;
+    // For metrics that are written anew.
+    for (const report of state.reports) await onEpoch(report);
+  }
+  let epochStarted = performance.now() - state.seconds * 1000;
+  const keep = async (): Promise<void> => {
+    if (checkpoint === undefined) return;
+    state.step = optimizer.step;
+    state.random = random.state;
+    state.seconds = (performance.now() - epochStarted) / 1000;
+    const { squares, means } = optimizer;
+    const arrays = { parameters, squares, means, bestParameters };
+    await writeCheckpoint(checkpoint.path, run, { facts: state, ...arrays });
+  };
   const started = performance.now();
-  for (let epoch = 1; epoch <= options.epochs; epoch++) {
-    let loss = 0;
-    let correct = 0;
-    const epochStarted = performance.now();
-    for (let batch = 0; batch < batchesPerEpoch; batch++) {
-      context.signal?.throwIfAborted();
+  const stepsBefore = (state.epoch - 1) * batchesPerEpoch + state.batch;
+  let kept = started;
+  while (!state.stopped && state.epoch <= options.epochs) {
+    const { epoch } = state;
+    for (; state.batch < batchesPerEpoch; state.batch++) {
+      if (context.signal?.aborted) {
+        await keep();
+        context.signal.throwIfAborted();
+      }
+      if (checkpoint !== undefined && performance.now() - kept >= checkpoint.everySeconds * 1000) {
+        await keep();
+        kept = performance.now();
+      }
       const jobs: Promise<GradientResult>[] = [];
       for (let micro = 0; micro < microBatches; micro++) {
         const size = Math.min(microBatch, options.batchSize - micro * microBatch);
@@ -90,7 +171,7 @@ export async function trainLstm(
           pool.gradient(micro % pool.size, {
             ...job,
             weights: new Float32Array(size).fill(1 / options.batchSize),
-            serial: serial++,
+            serial: state.serial++,
             gradient: gradients[micro],
           }),
         );
@@ -104,44 +185,54 @@ export async function trainLstm(
           { category: 'runtime' },
         );
       }
-      loss += batchLoss;
-      correct += results.reduce((sum, result) => sum + result.correct, 0);
+      state.loss += batchLoss;
+      state.correct += results.reduce((sum, result) => sum + result.correct, 0);
       takeStep(parameters, optimizer, denseOffset, lstm.shape.embedding, gradients, results);
-      const done = (epoch - 1) * batchesPerEpoch + batch + 1;
+      const done = (epoch - 1) * batchesPerEpoch + state.batch + 1;
       const seconds = (performance.now() - started) / 1000;
+      const perStep = seconds / (done - stepsBefore);
       context.progress({
         step: `training, epoch ${epoch}/${options.epochs}`,
-        done: (batch + 1) * options.batchSize,
+        done: (state.batch + 1) * options.batchSize,
         total: batchesPerEpoch * options.batchSize,
         unit: 'windows',
         facts: {
-          loss: loss / (batch + 1),
-          accuracy: correct / (batch + 1),
-          'windows/s': (done * options.batchSize) / seconds,
-          left: `${Math.ceil((seconds / done) * (totalSteps - done))} s`,
+          loss: state.loss / (state.batch + 1),
+          accuracy: state.correct / (state.batch + 1),
+          'windows/s': options.batchSize / perStep,
+          left: `${Math.ceil(perStep * (totalSteps - done))} s`,
         },
       });
     }
     const report: EpochReport = {
       epoch,
-      loss: loss / batchesPerEpoch,
-      accuracy: correct / batchesPerEpoch,
+      loss: state.loss / batchesPerEpoch,
+      accuracy: state.correct / batchesPerEpoch,
       windows: batchesPerEpoch * options.batchSize,
       seconds: (performance.now() - epochStarted) / 1000,
     };
-    reports.push(report);
+    state.reports.push(report);
     await onEpoch(report);
-    if (report.loss < best) {
-      best = report.loss;
-      bestEpoch = epoch;
-      bestParameters?.set(parameters);
-    } else if (bestParameters !== undefined && epoch - bestEpoch >= options.patience) {
-      break;
+    if (state.best === null || report.loss < state.best) {
+      state.best = report.loss;
+      state.bestEpoch = epoch;
+      if (options.patience > 0) bestParameters.set(parameters);
+    } else if (options.patience > 0 && epoch - state.bestEpoch >= options.patience) {
+      state.stopped = true;
     }
+    state.epoch++;
+    state.batch = 0;
+    state.loss = 0;
+    state.correct = 0;
+    epochStarted = performance.now();
   }
-  if (bestParameters !== undefined) parameters.set(bestParameters);
-  else bestEpoch = reports.length;
-  return { epochs: reports, best: bestEpoch };
+  // Before the best weights are put back: resuming a finished run gives its result again.
+  await keep();
+  if (options.patience > 0) parameters.set(bestParameters);
+  return {
+    epochs: state.reports,
+    best: options.patience > 0 ? state.bestEpoch : state.reports.length,
+  };
 }
 
 function drawBatch(
