@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { writeFileAtomic } from '../base/files.ts';
 import { type ClassifyOptions, classify } from '../pipeline/classify.ts';
+import { writePlots } from '../pipeline/plots.ts';
 import { rocToCsv, rowsToCsv } from '../report/csv.ts';
 import { reportToJson } from '../report/json-report.ts';
 import type { ReportData } from '../report/report-data.ts';
@@ -106,6 +107,7 @@ const widthOfFiles = 240;
 interface Options extends JudgeOptions {
   readonly all: boolean;
   readonly json: boolean;
+  readonly plot: string | undefined;
   readonly csv: string | undefined;
   readonly roc: string | undefined;
   readonly sarif: string | undefined;
@@ -123,6 +125,11 @@ const spec: CommandSpec<Options> = {
   options: [
     ...judgeOptions,
     { flags: '--all', help: 'list the calibration traces, too' },
+    {
+      flags: '-p, --plot <dir>',
+      help: 'write scatter, scores and ROC as SVG and PNG',
+      parse: text,
+    },
     { flags: '-c, --csv <file>', help: 'write the table', parse: text },
     { flags: '-r, --roc <file>', help: 'write the ROC curve as CSV', parse: text },
     { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
@@ -146,6 +153,7 @@ const spec: CommandSpec<Options> = {
   run: async ({ args: [path = ''], options, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const { report, flagged } = await classify(toClassifyOptions(path, options), context);
+    if (options.plot !== undefined) await writePlots(report, options.plot);
     if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
     if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
     if (options.sarif !== undefined) await writeFileAtomic(options.sarif, reportToSarif(report));

@@ -4,13 +4,14 @@ import { report } from '../pipeline/report.ts';
 import { findEvaluations } from '../pipeline/run-path.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from './classify.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { integer, text } from './option.ts';
+import { choice, integer, text } from './option.ts';
 
 interface Options extends JudgeOptions {
   readonly json: boolean;
   readonly output: string | undefined;
   readonly detailed: number;
   readonly patches: number;
+  readonly pictures: 'predictions' | 'blocks' | undefined;
 }
 
 const spec: CommandSpec<Options> = {
@@ -28,9 +29,14 @@ const spec: CommandSpec<Options> = {
       flags: '--detailed <n>',
       help: 'traces that get a page of their own, most suspicious first',
       parse: integer(0),
-      default: 50,
+      default: 25,
     },
-    { flags: '--patches <n>', help: 'places shown for each', parse: integer(1, 100), default: 8 },
+    { flags: '--patches <n>', help: 'places shown for each', parse: integer(1, 100), default: 5 },
+    {
+      flags: '--pictures <kind>',
+      help: 'show those traces as pixels, too: predictions (right or wrong) or blocks',
+      parse: choice('predictions', 'blocks'),
+    },
     ...judgeOptions,
   ],
   examples: [
@@ -49,6 +55,7 @@ const spec: CommandSpec<Options> = {
         output,
         detailed: options.detailed,
         patches: options.patches,
+        pictures: options.pictures,
       },
       { log: terminal, progress: terminal.progress, signal },
     );

@@ -86,8 +86,9 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
       load: undefined,
       version: options.learn.version,
       output: page,
-      detailed: 50,
-      patches: 8,
+      detailed: 25,
+      patches: 5,
+      pictures: undefined,
     },
     context,
   );

@@ -7,6 +7,7 @@ import type { RunContext } from '../model/first-layer.ts';
 import { detailOf } from '../report/detail-of.ts';
 import { renderReport } from '../report/html-report.ts';
 import type { ReportData, TraceDetail } from '../report/report-data.ts';
+import { renderTracePicture } from '../report/trace-picture.ts';
 import { Vocabulary } from '../sequences/vocabulary.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
@@ -25,8 +26,12 @@ export interface ReportOptions extends ClassifyOptions {
   readonly detailed: number;
   /** Patches for each. */
   readonly patches: number;
+  /** Adds each of them as pixels, coloured by what was predicted right or by block. */
+  readonly pictures: 'predictions' | 'blocks' | undefined;
 }
 
+/** Enough to zoom in on a trace of a million blocks. */
+const timelineBins = 960;
 const around = 24;
 const inside = 64;
 
@@ -105,6 +110,10 @@ async function readDetails(
         evaluation.sample.name,
         detailOf(evaluation, {
           patches,
+          bins: timelineBins,
+          ...(options.pictures === undefined
+            ? {}
+            : { picture: await renderTracePicture(evaluation, { by: options.pictures }) }),
           ...(read === undefined ? {} : { contexts: read.contexts }),
           ...(vocabulary === undefined
             ? {}

@@ -13,6 +13,8 @@ const titles: Readonly<Record<string, string>> = {
   gaps: 'gaps',
   overflows: 'overflows',
   outsideBlocks: 'blocks outside images',
+  bytesLost: 'trace bytes lost',
+  'sudden-unknown': 'surprise of entering unknown code out of the blue (nats)',
   'hint-weight': 'most far-fetched call (nats)',
 };
 
@@ -32,6 +34,12 @@ export function featureTitle(name: string): string {
   if (worst !== null && series[worst[1]!] !== undefined) {
     return `${series[worst[1]!]}, worst ${worst[2]} in a row`;
   }
+  const crowd = /^crowded-(surprise|unseen)-(\d+)$/.exec(name);
+  if (crowd !== null) {
+    const what =
+      crowd[1] === 'unseen' ? 'transfers never seen in training' : 'surprising transfers';
+    return `${what} within ${crowd[2]} blocks`;
+  }
   const kind = evidenceKindOf(name);
   return kind === undefined ? name : `evidence: ${evidenceNames[kind].short}`;
 }
@@ -46,6 +54,11 @@ export function featureSentence(name: string, value: number): string {
   if (name === 'hint-weight') {
     return `An indirect call that its call site does not make, as far as training knows it (${formatNumber(value)} nats).`;
   }
+  if (name === 'sudden-unknown') {
+    return `Known code led straight into code that training never saw (surprise ${formatNumber(value)} nats).`;
+  }
+  const crowd = /^crowded-(surprise|unseen)-(\d+)$/.exec(name);
+  if (crowd !== null) return `${formatNumber(value)} ${featureTitle(name)}.`;
   const worst = /^worst-(\w+)-(\d+)$/.exec(name);
   if (worst?.[1] === 'nll') {
     return `The ${worst[2]} most surprising transfers in a row: ${formatNumber(value)} nats each on average.`;

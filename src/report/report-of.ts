@@ -181,7 +181,7 @@ function rowOf(
     predictions: value('transfers'),
     gaps: value('gaps'),
     overflows: value('overflows'),
-    bytesLost: undefined,
+    bytesLost: known(value('bytesLost')),
     blocksOutsideImages: value('outsideBlocks'),
     evidenceCounts,
     features: featureNames.flatMap((name): FeatureValue[] =>

@@ -31,7 +31,7 @@ const probabilityFloor = 1e-30;
  *   a lesser one in proportion
  * - `sudden-unknown`: the largest surprise, in nats, of an entry into unknown code out of the blue
  * - `transfers`, `blocks`: not suspicious in themselves: chances for a bad window
- * - `gaps`, `overflows`, `outsideBlocks`: counts
+ * - `gaps`, `overflows`, `bytesLost`, `outsideBlocks`: counts
  * - `evidence-<kind>`: counts; `hint-weight`: the largest weight of graded evidence, in nats
  */
 export const featureNames: readonly string[] = [
@@ -49,13 +49,14 @@ export const featureNames: readonly string[] = [
   'blocks',
   'gaps',
   'overflows',
+  'bytesLost',
   'outsideBlocks',
   ...evidenceKinds.map((kind) => `evidence-${kind}`),
   'hint-weight',
 ];
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 3;
+export const featureVersion = 4;
 
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
@@ -125,6 +126,7 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
   set('blocks', trace.blocks);
   set('gaps', trace.gaps);
   set('overflows', trace.overflows);
+  set('bytesLost', trace.bytesLost);
   set('outsideBlocks', trace.blocksOutsideImages);
   const counts = new Map<string, number>();
   let weight = 0;
