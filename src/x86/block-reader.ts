@@ -5,6 +5,7 @@ import {
   FlowControl,
   Instruction,
   Mnemonic,
+  OpKind,
 } from 'iced-x86';
 import { Transfer, type TransferKind } from './transfer.ts';
 
@@ -36,10 +37,12 @@ export class BlockReader {
   readonly #decoder: Decoder;
   readonly #instruction: Instruction = new Instruction();
   readonly #length: number;
+  readonly #bitness: Bitness;
 
   constructor(bytes: Uint8Array, bitness: Bitness) {
     this.#decoder = new Decoder(bitness, bytes, DecoderOptions.None);
     this.#length = bytes.length;
+    this.#bitness = bitness;
   }
 
   /** Reads the block at `offset` into `shape`. @returns `shape` */
@@ -71,7 +74,9 @@ export class BlockReader {
         shape.kind = kindOf(instruction, flow);
         if (shape.kind !== Transfer.none) {
           if (shape.kind <= Transfer.jmp || shape.kind === Transfer.call) {
-            shape.target = Number(BigInt.asIntN(64, instruction.nearBranchTarget));
+            // Outside 64-bit code the target comes out modulo 2^16 or 2^32.
+            const bits = instruction.op0Kind === OpKind.NearBranch16 ? 16 : this.#bitness;
+            shape.target = Number(BigInt.asIntN(bits, instruction.nearBranchTarget));
           }
           shape.end = 'transfer';
           return shape;
