@@ -138,6 +138,34 @@ describe('packets and small programs', () => {
     expect(marks[0]).toMatchObject({ kind: 'gap', traceOffset: 25, bytesLost: 2 + 16 + 7 });
   });
 
+  test('a PSB+ that execution cannot reach shows that packets are missing', async () => {
+    const { flow, marks } = await decode(
+      space,
+      trace(start, psb, fup(base + 10), psbend, tnt('N'), tip(base)),
+    );
+    // Nothing leads from 0 to 10 without an outcome.
+    expect(flow).toEqual(['gap mismatch', 10, 12]);
+    expect(marks[0]).toMatchObject({ kind: 'gap', traceOffset: 41, bytesLost: 7 });
+  });
+
+  test('a PSB+ further down a direct path confirms it', async () => {
+    const { flow } = await decode(
+      space,
+      trace(start, tnt('T'), psb, fup(base + 10), psbend, tnt('N'), tip(base)),
+    );
+    expect(flow).toEqual([0, 4, 10, 12]);
+  });
+
+  test('an event that CFE tells has the FUP and the TIP of an interruption', async () => {
+    const cfe = [0x02, 0x13, 0x81, 0x20];
+    const { flow } = await decode(
+      space,
+      trace(start, tnt('T'), cfe, fup(base + 10), tip(base + 2), tnt('N')),
+    );
+    // 10 is interrupted before its first instruction; 2 is jmp, 0 is jz.
+    expect(flow).toEqual([0, 4, 'async', 2, 0]);
+  });
+
   test('code in no image is a gap with its address', async () => {
     const { flow, marks } = await decode(space, trace(start, tnt('TT'), tip(0x700000), tnt('T')));
     expect(flow).toEqual([0, 4, 10, 13, 'gap no-code']);

@@ -539,9 +539,11 @@ export class TraceDecoder implements BlockSource {
         return;
       }
       if (!this.#walkTo(from, traceOffset)) return;
-      this.#interrupt(from, ip, traceOffset);
-      this.#at = this.#nodeAt(ip);
-      return;
+      if (!this.#isFarTransfer(from)) {
+        this.#interrupt(from, ip, traceOffset);
+        this.#at = this.#nodeAt(ip);
+        return;
+      }
     }
     if (this.#at < 0) {
       this.#lose('mismatch', traceOffset);
@@ -569,6 +571,13 @@ export class TraceDecoder implements BlockSource {
       this.#tipNode[at] = this.#at;
     }
     this.#drain(traceOffset);
+  }
+
+  /** Event trace also gives a FUP to IRET and others, whose TIP is an ordinary one. */
+  #isFarTransfer(ip: Address): boolean {
+    const { kind, address, lastInstruction } = this.#graph;
+    const at = this.#at;
+    return kind[at] === Transfer.far && ip === address[at] + lastInstruction[at];
   }
 
   /** Uses the bits that waited for a TIP. */
@@ -656,8 +665,7 @@ export class TraceDecoder implements BlockSource {
   #flowUpdate(ip: Address | undefined, traceOffset: number): void {
     if (ip === undefined) return;
     if (this.#inPsb) {
-      // Status: where execution stands. While flow is known it only confirms that.
-      if (this.#at < 0 && this.#pausedAt === undefined) this.#at = this.#nodeAt(ip);
+      this.#status(ip, traceOffset);
       return;
     }
     if (this.#afterOverflow) {
@@ -672,6 +680,24 @@ export class TraceDecoder implements BlockSource {
     }
     this.#settleFup();
     this.#fup = ip;
+  }
+
+  /**
+   * PSB+ says where execution stands. While flow is known it must get there without any more packets;
+   * where it does not, part of the trace is missing, and flow starts anew.
+   */
+  #status(ip: Address, traceOffset: number): void {
+    // Hypervisors' tracers repeat the status of a guest that was stopped there and still is.
+    if (this.#pausedAt?.ip === ip) return;
+    if (this.#at >= 0 && this.#queue.length === 0) {
+      if (this.#walkTo(ip, traceOffset)) return;
+    } else if (this.#at >= 0 || this.#pausedAt !== undefined) {
+      // Bits still wait for a TIP, or tracing was off: a packet is missing before this PSB.
+      this.#lose('mismatch', traceOffset);
+    }
+    this.#isSynchronized = true;
+    this.#inPsb = true;
+    this.#at = this.#nodeAt(ip);
   }
 
   /** A FUP that no TIP or PGD followed only told where something happened. */
@@ -702,7 +728,7 @@ export class TraceDecoder implements BlockSource {
         this.#fupIsBound = true;
         return;
       case Ext.cfe:
-        this.#fupIsBound = (bytes[offset + 2] & 0x80) !== 0;
+        // Its FUP also belongs to the TIP or TIP.PGD of the event, if one follows.
         return;
     }
     if ((byte & 0x1f) === 0x12) this.#fupIsBound = (byte & 0x80) !== 0;
