@@ -27,6 +27,8 @@ const keyBits = 6;
 /** Keys are outcome bits under a stop bit: 1 = no bit left. */
 const emptyKey = 1;
 const keySpace = 1 << (keyBits + 1);
+/** Walks, and their index, are forgotten past this many integers (32 MiB) each, so that memory is bounded. */
+const maxWalkInts = 1 << 23;
 
 /** How a memoised walk ended. */
 const Walk = {
@@ -387,6 +389,13 @@ export class TraceDecoder implements BlockSource {
     key: number,
     [status, run, pushes, next, rest]: [number, number[], number[], number, number],
   ): number {
+    if (this.#walkIndexLength >= maxWalkInts || this.#walksLength >= maxWalkInts) {
+      // Damaged traces reach ever new code; walks are only a memory of what the graph knows.
+      this.#walkBase.fill(-1);
+      this.#walkIndex.fill(0, 0, this.#walkIndexLength);
+      this.#walkIndexLength = 0;
+      this.#walksLength = 1;
+    }
     if (this.#walkBase[start] < 0) {
       this.#walkBase[start] = this.#walkIndexLength;
       this.#walkIndexLength += keySpace;
