@@ -26,9 +26,15 @@ export class GuestMap {
     }
   }
 
-  /** Paths of mapped files. */
-  get files(): string[] {
-    return [...new Set(this.#ranges.map(({ path }) => path))].filter((path) => path !== '');
+  /** Paths of mapped files that hold code. */
+  get codeFiles(): string[] {
+    const code = this.#ranges.filter(({ path, perms }) => path !== '' && perms[2] === 'x');
+    return [...new Set(code.map(({ path }) => path))];
+  }
+
+  /** Takes mappings out. */
+  forget(start: Address, end: Address): void {
+    this.#cut(start, end);
   }
 
   /** @returns the lines of `/proc/PID/maps` */

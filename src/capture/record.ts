@@ -108,7 +108,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     const images =
       options.images ?? new ImageCollection(options.binDir ?? join(dirname(dirname(out)), 'bin'));
     let map = reader.map.text();
-    for (const path of reader.map.files) {
+    for (const path of reader.map.codeFiles) {
       const name = await images.add(path);
       const shown = options.showPath?.(path) ?? path;
       const renamed = name === basename(path) ? shown : join(dirname(shown), name);

@@ -46,6 +46,8 @@ export class RecordingReader {
   readonly #options: ReadingOptions;
   readonly #table: TranslationTable;
   readonly #handlers: Set<Address> = new Set();
+  /** Mappings of the program and its loader, and of the loader that QEMU itself was started by. */
+  readonly #loaded: { path: string; start: Address; end: Address }[] = [];
   readonly #threads: Map<number, { encoder: BlockEncoder; bytes: Uint8Array[] }> = new Map();
   readonly #frames: Map<number, number> = new Map();
   #rest: Buffer = Buffer.alloc(0);
@@ -81,6 +83,9 @@ export class RecordingReader {
 
   /** @returns the traces, the first thread first */
   finish(): ThreadTrace[] {
+    for (const { start, end } of this.#loaded) {
+      if (!this.#table.start.some((at) => at >= start && at < end)) this.map.forget(start, end);
+    }
     return [...this.#threads]
       .sort(([a], [b]) => a - b)
       .map(([, { encoder, bytes }]) => {
@@ -180,8 +185,12 @@ export class RecordingReader {
       const [, start = '', end = '', perms = '', offset = '', path = ''] = row;
       const from = Number.parseInt(start, 16) - base;
       const parts = this.#options.segments(path);
+      const loaded = this.#loaded.at(-1);
       if (parts === undefined) continue;
       const to = Number.parseInt(end, 16) - base;
+      // The pieces of one image lie close together.
+      if (loaded?.path === path && from - loaded.end < 0x1000_0000) loaded.end = to;
+      else this.#loaded.push({ path, start: from, end: to });
       const at = Number.parseInt(offset, 16);
       this.map.map(from, to, perms[1] === 'w' ? 3 : 1, at, path);
       // The host need not be allowed to execute what its guest may: the file's headers say it.
