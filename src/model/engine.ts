@@ -1,6 +1,9 @@
-import { InferenceSession, Tensor } from 'onnxruntime-node';
+import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
+
+// What the runtime has to say arrives as errors; it should not print as well.
+env.logLevel = 'fatal';
 
 /** Where the numbers are crunched: `cpu`, `webgpu`, `cuda:N`. */
 export type Device = string;
@@ -25,7 +28,10 @@ export async function openSession(model: Uint8Array, device: Device): Promise<In
     });
   } catch (cause) {
     if (device === 'cpu') throw cause;
-    const reason = messageOf(cause).split('\n')[0]!;
+    // The runtime puts the failed condition, with its source file, before what it says.
+    const reason = messageOf(cause)
+      .split('\n')[0]!
+      .replace(/^.* was false\. /, '');
     throw new UserError('device-unavailable', `the device ${device} cannot be used: ${reason}`, {
       category: 'unavailable',
       cause,

@@ -110,7 +110,7 @@ export class LstmPool {
   }
 }
 
-/** Errors lose their class on the way between threads. */
+/** Makes what a worker sent an error again; see `portable` there. */
 function revive(error: unknown, message: string): Error {
   const fields = error as
     | { name?: string; code?: string; category?: UserError['category'] }

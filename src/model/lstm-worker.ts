@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert } from '../base/errors.ts';
+import { assert, UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import { Random } from '../base/random.ts';
 import { type InferenceSession, openSession, Tensor } from './engine.ts';
@@ -270,7 +270,15 @@ if (parentPort !== null) {
   port.on('message', (job: Job) => {
     worker.handle(job).then(
       (result) => port.postMessage({ result }),
-      (error: unknown) => port.postMessage({ id: job.id, error, message: messageOf(error) }),
+      (error: unknown) =>
+        port.postMessage({ id: job.id, error: portable(error), message: messageOf(error) }),
     );
   });
+}
+
+/** Errors lose their class and fields on the way between threads, plain objects keep theirs. */
+function portable(error: unknown): unknown {
+  if (!(error instanceof UserError)) return error;
+  const { name, code, category } = error;
+  return { name, code, category };
 }

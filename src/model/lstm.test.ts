@@ -305,9 +305,24 @@ describe('model files', () => {
 test('a device that is not there gives a sentence', async () => {
   const lstm = Lstm.create(small, undefined, { device: 'tpu', workers: 1, dropout: 0, seed: 1 });
   open.push(lstm);
-  await expect(lstm.predict(randomWindows(small, 2, 6, 1), context)).rejects.toThrow(
-    'there is no device "tpu": use cpu, webgpu or cuda:N',
-  );
+  await expect(lstm.predict(randomWindows(small, 2, 6, 1), context)).rejects.toMatchObject({
+    name: 'UserError',
+    code: 'device-unknown',
+    category: 'arguments',
+    message: 'there is no device "tpu": use cpu, webgpu or cuda:N',
+  });
+  // No machine has a hundred.
+  const none = Lstm.create(small, undefined, {
+    device: 'cuda:99',
+    workers: 1,
+    dropout: 0,
+    seed: 1,
+  });
+  open.push(none);
+  await expect(none.predict(randomWindows(small, 2, 6, 1), context)).rejects.toMatchObject({
+    code: 'device-unavailable',
+    category: 'unavailable',
+  });
 });
 
 test('a pool answers every job', async () => {
