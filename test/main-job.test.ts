@@ -288,6 +288,61 @@ describe('bad input', () => {
     expect(readdirSync(join(runIn(out), 'evaluation'))).toHaveLength(23);
   });
 
+  /** A raw sample whose trace is one PSB. */
+  function rawSample(map: string): string {
+    const directory = join(folder(), 's');
+    mkdirSync(directory);
+    writeFileSync(join(directory, 'info.txt'), 'a\nbenign\n');
+    writeFileSync(join(directory, 'mapping.txt'), map);
+    const psb = Array.from({ length: 16 }, (_, i) => (i % 2 ? 0x82 : 0x02));
+    writeFileSync(join(directory, 'trace_0'), Uint8Array.from([...psb, 0x02, 0x23]));
+    return directory;
+  }
+
+  test.each([
+    ['2000-1000 r-xp 0 00:00 0 /a', 'mapping.txt: line 1: the range ends before it starts'],
+    [
+      '1000-3000 r-xp 0 00:00 0 /a\n2000-4000 r-xp 0 00:00 0 /b',
+      'mapping.txt: two regions overlap: 1000-3000 /a and 2000-4000 /b',
+    ],
+  ])('the map %j is refused by name and line', (map, message) => {
+    const { status, stderr } = wayward(['inspect', rawSample(map)]);
+    expect(stderr).toContain(message);
+    expect(status).toBe(5);
+  });
+
+  test('a binary that is no ELF file, or missing, is named', () => {
+    const map =
+      '1000-2000 r-xp 00000000 00:00 0 /lib/a.so\n3000-4000 r-xp 00000000 00:00 0 /lib/b.so';
+    const bin = folder();
+    writeFileSync(join(bin, 'a.so'), 'no ELF file');
+    const { status, stdout } = wayward(['inspect', rawSample(map), '--bin-dir', bin]);
+    expect(status).toBe(0);
+    expect(stdout).toContain('memory dump  /lib/a.so');
+    expect(stdout).toContain('no image     /lib/b.so');
+    const root = join(rawSample(map), '..');
+    const learned = wayward([
+      'learn',
+      root,
+      '--bin-dir',
+      bin,
+      '--train-size',
+      '1',
+      '--test-size-benign',
+      '0',
+      '--test-size-malicious',
+      '0',
+      '--out',
+      folder(),
+    ]);
+    expect(learned.stderr).toContain(
+      'the file for /lib/a.so is no whole ELF or PE file: it is taken as a memory dump',
+    );
+    expect(learned.stderr).toContain('no --bin-dir holds /lib/b.so: code in it is a gap');
+    expect(learned.stderr).toContain('the 1 training traces hold no window of 32 blocks');
+    expect(learned.status).toBe(5);
+  });
+
   test('too few samples are refused before anything is written', () => {
     const root = writeTinyCorpus(4, 1);
     const out = folder();

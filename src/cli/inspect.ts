@@ -172,6 +172,7 @@ function describe(report: TraceReport): string[] {
   if (report.gaps.length > gapsShown)
     lines.push(`               and ${n(report.gaps.length - gapsShown)} more`);
   for (const path of report.missing) lines.push(`  no image     ${path}`);
+  for (const path of report.flat) lines.push(`  memory dump  ${path}`);
   if (report.fingerprint !== undefined) {
     lines.push(
       `  hash         ${report.fingerprint}  (${n(report.decisions ?? 0)} decisions, ${n(report.instructions ?? 0)} instructions)`,

@@ -40,6 +40,7 @@ function libz(): AddressSpace {
     symbolAt: () => undefined,
     isFunctionEntry: () => undefined,
     missing: [],
+    flat: [],
   };
 }
 

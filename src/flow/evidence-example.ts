@@ -60,5 +60,6 @@ export function exampleSpace(symbols: Readonly<Record<number, string>>): Address
     },
     isFunctionEntry: (address) => (symbols[address - exampleBase] === undefined ? undefined : true),
     missing: [],
+    flat: [],
   };
 }

@@ -39,6 +39,7 @@ function spaceOf(code: readonly number[]): AddressSpace {
     symbolAt: () => undefined,
     isFunctionEntry: () => undefined,
     missing: [],
+    flat: [],
   };
 }
 

@@ -53,4 +53,6 @@ export interface AddressSpace {
   isFunctionEntry(address: Address): boolean | undefined;
   /** Mapped files that no `--bin-dir` holds. */
   readonly missing: readonly string[];
+  /** Mapped files that are no ELF or PE: taken as memory dumps, byte for byte. */
+  readonly flat: readonly string[];
 }

@@ -99,6 +99,7 @@ describe('an address space', () => {
     expect(space.find(0x10000)?.bytes.length).toBe(0x3000);
     expect(space.modules[0]?.name).toBe('dump.bin');
     expect(space.missing).toEqual(['\\x\\gone.dll']);
+    expect(space.flat).toEqual(['\\x\\DUMP.BIN']);
   });
 
   test('gives two maps the same bytes, so that decoded code can be shared', async () => {

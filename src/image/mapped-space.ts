@@ -21,6 +21,7 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Prom
   }
   const space = new MappedSpace(map.regions);
   const missing = new Set<string>();
+  const flat = new Set<string>();
   for (const region of map.regions) {
     const image = images.get(region.path);
     const module = space.moduleFor(region, image, map.regions);
@@ -28,11 +29,12 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Prom
       if (region.path !== '' && region.isExecutable !== false) missing.add(region.path);
       continue;
     }
+    if (image.kind === 'raw' && region.isExecutable !== false) flat.add(region.path);
     if (region.fileOffset !== undefined)
       space.mapPart(region, region.fileOffset, image, store, module);
     else space.mapSegments(region, image, store, module);
   }
-  space.settle([...missing]);
+  space.settle([...missing], [...flat]);
   return space;
 }
 
@@ -45,6 +47,7 @@ class MappedSpace implements AddressSpace {
   readonly modules: Module[] = [];
   sections: Section[] = [];
   missing: readonly string[] = [];
+  flat: readonly string[] = [];
   readonly #regions: readonly Region[];
   readonly #regionModules: number[] = [];
   readonly #places: Place[] = [];
@@ -112,10 +115,11 @@ class MappedSpace implements AddressSpace {
     }
   }
 
-  settle(missing: readonly string[]): void {
+  settle(missing: readonly string[], flat: readonly string[]): void {
     this.sections.sort((a, b) => a.start - b.start);
     this.#starts = Float64Array.from(this.sections, ({ start }) => start);
     this.missing = missing;
+    this.flat = flat;
   }
 
   find(address: Address): Section | undefined {

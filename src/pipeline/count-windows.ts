@@ -7,6 +7,7 @@ import { TraceWindower } from '../sequences/trace-windower.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
 import { openTraces, type TraceContext } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
+import type { ImageNotes } from './image-notes.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** What training learns from, gathered over all its traces. */
@@ -27,6 +28,7 @@ export interface CountOptions {
   readonly windowLength: number;
   readonly filter: Uint8Array;
   readonly traces: TraceContext;
+  readonly notes: ImageNotes;
 }
 
 /**
@@ -43,7 +45,6 @@ export async function countTrainingWindows(
   const profile = new TransferProfile();
   const read: Sample[] = [];
   const skipped: SkippedSample[] = [];
-  const missing = new Set<string>();
   let symbolCounts = new Float64Array(4096);
   let blocks = 0;
   let occurrences = 0;
@@ -61,6 +62,7 @@ export async function countTrainingWindows(
       const own = new WindowCounter(options.windowLength);
       const finished: (() => void)[] = [];
       for (const trace of await openTraces(sample, options.traces)) {
+        options.notes.tell(trace, context.log);
         const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
         const windower = new TraceWindower({
           counter: own,
@@ -78,7 +80,6 @@ export async function countTrainingWindows(
           symbolCounts = windower.addSymbolCounts(symbolCounts, table);
           profile.add(evidence.indirectTransfers);
           blocks += summary.blocks;
-          for (const path of trace.missing) missing.add(path);
         });
       }
       for (const finish of finished) finish();
@@ -97,7 +98,5 @@ export async function countTrainingWindows(
     unit: 'traces',
     facts: { distinct: counter.length },
   });
-  for (const path of missing)
-    context.log.log('warning', `no image for ${path}: code in it is a gap`);
   return { table, counter, symbolCounts, profile, samples: read, skipped, blocks, occurrences };
 }

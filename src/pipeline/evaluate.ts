@@ -153,6 +153,7 @@ async function readTrace(
     blocksOutsideImages: 0,
   };
   for (const trace of await openTraces(task.sample, options.traces)) {
+    options.notes.tell(trace, context.log);
     const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
     const windower = new TraceWindower({
       counter,

@@ -46,6 +46,7 @@ export interface TraceReport {
     readonly distinct: number;
   }[];
   readonly missing: readonly string[];
+  readonly flat: readonly string[];
   readonly hottest: readonly HotBlock[];
   readonly fingerprint: string | undefined;
   readonly instructions: number | undefined;
@@ -81,6 +82,7 @@ export async function inspect(
         gapReasons,
         modules: counts.modules(),
         missing: trace.missing,
+        flat: trace.flat,
         hottest: counts.hottest(options.hottest, space),
         fingerprint: fingerprint?.value,
         instructions: fingerprint?.instructions,

@@ -25,6 +25,7 @@ import { writeTextEvaluation } from '../verdict/evaluation-text.ts';
 import { type ChosenSets, chooseSets, type SetSizes } from './choose-sets.ts';
 import { type CountOptions, countTrainingWindows } from './count-windows.ts';
 import { type EvaluationTask, evaluateTraces, modelIdentity, type Trained } from './evaluate.ts';
+import { ImageNotes } from './image-notes.ts';
 import { makeRunFolder, type RunFolder, runFolder, writeRunRecord } from './run-folder.ts';
 import type { SkippedSample } from './skipped.ts';
 
@@ -143,6 +144,7 @@ export async function learn(options: LearnOptions, context: RunContext): Promise
       windowLength: loaded?.layer.windowLength ?? options.windowLength,
       filter: filterTable(loaded?.filter ?? options.filter),
       traces,
+      notes: new ImageNotes(options.rawImages),
     };
     let training: TrainingSummary | undefined;
     if (loaded !== undefined) {

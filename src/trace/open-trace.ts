@@ -26,6 +26,8 @@ export interface OpenedTrace {
   readonly space: AddressSpace | undefined;
   /** Mapped files that no `--bin-dir` holds. */
   readonly missing: readonly string[];
+  /** Mapped files that are taken as memory dumps. */
+  readonly flat: readonly string[];
 }
 
 /**
@@ -46,7 +48,7 @@ export async function openTraces(
       });
     }
     const source = new ParsedTrace(sample.parsed, map);
-    return [{ path: sample.parsed, source, space: undefined, missing: [] }];
+    return [{ path: sample.parsed, source, space: undefined, missing: [], flat: [] }];
   }
   if (map === undefined) {
     throw new UserError('sample-incomplete', 'has no mapping.txt', {
@@ -60,5 +62,6 @@ export async function openTraces(
     source: new TraceDecoder({ space, input: streamMaybeGzip(path), codeCache: context.codeCache }),
     space,
     missing: space.missing,
+    flat: space.flat,
   }));
 }
