@@ -177,5 +177,6 @@ function spaceOf(bytes: Uint8Array): AddressSpace {
     symbolAt: () => undefined,
     isFunctionEntry: () => undefined,
     missing: [],
+    flat: [],
   };
 }
