@@ -59,7 +59,7 @@ export interface PredictResult {
   readonly targetRank: Int32Array;
 }
 
-/** Forget the inference session: parameters have changed. */
+/** Parameters have changed, and predictions come next: forget the sessions. */
 export interface RefreshJob {
   readonly kind: 'refresh';
   readonly id: number;
@@ -98,6 +98,9 @@ class LstmWorker {
       case 'refresh':
         await this.#inference?.release();
         this.#inference = undefined;
+        // Hundreds of megabytes that predictions have no use for.
+        await this.#training?.release();
+        this.#training = undefined;
         return { id: job.id };
     }
   }

@@ -29,6 +29,8 @@ export class Lstm implements FirstLayer {
   readonly parameters: Float32Array<SharedArrayBuffer>;
   readonly prior: NgramTable | undefined;
   #pool: LstmPool | undefined;
+  /** Hash of the parameters that the workers' sessions for predictions hold. */
+  #predicting = '';
 
   private constructor(shape: LstmShape, prior: NgramTable | undefined, options: LstmOptions) {
     this.shape = shape;
@@ -88,7 +90,10 @@ export class Lstm implements FirstLayer {
     const confidence = new Float32Array(length);
     const targetProbability = new Float32Array(length);
     const targetRank = new Int32Array(length);
-    await this.pool.refresh();
+    // Opening the workers' sessions takes a third of a second, looking for changes a tenth of that.
+    const digest = createHash('sha256').update(bytesOf(this.parameters)).digest('hex');
+    if (digest !== this.#predicting) await this.pool.refresh();
+    this.#predicting = digest;
     let next = 0;
     let done = 0;
     const started = performance.now();
@@ -167,6 +172,7 @@ export class Lstm implements FirstLayer {
   async dispose(): Promise<void> {
     await this.#pool?.dispose();
     this.#pool = undefined;
+    this.#predicting = '';
   }
 }
 
