@@ -70,8 +70,8 @@ try {
     for (let i = 0; i < counts[part]; i++) {
       const name = `nominal-${part}-${number(i)}`;
       const random = new Random(seed * 1_000_000 + (part === 'train' ? 0 : 10_000) + i);
-      const { addresses, exitCode } = await run(part, name, nominal(random).bytes(), 'nominal');
-      if (exitCode !== 0) throw new Error(`${name} is not a valid document`);
+      const { addresses, end } = await run(part, name, nominal(random).bytes(), 'nominal');
+      if (end !== 'exit') throw new Error(`${name} ended by ${end}`);
       await truth(name, { label: 'nominal', family: 'nominal', blocks: addresses.length, hijack: [] });
     }
   }

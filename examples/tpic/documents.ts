@@ -43,7 +43,11 @@ function sentence(random: Random, most: number): Buffer {
   return Buffer.from(text.slice(0, most));
 }
 
-/** @returns a document that is valid in every respect */
+/**
+ * @returns a document as they come: most are valid in every respect, one in four has a flaw that
+ *   readers meet every day (a picture that is not complete, a chunk of a later version, a checksum
+ *   that a careless program wrote)
+ */
 export function nominal(random: Random, chunks: number = 5 + random.below(9)): Document {
   const document = new Document();
   const width = 12 + random.below(44);
@@ -103,6 +107,19 @@ export function nominal(random: Random, chunks: number = 5 + random.below(9)): D
   ];
   makers[1 + random.below(2)]();
   while (document.chunks.length < chunks) makers[random.below(makers.length)]();
+  switch (random.below(12)) {
+    case 0:
+      document.add('RLEP', Buffer.of(1 + random.below(9), random.below(256)));
+      break;
+    case 1:
+      document.add('NEWS', Buffer.alloc(random.below(60), 32));
+      break;
+    case 2: {
+      const last = document.chunks.at(-1)!;
+      last[last.length - 1] ^= 1 + random.below(255);
+      break;
+    }
+  }
   return document;
 }
 

@@ -1,4 +1,5 @@
 import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -9,7 +10,10 @@ const run = promisify(execFile);
 
 /** Compiles the recorder's QEMU plugin. @returns its path in `folder` */
 export async function buildPlugin(folder: string): Promise<string> {
-  const source = fileURLToPath(new URL('./plugin/plugin.c', import.meta.url));
+  // Compiled code lies in `dist`, the plugin's source stays where it is.
+  const places = ['./plugin/plugin.c', '../../src/capture/plugin/plugin.c'];
+  const sources = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
+  const source = sources.find((path) => existsSync(path)) ?? sources[0];
   const path = join(folder, 'plugin.so');
   try {
     await run('cc', ['-O2', '-shared', '-fPIC', '-pthread', '-o', path, source]);
