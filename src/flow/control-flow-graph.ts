@@ -2,6 +2,7 @@ import { type Address, addressToBigInt } from '../base/address.ts';
 import type { AddressSpace, Module } from '../image/address-space.ts';
 import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
 import { Transfer } from '../x86/transfer.ts';
+import { AddressIndex } from './address-index.ts';
 import type { BlockTable } from './blocks.ts';
 import { type CodeCache, emptyShape } from './code-cache.ts';
 import type { GapReason } from './mark.ts';
@@ -37,11 +38,9 @@ export class ControlFlowGraph implements BlockTable {
 
   readonly #space: AddressSpace;
   readonly #cache: CodeCache;
-  readonly #byAddress: Record<Bitness, Map<Address, number>> = {
-    16: new Map(),
-    32: new Map(),
-    64: new Map(),
-  };
+  readonly #by16: AddressIndex = new AddressIndex();
+  readonly #by32: AddressIndex = new AddressIndex();
+  readonly #by64: AddressIndex = new AddressIndex();
 
   constructor(space: AddressSpace, cache: CodeCache) {
     this.modules = space.modules;
@@ -51,8 +50,8 @@ export class ControlFlowGraph implements BlockTable {
 
   /** @returns the node of the block that starts at `address`, made when it is new */
   nodeAt(address: Address, bitness: Bitness): number {
-    const known = this.#byAddress[bitness].get(address);
-    return known ?? this.#add(address, bitness);
+    const known = this.#nodes(bitness).get(address);
+    return known >= 0 ? known : this.#add(address, bitness);
   }
 
   targetOf(node: number): number {
@@ -81,6 +80,10 @@ export class ControlFlowGraph implements BlockTable {
     return deadReasons[this.dead[node]];
   }
 
+  #nodes(bitness: Bitness): AddressIndex {
+    return bitness === 64 ? this.#by64 : bitness === 32 ? this.#by32 : this.#by16;
+  }
+
   #add(address: Address, bitness: Bitness): number {
     const section = this.#space.find(address);
     let shape: BlockShape;
@@ -106,7 +109,7 @@ export class ControlFlowGraph implements BlockTable {
       shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
     this.#targetAddress[node] = wrap(address + shape.target, bitness);
     this.#bits[node] = bitness;
-    this.#byAddress[bitness].set(address, node);
+    this.#nodes(bitness).add(address, node);
     return node;
   }
 
