@@ -92,6 +92,68 @@ describe.skipIf(!canRecord)('record', () => {
     expect(decoded).toEqual(recorded);
   });
 
+  it('writes one trace a thread, also where threads share a CPU number', async () => {
+    const source = join(folder, 'threads.c');
+    await writeFile(
+      source,
+      `#include <pthread.h>
+       static void *work(void *p) { for (volatile int i = 0; i < 20000; i++) ; return p; }
+       int main(void) {
+         pthread_t t[4];
+         for (int i = 0; i < 4; i++) {
+           pthread_create(t + i, 0, work, 0);
+           if (i % 2) pthread_join(t[i - 1], 0), pthread_join(t[i], 0);
+         }
+       }`,
+    );
+    const command = join(folder, 'threads');
+    execFileSync('cc', ['-O1', '-pthread', '-o', command, source]);
+    const out = join(folder, 'traces', 'threads');
+    const { blocks } = await record({ label: 'benign', name: 'threads', out, command, args: [] });
+    expect(blocks.length).toBe(5);
+    for (const count of blocks.slice(1)) {
+      expect(count).toBeGreaterThan(20_000);
+      expect(count).toBeLessThan(21_000);
+    }
+    const codeCache = new CodeCache();
+    const images = new ImageStore([join(folder, 'bin')], { rawImages: false });
+    const traces = await openTraces(await readSample(out), {
+      images,
+      codeCache,
+      preprocessed: false,
+    });
+    const decoded: number[] = [];
+    for (const { source } of traces) {
+      const summary = await source.run(() => {});
+      expect(summary.gaps).toBe(0);
+      decoded.push(summary.blocks);
+    }
+    codeCache.dispose();
+    expect(decoded).toEqual(blocks);
+  });
+
+  it('records 32-bit programs', async () => {
+    const source = join(folder, 'small.c');
+    await writeFile(
+      source,
+      `static int twice(int x) { return 2 * x; }
+       static int odd(int x) { return x | 1; }
+       static int (*volatile table[2])(int) = {twice, odd};
+       void _start(void) {
+         int s = 0;
+         for (int i = 0; i < 1000; i++) s += table[i & 1](s);
+         __asm__ volatile("int $0x80" : : "a"(252), "b"(s & 0));
+       }`,
+    );
+    const command = join(folder, 'small');
+    const flags = ['-m32', '-O1', '-fno-pic', '-nostdlib', '-static', '-fno-stack-protector'];
+    execFileSync('cc', [...flags, '-o', command, source]);
+    const { recorded, decoded, marks } = await recordAndDecode('small', { command, args: [] });
+    expect(recorded.length).toBeGreaterThan(3000);
+    expect(marks).toBe(0);
+    expect(decoded).toEqual(recorded);
+  });
+
   it('stops at a limit of blocks', async () => {
     const { recorded, decoded } = await recordAndDecode('limit', {
       command: '/bin/ls',

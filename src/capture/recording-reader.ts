@@ -49,6 +49,8 @@ export class RecordingReader {
   /** Mappings of the program and its loader, and of the loader that QEMU itself was started by. */
   readonly #loaded: { path: string; start: Address; end: Address }[] = [];
   readonly #threads: Map<number, { encoder: BlockEncoder; bytes: Uint8Array[] }> = new Map();
+  readonly #ended: { encoder: BlockEncoder; bytes: Uint8Array[] }[] = [];
+  /** Frames of blocks so far, by CPU. */
   readonly #frames: Map<number, number> = new Map();
   #rest: Buffer = Buffer.alloc(0);
 
@@ -86,12 +88,14 @@ export class RecordingReader {
     for (const { start, end } of this.#loaded) {
       if (!this.#table.start.some((at) => at >= start && at < end)) this.map.forget(start, end);
     }
-    return [...this.#threads]
-      .sort(([a], [b]) => a - b)
-      .map(([, { encoder, bytes }]) => {
+    const running = [...this.#threads].sort(([a], [b]) => a - b).map(([, thread]) => thread);
+    const [first, ...others] = running;
+    return (first === undefined ? this.#ended : [first, ...this.#ended, ...others]).map(
+      ({ encoder, bytes }) => {
         encoder.finish();
         return { blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
-      });
+      },
+    );
   }
 
   #frame(type: number, cpu: number, body: Buffer): void {
@@ -116,8 +120,16 @@ export class RecordingReader {
       case Frame.call:
         this.#call(body);
         return;
-      case Frame.threadEnd:
+      case Frame.threadEnd: {
+        // The next thread may get the same CPU.
+        const ended = this.#threads.get(cpu);
+        if (ended !== undefined && cpu !== 0) {
+          this.#ended.push(ended);
+          this.#threads.delete(cpu);
+        }
+        this.#frames.delete(cpu);
         return;
+      }
       default:
         throw new UserError(
           'recording-damaged',

@@ -287,6 +287,8 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned vcpu) {
   void *memory = mmap(NULL, sizeof(struct tail), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   close(file);
   if (memory == MAP_FAILED) _exit(98);
+  /* A CPU's number is used again after its thread has ended. */
+  if (vcpus[vcpu].tail != NULL) munmap(vcpus[vcpu].tail, sizeof(struct tail));
   vcpus[vcpu].tail = memory;
 }
 
