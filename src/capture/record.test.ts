@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, realpath, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, realpath, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
@@ -10,6 +10,7 @@ import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
 import { elfKind } from './elf-kind.ts';
 import { type RecordOptions, record } from './record.ts';
+import { recordInputs } from './record-inputs.ts';
 
 const canRecord = existsSync('/usr/bin/qemu-x86_64') && existsSync('/usr/bin/cc');
 let folder = '';
@@ -182,6 +183,39 @@ describe.skipIf(!canRecord)('record', () => {
     expect(recorded.length).toBeGreaterThan(3000);
     expect(marks).toBe(0);
     expect(decoded).toEqual(recorded);
+  });
+
+  it('records one sample an input, and says which inputs gave none', async () => {
+    const inputDir = join(folder, 'inputs');
+    const root = join(folder, 'many');
+    await mkdir(inputDir);
+    for (const name of ['a', 'b', 'c']) await writeFile(join(inputDir, name), `${name}\n`);
+    await mkdir(join(root, 'traces', 'b'), { recursive: true });
+    const done: number[] = [];
+    const results = await recordInputs(
+      { inputDir, root, jobs: 2, command: '/usr/bin/cat', args: ['{}'], label: 'benign' },
+      (progress) => done.push(progress.done),
+    );
+    expect(results.map(({ recorded }) => recorded?.exitCode)).toEqual([0, undefined, 0]);
+    expect(results[1].error).toMatch(/exists already/);
+    expect(done).toEqual([1, 2, 3]);
+    expect((await readSample(join(root, 'traces', 'c'), 'raw')).traces.length).toBe(1);
+    expect((await readdir(join(root, 'traces'))).sort()).toEqual(['a', 'b', 'c']);
+  });
+
+  it('ends a program that takes too long, and names what cannot be recorded', async () => {
+    const out = join(folder, 'traces', 'slow');
+    const options = { out, label: 'benign', name: 'slow', args: ['30'] } as const;
+    const slow = await record({ ...options, command: '/usr/bin/sleep', timeoutSeconds: 1 });
+    expect(slow.end).toBe('timeout');
+    expect(slow.blocks[0]).toBeGreaterThan(1000);
+    await expect(record({ ...options, command: '/usr/bin/sleep' })).rejects.toThrow(/exists/);
+    const other = { ...options, out: join(folder, 'traces', 'none') };
+    await expect(record({ ...other, command: '/no/such/program' })).rejects.toThrow(/no such file/);
+    await expect(
+      record({ ...other, command: '/usr/bin/sleep', qemu: '/no/such/qemu' }),
+    ).rejects.toThrow(/package qemu-user/);
+    expect(existsSync(other.out)).toBe(false);
   });
 
   it('stops at a limit of blocks', async () => {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -36,6 +37,8 @@ export interface RecordOptions {
   readonly timeoutSeconds?: number;
   readonly maxBlocks?: number;
   readonly compressReturns?: boolean;
+  /** The emulator; by default `qemu-x86_64` or `qemu-i386` of the search path. */
+  readonly qemu?: string;
   /** A compiled plugin; without it one is compiled for this call. */
   readonly plugin?: string;
   /** Path that the memory map gives a file, when not its own. */
@@ -77,6 +80,9 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     const loader = await realpath(kind.loader).catch(() => kind.loader ?? '');
     segments.set(loader, parseImage(await readWholeFile(loader), false).segments);
   }
+  if (existsSync(out)) {
+    throw new UserError('out-exists', 'exists already', { category: 'arguments', path: out });
+  }
   await mkdir(dirname(out), { recursive: true });
   const work = await mkdtemp(join(tmpdir(), 'wayward-record-'));
   const part = `${out}.part`;
@@ -90,7 +96,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       segments: (path) => segments.get(path),
       ...(options.onBlock === undefined ? {} : { onBlock: options.onBlock }),
     });
-    const qemu = kind.bitness === 64 ? 'qemu-x86_64' : 'qemu-i386';
+    const qemu = options.qemu ?? (kind.bitness === 64 ? 'qemu-x86_64' : 'qemu-i386');
     const ran = await run(qemu, plugin, work, command, options, reader);
     for (const name of await readdir(work)) {
       const cpu = /^(\d+)\.tail$/.exec(name)?.[1];
