@@ -2,6 +2,8 @@ import type { Image, ImageSymbol, Segment } from './image.ts';
 
 const maxProgramHeaders = 4096;
 const maxSections = 65536;
+/** Hostile files list one symbol table many times over. */
+const maxSymbolTables = 4;
 const ptLoad = 1;
 const pfExecute = 1;
 const shtSymtab = 2;
@@ -116,9 +118,11 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
     };
   };
   const symbols: ImageSymbol[] = [];
-  for (let index = 0; index < shnum; index++) {
+  let tables = 0;
+  for (let index = 0; index < shnum && tables < maxSymbolTables; index++) {
     const table = section(index);
     if (table.type !== shtSymtab && table.type !== shtDynsym) continue;
+    tables++;
     const entry = layout.is64 ? 24 : 16;
     if (table.entsize !== entry || !isInside(table.offset, table.size, size) || table.link >= shnum)
       continue;

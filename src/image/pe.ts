@@ -1,7 +1,7 @@
 import type { Image, ImageSymbol, Segment } from './image.ts';
 
-const maxSections = 4096;
-const maxExports = 1 << 20;
+const maxSections = 256;
+const maxExports = 1 << 16;
 const memExecute = 0x2000_0000;
 
 /**

@@ -58,6 +58,20 @@ describe('samples', () => {
     expect(skipped.map(({ directory }) => directory)).toEqual([join(root, 'half')]);
   });
 
+  test('one whose info.txt is a folder, or that has a later thread only, is listed, too', async () => {
+    const root = folder();
+    sample(root, 'a', whole);
+    mkdirSync(join(root, 'odd', 'info.txt'), { recursive: true });
+    writeFileSync(join(root, 'odd', 'trace_0'), '');
+    writeFileSync(join(root, 'odd', 'mapping.txt'), '');
+    sample(root, 'late', { trace_1: '' });
+    const { skipped } = await findSamples(root);
+    expect(skipped.map(({ reason }) => reason)).toEqual([
+      expect.stringContaining('has no info.txt'),
+      expect.stringContaining('info.txt: cannot be read'),
+    ]);
+  });
+
   test('a root that is empty or missing is an error that names it', async () => {
     const root = folder();
     await expect(findSamples(root)).rejects.toThrow(`${root}: holds no sample`);
@@ -95,6 +109,7 @@ describe('sets files', () => {
 
   test.each([
     ['a\n', 'line 1: an entry before the first header'],
+    ['[constructor]\n', 'line 1: [constructor] is none of'],
     ['[b_trian]\n', 'line 1: [b_trian] is none of [b_train], [b_calibrate], [b_test], [m_test]'],
     ['[b_train]\na\n[b_test]\na\n', 'line 4: a is in [b_train] already'],
   ])('%j is refused', async (text, message) => {

@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
@@ -87,9 +86,17 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     });
   }
   const info = join(root, 'info.txt');
-  const [file = '', label = '', family = ''] = (await readFile(info, 'utf8'))
-    .split(/\r?\n/)
-    .map((line) => line.trim());
+  let text: string;
+  try {
+    text = await readFile(info, 'utf8');
+  } catch (cause) {
+    throw new UserError('sample-unreadable', `cannot be read: ${messageOf(cause)}`, {
+      category: 'input',
+      path: info,
+      cause,
+    });
+  }
+  const [file = '', label = '', family = ''] = text.split(/\r?\n/).map((line) => line.trim());
   if (label !== 'benign' && label !== 'malicious') {
     const found = label === '' ? 'is missing' : `is "${label.slice(0, 40)}"`;
     throw new UserError(
@@ -149,15 +156,7 @@ export async function findSamples(
       samples.push(await readSample(directory, need));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      const isSample = [
-        'info.txt',
-        'mapping.txt',
-        'mapping.txt.gz',
-        'trace_0',
-        'trace_0.gz',
-        'trace_parsed.gz',
-      ];
-      if (isSample.some((name) => existsSync(join(directory, name)))) {
+      if ((await readdir(directory)).some((name) => isSampleFile.test(name))) {
         skipped.push({ directory, reason: error.message });
       }
     }
@@ -174,6 +173,9 @@ export async function findSamples(
   }
   return { samples, skipped };
 }
+
+/** A folder with one of these is meant as a sample. */
+const isSampleFile = /^(?:info\.txt|mapping\.txt(?:\.gz)?|trace_(?:\d+|parsed)(?:\.gz)?)$/;
 
 function threadOf(name: string): number {
   return Number(/\d+/.exec(name)?.[0]);

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, relative, resolve } from 'node:path';
+import { dirname, relative, resolve, sep } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { messageOf, writeFileAtomic } from '../base/files.ts';
 
@@ -65,7 +65,7 @@ export async function readSets(
     };
     const header = /^\[(.*)\]$/.exec(line)?.[1];
     if (header !== undefined) {
-      if (!(header in headers))
+      if (!Object.hasOwn(headers, header))
         throw fail(
           `[${header}] is none of ${Object.keys(headers)
             .map((h) => `[${h}]`)
@@ -76,7 +76,8 @@ export async function readSets(
     }
     if (current === undefined) throw fail('an entry before the first header');
     const entry = resolve(dirname(path), line);
-    if (relative(resolve(root), entry).startsWith('..')) {
+    const below = relative(resolve(root), entry);
+    if (below === '..' || below.startsWith(`..${sep}`)) {
       skipped.push({ entry, reason: `lies outside of ${root}` });
     } else if (!existsSync(entry)) {
       skipped.push({ entry, reason: 'is not there' });
