@@ -19,6 +19,8 @@ import { type Attack, Attacker } from './tpic/attacks.ts';
 import { malformed, nominal } from './tpic/documents.ts';
 
 const seed = Number(process.argv[2] ?? 1);
+/** After so many training documents comes a badly damaged one: real traffic has them, too. */
+const betweenDamaged = 4;
 const counts = { train: 100, test: 40, controls: 24 };
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
 
@@ -66,6 +68,15 @@ try {
   };
   const number = (i: number): string => String(i).padStart(3, '0');
 
+  const damaged = async (part: 'train' | 'controls', i: number): Promise<void> => {
+    const name = part === 'train' ? `damaged-train-${number(i)}` : `malformed-${number(i)}`;
+    const start = part === 'train' ? 30_000 : 20_000;
+    const { bytes, what } = malformed(new Random(seed * 1_000_000 + start + i), i);
+    const { addresses, end } = await run(part, name, bytes, what);
+    if (end !== 'exit') throw new Error(`${name} did harm: ${end}`);
+    await truth(name, { label: 'control', family: what, blocks: addresses.length, hijack: [] });
+  };
+
   for (const part of ['train', 'test'] as const) {
     for (let i = 0; i < counts[part]; i++) {
       const name = `nominal-${part}-${number(i)}`;
@@ -73,15 +84,12 @@ try {
       const { addresses, end } = await run(part, name, nominal(random).bytes(), 'nominal');
       if (end !== 'exit') throw new Error(`${name} ended by ${end}`);
       await truth(name, { label: 'nominal', family: 'nominal', blocks: addresses.length, hijack: [] });
+      if (part === 'train' && i % betweenDamaged === betweenDamaged - 1) {
+        await damaged(part, Math.floor(i / betweenDamaged));
+      }
     }
   }
-  for (let i = 0; i < counts.controls; i++) {
-    const name = `malformed-${number(i)}`;
-    const { bytes, what } = malformed(new Random(seed * 1_000_000 + 20_000 + i), i);
-    const { addresses, end } = await run('controls', name, bytes, what);
-    if (end !== 'exit') throw new Error(`${name} did harm: ${end}`);
-    await truth(name, { label: 'control', family: what, blocks: addresses.length, hijack: [] });
-  }
+  for (let i = 0; i < counts.controls; i++) await damaged('controls', i);
 
   // Where things lie, from a run that calls the thumbnail's function.
   const thumb = nominal(new Random(seed), 3).add('THMB', Buffer.concat([Buffer.of(0, 64, 0), Buffer.alloc(64)]));

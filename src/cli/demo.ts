@@ -46,7 +46,7 @@ const spec: CommandSpec<Options> = {
       flags: '--train-size <n>',
       help: 'benign samples to learn from',
       parse: integer(1),
-      default: 20,
+      default: 40,
     },
     {
       flags: '--calibration-size <n>',
