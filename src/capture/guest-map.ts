@@ -1,6 +1,6 @@
 import type { Address } from '../base/address.ts';
 
-interface Range {
+export interface Range {
   readonly start: Address;
   readonly end: Address;
   readonly perms: string;
@@ -30,6 +30,10 @@ export class GuestMap {
   get codeFiles(): string[] {
     const code = this.#ranges.filter(({ path, perms }) => path !== '' && perms[2] === 'x');
     return [...new Set(code.map(({ path }) => path))];
+  }
+
+  find(address: Address): Range | undefined {
+    return this.#ranges.find(({ start, end }) => address >= start && address < end);
   }
 
   /** Takes mappings out. */

@@ -218,6 +218,28 @@ describe.skipIf(!canRecord)('record', () => {
     expect(existsSync(other.out)).toBe(false);
   });
 
+  it('leaves out what comes before a symbol or a module', async () => {
+    const source = join(folder, 'start.c');
+    await writeFile(
+      source,
+      'int f(int x) { return x * 3; } int main(int c, char **v) { return f(c) - 3; }',
+    );
+    const command = join(folder, 'start');
+    execFileSync('cc', ['-O0', '-no-pie', '-o', command, source]);
+    const main = /^([0-9a-f]+) T main$/m.exec(execFileSync('nm', [command], { encoding: 'utf8' }));
+    const options = { command, args: [] };
+    const { recorded, decoded } = await recordAndDecode('main', { ...options, skipUntil: 'main' });
+    expect(recorded[0]).toBe(Number.parseInt(main?.[1] ?? '', 16));
+    expect(decoded).toEqual(recorded);
+    const whole = await recordAndDecode('whole', options);
+    expect(whole.recorded.slice(-recorded.length)).toEqual(recorded);
+    const program = await recordAndDecode('module', { ...options, skipUntil: 'start' });
+    expect(program.recorded.length).toBeLessThan(whole.recorded.length);
+    await expect(recordAndDecode('x', { ...options, skipUntil: 'no_such' })).rejects.toThrow(
+      /never came/,
+    );
+  });
+
   it('stops at a limit of blocks', async () => {
     const { recorded, decoded } = await recordAndDecode('limit', {
       command: '/bin/ls',

@@ -36,6 +36,8 @@ export interface RecordOptions {
   /** The program's standard input is empty; its output goes nowhere. */
   readonly timeoutSeconds?: number;
   readonly maxBlocks?: number;
+  /** Symbol, or base name of a file, before whose first block nothing is recorded. */
+  readonly skipUntil?: string;
   readonly compressReturns?: boolean;
   /** The emulator; by default `qemu-x86_64` or `qemu-i386` of the search path. */
   readonly qemu?: string;
@@ -94,6 +96,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       compressReturns: options.compressReturns ?? true,
       maxBlocks: options.maxBlocks ?? Number.MAX_SAFE_INTEGER,
       segments: (path) => segments.get(path),
+      ...(options.skipUntil === undefined ? {} : { skipUntil: options.skipUntil }),
       ...(options.onBlock === undefined ? {} : { onBlock: options.onBlock }),
     });
     const qemu = options.qemu ?? (kind.bitness === 64 ? 'qemu-x86_64' : 'qemu-i386');
@@ -104,6 +107,12 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     }
     const threads = reader.finish();
     if (threads.length === 0) {
+      if (options.skipUntil !== undefined && reader.map.codeFiles.length > 0) {
+        throw new UserError('nothing-recorded', `never came to ${options.skipUntil}`, {
+          category: 'input',
+          path: command,
+        });
+      }
       const why = ran.errors.trim().split('\n').slice(-3).join('; ');
       throw new UserError('nothing-recorded', `did not run under ${qemu}: ${why}`, {
         category: 'runtime',

@@ -4,6 +4,7 @@ import type { Segment } from '../image/image.ts';
 import { PtEncoder } from '../pt/encoder.ts';
 import { BlockEncoder, TranslationTable } from './block-encoder.ts';
 import { GuestMap } from './guest-map.ts';
+import { StartGate } from './start-gate.ts';
 
 /** Frame types of `plugin/plugin.c`: a header of four 32-bit words (type, CPU, length, 0), then `length` bytes. */
 const Frame = { blocks: 1, translation: 2, call: 3, maps: 4, threadEnd: 5 } as const;
@@ -33,6 +34,8 @@ export interface ReadingOptions {
   readonly maxBlocks: number;
   /** Segments of the files that QEMU maps itself: the program and its loader; `undefined` for others. */
   readonly segments: (path: string) => readonly Segment[] | undefined;
+  /** Symbol or module before which nothing is recorded. */
+  readonly skipUntil?: string;
   /** Each basic block of the first thread, in order. */
   readonly onBlock?: (address: Address) => void;
 }
@@ -52,11 +55,16 @@ export class RecordingReader {
   readonly #ended: { encoder: BlockEncoder; bytes: Uint8Array[] }[] = [];
   /** Frames of blocks so far, by CPU. */
   readonly #frames: Map<number, number> = new Map();
+  /** `undefined` once recording has begun. */
+  #gate: StartGate | undefined;
+  readonly #openers: Set<number> = new Set();
   #rest: Buffer = Buffer.alloc(0);
 
   constructor(options: ReadingOptions) {
     this.#options = options;
     this.#table = new TranslationTable(options.bitness);
+    const { skipUntil } = options;
+    this.#gate = skipUntil === undefined ? undefined : new StartGate(skipUntil, this.map);
   }
 
   /** @returns whether the limit of blocks is reached */
@@ -112,6 +120,7 @@ export class RecordingReader {
           start + body.readUInt32LE(16),
           body.subarray(24),
         );
+        if (this.#gate?.opensAt(start)) this.#openers.add(body.readUInt32LE(8));
         return;
       }
       case Frame.maps:
@@ -142,6 +151,15 @@ export class RecordingReader {
   }
 
   #blocks(cpu: number, body: Buffer): void {
+    // A copy, because the bytes need not lie at a multiple of four.
+    let ids = new Uint32Array(body.length / 4);
+    new Uint8Array(ids.buffer).set(body);
+    if (this.#gate !== undefined) {
+      const begin = ids.findIndex((id) => this.#openers.has(id));
+      if (begin < 0) return;
+      ids = ids.subarray(begin);
+      this.#gate = undefined;
+    }
     let thread = this.#threads.get(cpu);
     if (thread === undefined) {
       const bytes: Uint8Array[] = [];
@@ -150,9 +168,6 @@ export class RecordingReader {
       thread = { encoder: new BlockEncoder(this.#table, pt, this.#handlers, onBlock), bytes };
       this.#threads.set(cpu, thread);
     }
-    // A copy, because the bytes need not lie at a multiple of four.
-    const ids = new Uint32Array(body.length / 4);
-    new Uint8Array(ids.buffer).set(body);
     thread.encoder.add(ids, this.#options.maxBlocks);
   }
 
