@@ -6,7 +6,7 @@
  * Needs gcc, libc6-dev and qemu-user.
  */
 import { execFileSync } from 'node:child_process';
-import { mkdtemp, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,15 +28,31 @@ const work = await mkdtemp(join(tmpdir(), 'wayward-examples-'));
 const corpus = join(work, 'corpus');
 try {
   const program = join(work, 'tpic');
-  const flags = ['-O1', '-no-pie', '-fno-stack-protector', '-fcf-protection=none', '-U_FORTIFY_SOURCE'];
+  const flags = [
+    '-O1',
+    '-no-pie',
+    '-fno-stack-protector',
+    '-fcf-protection=none',
+    '-U_FORTIFY_SOURCE',
+  ];
   execFileSync('gcc', [...flags, '-o', program, here('tpic/tpic.c')], { stdio: 'inherit' });
   const plugin = await buildPlugin(work);
   const images = new ImageCollection(join(corpus, 'bin'));
   const input = join(work, 'input.tpic');
-  const split: Record<'train' | 'test' | 'controls' | 'attacks', string[]> = { train: [], test: [], controls: [], attacks: [] };
+  const split: Record<'train' | 'test' | 'controls' | 'attacks', string[]> = {
+    train: [],
+    test: [],
+    controls: [],
+    attacks: [],
+  };
   let blocksInAll = 0;
 
-  const run = async (part: keyof typeof split | undefined, name: string, bytes: Uint8Array, family: string) => {
+  const run = async (
+    part: keyof typeof split | undefined,
+    name: string,
+    bytes: Uint8Array,
+    family: string,
+  ) => {
     await writeFile(input, bytes);
     const addresses: number[] = [];
     const out = join(part === undefined ? join(work, 'probe') : join(corpus, 'traces'), name);
@@ -83,7 +99,12 @@ try {
       const random = new Random(seed * 1_000_000 + (part === 'train' ? 0 : 10_000) + i);
       const { addresses, end } = await run(part, name, nominal(random).bytes(), 'nominal');
       if (end !== 'exit') throw new Error(`${name} ended by ${end}`);
-      await truth(name, { label: 'nominal', family: 'nominal', blocks: addresses.length, hijack: [] });
+      await truth(name, {
+        label: 'nominal',
+        family: 'nominal',
+        blocks: addresses.length,
+        hijack: [],
+      });
       if (part === 'train' && i % betweenDamaged === betweenDamaged - 1) {
         await damaged(part, Math.floor(i / betweenDamaged));
       }
@@ -92,17 +113,26 @@ try {
   for (let i = 0; i < counts.controls; i++) await damaged('controls', i);
 
   // Where things lie, from a run that calls the thumbnail's function.
-  const thumb = nominal(new Random(seed), 3).add('THMB', Buffer.concat([Buffer.of(0, 64, 0), Buffer.alloc(64)]));
+  const thumb = nominal(new Random(seed), 3).add(
+    'THMB',
+    Buffer.concat([Buffer.of(0, 64, 0), Buffer.alloc(64)]),
+  );
   const probe = await run(undefined, 'probe', thumb.bytes(), 'probe');
   const map = await readFile(join(probe.out, 'mapping.txt'), 'utf8');
   const rowOf = (pattern: RegExp): string[] => pattern.exec(map)?.slice(1) ?? [];
   const libcPath = rowOf(/^[0-9a-f]+-[0-9a-f]+ \S+ 0+ .* (\/\S*libc\.so\.6)$/m)[0] ?? '';
   const hex = (text: string | undefined): number => Number.parseInt(text ?? '', 16);
   const libc = hex(rowOf(/^([0-9a-f]+)-[0-9a-f]+ \S+ 0+ .*libc\.so\.6$/m)[0]);
-  const [codeAt, codeTo, codeOffset] = rowOf(/^([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+) .*libc\.so\.6$/m).map(hex);
+  const [codeAt, codeTo, codeOffset] = rowOf(
+    /^([0-9a-f]+)-([0-9a-f]+) r-xp ([0-9a-f]+) .*libc\.so\.6$/m,
+  ).map(hex);
   const libcBytes = await readFile(libcPath);
   const symbolsOf = (bytes: Uint8Array): Map<string, { address: number; size: number }> =>
-    new Map(parseElf(bytes)?.symbols().map(({ name, address, size }) => [name, { address, size }]));
+    new Map(
+      parseElf(bytes)
+        ?.symbols()
+        .map(({ name, address, size }) => [name, { address, size }]),
+    );
   const own = symbolsOf(await readFile(program));
   const theirs = symbolsOf(libcBytes);
   const find = (table: Map<string, { address: number; size: number }>, name: string) => {
@@ -111,10 +141,14 @@ try {
     return symbol;
   };
   // Data symbols are not in the image's symbol list: nm knows them.
-  const data = new Map(execFileSync('nm', [program], { encoding: 'utf8' }).split('\n').map((line) => {
-    const [address, , name] = line.split(' ');
-    return [name, hex(address)] as const;
-  }));
+  const data = new Map(
+    execFileSync('nm', [program], { encoding: 'utf8' })
+      .split('\n')
+      .map((line) => {
+        const [address, , name] = line.split(' ');
+        return [name, hex(address)] as const;
+      }),
+  );
   const attacker = new Attacker({
     file: data.get('file') ?? 0,
     thumbnail: data.get('thumbnail') ?? 0,
@@ -127,7 +161,9 @@ try {
   const reader = find(own, 'read_thumbnail');
   const finish = find(own, 'finish_small');
   const finishAt = probe.addresses.indexOf(finish.address);
-  const back = probe.addresses.find((a, i) => i > finishAt && a >= reader.address && a < reader.address + reader.size);
+  const back = probe.addresses.find(
+    (a, i) => i > finishAt && a >= reader.address && a < reader.address + reader.size,
+  );
 
   const attacks: ((random: Random) => Attack)[] = [
     ...Array.from({ length: 6 }, () => (r: Random) => attacker.returnToLibc(nominal(r), r)),
@@ -142,17 +178,30 @@ try {
     const { addresses, end, killedBy } = await run('attacks', name, attack.bytes, attack.family);
     // A chain's first two steps follow each other, whatever normal code lies at the first address.
     const [one, two] = attack.steps;
-    const first = two === undefined ? addresses.lastIndexOf(one) : addresses.findIndex((a, i) => a === one && addresses[i + 1] === two);
+    const first =
+      two === undefined
+        ? addresses.lastIndexOf(one)
+        : addresses.findIndex((a, i) => a === one && addresses[i + 1] === two);
     const transfers: number[] = [];
     let at = first;
     for (const step of attack.steps) {
       at = at < 0 ? -1 : addresses.indexOf(step, at);
-      if (at < 0) throw new Error(`${name}: the attack did not work (step ${transfers.length} of ${attack.steps.length}, ended by ${end} ${killedBy})`);
+      if (at < 0)
+        throw new Error(
+          `${name}: the attack did not work (step ${transfers.length} of ${attack.steps.length}, ended by ${end} ${killedBy})`,
+        );
       transfers.push(at++);
     }
     const left = attack.returns ? addresses.indexOf(back ?? -1, first) : -1;
     const last = left < 0 ? addresses.length - 1 : left - 1;
-    await truth(name, { label: 'attack', family: attack.family, blocks: addresses.length, hijack: [[first, last]], transfers, crashed: end === 'signal' });
+    await truth(name, {
+      label: 'attack',
+      family: attack.family,
+      blocks: addresses.length,
+      hijack: [[first, last]],
+      transfers,
+      crashed: end === 'signal',
+    });
   }
   await writeFile(join(corpus, 'split.json'), `${JSON.stringify(split, null, 1)}\n`);
   const goal = here('corpus');

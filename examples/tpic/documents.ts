@@ -35,11 +35,14 @@ export function u64(value: number): Buffer {
   return bytes;
 }
 
-const words = 'river lamp old seven green paper north quiet stone winter apple of the and to'.split(' ');
+const words = 'river lamp old seven green paper north quiet stone winter apple of the and to'.split(
+  ' ',
+);
 
 function sentence(random: Random, most: number): Buffer {
   let text = words[random.below(words.length)];
-  while (random.below(6) !== 0 && text.length < most - 8) text += ` ${words[random.below(words.length)]}`;
+  while (random.below(6) !== 0 && text.length < most - 8)
+    text += ` ${words[random.below(words.length)]}`;
   return Buffer.from(text.slice(0, most));
 }
 
@@ -88,22 +91,57 @@ export function nominal(random: Random, chunks: number = 5 + random.below(9)): D
       const type = random.below(depth < 3 ? 4 : 2);
       const text = sentence(random, 30);
       const data =
-        type === 0 ? text : type === 1 ? u32(random.below(100000)) : type === 2 ? records(depth + 1) : text;
+        type === 0
+          ? text
+          : type === 1
+            ? u32(random.below(100000))
+            : type === 2
+              ? records(depth + 1)
+              : text;
       if (data.length < 200) parts.push(Buffer.of(type, data.length), data);
     }
     return Buffer.concat(parts).subarray(0, depth === 0 ? 4096 : 200);
   };
   const makers: (() => void)[] = [
-    () => document.add('PALE', Buffer.from(Array.from({ length: 3 * depth }, () => random.below(256)))),
+    () =>
+      document.add('PALE', Buffer.from(Array.from({ length: 3 * depth }, () => random.below(256)))),
     () => document.add('LZPX', lz()),
     () => document.add('RLEP', rle()),
-    () => document.add('FILT', Buffer.from(Array.from({ length: 1 + random.below(5) }, () => random.below(8)))),
+    () =>
+      document.add(
+        'FILT',
+        Buffer.from(Array.from({ length: 1 + random.below(5) }, () => random.below(8))),
+      ),
     () => document.add('STAT', Buffer.of(random.below(256))),
-    () => document.add('DRAW', Buffer.concat(Array.from({ length: 1 + random.below(20) }, () =>
-      Buffer.of(random.below(5), random.below(256), random.below(256), random.below(256), random.below(256))))),
-    () => { const text = sentence(random, 96); document.add('TEXT', Buffer.concat([u16(text.length), text])); },
+    () =>
+      document.add(
+        'DRAW',
+        Buffer.concat(
+          Array.from({ length: 1 + random.below(20) }, () =>
+            Buffer.of(
+              random.below(5),
+              random.below(256),
+              random.below(256),
+              random.below(256),
+              random.below(256),
+            ),
+          ),
+        ),
+      ),
+    () => {
+      const text = sentence(random, 96);
+      document.add('TEXT', Buffer.concat([u16(text.length), text]));
+    },
     () => document.add('META', records(0)),
-    () => document.add('THMB', Buffer.concat([Buffer.of(random.below(256)), u16(64), Buffer.from(Array.from({ length: 64 }, () => random.below(256)))])),
+    () =>
+      document.add(
+        'THMB',
+        Buffer.concat([
+          Buffer.of(random.below(256)),
+          u16(64),
+          Buffer.from(Array.from({ length: 64 }, () => random.below(256))),
+        ]),
+      ),
   ];
   makers[1 + random.below(2)]();
   while (document.chunks.length < chunks) makers[random.below(makers.length)]();
@@ -129,13 +167,50 @@ export function malformed(random: Random, index: number): { bytes: Buffer; what:
   const whole = document.bytes();
   const at = document.chunks.length;
   switch (index % 8) {
-    case 0: return { what: 'cut off', bytes: whole.subarray(0, 20 + random.below(whole.length - 30)) };
-    case 1: { const copy = Buffer.from(whole); copy[copy.length - 1] ^= 0x5a; return { what: 'wrong checksum', bytes: copy }; }
-    case 2: return { what: 'unknown chunk', bytes: document.add('ZZZZ', Buffer.alloc(40, index)).bytes() };
-    case 3: return { what: 'copy from before the picture', bytes: document.add('LZPX', Buffer.of(0, 9, 140, 200, 9)).bytes() };
-    case 4: return { what: 'bad records', bytes: document.add('META', Buffer.of(0, 3, 65, 66, 67, 1, 250, 1)).bytes() };
-    case 5: return { what: 'unknown commands', bytes: document.add('FILT', Buffer.of(1, 77)).add('DRAW', Buffer.of(9, 1, 2, 3, 4)).bytes() };
-    case 6: return { what: 'short chunks', bytes: document.add('HEAD', Buffer.of(1)).add('TEXT', Buffer.of(3)).add('THMB', Buffer.of(1)).add('TEXT', Buffer.of(90, 0, 65)).bytes() };
-    default: return { what: at > 0 && index < 8 ? 'no document' : 'picture is not complete', bytes: index < 8 ? Buffer.from('GIF89a') : document.add('RLEP', Buffer.of(5, 1)).bytes() };
+    case 0:
+      return { what: 'cut off', bytes: whole.subarray(0, 20 + random.below(whole.length - 30)) };
+    case 1: {
+      const copy = Buffer.from(whole);
+      copy[copy.length - 1] ^= 0x5a;
+      return { what: 'wrong checksum', bytes: copy };
+    }
+    case 2:
+      return {
+        what: 'unknown chunk',
+        bytes: document.add('ZZZZ', Buffer.alloc(40, index)).bytes(),
+      };
+    case 3:
+      return {
+        what: 'copy from before the picture',
+        bytes: document.add('LZPX', Buffer.of(0, 9, 140, 200, 9)).bytes(),
+      };
+    case 4:
+      return {
+        what: 'bad records',
+        bytes: document.add('META', Buffer.of(0, 3, 65, 66, 67, 1, 250, 1)).bytes(),
+      };
+    case 5:
+      return {
+        what: 'unknown commands',
+        bytes: document
+          .add('FILT', Buffer.of(1, 77))
+          .add('DRAW', Buffer.of(9, 1, 2, 3, 4))
+          .bytes(),
+      };
+    case 6:
+      return {
+        what: 'short chunks',
+        bytes: document
+          .add('HEAD', Buffer.of(1))
+          .add('TEXT', Buffer.of(3))
+          .add('THMB', Buffer.of(1))
+          .add('TEXT', Buffer.of(90, 0, 65))
+          .bytes(),
+      };
+    default:
+      return {
+        what: at > 0 && index < 8 ? 'no document' : 'picture is not complete',
+        bytes: index < 8 ? Buffer.from('GIF89a') : document.add('RLEP', Buffer.of(5, 1)).bytes(),
+      };
   }
 }
