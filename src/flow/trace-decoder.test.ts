@@ -219,6 +219,17 @@ describe('packets and small programs', () => {
     expect(flow).toEqual(['gap not-synchronized', 0]);
   });
 
+  test('batches begin at PSBs, so that their offsets point into the trace', async () => {
+    const again = [...psb, ...fup(base), ...psbend];
+    const decoder = new TraceDecoder({ space, input: trace(start, tnt('NN'), again, tnt('NNN')) });
+    const offsets: [offset: number, blocks: number][] = [];
+    await decoder.run(({ traceOffset, length }) => offsets.push([traceOffset, length]));
+    expect(offsets).toEqual([
+      [0, 3],
+      [start.length + 1, 6],
+    ]);
+  });
+
   test('a packet cut off at the end is a gap', async () => {
     const { flow } = await decode(space, trace(start, tnt('N'), [0x19, 1, 2]));
     expect(flow).toEqual([0, 'gap truncated']);

@@ -718,6 +718,8 @@ export class TraceDecoder implements BlockSource {
     const byte = bytes[offset + 1];
     switch (byte) {
       case Ext.psb:
+        // A batch ends here, so that its offset points at most one PSB period before its blocks.
+        this.#flush(traceOffset);
         this.#ipLow = 0;
         this.#ipHigh = 0;
         this.#inPsb = true;
