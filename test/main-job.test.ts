@@ -1,4 +1,5 @@
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import {
   existsSync,
   mkdirSync,
@@ -211,6 +212,110 @@ describe('the main job on stored traces', () => {
   });
 });
 
+describe('a run that is killed', () => {
+  const network = [
+    '--units',
+    '8',
+    '--layers',
+    '1',
+    '--dense',
+    '8',
+    '--embedding-output-dimension',
+    '4',
+  ];
+  const words = (root: string, out: string): string[] => [
+    'learn',
+    root,
+    '-p',
+    '-s',
+    '4',
+    '-e',
+    '6',
+    '-b',
+    '32',
+    '--checkpoint',
+    '0.0001',
+    '--skip-eval',
+    '--out',
+    out,
+    ...sizes,
+    ...network,
+  ];
+  const weights = (out: string): Buffer => readFileSync(join(runIn(out), 'model', 'weights.bin'));
+
+  test('goes on from its checkpoint to the same weights', async () => {
+    const root = writeTinyCorpus(40, 4);
+    const whole = folder();
+    expect(wayward(words(root, whole)).status).toBe(0);
+    const broken = folder();
+    const child = spawn(process.execPath, [main, ...words(root, broken)], { stdio: 'ignore' });
+    const ended = once(child, 'exit');
+    const state = (): string =>
+      existsSync(join(broken, 'runs')) ? join(runIn(broken), 'training.bin') : '';
+    while (child.exitCode === null && !existsSync(state()))
+      await new Promise((done) => setTimeout(done, 5));
+    child.kill('SIGKILL');
+    await ended;
+    expect(existsSync(join(runIn(broken), 'model', 'model.json'))).toBe(false);
+    const { status, stdout } = wayward(['learn', '--resume', runIn(broken)]);
+    expect(stdout).toContain(runIn(broken));
+    expect(status).toBe(0);
+    expect(weights(broken)).toEqual(weights(whole));
+    expect(existsSync(join(runIn(broken), 'training.bin'))).toBe(false);
+    const again = wayward(['learn', '--resume', runIn(broken)]);
+    expect(again.status).toBe(1);
+    expect(again.stderr).toContain('is finished since');
+  });
+
+  test('a network is written for Keras and as ONNX, and read back', () => {
+    const root = writeTinyCorpus(40, 4);
+    const out = folder();
+    const [model, hdf5, onnx] = ['model.json', 'weights.h5', 'model.onnx'].map((name) =>
+      join(out, name),
+    );
+    const half = wayward([...words(root, out), '--save-model', model]);
+    expect(half.status).toBe(1);
+    expect(half.stderr).toContain('--save-model and --save-weights go together');
+    const saved = wayward([
+      ...words(root, out),
+      '--prior',
+      'none',
+      '--vocabulary',
+      'hash',
+      '--layers',
+      '3',
+      '-e',
+      '1',
+      '--save-model',
+      model,
+      '--save-weights',
+      hdf5,
+      '--save-onnx',
+      onnx,
+    ]);
+    expect(saved.stderr).not.toContain('mistake');
+    expect(saved.status).toBe(0);
+    const back = folder();
+    const used = wayward([
+      'learn',
+      root,
+      '-p',
+      '-s',
+      '4',
+      '--use-model',
+      model,
+      '--use-weights',
+      hdf5,
+      '--skip-eval',
+      '--out',
+      back,
+      ...sizes,
+    ]);
+    expect(used.status).toBe(0);
+    expect(weights(back)).toEqual(weights(out));
+  });
+});
+
 describe('bad input', () => {
   test('all bad options are told at once', () => {
     const { status, stderr } = wayward([
@@ -245,7 +350,8 @@ describe('bad input', () => {
     [['learn', tmpdir(), '--train-size', '3'], 5, 'holds no sample'],
     [['classify', '/nowhere'], 5, '/nowhere: there is no such folder'],
     [['inspect', '/nowhere'], 5, '/nowhere: cannot be read'],
-    [['learn'], 1, "missing required argument 'root'"],
+    [['learn'], 1, 'learn needs the folder of the samples, or --resume'],
+    [['classify'], 1, "missing required argument 'run'"],
     [['lern'], 1, "unknown command 'lern'"],
   ])('%j exits with %i', (words, code, message) => {
     const { status, stderr } = wayward(words as string[]);
@@ -421,6 +527,36 @@ describe.skipIf(!existsSync(join(data, 'acrobat')))(
     });
   },
 );
+
+describe.skipIf(!existsSync(join(data, 'acrobat/model')))("the ancestor's Keras model", () => {
+  test('predicts the traces of Acrobat Reader', () => {
+    const out = folder();
+    const { status, stderr } = wayward([
+      'learn',
+      join(data, 'acrobat'),
+      '-p',
+      '--use-model',
+      join(data, 'acrobat/model/lstm.json'),
+      '--use-weights',
+      join(data, 'acrobat/model/lstm.h5'),
+      '--train-size',
+      '1',
+      '--test-size-benign',
+      '0',
+      '--test-size-malicious',
+      '1',
+      '--calibration-size',
+      '0',
+      '--out',
+      out,
+      '-s',
+      '16',
+    ]);
+    expect(stderr).not.toContain('mistake');
+    expect(status).toBe(0);
+    expect(readdirSync(join(runIn(out), 'evaluation'))).toHaveLength(1);
+  });
+});
 
 describe.skipIf(!existsSync(join(data, 'pdftotext')))('raw traces of pdftotext', () => {
   test('give verdicts: hijacked runs are flagged, others not', () => {

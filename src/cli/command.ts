@@ -111,6 +111,9 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
         },
       });
       process.exitCode = code ?? 0;
+    } catch (error) {
+      if (!stop.signal.aborted || error instanceof UserError) throw error;
+      throw new UserError('interrupted', 'stopped', { category: 'interrupted', cause: error });
     } finally {
       terminal.finish();
       process.off('SIGINT', interrupt);

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
+import { UserError } from '../base/errors.ts';
 import { defaultNetwork, type LearnOptions, type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
@@ -46,6 +47,12 @@ interface Options {
   readonly device: string;
   readonly threads: number | undefined;
   readonly useModel: string | undefined;
+  readonly useWeights: string | undefined;
+  readonly saveModel: string | undefined;
+  readonly saveWeights: string | undefined;
+  readonly saveOnnx: string | undefined;
+  readonly checkpoint: number;
+  readonly resume: string | undefined;
   readonly skipTest: boolean;
   readonly skipEval: boolean;
   readonly evaluationFormat: 'eval' | 'text';
@@ -214,9 +221,20 @@ const options: readonly OptionSpec[] = [
   { flags: '-t, --threads <n>', help: 'worker threads [cores]', parse: integer(1, 256) },
   {
     flags: '--use-model <run>',
-    help: 'run folder whose model to use; nothing is trained',
+    help: 'run folder, or Keras model.json, whose model to use; nothing is trained',
     parse: text,
   },
+  { flags: '--use-weights <file>', help: 'weights (HDF5) of a Keras --use-model', parse: text },
+  { flags: '--save-model <file>', help: 'write the network for Keras (JSON)', parse: text },
+  { flags: '--save-weights <file>', help: 'write its weights for Keras (HDF5)', parse: text },
+  { flags: '--save-onnx <file>', help: 'write the network as an ONNX model', parse: text },
+  {
+    flags: '--checkpoint <minutes>',
+    help: 'time between checkpoints of the training; 0 = none',
+    parse: decimal(0),
+    default: 1,
+  },
+  { flags: '--resume <run>', help: 'go on with an interrupted run and its options', parse: text },
   { flags: '--skip-test', help: 'leave out how well unseen benign samples are predicted' },
   { flags: '--skip-eval', help: 'leave out the evaluations' },
   {
@@ -234,7 +252,7 @@ const spec: CommandSpec<Options> = {
   aliases: ['lstm'],
   group: 'Model',
   summary: 'Learn normal control flow from benign samples, predict the rest',
-  args: [['<root>', 'folder that holds one folder a sample']],
+  args: [['[root]', 'folder that holds one folder a sample']],
   options,
   examples: [
     [
@@ -246,13 +264,19 @@ const spec: CommandSpec<Options> = {
       'the same with a model that fits in seconds',
     ],
     ['wayward learn samples -p --train-size 1', "learns from the ancestor's preprocessed traces"],
+    ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
     [
       'wayward learn new --bin-dir bin --use-model runs/RUN -i sets.txt',
       'judges new samples with a model learned before',
     ],
   ],
-  run: async ({ args: [root = ''], options: o, terminal, signal, print }) => {
-    const result = await learn(learnOptions(root, o), {
+  run: async ({ args: [root], options: o, terminal, signal, print }) => {
+    if (root === undefined && o.resume === undefined) {
+      throw new UserError('no-root', 'learn needs the folder of the samples, or --resume', {
+        category: 'arguments',
+      });
+    }
+    const result = await learn(learnOptions(root ?? '', o), {
       log: terminal,
       progress: terminal.progress,
       signal,
@@ -320,6 +344,12 @@ function learnOptions(root: string, o: Options): LearnOptions {
     device: o.device,
     workers: o.threads ?? availableParallelism(),
     useModel: o.useModel,
+    useWeights: o.useWeights,
+    saveModel: o.saveModel,
+    saveWeights: o.saveWeights,
+    saveOnnx: o.saveOnnx,
+    checkpointSeconds: o.checkpoint * 60,
+    resume: o.resume,
     skipTest: o.skipTest ?? false,
     skipEval: o.skipEval ?? false,
     evaluationFormat: o.evaluationFormat,

@@ -1,4 +1,5 @@
-import { readFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
@@ -6,10 +7,12 @@ import { CodeCache } from '../flow/code-cache.ts';
 import { TransferProfile } from '../flow/evidence-profile.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { FirstLayer, FitScore, RunContext } from '../model/first-layer.ts';
+import { loadKeras, saveKeras } from '../model/keras.ts';
 import { Lstm } from '../model/lstm.ts';
 import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
 import { Ngram } from '../model/ngram.ts';
 import { NgramTable } from '../model/ngram-table.ts';
+import { saveOnnx as writeOnnx } from '../model/onnx-export.ts';
 import type { OptimizerOptions } from '../model/optimizer.ts';
 import { scorePredictions } from '../model/score-windows.ts';
 import { type EpochReport, trainLstm } from '../model/train-lstm.ts';
@@ -26,7 +29,14 @@ import { type ChosenSets, chooseSets, type SetSizes } from './choose-sets.ts';
 import { type CountOptions, countTrainingWindows } from './count-windows.ts';
 import { type EvaluationTask, evaluateTraces, modelIdentity, type Trained } from './evaluate.ts';
 import { ImageNotes } from './image-notes.ts';
-import { makeRunFolder, type RunFolder, runFolder, writeRunRecord } from './run-folder.ts';
+import {
+  makeRunFolder,
+  type RunFolder,
+  type RunRecord,
+  readRunRecord,
+  runFolder,
+  writeRunRecord,
+} from './run-folder.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** Everything that `learn` can be told; the command line fills in its defaults. */
@@ -60,8 +70,19 @@ export interface LearnOptions {
   readonly patience: number;
   readonly device: string;
   readonly workers: number;
-  /** Run folder whose model is used; training is left out. */
+  /** Run folder whose model is used, or a Keras `model.json`; training is left out. */
   readonly useModel: string | undefined;
+  /** Keras weights (HDF5) for a Keras `useModel`. */
+  readonly useWeights: string | undefined;
+  /** Where the trained network is written for Keras: both or none. */
+  readonly saveModel: string | undefined;
+  readonly saveWeights: string | undefined;
+  /** Where it is written as an ONNX model. */
+  readonly saveOnnx: string | undefined;
+  /** Seconds between checkpoints of the training; 0 = none. */
+  readonly checkpointSeconds: number;
+  /** Folder of a run that was interrupted: it goes on with its own options. */
+  readonly resume: string | undefined;
   readonly skipTest: boolean;
   readonly skipEval: boolean;
   readonly evaluationFormat: 'eval' | 'text';
@@ -110,11 +131,11 @@ export interface TrainingSummary {
  *
  * @throws UserError
  */
-export async function learn(options: LearnOptions, context: RunContext): Promise<LearnResult> {
-  const started = new Date();
+export async function learn(asked: LearnOptions, context: RunContext): Promise<LearnResult> {
   const clock = new Stopwatch();
+  const options = await settleOptions(asked);
   const { samples, skipped, sets } = await chooseSamples(options, context);
-  const folder = await makeRunFolder(resolve(options.out), started);
+  const { folder, started } = await openRun(options);
   const byDirectory = new Map(samples.map((sample) => [sample.directory, sample]));
   const pick = (directories: readonly string[]): Sample[] =>
     directories
@@ -122,6 +143,25 @@ export async function learn(options: LearnOptions, context: RunContext): Promise
       .filter((sample) => sample !== undefined);
   await writeSets(folder.sets, sets);
   if (options.outputSets !== undefined) await writeSets(options.outputSets, sets);
+  const names = (directories: readonly string[]): string[] =>
+    pick(directories).map(({ name }) => name);
+  const record: RunRecord = {
+    schemaVersion: 1,
+    wayward: options.version,
+    node: process.version,
+    started,
+    finished: undefined,
+    options: { ...options },
+    sets: {
+      train: names(sets.train),
+      calibrate: names(sets.calibrate),
+      testNominal: names(sets.testNominal),
+      testAnomalous: names(sets.testAnomalous),
+    },
+    result: {},
+  };
+  // Before the work, so that an interrupted run can be resumed from its folder alone.
+  await writeRunRecord(folder, record);
 
   const codeCache = new CodeCache();
   const traces: TraceContext = {
@@ -133,7 +173,7 @@ export async function learn(options: LearnOptions, context: RunContext): Promise
   let trained: Trained | undefined;
   try {
     const loaded =
-      options.useModel === undefined
+      options.useModel === undefined || isKeras(options.useModel)
         ? undefined
         : await loadTrained(options.useModel, {
             workers: options.workers,
@@ -156,6 +196,8 @@ export async function learn(options: LearnOptions, context: RunContext): Promise
       allSkipped.push(...result.skipped);
     }
     await saveTrained(folder, trained, loaded?.filter ?? options.filter);
+    await exportNetwork(trained, options);
+    await rm(folder.checkpoint, { force: true });
 
     let test: FitScore | undefined;
     if (!options.skipTest && sets.testNominal.length > 0) {
@@ -200,27 +242,99 @@ export async function learn(options: LearnOptions, context: RunContext): Promise
       skipped: allSkipped,
       seconds: clock.seconds,
     };
-    const names = (directories: readonly string[]): string[] =>
-      pick(directories).map(({ name }) => name);
     await writeRunRecord(folder, {
-      schemaVersion: 1,
-      wayward: options.version,
-      node: process.version,
-      started: started.toISOString(),
+      ...record,
       finished: new Date().toISOString(),
-      options: { ...options },
-      sets: {
-        train: names(sets.train),
-        calibrate: names(sets.calibrate),
-        testNominal: names(sets.testNominal),
-        testAnomalous: names(sets.testAnomalous),
-      },
       result: { ...result, folder: folder.root },
     });
     return result;
+  } catch (error) {
+    if (context.signal?.aborted !== true || error instanceof UserError) throw error;
+    throw new UserError(
+      'interrupted',
+      'the run was stopped; --resume with its folder goes on with it',
+      {
+        category: 'interrupted',
+        path: folder.root,
+        cause: error,
+      },
+    );
   } finally {
     await trained?.layer.dispose();
     codeCache.dispose();
+  }
+}
+
+/** Paths become absolute, so that the run's record holds wherever it is read. @throws UserError */
+async function settleOptions(asked: LearnOptions): Promise<LearnOptions> {
+  if (asked.resume === undefined) {
+    const { saveModel, saveWeights } = asked;
+    if ((saveModel === undefined) !== (saveWeights === undefined)) {
+      throw new UserError('keras-half', '--save-model and --save-weights go together', {
+        category: 'arguments',
+      });
+    }
+    if (saveModel !== undefined && asked.prior !== 'none') {
+      throw new UserError('keras-prior', 'a Keras model cannot hold the n-gram: add --prior none', {
+        category: 'arguments',
+      });
+    }
+    return {
+      ...asked,
+      root: resolve(asked.root),
+      binDirs: asked.binDirs.map((dir) => resolve(dir)),
+    };
+  }
+  const folder = runFolder(resolve(asked.resume));
+  const record = await readRunRecord(folder);
+  if (record === undefined) {
+    throw new UserError('no-run', 'holds no run.json: it is no run', {
+      category: 'input',
+      path: folder.root,
+    });
+  }
+  if (record.finished !== undefined) {
+    throw new UserError('run-finished', `is finished since ${record.finished}`, {
+      category: 'arguments',
+      path: folder.root,
+    });
+  }
+  const { resume, workers, device } = asked;
+  const options = record.options as unknown as LearnOptions;
+  return { ...options, inputSets: folder.sets, resume, workers, device };
+}
+
+async function openRun(
+  options: LearnOptions,
+): Promise<{ readonly folder: RunFolder; readonly started: string }> {
+  if (options.resume === undefined) {
+    const now = new Date();
+    return { folder: await makeRunFolder(resolve(options.out), now), started: now.toISOString() };
+  }
+  const folder = runFolder(resolve(options.resume));
+  return { folder, started: (await readRunRecord(folder))?.started ?? '' };
+}
+
+function isKeras(path: string): boolean {
+  return path.endsWith('.json');
+}
+
+/** Writes the network for other programs, where that was asked for. */
+async function exportNetwork(trained: Trained, options: LearnOptions): Promise<void> {
+  const { saveModel, saveWeights, saveOnnx } = options;
+  if (saveModel === undefined && saveOnnx === undefined) return;
+  if (!(trained.layer instanceof Lstm)) {
+    throw new UserError('not-a-network', 'only an LSTM can be written for Keras or as ONNX', {
+      category: 'arguments',
+    });
+  }
+  if (saveModel !== undefined && saveWeights !== undefined) {
+    await saveKeras(trained.layer, saveModel, saveWeights);
+  }
+  if (saveOnnx !== undefined) {
+    await writeOnnx(trained.layer, saveOnnx, {
+      'wayward.vocabulary': trained.vocabulary.serialized,
+    });
   }
 }
 
@@ -302,12 +416,11 @@ async function train(
       { category: 'input', path: resolve(options.root) },
     );
   }
+  const sizes = options.useModel === undefined ? options : await kerasSizes(options);
   const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
-    kind: options.vocabulary,
-    ...(options.maxInputClasses === undefined ? {} : { maxInputClasses: options.maxInputClasses }),
-    ...(options.maxOutputClasses === undefined
-      ? {}
-      : { maxOutputClasses: options.maxOutputClasses }),
+    kind: sizes.vocabulary,
+    ...(sizes.maxInputClasses === undefined ? {} : { maxInputClasses: sizes.maxInputClasses }),
+    ...(sizes.maxOutputClasses === undefined ? {} : { maxOutputClasses: sizes.maxOutputClasses }),
   });
   const windows = windowsFor(vocabulary, corpus);
   context.log.log(
@@ -339,6 +452,7 @@ async function fitLayer(
   context: RunContext,
 ): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
   const { inputClasses, outputClasses } = vocabulary;
+  if (options.useModel !== undefined) return { layer: await openKeras(options), epochs: [] };
   if (options.model === 'ngram')
     return { layer: Ngram.fit(windows, inputClasses, outputClasses), epochs: [] };
   const shape: LstmShape = {
@@ -353,7 +467,13 @@ async function fitLayer(
   const layer = Lstm.create(shape, prior, { device, workers, dropout, seed });
   const lines: string[] = [];
   try {
-    const report = await trainLstm(layer, windows, options, context, async (epoch) => {
+    const checkpoint = {
+      path: folder.checkpoint,
+      everySeconds: options.checkpointSeconds,
+      resume: options.resume !== undefined && existsSync(folder.checkpoint),
+    };
+    const training = options.checkpointSeconds > 0 ? { ...options, checkpoint } : options;
+    const report = await trainLstm(layer, windows, training, context, async (epoch) => {
       const { loss, accuracy } = epoch;
       context.log.log('info', `epoch ${epoch.epoch}`, {
         loss,
@@ -368,6 +488,24 @@ async function fitLayer(
     await layer.dispose();
     throw error;
   }
+}
+
+async function openKeras(options: LearnOptions): Promise<Lstm> {
+  const { useModel = '', useWeights, device, workers, seed, windowLength } = options;
+  if (useWeights === undefined) {
+    throw new UserError('keras-half', 'a Keras model needs --use-weights', {
+      category: 'arguments',
+    });
+  }
+  return loadKeras(useModel, useWeights, { device, workers, seed }, windowLength);
+}
+
+/** A network that Wayward did not train knows the ancestor's classes, `BBID mod N`, only. */
+async function kerasSizes(
+  options: LearnOptions,
+): Promise<Pick<LearnOptions, 'vocabulary' | 'maxInputClasses' | 'maxOutputClasses'>> {
+  const { inputClasses, outputClasses } = await openKeras(options);
+  return { vocabulary: 'hash', maxInputClasses: inputClasses, maxOutputClasses: outputClasses };
 }
 
 function windowsFor(

@@ -12,7 +12,8 @@ export interface RunFolder {
   readonly sets: string;
   readonly vocabulary: string;
   readonly model: string;
-  readonly checkpoints: string;
+  /** State of a training under way. */
+  readonly checkpoint: string;
   /** One JSON object a line: loss, accuracy, speed. */
   readonly metrics: string;
   /** One file a trace: what was predicted, what came. */
@@ -26,7 +27,7 @@ export function runFolder(root: string): RunFolder {
     sets: join(root, 'sets.txt'),
     vocabulary: join(root, 'vocabulary'),
     model: join(root, 'model'),
-    checkpoints: join(root, 'checkpoints'),
+    checkpoint: join(root, 'training.bin'),
     metrics: join(root, 'metrics.ndjson'),
     evaluation: join(root, 'evaluation'),
   };

@@ -162,8 +162,13 @@ export class Vocabulary {
     return { module: modules[module[block]], offset: offset[block] };
   }
 
+  /** What `save` writes, not compressed. */
+  get serialized(): string {
+    return serialize(this.#content);
+  }
+
   async save(path: string): Promise<void> {
-    await writeFileAtomic(path, await compress(serialize(this.#content)));
+    await writeFileAtomic(path, await compress(this.serialized));
   }
 
   /** @throws UserError when the file is no vocabulary of this version */
