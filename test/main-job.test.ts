@@ -479,7 +479,7 @@ describe('bad input', () => {
 });
 
 describe('help', () => {
-  test.each(['inspect', 'learn', 'classify', 'report', 'demo', 'doctor'])(
+  test.each(['record', 'inspect', 'learn', 'classify', 'report', 'demo', 'doctor'])(
     'of %s ends in examples',
     (name) => {
       const { stdout, status } = wayward(['help', name]);

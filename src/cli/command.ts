@@ -172,8 +172,11 @@ function settle<Options>(
     });
     options[key] = option.repeats ? values : values.at(-1);
   }
-  const args = command.args.filter((word) => {
-    if (!/^--?[a-zA-Z]/.test(word)) return true;
+  // What stands behind "--" is never an option of ours.
+  const words = (command.parent as { rawArgs?: readonly string[] } | null)?.rawArgs ?? [];
+  const behind = words.includes('--') ? words.length - words.indexOf('--') - 1 : 0;
+  const args = command.args.filter((word, index) => {
+    if (index >= command.args.length - behind || !/^--?[a-zA-Z]/.test(word)) return true;
     const flag = word.replace(/=.*/, '');
     const near = nearest(
       flag,

@@ -4,9 +4,18 @@ import { demoCommand } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { inspectCommand } from './inspect.ts';
 import { learnCommand } from './learn.ts';
+import { recordCommand } from './record.ts';
 import { reportCommand } from './report.ts';
 
 /** Every command, in the order of the help text. */
 export function commands(): readonly Command[] {
-  return [inspectCommand, learnCommand, classifyCommand, reportCommand, demoCommand, doctor];
+  return [
+    recordCommand,
+    inspectCommand,
+    learnCommand,
+    classifyCommand,
+    reportCommand,
+    demoCommand,
+    doctor,
+  ];
 }

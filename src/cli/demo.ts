@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
@@ -67,7 +68,7 @@ const spec: CommandSpec<Options> = {
     ['wayward demo --model ngram', 'the same within half a minute'],
   ],
   run: async ({ options: o, terminal, signal, print }) => {
-    const corpus = findDemoCorpus(o.corpus === undefined ? corpora : [o.corpus]);
+    const corpus = findDemoCorpus(o.corpus === undefined ? corpora : [resolve(o.corpus)]);
     if (corpus === undefined) {
       throw new UserError(
         'no-recordings',
