@@ -15,7 +15,8 @@ const exitCodes: Record<ErrorCategory, number> = {
 
 const overview = `Wayward ${version} finds the runs in which a program strayed from its normal control flow.
 
-  npm run demo                     from recordings to a report, in about two minutes
+  npm run demo                     from recordings to a report, in seconds
+  wayward record -- PROGRAM ...    record a run without special hardware
   wayward learn ROOT               learn the normal control flow, predict the rest
   wayward classify RUN             a verdict for each trace
   wayward report RUN               one HTML page of all of it
