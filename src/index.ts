@@ -5,6 +5,8 @@
  */
 export { UserError } from './base/errors.ts';
 export type { Logger, Progress, ProgressSink } from './base/log.ts';
+export { type Recorded, type RecordOptions, record } from './capture/record.ts';
+export { recordInputs } from './capture/record-inputs.ts';
 export type { BlockBatch, BlockSource, BlockTable, TraceSummary } from './flow/blocks.ts';
 export { CodeCache } from './flow/code-cache.ts';
 export { Fingerprint } from './flow/fingerprint.ts';
@@ -18,7 +20,8 @@ export { type ClassifyOptions, type ClassifyResult, classify } from './pipeline/
 export { type DemoOptions, type DemoResult, demo } from './pipeline/demo.ts';
 export { examineMachine, type Finding } from './pipeline/doctor.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './pipeline/inspect.ts';
-export { type LearnOptions, type LearnResult, learn } from './pipeline/learn.ts';
+export { type LearnResult, learn } from './pipeline/learn.ts';
+export type { LearnOptions } from './pipeline/learn-options.ts';
 export { type ReportOptions, report } from './pipeline/report.ts';
 export { openTraces } from './trace/open-trace.ts';
 export { findSamples, readSample, type Sample } from './trace/sample.ts';

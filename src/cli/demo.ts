@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { demo, findDemoCorpus } from '../pipeline/demo.ts';
-import { defaultNetwork } from '../pipeline/learn.ts';
+import { defaultNetwork } from '../pipeline/learn-options.ts';
 import { defaultFilter } from '../sequences/filter.ts';
 import { summaryFor } from './classify.ts';
 import { type CommandSpec, defineCommand } from './command.ts';

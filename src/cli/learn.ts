@@ -1,7 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { defaultNetwork, type LearnOptions, type LearnResult, learn } from '../pipeline/learn.ts';
+import { type LearnResult, learn } from '../pipeline/learn.ts';
+import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, choices, decimal, integer, type OptionSpec, text } from './option.ts';

@@ -5,7 +5,8 @@ import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { writeSets } from '../trace/sets-file.ts';
 import type { ClassifyResult } from './classify.ts';
-import { type LearnOptions, type LearnResult, learn } from './learn.ts';
+import { type LearnResult, learn } from './learn.ts';
+import type { LearnOptions } from './learn-options.ts';
 import { report } from './report.ts';
 
 /** A folder of recordings that the demonstration can use. */

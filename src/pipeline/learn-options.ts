@@ -1,0 +1,109 @@
+import { resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
+import type { OptimizerOptions } from '../model/optimizer.ts';
+import type { FilterName } from '../sequences/filter.ts';
+import type { SetSizes } from './choose-sets.ts';
+import { readRunRecord, runFolder } from './run-folder.ts';
+
+/** Everything that `learn` can be told; the command line fills in its defaults. */
+export interface LearnOptions {
+  /** Folder that holds one folder a sample. */
+  readonly root: string;
+  readonly binDirs: readonly string[];
+  readonly rawImages: boolean;
+  /** Read stored traces, never raw ones. */
+  readonly preprocessed: boolean;
+  /** A sets file to use instead of dealing samples out. */
+  readonly inputSets: string | undefined;
+  /** Where to write the sets that were used, beside the run's own copy. */
+  readonly outputSets: string | undefined;
+  readonly sizes: SetSizes;
+  readonly seed: number;
+  readonly filter: readonly FilterName[];
+  readonly windowLength: number;
+  readonly vocabulary: 'learned' | 'hash';
+  readonly maxInputClasses: number | undefined;
+  readonly maxOutputClasses: number | undefined;
+  readonly model: 'lstm' | 'ngram';
+  readonly network: Pick<LstmShape, 'embedding' | 'units' | 'layers' | 'dense' | 'bidirectional'>;
+  /** Start from the n-gram's logits, or from nothing as the ancestor does. */
+  readonly prior: 'ngram' | 'none';
+  readonly dropout: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly optimizer: Omit<OptimizerOptions, 'totalSteps'>;
+  readonly samplingPower: number;
+  readonly patience: number;
+  readonly device: string;
+  readonly workers: number;
+  /** Run folder whose model is used, or a Keras `model.json`; training is left out. */
+  readonly useModel: string | undefined;
+  /** Keras weights (HDF5) for a Keras `useModel`. */
+  readonly useWeights: string | undefined;
+  /** Where the trained network is written for Keras: both or none. */
+  readonly saveModel: string | undefined;
+  readonly saveWeights: string | undefined;
+  /** Where it is written as an ONNX model. */
+  readonly saveOnnx: string | undefined;
+  /** Seconds between checkpoints of the training; 0 = none. */
+  readonly checkpointSeconds: number;
+  /** Folder of a run that was interrupted: it goes on with its own options. */
+  readonly resume: string | undefined;
+  readonly skipTest: boolean;
+  readonly skipEval: boolean;
+  readonly evaluationFormat: 'eval' | 'text';
+  /** Where the evaluations go; `undefined` = into the run's folder. */
+  readonly evaluationDir: string | undefined;
+  /** Folder in which `runs/` is made. */
+  readonly out: string;
+  /** For the run's record. */
+  readonly version: string;
+}
+
+export const defaultNetwork: LearnOptions['network'] = {
+  embedding: defaultShape.embedding,
+  units: defaultShape.units,
+  layers: defaultShape.layers,
+  dense: defaultShape.dense,
+  bidirectional: defaultShape.bidirectional,
+};
+
+/** Paths become absolute, so that the run's record holds wherever it is read. @throws UserError */
+export async function settleOptions(asked: LearnOptions): Promise<LearnOptions> {
+  if (asked.resume === undefined) {
+    const { saveModel, saveWeights } = asked;
+    if ((saveModel === undefined) !== (saveWeights === undefined)) {
+      throw new UserError('keras-half', '--save-model and --save-weights go together', {
+        category: 'arguments',
+      });
+    }
+    if (saveModel !== undefined && asked.prior !== 'none') {
+      throw new UserError('keras-prior', 'a Keras model cannot hold the n-gram: add --prior none', {
+        category: 'arguments',
+      });
+    }
+    return {
+      ...asked,
+      root: resolve(asked.root),
+      binDirs: asked.binDirs.map((dir) => resolve(dir)),
+    };
+  }
+  const folder = runFolder(resolve(asked.resume));
+  const record = await readRunRecord(folder);
+  if (record === undefined) {
+    throw new UserError('no-run', 'holds no run.json: it is no run', {
+      category: 'input',
+      path: folder.root,
+    });
+  }
+  if (record.finished !== undefined) {
+    throw new UserError('run-finished', `is finished since ${record.finished}`, {
+      category: 'arguments',
+      path: folder.root,
+    });
+  }
+  const { resume, workers, device } = asked;
+  const options = record.options as unknown as LearnOptions;
+  return { ...options, inputSets: folder.sets, resume, workers, device };
+}

@@ -1,0 +1,57 @@
+import type { RunContext } from '../model/first-layer.ts';
+import { findSamples, type Sample } from '../trace/sample.ts';
+import { readSets } from '../trace/sets-file.ts';
+import { type ChosenSets, chooseSets } from './choose-sets.ts';
+import type { LearnOptions } from './learn-options.ts';
+import type { SkippedSample } from './skipped.ts';
+
+/** The samples of a root, and which of them serve for what. */
+export interface ChosenSamples {
+  readonly samples: readonly Sample[];
+  readonly skipped: readonly SkippedSample[];
+  readonly sets: ChosenSets;
+}
+
+/** Finds the samples and deals them out, or takes them from a sets file. @throws UserError */
+export async function chooseSamples(
+  options: LearnOptions,
+  context: RunContext,
+): Promise<ChosenSamples> {
+  const found = await findSamples(options.root, options.preprocessed ? 'preprocessed' : 'any');
+  const skipped: SkippedSample[] = [];
+  const leaveOut = (name: string, reason: string): void => {
+    context.log.log('warning', `left out: ${reason}`);
+    skipped.push({ name, reason });
+  };
+  for (const { directory, reason } of found.skipped)
+    leaveOut(directory.split('/').at(-1) ?? directory, reason);
+  if (options.inputSets === undefined) {
+    return {
+      samples: found.samples,
+      skipped,
+      sets: chooseSets(found.samples, options.sizes, options.seed),
+    };
+  }
+  const { sets, skipped: entries } = await readSets(options.inputSets, options.root);
+  for (const { entry, reason } of entries)
+    leaveOut(entry.split('/').at(-1) ?? entry, `${entry} ${reason}`);
+  const known = new Set(found.samples.map(({ directory }) => directory));
+  const kept = (list: readonly string[]): string[] =>
+    list.filter((directory) => {
+      if (known.has(directory)) return true;
+      if (!found.skipped.some((item) => item.directory === directory)) {
+        leaveOut(directory.split('/').at(-1) ?? directory, `${directory} is no sample`);
+      }
+      return false;
+    });
+  return {
+    samples: found.samples,
+    skipped,
+    sets: {
+      train: kept(sets.train),
+      calibrate: kept(sets.calibrate),
+      testNominal: kept(sets.testNominal),
+      testAnomalous: kept(sets.testAnomalous),
+    },
+  };
+}

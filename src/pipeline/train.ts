@@ -1,0 +1,149 @@
+import { existsSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { writeFileAtomic } from '../base/files.ts';
+import type { FirstLayer, RunContext } from '../model/first-layer.ts';
+import { Lstm } from '../model/lstm.ts';
+import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
+import { Ngram } from '../model/ngram.ts';
+import { NgramTable } from '../model/ngram-table.ts';
+import { type EpochReport, trainLstm } from '../model/train-lstm.ts';
+import { classifyWindows } from '../sequences/classify-windows.ts';
+import { Vocabulary } from '../sequences/vocabulary.ts';
+import type { WindowSet } from '../sequences/windows.ts';
+import type { Sample } from '../trace/sample.ts';
+import { type CountOptions, countTrainingWindows } from './count-windows.ts';
+import type { Trained } from './evaluate.ts';
+import type { LearnOptions } from './learn-options.ts';
+import type { RunFolder } from './run-folder.ts';
+import type { SkippedSample } from './skipped.ts';
+import type { Stopwatch } from './stopwatch.ts';
+import { kerasSizes, openKeras } from './trained.ts';
+
+export interface TrainingSummary {
+  readonly traces: number;
+  readonly blocks: number;
+  readonly windows: number;
+  readonly distinctWindows: number;
+  readonly inputClasses: number;
+  readonly outputClasses: number;
+  readonly epochs: readonly EpochReport[];
+}
+
+/** Reads the training traces, learns the vocabulary and fits the first layer. @throws UserError */
+export async function train(
+  samples: readonly Sample[],
+  options: LearnOptions,
+  count: CountOptions,
+  folder: RunFolder,
+  context: RunContext,
+  clock: Stopwatch,
+): Promise<{
+  readonly trained: Trained;
+  readonly summary: TrainingSummary;
+  readonly skipped: readonly SkippedSample[];
+}> {
+  const wrong = samples.find(({ label }) => label === 'anomalous');
+  if (wrong !== undefined) {
+    throw new UserError(
+      'training-anomalous',
+      'is labelled malicious but stands in the training set',
+      {
+        category: 'input',
+        path: wrong.directory,
+      },
+    );
+  }
+  clock.start('reading');
+  const corpus = await countTrainingWindows(samples, count, context);
+  if (corpus.counter.length === 0) {
+    throw new UserError(
+      'no-windows',
+      `the ${samples.length} training traces hold no window of ${options.windowLength} blocks that ends in ${options.filter.join(', ')}`,
+      { category: 'input', path: resolve(options.root) },
+    );
+  }
+  const sizes = options.useModel === undefined ? options : await kerasSizes(options);
+  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
+    kind: sizes.vocabulary,
+    ...(sizes.maxInputClasses === undefined ? {} : { maxInputClasses: sizes.maxInputClasses }),
+    ...(sizes.maxOutputClasses === undefined ? {} : { maxOutputClasses: sizes.maxOutputClasses }),
+  });
+  const windows = windowsFor(vocabulary, corpus);
+  context.log.log(
+    'info',
+    `${corpus.samples.length} training traces: ${showCount(corpus.blocks)} blocks, ${showCount(corpus.occurrences)} windows, ${showCount(windows.length)} distinct; ${showCount(vocabulary.inputClasses)} input and ${showCount(vocabulary.outputClasses)} output classes`,
+  );
+  clock.start('training');
+  const { layer, epochs } = await fitLayer(windows, vocabulary, options, folder, context);
+  return {
+    trained: { layer, vocabulary, profile: corpus.profile },
+    skipped: corpus.skipped,
+    summary: {
+      traces: corpus.samples.length,
+      blocks: corpus.blocks,
+      windows: corpus.occurrences,
+      distinctWindows: windows.length,
+      inputClasses: vocabulary.inputClasses,
+      outputClasses: vocabulary.outputClasses,
+      epochs,
+    },
+  };
+}
+
+async function fitLayer(
+  windows: WindowSet,
+  vocabulary: Vocabulary,
+  options: LearnOptions,
+  folder: RunFolder,
+  context: RunContext,
+): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
+  const { inputClasses, outputClasses } = vocabulary;
+  if (options.useModel !== undefined) return { layer: await openKeras(options), epochs: [] };
+  if (options.model === 'ngram')
+    return { layer: Ngram.fit(windows, inputClasses, outputClasses), epochs: [] };
+  const shape: LstmShape = {
+    ...defaultShape,
+    ...options.network,
+    windowLength: options.windowLength,
+    inputClasses,
+    outputClasses,
+  };
+  const prior = options.prior === 'none' ? undefined : NgramTable.fit(windows, outputClasses);
+  const { device, workers, dropout, seed } = options;
+  const layer = Lstm.create(shape, prior, { device, workers, dropout, seed });
+  const lines: string[] = [];
+  try {
+    const checkpoint = {
+      path: folder.checkpoint,
+      everySeconds: options.checkpointSeconds,
+      resume: options.resume !== undefined && existsSync(folder.checkpoint),
+    };
+    const training = options.checkpointSeconds > 0 ? { ...options, checkpoint } : options;
+    const report = await trainLstm(layer, windows, training, context, async (epoch) => {
+      const { loss, accuracy } = epoch;
+      context.log.log('info', `epoch ${epoch.epoch}`, {
+        loss,
+        accuracy,
+        'windows/s': epoch.windows / epoch.seconds,
+      });
+      lines.push(`${JSON.stringify({ phase: 'training', ...epoch })}\n`);
+      await writeFileAtomic(folder.metrics, lines.join(''));
+    });
+    return { layer, epochs: report.epochs };
+  } catch (error) {
+    await layer.dispose();
+    throw error;
+  }
+}
+/** Counted windows in the classes of a vocabulary. */
+export function windowsFor(
+  vocabulary: Vocabulary,
+  { table, counter }: Pick<Awaited<ReturnType<typeof countTrainingWindows>>, 'table' | 'counter'>,
+): WindowSet {
+  const inputs = vocabulary.inputClassesOf(table);
+  return classifyWindows(counter, inputs, vocabulary.outputClassesOf(table)).windows;
+}
+function showCount(value: number): string {
+  return value.toLocaleString('en-US');
+}
