@@ -67,6 +67,7 @@ describe('the main job on stored traces', () => {
     );
     expect(stdout.match(/^m\d+ .*anomalous/gm)).toHaveLength(4);
     expect(stdout).toContain('held-out');
+    expect(wayward(['classify', runIn(out), '--ignore-cache']).stdout).toBe(stdout);
   });
 
   test('classify as JSON, CSV, SARIF, ROC and exit code', () => {

@@ -22,6 +22,7 @@ export interface JudgeOptions {
   readonly folds: number;
   readonly save: string | undefined;
   readonly load: string | undefined;
+  readonly ignoreCache: boolean;
 }
 
 export const judgeOptions: readonly OptionSpec[] = [
@@ -70,6 +71,10 @@ export const judgeOptions: readonly OptionSpec[] = [
     help: 'labelled: use a classifier instead of fitting one',
     parse: text,
   },
+  {
+    flags: '-i, --ignore-cache',
+    help: 'compute features anew, though the evaluations hold them',
+  },
 ];
 
 export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOptions {
@@ -84,6 +89,7 @@ export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOption
     folds: o.folds,
     save: o.save,
     load: o.load,
+    ignoreCache: o.ignoreCache ?? false,
     version,
   };
 }

@@ -9,8 +9,12 @@ import {
   saveClassifier,
 } from '../verdict/classify-labelled.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
-import { readTraceFeatures, type SkippedFile } from '../verdict/evaluation-folder.ts';
-import type { TraceFeatures } from '../verdict/features.ts';
+import {
+  readEvaluations,
+  readTraceFeatures,
+  type SkippedFile,
+} from '../verdict/evaluation-folder.ts';
+import { computeFeatures, type TraceFeatures } from '../verdict/features.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
 import { findEvaluations, type RunPath } from './run-path.ts';
 
@@ -30,6 +34,8 @@ export interface ClassifyOptions {
   /** Labelled: where the classifier is written, and which one is used instead of fitting. */
   readonly save: string | undefined;
   readonly load: string | undefined;
+  /** Compute features anew, though the evaluations hold them. */
+  readonly ignoreCache: boolean;
   readonly version: string;
 }
 
@@ -43,12 +49,15 @@ export interface ClassifyResult {
 /** Reads evaluations and keeps their features. @throws UserError */
 export async function readFeatures(
   path: RunPath,
+  ignoreCache: boolean,
   context: RunContext,
 ): Promise<{
   readonly traces: readonly TraceFeatures[];
   readonly skipped: readonly SkippedFile[];
 }> {
-  const { evaluations, skipped } = await readTraceFeatures(path.evaluation);
+  const { evaluations, skipped } = ignoreCache
+    ? await computeAll(path.evaluation)
+    : await readTraceFeatures(path.evaluation);
   for (const { path: file, reason } of skipped) {
     context.log.log('warning', `left out: ${file}: ${reason}`);
   }
@@ -59,6 +68,13 @@ export async function readFeatures(
     });
   }
   return { traces: evaluations, skipped };
+}
+
+async function computeAll(
+  directory: string,
+): Promise<{ evaluations: readonly TraceFeatures[]; skipped: readonly SkippedFile[] }> {
+  const { evaluations, skipped } = await readEvaluations(directory);
+  return { evaluations: evaluations.map(computeFeatures), skipped };
 }
 
 /**
@@ -73,7 +89,7 @@ export async function classify(
   details?: ReadonlyMap<string, TraceDetail>,
 ): Promise<ClassifyResult> {
   const path = await findEvaluations(options.path);
-  const { traces, skipped } = await readFeatures(path, context);
+  const { traces, skipped } = await readFeatures(path, options.ignoreCache, context);
   const frame = {
     title: 'Wayward report',
     created: new Date().toISOString(),

@@ -85,6 +85,7 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
       folds: 10,
       save: undefined,
       load: undefined,
+      ignoreCache: false,
       version: options.learn.version,
       output: page,
       detailed: 25,
