@@ -23,5 +23,6 @@ export { type InspectOptions, inspect, listBlocks, listPackets } from './pipelin
 export { type LearnResult, learn } from './pipeline/learn.ts';
 export type { LearnOptions } from './pipeline/learn-options.ts';
 export { type ReportOptions, report } from './pipeline/report.ts';
+export { type StatsOptions, type StatsResult, stats } from './pipeline/stats.ts';
 export { openTraces } from './trace/open-trace.ts';
 export { findSamples, readSample, type Sample } from './trace/sample.ts';

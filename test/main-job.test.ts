@@ -94,6 +94,26 @@ describe('the main job on stored traces', () => {
     expect(readFileSync(files.roc, 'utf8')).toContain(',');
   });
 
+  test('stats counts unique targets by length, as table, JSON, CSV and plot', () => {
+    const [csv, plot] = [join(out, 'targets.csv'), join(out, 'targets.svg')];
+    const words = ['stats', root, '-p', '-s', '4'];
+    const shown = wayward([...words, csv, '--plot', plot]);
+    expect(shown.status).toBe(0);
+    expect(shown.stdout).toContain('Read         44 samples');
+    const { distributions } = JSON.parse(wayward([...words, '--json']).stdout) as {
+      distributions: { length: number; histogram: [number, number][] }[];
+    };
+    expect(distributions.map(({ length }) => length)).toEqual([1, 2, 3, 4]);
+    const rows = distributions.flatMap(({ length, histogram }) =>
+      histogram.map((pair) => [length, ...pair].join()),
+    );
+    expect(readFileSync(csv, 'utf8').trim().split('\r\n')).toEqual([
+      'length,targets,sources',
+      ...rows,
+    ]);
+    expect(readFileSync(plot, 'utf8')).toContain('Unique targets by sequence length');
+  });
+
   test('figures on fitted data are labelled so', () => {
     const { stdout } = wayward([
       'classify',
@@ -480,7 +500,7 @@ describe('bad input', () => {
 });
 
 describe('help', () => {
-  test.each(['record', 'inspect', 'learn', 'classify', 'report', 'demo', 'doctor'])(
+  test.each(['record', 'inspect', 'stats', 'learn', 'classify', 'report', 'demo', 'doctor'])(
     'of %s ends in examples',
     (name) => {
       const { stdout, status } = wayward(['help', name]);

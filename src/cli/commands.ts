@@ -6,12 +6,14 @@ import { inspectCommand } from './inspect.ts';
 import { learnCommand } from './learn.ts';
 import { recordCommand } from './record.ts';
 import { reportCommand } from './report.ts';
+import { statsCommand } from './stats.ts';
 
 /** Every command, in the order of the help text. */
 export function commands(): readonly Command[] {
   return [
     recordCommand,
     inspectCommand,
+    statsCommand,
     learnCommand,
     classifyCommand,
     reportCommand,

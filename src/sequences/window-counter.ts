@@ -98,6 +98,21 @@ export class WindowCounter {
     return occurrences;
   }
 
+  /** Drops the windows for which `keep` is false; the others get new indices in the same order. */
+  retain(keep: (index: number) => boolean): void {
+    const n = this.windowLength;
+    let length = 0;
+    for (let index = 0; index < this.length; index++) {
+      if (!keep(index)) continue;
+      this.symbols.copyWithin(length * n, index * n, (index + 1) * n);
+      this.targets[length] = this.targets[index];
+      this.counts[length] = this.counts[index];
+      this.#hashes[length++] = this.#hashes[index];
+    }
+    this.length = length;
+    this.#fillSlots(this.#slots.fill(0));
+  }
+
   /** Bytes held. */
   get memory(): number {
     const parts = [this.symbols, this.targets, this.counts, this.#hashes, this.#slots];
@@ -121,19 +136,22 @@ export class WindowCounter {
   }
 
   #rehash(): void {
-    const slots = new Int32Array(this.#slots.length * 2);
+    this.#slots = new Int32Array(this.#slots.length * 2);
+    this.#fillSlots(this.#slots);
+  }
+
+  #fillSlots(slots: Int32Array): void {
     const mask = slots.length - 1;
     for (let index = 0; index < this.length; index++) {
       let slot = this.#hashes[index] & mask;
       while (slots[slot] !== 0) slot = (slot + 1) & mask;
       slots[slot] = index + 1;
     }
-    this.#slots = slots;
   }
 }
 
 /** Finalizer of MurmurHash3 (Appleby), 32 bits. */
-function mix(value: number): number {
+export function mix(value: number): number {
   let h = value;
   h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
   h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);

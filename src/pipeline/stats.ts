@@ -1,0 +1,123 @@
+import { UserError } from '../base/errors.ts';
+import { writeFileAtomic } from '../base/files.ts';
+import { CodeCache } from '../flow/code-cache.ts';
+import { ImageStore } from '../image/image-store.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { renderTargets } from '../report/target-chart.ts';
+import { type FilterName, filterTable } from '../sequences/filter.ts';
+import { SymbolTable } from '../sequences/symbol-table.ts';
+import {
+  distributeTargets,
+  isSampled,
+  type TargetDistribution,
+} from '../sequences/target-statistics.ts';
+import { WindowCounter } from '../sequences/window-counter.ts';
+import { findSamples } from '../trace/sample.ts';
+import { countSampleWindows } from './sample-windows.ts';
+import type { SkippedSample } from './skipped.ts';
+
+export interface StatsOptions {
+  /** Folder that holds one folder a sample. */
+  readonly root: string;
+  /** CSV file to write. */
+  readonly output: string | undefined;
+  /** SVG file to write. */
+  readonly plot: string | undefined;
+  readonly binDirs: readonly string[];
+  readonly rawImages: boolean;
+  readonly preprocessed: boolean;
+  readonly filter: readonly FilterName[];
+  /** Longest sequence, in blocks. */
+  readonly maxLength: number;
+  /** Distinct windows held at most; beyond it sources are sampled. */
+  readonly maxWindows: number;
+}
+
+export interface StatsResult {
+  readonly samples: number;
+  readonly blocks: number;
+  readonly distinctWindows: number;
+  /** Share of the blocks whose sources were counted: 1, or 1/2, 1/4 ... when they did not fit. */
+  readonly sampled: number;
+  readonly distributions: readonly TargetDistribution[];
+  readonly skipped: readonly SkippedSample[];
+}
+
+/**
+ * For each sequence length, how many sources have 1, 2, 3 ... unique targets. Memory is bounded by
+ * `maxWindows`, of which one sample and all samples together each hold as many.
+ *
+ * @throws UserError
+ */
+export async function stats(options: StatsOptions, context: RunContext): Promise<StatsResult> {
+  const found = await findSamples(options.root, options.preprocessed ? 'preprocessed' : 'any');
+  const skipped: SkippedSample[] = found.skipped.map(({ directory, reason }) => ({
+    name: directory,
+    reason,
+  }));
+  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
+  const codeCache = new CodeCache();
+  const table = new SymbolTable();
+  const all = new WindowCounter(options.maxLength);
+  const filter = filterTable(options.filter);
+  let halvings = 0;
+  const limit = (counter: WindowCounter): void => {
+    while (counter.length > options.maxWindows && halvings < 30) {
+      halvings++;
+      counter.retain((index) => isSampled(counter, index, halvings));
+    }
+  };
+  let blocks = 0;
+  let samples = 0;
+  try {
+    for (const [index, sample] of found.samples.entries()) {
+      context.signal?.throwIfAborted();
+      context.progress({
+        step: 'reading traces',
+        done: index,
+        total: found.samples.length,
+        unit: 'traces',
+        facts: { distinct: all.length },
+      });
+      try {
+        const traces = { images, codeCache, preprocessed: options.preprocessed };
+        const read = await countSampleWindows(
+          sample,
+          { table, windowLength: options.maxLength, filter, traces },
+          context,
+          limit,
+        );
+        all.addAll(read.counter);
+        // Windows taken in before the last halving go now.
+        if (halvings > 0) all.retain((window) => isSampled(all, window, halvings));
+        limit(all);
+        blocks += read.blocks;
+        samples++;
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        context.log.log('warning', `left out: ${error.message}`);
+        skipped.push({ name: sample.name, reason: error.message });
+      }
+    }
+  } finally {
+    codeCache.dispose();
+  }
+  const distributions = distributeTargets(all);
+  if (options.output !== undefined) await writeFileAtomic(options.output, toCsv(distributions));
+  if (options.plot !== undefined) await writeFileAtomic(options.plot, renderTargets(distributions));
+  return {
+    samples,
+    blocks,
+    distinctWindows: all.length,
+    sampled: 2 ** -halvings,
+    distributions,
+    skipped,
+  };
+}
+
+function toCsv(distributions: readonly TargetDistribution[]): string {
+  const rows = distributions.flatMap(({ length, histogram }) =>
+    histogram.map(([targets, sources]) => `${length},${targets},${sources}\r\n`),
+  );
+  return `length,targets,sources\r\n${rows.join('')}`;
+}
