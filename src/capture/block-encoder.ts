@@ -90,9 +90,8 @@ export class BlockEncoder {
             break;
           case Transfer.call:
           case Transfer.jmp:
-            if (at !== target[previous]) this.#interrupt(last[previous], at);
-            else if (kind[previous] === Transfer.call && at !== end[previous])
-              encoder.call(end[previous]);
+            // Signals are taken between translation blocks: the transfer itself was made.
+            if (this.#follow(previous) !== at) this.#interrupt(this.#reached(previous), at);
             break;
           case Transfer.ret:
           case Transfer.icall:
@@ -119,8 +118,38 @@ export class BlockEncoder {
   }
 
   finish(): void {
-    if (this.#previous >= 0) this.#encoder.disable();
+    const previous = this.#previous;
+    if (previous >= 0) {
+      // A bare TIP.PGD would let a decoder follow direct transfers into code that never ran.
+      if (this.#isDirect(previous)) {
+        this.#follow(previous);
+        this.#encoder.interrupt(this.#reached(previous));
+      } else this.#encoder.disable();
+    }
     this.#encoder.finish();
+  }
+
+  #isDirect(id: number): boolean {
+    const kind = this.#table.kind[id];
+    return kind === Transfer.jmp || kind === Transfer.call;
+  }
+
+  /** Makes a direct transfer, which costs no packet. @returns where it goes */
+  #follow(id: number): Address {
+    const { kind, target, end } = this.#table;
+    // `call` to the next instruction only reads the instruction pointer; nothing returns to it.
+    if (kind[id] === Transfer.call && target[id] !== end[id]) this.#encoder.call(end[id]);
+    return target[id];
+  }
+
+  /**
+   * @returns what tells that flow came to the end of a block with a direct transfer: its target; for
+   *   a loop into the block itself, the transfer, because its target was passed before
+   */
+  #reached(id: number): Address {
+    const { start, end, last, target } = this.#table;
+    const isLoop = target[id] >= start[id] && target[id] < end[id];
+    return isLoop ? last[id] : target[id];
   }
 
   #interrupt(from: Address, to: Address): void {
