@@ -22,6 +22,7 @@ export { examineMachine, type Finding } from './pipeline/doctor.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './pipeline/inspect.ts';
 export { type LearnResult, learn } from './pipeline/learn.ts';
 export type { LearnOptions } from './pipeline/learn-options.ts';
+export { type NoveltyOptions, type NoveltyResult, novelty } from './pipeline/novelty.ts';
 export { type ReportOptions, report } from './pipeline/report.ts';
 export { type StatsOptions, type StatsResult, stats } from './pipeline/stats.ts';
 export { openTraces } from './trace/open-trace.ts';

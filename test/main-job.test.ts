@@ -114,6 +114,50 @@ describe('the main job on stored traces', () => {
     expect(readFileSync(plot, 'utf8')).toContain('Unique targets by sequence length');
   });
 
+  test('novelty counts what each trace adds, exactly or within its error rate', () => {
+    const sets = join(out, 'novelty-sets.txt');
+    const list = (prefix: string, from: number, to: number): string =>
+      Array.from(
+        { length: to - from },
+        (_, i) => `${join(root, `${prefix}${String(from + i).padStart(3, '0')}`)}\n`,
+      ).join('');
+    const train = `${list('b', 0, 10)}${join(root, 'gone')}\n`;
+    writeFileSync(
+      sets,
+      `[b_train]\n${train}[b_test]\n${list('b', 10, 12)}[m_test]\n${list('m', 0, 2)}`,
+    );
+    const [csv, plot] = [join(out, 'novelty.csv'), join(out, 'novelty.svg')];
+    const words = ['novelty', sets, '-p', '-s', '4'];
+    const shown = wayward([...words, '--exact', '--csv', csv, '--plot', plot]);
+    expect(shown.status).toBe(0);
+    expect(shown.stderr).toContain('gone is not there');
+    expect(shown.stdout).toMatch(/Of the sequences of the last 2 training traces .* were new; /);
+    const rows = readFileSync(csv, 'utf8').trim().split('\r\n').slice(1);
+    const exact = rows.map((row) => row.split(','));
+    expect(exact.map(([, role]) => role)).toEqual([
+      ...Array.from({ length: 10 }, () => 'training'),
+      'test nominal',
+      'test nominal',
+      'test anomalous',
+      'test anomalous',
+    ]);
+    let total = 0;
+    for (const [, , fresh, distinct, share, sum] of exact) {
+      total += Number(fresh);
+      expect(Number(sum)).toBe(total);
+      expect(Number(share)).toBeCloseTo(Number(fresh) / Number(distinct), 12);
+    }
+    // Stray transfers are new; nothing else in this little program is after ten traces.
+    expect(Number(exact.at(-1)?.[2])).toBeGreaterThan(Number(exact.at(-3)?.[2]));
+    const { points } = JSON.parse(
+      wayward(['bloom', ...words.slice(1), '--error-rate', '0.01', '--json']).stdout,
+    ) as { points: { total: number }[] };
+    const approximate = points.at(-1)?.total ?? 0;
+    expect(approximate).toBeLessThanOrEqual(total);
+    expect(approximate).toBeGreaterThanOrEqual(total * 0.99);
+    expect(readFileSync(plot, 'utf8')).toContain('Unique sequences by trace');
+  });
+
   test('figures on fitted data are labelled so', () => {
     const { stdout } = wayward([
       'classify',
@@ -500,14 +544,21 @@ describe('bad input', () => {
 });
 
 describe('help', () => {
-  test.each(['record', 'inspect', 'stats', 'learn', 'classify', 'report', 'demo', 'doctor'])(
-    'of %s ends in examples',
-    (name) => {
-      const { stdout, status } = wayward(['help', name]);
-      expect(status).toBe(0);
-      expect(stdout.split('Examples:')[1]).toContain(`wayward ${name}`);
-    },
-  );
+  test.each([
+    'record',
+    'inspect',
+    'stats',
+    'novelty',
+    'learn',
+    'classify',
+    'report',
+    'demo',
+    'doctor',
+  ])('of %s ends in examples', (name) => {
+    const { stdout, status } = wayward(['help', name]);
+    expect(status).toBe(0);
+    expect(stdout.split('Examples:')[1]).toContain(`wayward ${name}`);
+  });
 
   test('wayward alone says what it is in a dozen lines', () => {
     const { stdout, status } = wayward([]);

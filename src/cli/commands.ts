@@ -4,6 +4,7 @@ import { demoCommand } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { inspectCommand } from './inspect.ts';
 import { learnCommand } from './learn.ts';
+import { noveltyCommand } from './novelty.ts';
 import { recordCommand } from './record.ts';
 import { reportCommand } from './report.ts';
 import { statsCommand } from './stats.ts';
@@ -14,6 +15,7 @@ export function commands(): readonly Command[] {
     recordCommand,
     inspectCommand,
     statsCommand,
+    noveltyCommand,
     learnCommand,
     classifyCommand,
     reportCommand,
