@@ -57,6 +57,7 @@ function encode(
   table: BlockTable,
   code: AddressSpace,
   compressReturns: boolean,
+  limit: number = Number.MAX_SAFE_INTEGER,
 ): { readonly trace: Uint8Array; readonly interrupts: number } {
   const translations = new TranslationTable(64);
   for (const block of new Set(blocks)) {
@@ -67,7 +68,7 @@ function encode(
   const parts: Uint8Array[] = [];
   const packets = new PtEncoder((part) => parts.push(part), { bitness: 64, compressReturns });
   const encoder = new BlockEncoder(translations, packets, new Set());
-  encoder.add(blocks, Number.MAX_SAFE_INTEGER);
+  encoder.add(blocks, limit);
   encoder.finish();
   return { trace: Buffer.concat(parts), interrupts: encoder.interrupts };
 }
@@ -171,6 +172,15 @@ describe('encoding and decoding', () => {
       { seed: 1, numRuns: 60 },
     );
     expect(returns).toBeGreaterThan(1000);
+  });
+
+  it('ends at a limit as if the run had ended there', async () => {
+    const { blocks } = walk(new Random(3), 2000);
+    for (let limit = 1; limit < 300; limit++) {
+      const whole = encode(blocks, graph, space, true, limit);
+      const cut = encode(blocks.subarray(0, limit), graph, space, true);
+      expect(whole.trace).toEqual(cut.trace);
+    }
   });
 
   const runs: readonly (readonly [string, string, boolean])[] = [

@@ -46,6 +46,8 @@ export class BlockEncoder {
   readonly #handlers: ReadonlySet<Address>;
   readonly #onBlock: ((address: Address) => void) | undefined;
   #previous = -1;
+  /** Where the current block starts, which may be of several pieces. */
+  #blockStart: Address = 0;
   /** Basic blocks so far. */
   blocks = 0;
   /** Signals taken between blocks. */
@@ -72,15 +74,19 @@ export class BlockEncoder {
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i];
       const at = start[id];
+      if (previous >= 0 && kind[previous] === Transfer.none) {
+        // A piece of the same block, or one more round of a repeated string instruction.
+        if (at === end[previous] || at === last[previous]) {
+          previous = id;
+          continue;
+        }
+      }
+      // Before the packets that lead beyond the last block: `finish` writes how the trace ends.
+      if (this.blocks === limit) break;
       if (previous < 0) encoder.enable(at);
       else {
         switch (kind[previous]) {
           case Transfer.none:
-            // A piece of the same block, or one more round of a repeated string instruction.
-            if (at === end[previous] || at === last[previous]) {
-              previous = id;
-              continue;
-            }
             this.#interrupt(start[previous], at);
             break;
           case Transfer.jcc:
@@ -108,8 +114,8 @@ export class BlockEncoder {
             encoder.enable(at);
         }
       }
-      if (this.blocks === limit) break;
       encoder.synchronize(at);
+      this.#blockStart = at;
       this.#onBlock?.(at);
       this.blocks++;
       previous = id;
@@ -147,8 +153,8 @@ export class BlockEncoder {
    *   a loop into the block itself, the transfer, because its target was passed before
    */
   #reached(id: number): Address {
-    const { start, end, last, target } = this.#table;
-    const isLoop = target[id] >= start[id] && target[id] < end[id];
+    const { end, last, target } = this.#table;
+    const isLoop = target[id] >= this.#blockStart && target[id] < end[id];
     return isLoop ? last[id] : target[id];
   }
 
