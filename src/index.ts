@@ -24,6 +24,7 @@ export { type LearnResult, learn } from './pipeline/learn.ts';
 export type { LearnOptions } from './pipeline/learn-options.ts';
 export { type NoveltyOptions, type NoveltyResult, novelty } from './pipeline/novelty.ts';
 export { type ReportOptions, report } from './pipeline/report.ts';
+export { checkSets, makeSets } from './pipeline/sets.ts';
 export { type StatsOptions, type StatsResult, stats } from './pipeline/stats.ts';
 export { openTraces } from './trace/open-trace.ts';
 export { findSamples, readSample, type Sample } from './trace/sample.ts';

@@ -131,7 +131,9 @@ describe('the main job on stored traces', () => {
     const shown = wayward([...words, '--exact', '--csv', csv, '--plot', plot]);
     expect(shown.status).toBe(0);
     expect(shown.stderr).toContain('gone is not there');
-    expect(shown.stdout).toMatch(/Of the sequences of the last 2 training traces .* were new; /);
+    expect(shown.stdout).toMatch(
+      /Of the sequences of the last 2 training traces .* were new, and .* of those of the benign test traces: more training traces would /,
+    );
     const rows = readFileSync(csv, 'utf8').trim().split('\r\n').slice(1);
     const exact = rows.map((row) => row.split(','));
     expect(exact.map(([, role]) => role)).toEqual([
@@ -156,6 +158,33 @@ describe('the main job on stored traces', () => {
     expect(approximate).toBeLessThanOrEqual(total);
     expect(approximate).toBeGreaterThanOrEqual(total * 0.99);
     expect(readFileSync(plot, 'utf8')).toContain('Unique sequences by trace');
+  });
+
+  test('sets makes, shows and checks a sets file; no trace is dealt out twice', () => {
+    const twins = writeTinyCorpus(12, 2);
+    for (const name of ['b010', 'b011']) {
+      const copy = readFileSync(join(twins, 'b000', 'trace_parsed.gz'));
+      writeFileSync(join(twins, name, 'trace_parsed.gz'), copy);
+    }
+    const file = join(out, 'made-sets.txt');
+    const made = wayward(['sets', 'make', twins, file, '-p', '--train-size', '5']);
+    expect(made.status).toBe(0);
+    expect(made.stderr).toContain('b010 has the same trace as');
+    expect(made.stdout).toContain('5 training, 3 calibration, 2 benign and 2 malicious');
+    expect(made.stdout).toContain('Duplicates   2 samples');
+    const checked = wayward(['sets', 'check', file, '-p']);
+    expect(checked.stdout).toContain('no trace is there twice');
+    expect(checked.status).toBe(0);
+    const bad = join(out, 'bad-sets.txt');
+    const [zero, ten, stray] = ['b000', 'b010', 'm000'].map((name) => join(twins, name));
+    writeFileSync(bad, `[b_train]\n${zero}\n${stray}\n[b_test]\n${ten}\n[m_test]\n`);
+    const found = wayward(['sets', 'check', bad, '-p']);
+    expect(found.status).toBe(5);
+    expect(found.stdout).toContain('m000: is labelled malicious but stands in [b_train]');
+    expect(found.stdout).toMatch(/b010 in \[b_test\]: has the same trace as .*b000 in \[b_train\]/);
+    const shown = wayward(['sets', 'show', file, '--json']);
+    expect((JSON.parse(shown.stdout) as { train: string[] }).train).toHaveLength(5);
+    expect(wayward(['sets', 'shuffle', file]).status).toBe(1);
   });
 
   test('figures on fitted data are labelled so', () => {

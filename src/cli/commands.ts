@@ -7,6 +7,7 @@ import { learnCommand } from './learn.ts';
 import { noveltyCommand } from './novelty.ts';
 import { recordCommand } from './record.ts';
 import { reportCommand } from './report.ts';
+import { setsCommand } from './sets.ts';
 import { statsCommand } from './stats.ts';
 
 /** Every command, in the order of the help text. */
@@ -16,6 +17,7 @@ export function commands(): readonly Command[] {
     inspectCommand,
     statsCommand,
     noveltyCommand,
+    setsCommand,
     learnCommand,
     classifyCommand,
     reportCommand,

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type Candidate, chooseSets } from './choose-sets.ts';
+import { type Candidate, chooseSets, withoutDuplicates } from './choose-sets.ts';
 
 const samples = (nominal: number, anomalous: number): Candidate[] => [
   ...Array.from({ length: nominal }, (_, i) => ({
@@ -51,5 +51,40 @@ describe('chooseSets', () => {
     expect(() => chooseSets(samples(10, 1), sizes, 1)).toThrow(
       'too few samples: 11 benign ones are asked for, 10 are there; 2 malicious ones are asked for, 1 are there',
     );
+  });
+
+  test('spreads families over the sets in proportion', () => {
+    const listed = samples(60, 30).map((sample, i) => ({ ...sample, family: `f${i % 3}` }));
+    const sizes = { train: 30, testNominal: 15, testAnomalous: 15, calibrate: 15 };
+    for (let seed = 0; seed < 20; seed++) {
+      const sets = chooseSets(listed, sizes, seed);
+      for (const list of Object.values(sets)) {
+        for (const family of ['f0', 'f1', 'f2']) {
+          const inside = listed.filter(
+            (one) => one.family === family && list.includes(one.directory),
+          );
+          expect(Math.abs(inside.length - list.length / 3)).toBeLessThanOrEqual(2);
+        }
+      }
+    }
+  });
+});
+
+describe('withoutDuplicates', () => {
+  test('keeps one of each trace, the nominal one first, and names the others', () => {
+    const listed: Candidate[] = [
+      { directory: '/a', label: 'anomalous', content: 'x' },
+      { directory: '/c', label: 'nominal', content: 'x' },
+      { directory: '/b', label: 'nominal', content: 'x' },
+      { directory: '/d', label: 'nominal', content: 'y' },
+      { directory: '/e', label: 'nominal' },
+      { directory: '/f', label: 'nominal' },
+    ];
+    const { unique, duplicates } = withoutDuplicates(listed);
+    expect(unique.map(({ directory }) => directory)).toEqual(['/b', '/d', '/e', '/f']);
+    expect(duplicates).toEqual([
+      { directory: '/c', of: '/b' },
+      { directory: '/a', of: '/b' },
+    ]);
   });
 });

@@ -1,7 +1,9 @@
+import { basename } from 'node:path';
 import type { RunContext } from '../model/first-layer.ts';
 import { findSamples, type Sample } from '../trace/sample.ts';
 import { readSets } from '../trace/sets-file.ts';
-import { type ChosenSets, chooseSets } from './choose-sets.ts';
+import type { ChosenSets } from './choose-sets.ts';
+import { dealSamples } from './deal-samples.ts';
 import type { LearnOptions } from './learn-options.ts';
 import type { SkippedSample } from './skipped.ts';
 
@@ -26,11 +28,11 @@ export async function chooseSamples(
   for (const { directory, reason } of found.skipped)
     leaveOut(directory.split('/').at(-1) ?? directory, reason);
   if (options.inputSets === undefined) {
-    return {
-      samples: found.samples,
-      skipped,
-      sets: chooseSets(found.samples, options.sizes, options.seed),
-    };
+    const { sets, duplicates } = await dealSamples(found.samples, options, context);
+    for (const { directory, of } of duplicates) {
+      skipped.push({ name: basename(directory), reason: `has the same trace as ${of}` });
+    }
+    return { samples: found.samples, skipped, sets };
   }
   const { sets, skipped: entries } = await readSets(options.inputSets, options.root);
   for (const { entry, reason } of entries)

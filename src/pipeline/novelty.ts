@@ -154,7 +154,9 @@ export function conclude(points: readonly NoveltyPoint[]): string {
   const percent = (value: number): string => `${(100 * value).toFixed(2)} %`;
   const test = points.filter(({ role }) => role === 'test nominal');
   const unseen =
-    test.length === 0 ? '' : `; of the benign test traces' ${percent(shareOfFresh(test))}`;
+    test.length === 0
+      ? ''
+      : `, and ${percent(shareOfFresh(test))} of those of the benign test traces`;
   const advice =
     share < littleNews
       ? 'more training traces would bring little'
