@@ -92,8 +92,12 @@ export function messageOf(error: unknown): string {
 }
 
 function notReadable(path: string, cause: unknown): UserError {
-  const code = (cause as NodeJS.ErrnoException).code;
-  const why = code === 'ENOENT' ? 'there is no such file' : messageOf(cause);
+  const plain: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file',
+    EISDIR: 'it is a folder',
+    EACCES: 'permission denied',
+  };
+  const why = plain[(cause as NodeJS.ErrnoException).code ?? ''] ?? messageOf(cause);
   return new UserError('not-readable', `cannot be read: ${why}`, {
     category: 'input',
     path,

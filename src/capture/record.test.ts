@@ -212,6 +212,7 @@ describe.skipIf(!canRecord)('record', () => {
     await expect(record({ ...options, command: '/usr/bin/sleep' })).rejects.toThrow(/exists/);
     const other = { ...options, out: join(folder, 'traces', 'none') };
     await expect(record({ ...other, command: '/no/such/program' })).rejects.toThrow(/no such file/);
+    await expect(record({ ...other, command: folder })).rejects.toThrow(/it is a folder/);
     await expect(
       record({ ...other, command: '/usr/bin/sleep', qemu: '/no/such/qemu' }),
     ).rejects.toThrow(/package qemu-user/);
