@@ -576,6 +576,7 @@ describe('help', () => {
   test.each([
     'record',
     'inspect',
+    'preprocess',
     'stats',
     'novelty',
     'learn',

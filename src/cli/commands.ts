@@ -5,6 +5,7 @@ import { doctor } from './doctor.ts';
 import { inspectCommand } from './inspect.ts';
 import { learnCommand } from './learn.ts';
 import { noveltyCommand } from './novelty.ts';
+import { preprocessCommand } from './preprocess.ts';
 import { recordCommand } from './record.ts';
 import { reportCommand } from './report.ts';
 import { setsCommand } from './sets.ts';
@@ -15,6 +16,7 @@ export function commands(): readonly Command[] {
   return [
     recordCommand,
     inspectCommand,
+    preprocessCommand,
     statsCommand,
     noveltyCommand,
     setsCommand,

@@ -74,7 +74,7 @@ export const imageOptions: readonly OptionSpec[] = [
 
 const options: readonly OptionSpec[] = [
   ...imageOptions,
-  { flags: '-p, --preprocessed', help: 'read stored traces (trace_parsed.gz) only' },
+  { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
   { flags: '-i, --input-sets <file>', help: 'sets file to use', parse: text },
   { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
   {

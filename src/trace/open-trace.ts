@@ -9,6 +9,7 @@ import { buildAddressSpace } from '../image/mapped-space.ts';
 import { readMemoryMap } from '../image/memory-map.ts';
 import { ParsedTrace } from './parsed-trace.ts';
 import type { Sample } from './sample.ts';
+import { StoredTrace } from './stored-trace.ts';
 
 /** What the traces of a corpus share. */
 export interface TraceContext {
@@ -22,7 +23,7 @@ export interface OpenedTrace {
   /** File that it comes from. */
   readonly path: string;
   readonly source: BlockSource;
-  /** `undefined` for a stored trace: it holds no code. */
+  /** `undefined` for a stored trace, which holds no code, unless its images are at hand. */
   readonly space: AddressSpace | undefined;
   /** Mapped files that no `--bin-dir` holds. */
   readonly missing: readonly string[];
@@ -41,6 +42,19 @@ export async function openTraces(
 ): Promise<readonly OpenedTrace[]> {
   const map = sample.map === undefined ? undefined : await readMemoryMap(sample.map);
   if (context.preprocessed || sample.traces.length === 0) {
+    if (sample.stored.length > 0) {
+      // Images, when they are at hand, serve what looks at code beside the blocks.
+      const code = map === undefined ? undefined : await buildAddressSpace(map, context.images);
+      const missing = code?.missing ?? [];
+      const space = code !== undefined && code.sections.length > 0 ? code : undefined;
+      return sample.stored.map((path) => ({
+        path,
+        source: new StoredTrace(path),
+        space,
+        missing: space === undefined ? [] : missing,
+        flat: space?.flat ?? [],
+      }));
+    }
     if (sample.parsed === undefined) {
       throw new UserError('sample-incomplete', 'has no preprocessed trace', {
         category: 'input',

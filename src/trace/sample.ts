@@ -19,6 +19,8 @@ export interface Sample {
   readonly map: string | undefined;
   /** The ancestor's `trace_parsed.gz`. */
   readonly parsed: string | undefined;
+  /** Our own stored traces (`trace_0.wayward`), one for each raw one; empty unless all are there. */
+  readonly stored: readonly string[];
 }
 
 /** A folder that was left out, and why. */
@@ -63,19 +65,19 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     .filter((name) => /^trace_\d+(\.gz)?$/.test(name))
     .sort((a, b) => threadOf(a) - threadOf(b))
     .map((name) => join(root, name));
+  const ours = names.filter((name) => /^trace_\d+\.wayward$/.test(name));
+  const isWhole = traces.every((path) => ours.includes(storedName(path)));
+  const stored = (isWhole ? ours : [])
+    .sort((a, b) => threadOf(a) - threadOf(b))
+    .map((name) => join(root, name));
   const map = find('mapping.txt');
   const parsed = find('trace_parsed');
   const missing: string[] = [];
   if (!names.includes('info.txt')) missing.push('info.txt');
+  const isStored = parsed !== undefined || stored.length > 0;
   const hasRaw = traces.length > 0 && map !== undefined;
-  if (
-    need === 'preprocessed'
-      ? parsed === undefined
-      : need === 'raw'
-        ? !hasRaw
-        : !hasRaw && parsed === undefined
-  ) {
-    if (need === 'preprocessed') missing.push('trace_parsed.gz');
+  if (need === 'preprocessed' ? !isStored : need === 'raw' ? !hasRaw : !hasRaw && !isStored) {
+    if (need === 'preprocessed') missing.push('preprocessed trace');
     else if (traces.length === 0) missing.push('trace_0.gz');
     if (need !== 'preprocessed' && map === undefined) missing.push('mapping.txt');
   }
@@ -118,7 +120,13 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     traces,
     map,
     parsed,
+    stored,
   };
+}
+
+/** @returns name of the stored trace beside a raw one: `trace_0.wayward` for `trace_0.gz` */
+export function storedName(trace: string): string {
+  return `${basename(trace).replace(/\.gz$/, '')}.wayward`;
 }
 
 /**

@@ -1,0 +1,301 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { crc32, zstdDecompressSync } from 'node:zlib';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
+import type { Mark } from '../flow/mark.ts';
+import type { Module } from '../image/address-space.ts';
+import { transferNames } from '../x86/transfer.ts';
+import {
+  headerLength,
+  longRun,
+  magic,
+  maxBatch,
+  maxInflated,
+  type StoredChunk,
+  trailerLength,
+  trailerMagic,
+  version,
+} from './stored-trace-format.ts';
+
+interface Dictionary {
+  readonly modules: readonly Module[];
+  readonly marks: readonly Mark[];
+  readonly summary: TraceSummary;
+  readonly chunks: readonly StoredChunk[];
+  readonly table: BlockTable;
+}
+
+/** Reads our stored traces; `docs/formats.md` ("Stored trace") tells what is in them. */
+export class StoredTrace implements BlockSource {
+  readonly #path: string;
+  #dictionary: Dictionary | undefined;
+  readonly blocks: BlockTable;
+  /** Filled when reading begins. */
+  readonly marks: Mark[] = [];
+
+  constructor(path: string) {
+    this.#path = path;
+    // Consumers hold on to the table before anything is read, so it looks through.
+    const table = (): BlockTable => this.#dictionary?.table ?? noBlocks;
+    this.blocks = {
+      get length() {
+        return table().length;
+      },
+      get modules() {
+        return table().modules;
+      },
+      get module() {
+        return table().module;
+      },
+      get offset() {
+        return table().offset;
+      },
+      get lastInstruction() {
+        return table().lastInstruction;
+      },
+      get size() {
+        return table().size;
+      },
+      get instructions() {
+        return table().instructions;
+      },
+      get kind() {
+        return table().kind;
+      },
+    };
+  }
+
+  /** @param options.fromBlock  begin with the chunk that holds this block index */
+  async run(
+    sink: BlockSink,
+    options: { readonly signal?: AbortSignal; readonly fromBlock?: number } = {},
+  ): Promise<TraceSummary> {
+    let file: FileHandle;
+    try {
+      file = await open(this.#path);
+    } catch (cause) {
+      throw new UserError('not-readable', `cannot be read: ${messageOf(cause)}`, {
+        category: 'input',
+        path: this.#path,
+        cause,
+      });
+    }
+    try {
+      const dictionary = await this.#readDictionary(file);
+      this.#dictionary = dictionary;
+      this.marks.length = 0;
+      for (const mark of dictionary.marks) this.marks.push(mark);
+      const { chunks } = dictionary;
+      const from = options.fromBlock ?? 0;
+      const decoder = new ChunkDecoder(dictionary.table.length, dictionary.marks.length);
+      for (const [index, chunk] of chunks.entries()) {
+        options.signal?.throwIfAborted();
+        if ((chunks[index + 1]?.firstBlock ?? Number.POSITIVE_INFINITY) <= from) continue;
+        const bytes = await this.#part(file, chunk.offset, chunk.length, chunk.crc, 'a chunk');
+        if (!decoder.decode(bytes, sink)) {
+          throw this.#damaged(chunk.offset, 'a chunk holds what cannot be');
+        }
+      }
+      return dictionary.summary;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #readDictionary(file: FileHandle): Promise<Dictionary> {
+    const { size } = await file.stat();
+    const header = await this.#read(file, 0, Math.min(size, headerLength));
+    if (header.length < headerLength || header.toString('latin1', 0, 8) !== magic) {
+      throw this.#damaged(0, 'it does not begin as a stored trace');
+    }
+    const found = header.readUInt16LE(8);
+    if (found !== version) {
+      throw this.#damaged(8, `it has version ${found}; this program reads version ${version}`);
+    }
+    const end = size - trailerLength;
+    const cut = 'the end is missing: the file was cut off or never finished';
+    if (end < headerLength) throw this.#damaged(size, cut);
+    const trailer = await this.#read(file, end, trailerLength);
+    if (
+      trailer.toString('latin1', 28) !== trailerMagic ||
+      trailer.readUInt32LE(24) !== crc32(trailer.subarray(0, 24)) ||
+      trailer.readDoubleLE(16) !== size
+    ) {
+      throw this.#damaged(end, cut);
+    }
+    const at = trailer.readDoubleLE(0);
+    const length = trailer.readUInt32LE(8);
+    const bytes = await this.#part(file, at, length, trailer.readUInt32LE(12), 'the dictionary');
+    try {
+      return parseDictionary(bytes);
+    } catch (cause) {
+      throw this.#damaged(at, `the dictionary is damaged: ${messageOf(cause)}`);
+    }
+  }
+
+  async #part(
+    file: FileHandle,
+    at: number,
+    length: number,
+    crc: number,
+    what: string,
+  ): Promise<Buffer> {
+    const bytes = await this.#read(file, at, length);
+    if (crc32(bytes) !== crc) throw this.#damaged(at, `${what} has another checksum`);
+    try {
+      return zstdDecompressSync(bytes, { maxOutputLength: maxInflated });
+    } catch (cause) {
+      throw this.#damaged(at, `${what} cannot be inflated: ${messageOf(cause)}`);
+    }
+  }
+
+  async #read(file: FileHandle, at: number, length: number): Promise<Buffer> {
+    const { size } = await file.stat();
+    if (!(Number.isInteger(at) && at >= 0 && length >= 0 && at + length <= size)) {
+      throw this.#damaged(0, 'a part lies outside of the file');
+    }
+    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
+    if (bytesRead < length) throw this.#damaged(at + bytesRead, 'the file ends too early');
+    return buffer;
+  }
+
+  #damaged(at: number, cause: string): UserError {
+    return new UserError('stored-trace-damaged', `at byte ${at}, ${cause}`, {
+      category: 'input',
+      path: this.#path,
+      place: `byte ${at}`,
+    });
+  }
+}
+
+const noBlocks: BlockTable = {
+  length: 0,
+  modules: [],
+  module: new Int32Array(0),
+  offset: new Float64Array(0),
+  lastInstruction: new Int32Array(0),
+  size: new Int32Array(0),
+  instructions: new Int32Array(0),
+  kind: new Uint8Array(0),
+};
+
+/** @throws Error saying what is wrong */
+function parseDictionary(bytes: Buffer): Dictionary {
+  const textLength = bytes.readUInt32LE(0);
+  const { modules, marks, summary, chunks, blocks } = JSON.parse(
+    bytes.toString('utf8', 4, 4 + textLength),
+  ) as Omit<Dictionary, 'table'> & { readonly blocks: number };
+  let at = 4 + textLength;
+  const bytesEach = 8 + 4 * 4 + 1;
+  if (
+    !Array.isArray(modules) ||
+    !Array.isArray(marks) ||
+    !Array.isArray(chunks) ||
+    typeof summary !== 'object' ||
+    !(Number.isInteger(blocks) && blocks >= 0 && bytes.length - at === blocks * bytesEach)
+  ) {
+    throw new Error('sizes do not fit');
+  }
+  const copy = (size: number): ArrayBuffer => {
+    const part = new Uint8Array(size * blocks);
+    part.set(bytes.subarray(at, at + part.length));
+    at += part.length;
+    return part.buffer;
+  };
+  const table: BlockTable = {
+    length: blocks,
+    modules,
+    offset: new Float64Array(copy(8)),
+    module: new Int32Array(copy(4)),
+    lastInstruction: new Int32Array(copy(4)),
+    size: new Int32Array(copy(4)),
+    instructions: new Int32Array(copy(4)),
+    kind: new Uint8Array(copy(1)),
+  };
+  if (table.module.some((module) => module < -1 || module >= modules.length)) {
+    throw new Error('a block lies in no module');
+  }
+  if (table.kind.some((kind) => kind >= transferNames.length)) {
+    throw new Error('a block ends in no transfer');
+  }
+  return { modules, marks, summary, chunks, table };
+}
+
+/** Turns chunks back into batches. */
+class ChunkDecoder {
+  readonly #blocks: number;
+  readonly #marks: number;
+  readonly #next: Int32Array;
+  readonly #out = new Int32Array(maxBatch);
+
+  constructor(blocks: number, marks: number) {
+    this.#blocks = blocks;
+    this.#marks = marks;
+    this.#next = new Int32Array(blocks + 1);
+  }
+
+  /** @returns whether the chunk made sense; batches before the damage went to the sink */
+  decode(bytes: Buffer, sink: BlockSink): boolean {
+    if (bytes.length < 24) return false;
+    const batches = bytes.readDoubleLE(0);
+    const missCount = bytes.readDoubleLE(8);
+    const runCount = bytes.readDoubleLE(16);
+    const missAt = 24 + 24 * batches;
+    const runAt = missAt + 4 * missCount;
+    if (![batches, missCount, runCount].every((n) => Number.isInteger(n) && n >= 0)) return false;
+    if (runAt + runCount !== bytes.length) return false;
+    const misses = new Int32Array(
+      bytes.buffer.slice(bytes.byteOffset + missAt, bytes.byteOffset + runAt),
+    );
+    const blocks = this.#blocks;
+    const lowest = -this.#marks;
+    for (let i = 0; i < missCount; i++) {
+      if (misses[i] >= blocks || misses[i] < lowest) return false;
+    }
+    // Predictions begin as block 0, so there must be one.
+    if (blocks === 0 && bytes.subarray(runAt).some((run) => run > 0)) return false;
+    const next = this.#next.fill(0);
+    const out = this.#out;
+    let before = 0;
+    let run = 0;
+    let hasMiss = false;
+    let miss = 0;
+    let runIndex = runAt;
+    for (let batch = 0; batch < batches; batch++) {
+      const head = 24 + 24 * batch;
+      const length = bytes.readDoubleLE(head);
+      const time = bytes.readDoubleLE(head + 16);
+      if (!(Number.isInteger(length) && length >= 0 && length <= maxBatch)) return false;
+      let filled = 0;
+      while (filled < length) {
+        if (run === 0 && !hasMiss) {
+          if (runIndex >= bytes.length) return false;
+          run = bytes[runIndex++];
+          hasMiss = run !== longRun && miss < missCount;
+          if (run === 0 && !hasMiss) return false;
+        }
+        const stop = Math.min(length, filled + run);
+        run -= stop - filled;
+        while (filled < stop) {
+          const entry = next[before];
+          out[filled++] = entry;
+          before = entry + 1;
+        }
+        if (run === 0 && hasMiss && filled < length) {
+          const entry = misses[miss++];
+          hasMiss = false;
+          out[filled++] = entry;
+          if (entry < 0) before = 0;
+          else {
+            next[before] = entry;
+            before = entry + 1;
+          }
+        }
+      }
+      const traceOffset = bytes.readDoubleLE(head + 8);
+      sink({ entries: out, length, traceOffset, time: Number.isNaN(time) ? undefined : time });
+    }
+    return run === 0 && !hasMiss && miss === missCount && runIndex === bytes.length;
+  }
+}
