@@ -192,10 +192,18 @@ function parseDictionary(bytes: Buffer): Dictionary {
     !Array.isArray(modules) ||
     !Array.isArray(marks) ||
     !Array.isArray(chunks) ||
-    typeof summary !== 'object' ||
+    typeof summary?.blocks !== 'number' ||
     !(Number.isInteger(blocks) && blocks >= 0 && bytes.length - at === blocks * bytesEach)
   ) {
     throw new Error('sizes do not fit');
+  }
+  const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
+  if (
+    !chunks.every((c) => [c?.offset, c?.length, c?.crc, c?.firstBlock].every(isWhole)) ||
+    !modules.every((m) => typeof m?.name === 'string' && Number.isFinite(m.base)) ||
+    !marks.every((m) => m?.kind === 'gap' || m?.kind === 'async')
+  ) {
+    throw new Error('a field is missing or wrong');
   }
   const copy = (size: number): ArrayBuffer => {
     const part = new Uint8Array(size * blocks);
