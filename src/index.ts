@@ -23,6 +23,7 @@ export { type InspectOptions, inspect, listBlocks, listPackets } from './pipelin
 export { type LearnResult, learn } from './pipeline/learn.ts';
 export type { LearnOptions } from './pipeline/learn-options.ts';
 export { type NoveltyOptions, type NoveltyResult, novelty } from './pipeline/novelty.ts';
+export { preprocess } from './pipeline/preprocess.ts';
 export { type ReportOptions, report } from './pipeline/report.ts';
 export { checkSets, makeSets } from './pipeline/sets.ts';
 export { type StatsOptions, type StatsResult, stats } from './pipeline/stats.ts';

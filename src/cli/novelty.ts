@@ -41,7 +41,7 @@ const spec: CommandSpec<Options> = {
     },
     { flags: '--exact', help: 'count exactly, in more memory' },
     { flags: '--csv <file>', help: 'write the counts', parse: text },
-    { flags: '--plot <svg>', help: 'draw the curve', parse: text },
+    { flags: '--plot <file>', help: 'draw the curve', parse: text },
   ],
   examples: [
     ['wayward novelty sets.txt --bin-dir bin --plot novelty.svg', 'would more traces help?'],

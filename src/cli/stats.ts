@@ -68,7 +68,7 @@ const spec: CommandSpec<Options> = {
       parse: integer(1024, 2 ** 26),
       default: 2_000_000,
     },
-    { flags: '--plot <svg>', help: 'draw the distribution', parse: text },
+    { flags: '--plot <file>', help: 'draw the distribution, as SVG or PNG', parse: text },
   ],
   examples: [
     ['wayward stats samples targets.csv --bin-dir bin --plot targets.svg', 'all lengths up to 32'],

@@ -10,6 +10,7 @@ import { SymbolTable } from '../sequences/symbol-table.ts';
 import { hashOfSymbol, hashWindow, mix, WindowCounter } from '../sequences/window-counter.ts';
 import { readSample } from '../trace/sample.ts';
 import { readSets } from '../trace/sets-file.ts';
+import { writeChart } from './plots.ts';
 import { countSampleWindows } from './sample-windows.ts';
 import type { SkippedSample } from './skipped.ts';
 
@@ -101,8 +102,7 @@ export async function novelty(
   }
   const conclusion = conclude(points);
   if (options.output !== undefined) await writeFileAtomic(options.output, toCsv(points));
-  if (options.plot !== undefined)
-    await writeFileAtomic(options.plot, renderNovelty(points, conclusion));
+  if (options.plot !== undefined) await writeChart(options.plot, renderNovelty(points, conclusion));
   return { points, conclusion, errorRate: options.errorRate ?? 0, skipped };
 }
 

@@ -31,3 +31,8 @@ export async function writePlots(data: ReportData, directory: string): Promise<r
   }
   return files;
 }
+
+/** Writes one chart: as PNG where the name ends so, else as SVG. */
+export async function writeChart(path: string, svg: string): Promise<void> {
+  await writeFileAtomic(path, path.toLowerCase().endsWith('.png') ? await svgToPng(svg) : svg);
+}

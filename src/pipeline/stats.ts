@@ -13,6 +13,7 @@ import {
 } from '../sequences/target-statistics.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
 import { findSamples } from '../trace/sample.ts';
+import { writeChart } from './plots.ts';
 import { countSampleWindows } from './sample-windows.ts';
 import type { SkippedSample } from './skipped.ts';
 
@@ -104,7 +105,7 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
   }
   const distributions = distributeTargets(all);
   if (options.output !== undefined) await writeFileAtomic(options.output, toCsv(distributions));
-  if (options.plot !== undefined) await writeFileAtomic(options.plot, renderTargets(distributions));
+  if (options.plot !== undefined) await writeChart(options.plot, renderTargets(distributions));
   return {
     samples,
     blocks,
