@@ -12,18 +12,7 @@ import { choice, decimal, integer, type OptionSpec, text } from './option.ts';
 import { version } from './version.ts';
 
 /** Options of `classify` and `report` that say how traces are judged. */
-export interface JudgeOptions {
-  readonly method: 'nominal' | 'labelled';
-  readonly fpr: number;
-  readonly features: string | undefined;
-  readonly seed: number;
-  readonly force: boolean;
-  readonly cost: number;
-  readonly folds: number;
-  readonly save: string | undefined;
-  readonly load: string | undefined;
-  readonly ignoreCache: boolean;
-}
+export type JudgeOptions = Omit<ClassifyOptions, 'path' | 'version'>;
 
 export const judgeOptions: readonly OptionSpec[] = [
   {

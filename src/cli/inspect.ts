@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { formatAddress } from '../base/address.ts';
+import { showCount } from '../base/format.ts';
 import type { Mark } from '../flow/mark.ts';
 import {
   type InspectOptions,
@@ -155,37 +156,36 @@ function describeMark(mark: Mark): string {
 const gapsShown = 10;
 
 function describe(report: TraceReport): string[] {
-  const n = (value: number): string => value.toLocaleString('en-US');
   const { summary } = report;
   const lines = [
     report.path,
-    `  trace        ${n(summary.traceBytes)} bytes, read in ${report.seconds.toFixed(2)} s`,
-    `  blocks       ${n(summary.blocks)}, ${n(summary.distinctBlocks)} distinct`,
+    `  trace        ${showCount(summary.traceBytes)} bytes, read in ${report.seconds.toFixed(2)} s`,
+    `  blocks       ${showCount(summary.blocks)}, ${showCount(summary.distinctBlocks)} distinct`,
     `  transfers    ${transferNames
       .filter((name) => report.transfers[name] > 0)
-      .map((name) => `${name} ${n(report.transfers[name])}`)
+      .map((name) => `${name} ${showCount(report.transfers[name])}`)
       .join(', ')}`,
-    `  gaps         ${n(summary.gaps)}, ${n(summary.bytesLost)} bytes lost, ${n(summary.overflows)} overflows, ${n(summary.asyncTransfers)} asynchronous transfers`,
+    `  gaps         ${showCount(summary.gaps)}, ${showCount(summary.bytesLost)} bytes lost, ${showCount(summary.overflows)} overflows, ${showCount(summary.asyncTransfers)} asynchronous transfers`,
   ];
   for (const gap of report.gaps.slice(0, gapsShown))
     lines.push(`               ${describeMark(gap).slice(1, -1)}`);
   if (report.gaps.length > gapsShown)
-    lines.push(`               and ${n(report.gaps.length - gapsShown)} more`);
+    lines.push(`               and ${showCount(report.gaps.length - gapsShown)} more`);
   for (const path of report.missing) lines.push(`  no image     ${path}`);
   for (const path of report.flat) lines.push(`  memory dump  ${path}`);
   if (report.fingerprint !== undefined) {
     lines.push(
-      `  hash         ${report.fingerprint}  (${n(report.decisions ?? 0)} decisions, ${n(report.instructions ?? 0)} instructions)`,
+      `  hash         ${report.fingerprint}  (${showCount(report.decisions ?? 0)} decisions, ${showCount(report.instructions ?? 0)} instructions)`,
     );
   }
   for (const { path, blocks, distinct } of report.modules) {
     lines.push(
-      `  module       ${n(blocks).padStart(13)} blocks ${n(distinct).padStart(7)} distinct  ${path || '(unnamed)'}`,
+      `  module       ${showCount(blocks).padStart(13)} blocks ${showCount(distinct).padStart(7)} distinct  ${path || '(unnamed)'}`,
     );
   }
   for (const { place, count, share } of report.hottest) {
     lines.push(
-      `  hot block    ${n(count).padStart(13)} ${(100 * share).toFixed(1).padStart(5)} %  ${place}`,
+      `  hot block    ${showCount(count).padStart(13)} ${(100 * share).toFixed(1).padStart(5)} %  ${place}`,
     );
   }
   return lines;

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { showCount } from '../base/format.ts';
 import { type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
@@ -72,11 +73,8 @@ export const imageOptions: readonly OptionSpec[] = [
   { flags: '--raw-images', help: 'map every image flat, whatever it looks like' },
 ];
 
-const options: readonly OptionSpec[] = [
-  ...imageOptions,
-  { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
-  { flags: '-i, --input-sets <file>', help: 'sets file to use', parse: text },
-  { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
+/** How many samples go into each set; `sets` has these, too. */
+export const sizeOptions: readonly OptionSpec[] = [
   {
     flags: '--train-size <n>',
     help: 'benign samples to learn from',
@@ -100,6 +98,14 @@ const options: readonly OptionSpec[] = [
     parse: integer(0),
     default: 2,
   },
+];
+
+const options: readonly OptionSpec[] = [
+  ...imageOptions,
+  { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
+  { flags: '-i, --input-sets <file>', help: 'sets file to use', parse: text },
+  { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
+  ...sizeOptions,
   {
     flags: '--seed <n>',
     help: 'fixes sets, weights and order',
@@ -367,9 +373,8 @@ function describe(result: LearnResult): string[] {
     `Sets         ${sets.train} training, ${sets.calibrate} calibration, ${sets.testNominal} benign and ${sets.testAnomalous} malicious test samples`,
   ];
   if (training !== undefined) {
-    const n = (value: number): string => value.toLocaleString('en-US');
     lines.push(
-      `Learned      ${n(training.windows)} windows, ${n(training.distinctWindows)} distinct; ${n(training.inputClasses)} blocks, ${n(training.outputClasses)} targets`,
+      `Learned      ${showCount(training.windows)} windows, ${showCount(training.distinctWindows)} distinct; ${showCount(training.inputClasses)} blocks, ${showCount(training.outputClasses)} targets`,
     );
   }
   if (test !== undefined) {

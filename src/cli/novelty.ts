@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { showCount } from '../base/format.ts';
 import { type NoveltyResult, novelty } from '../pipeline/novelty.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { imageOptions } from './learn.ts';
@@ -69,12 +70,11 @@ const spec: CommandSpec<Options> = {
 };
 
 function describe({ points, conclusion, errorRate, skipped }: NoveltyResult): string[] {
-  const n = (value: number): string => value.toLocaleString('en-US');
   const lines = ['        new    share        total  role            trace'];
   for (const { name, role, fresh, distinct, total } of points) {
     const share = `${((100 * fresh) / Math.max(1, distinct)).toFixed(2)} %`;
     lines.push(
-      `${n(fresh).padStart(11)} ${share.padStart(8)} ${n(total).padStart(12)}  ${role.padEnd(14)}  ${name}`,
+      `${showCount(fresh).padStart(11)} ${share.padStart(8)} ${showCount(total).padStart(12)}  ${role.padEnd(14)}  ${name}`,
     );
   }
   lines.push('', conclusion);

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { basename, delimiter, join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { showCount } from '../base/format.ts';
 import { type Recorded, record } from '../capture/record.ts';
 import { recordInputs } from '../capture/record-inputs.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
@@ -122,7 +123,6 @@ function findProgram(name: string): string {
 }
 
 function describe(recorded: Recorded): string[] {
-  const n = (value: number): string => value.toLocaleString('en-US');
   const { blocks, end, killedBy, exitCode, forks, replacedBy } = recorded;
   const ended = {
     exit: `exited with ${exitCode ?? '?'}`,
@@ -131,7 +131,7 @@ function describe(recorded: Recorded): string[] {
     limit: 'was stopped at the block limit',
   };
   const lines = [
-    `Recorded  ${n(blocks.reduce((a, b) => a + b, 0))} blocks in ${blocks.length} thread${blocks.length === 1 ? '' : 's'}, ${n(recorded.traceBytes)} bytes of trace, ${recorded.seconds.toFixed(1)} s`,
+    `Recorded  ${showCount(blocks.reduce((a, b) => a + b, 0))} blocks in ${blocks.length} thread${blocks.length === 1 ? '' : 's'}, ${showCount(recorded.traceBytes)} bytes of trace, ${recorded.seconds.toFixed(1)} s`,
     `Ended     the program ${ended[end]}`,
   ];
   if (forks > 0) lines.push(`Left out  ${forks} forked children`);

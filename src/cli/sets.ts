@@ -3,6 +3,7 @@ import { UserError } from '../base/errors.ts';
 import { checkSets, makeSets } from '../pipeline/sets.ts';
 import { readSets, type Sets } from '../trace/sets-file.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
+import { sizeOptions } from './learn.ts';
 import { integer } from './option.ts';
 
 interface Options {
@@ -26,29 +27,7 @@ const spec: CommandSpec<Options> = {
   ],
   options: [
     { flags: '-p, --preprocessed', help: 'stored traces (trace_parsed.gz) are what counts' },
-    {
-      flags: '--train-size <n>',
-      help: 'benign samples to learn from',
-      parse: integer(1),
-      default: 8,
-    },
-    {
-      flags: '--calibration-size <n>',
-      help: 'benign samples for the threshold [all that are left]',
-      parse: integer(0),
-    },
-    {
-      flags: '--test-size-benign <n>',
-      help: 'benign samples to judge',
-      parse: integer(0),
-      default: 2,
-    },
-    {
-      flags: '--test-size-malicious <n>',
-      help: 'malicious samples to judge',
-      parse: integer(0),
-      default: 2,
-    },
+    ...sizeOptions,
     { flags: '--seed <n>', help: 'fixes the sets', parse: integer(0, 4294967295), default: 1 },
   ],
   examples: [

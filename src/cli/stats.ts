@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { showCount } from '../base/format.ts';
 import { type StatsResult, stats } from '../pipeline/stats.ts';
 import { shareWithin } from '../report/target-chart.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
@@ -96,9 +97,8 @@ const spec: CommandSpec<Options> = {
 };
 
 function describe(result: StatsResult): string[] {
-  const n = (value: number): string => value.toLocaleString('en-US');
   const lines = [
-    `Read         ${result.samples} samples, ${n(result.blocks)} blocks, ${n(result.distinctWindows)} distinct sequences`,
+    `Read         ${result.samples} samples, ${showCount(result.blocks)} blocks, ${showCount(result.distinctWindows)} distinct sequences`,
   ];
   if (result.sampled < 1)
     lines.push(
@@ -111,7 +111,7 @@ function describe(result: StatsResult): string[] {
       `${(100 * shareWithin(distribution, most)).toFixed(2)} %`;
     const most = distribution.histogram.at(-1)?.[0] ?? 0;
     lines.push(
-      `${String(distribution.length).padStart(6)} ${n(distribution.sources).padStart(11)}  ${share(1).padStart(8)}  ${share(2).padStart(9)}  ${share(10).padStart(10)}  ${n(most).padStart(12)}`,
+      `${String(distribution.length).padStart(6)} ${showCount(distribution.sources).padStart(11)}  ${share(1).padStart(8)}  ${share(2).padStart(9)}  ${share(10).padStart(10)}  ${showCount(most).padStart(12)}`,
     );
   }
   return lines;

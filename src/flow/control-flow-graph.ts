@@ -1,4 +1,5 @@
 import { type Address, addressToBigInt } from '../base/address.ts';
+import { enlarged } from '../base/typed-array.ts';
 import type { AddressSpace, Module } from '../image/address-space.ts';
 import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
 import { Transfer } from '../x86/transfer.ts';
@@ -19,22 +20,22 @@ const maxInstructionBytes = 15;
 export class ControlFlowGraph implements BlockTable {
   readonly modules: readonly Module[];
   length = 0;
-  module: Int32Array = new Int32Array(4096);
-  offset: Float64Array = new Float64Array(4096);
-  address: Float64Array = new Float64Array(4096);
-  lastInstruction: Int32Array = new Int32Array(4096);
-  size: Int32Array = new Int32Array(4096);
-  instructions: Int32Array = new Int32Array(4096);
-  kind: Uint8Array = new Uint8Array(4096);
+  module: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  offset: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  address: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  lastInstruction: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  size: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  instructions: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  kind: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
   /** Node of a direct transfer's target; -1 = not looked up yet. */
-  target: Int32Array = new Int32Array(4096);
+  target: Int32Array<ArrayBuffer> = new Int32Array(4096);
   /** Node of the block that follows in memory; -1 = not looked up yet. */
-  next: Int32Array = new Int32Array(4096);
+  next: Int32Array<ArrayBuffer> = new Int32Array(4096);
   /** Why a node with kind `none` cannot be left; index into `deadReasons`. */
-  dead: Uint8Array = new Uint8Array(4096);
+  dead: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
   /** Address of a direct transfer's target. */
-  #targetAddress: Float64Array = new Float64Array(4096);
-  #bits: Uint8Array = new Uint8Array(4096);
+  #targetAddress: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  #bits: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
 
   readonly #space: AddressSpace;
   readonly #cache: CodeCache;
@@ -145,23 +146,18 @@ export class ControlFlowGraph implements BlockTable {
 
   #grow(): void {
     const size = this.kind.length * 2;
-    const grow = <T extends Int32Array | Float64Array | Uint8Array>(old: T): T => {
-      const grown = new (old.constructor as new (n: number) => T)(size);
-      grown.set(old);
-      return grown;
-    };
-    this.module = grow(this.module);
-    this.offset = grow(this.offset);
-    this.address = grow(this.address);
-    this.lastInstruction = grow(this.lastInstruction);
-    this.size = grow(this.size);
-    this.instructions = grow(this.instructions);
-    this.kind = grow(this.kind);
-    this.target = grow(this.target);
-    this.next = grow(this.next);
-    this.dead = grow(this.dead);
-    this.#targetAddress = grow(this.#targetAddress);
-    this.#bits = grow(this.#bits);
+    this.module = enlarged(this.module, size);
+    this.offset = enlarged(this.offset, size);
+    this.address = enlarged(this.address, size);
+    this.lastInstruction = enlarged(this.lastInstruction, size);
+    this.size = enlarged(this.size, size);
+    this.instructions = enlarged(this.instructions, size);
+    this.kind = enlarged(this.kind, size);
+    this.target = enlarged(this.target, size);
+    this.next = enlarged(this.next, size);
+    this.dead = enlarged(this.dead, size);
+    this.#targetAddress = enlarged(this.#targetAddress, size);
+    this.#bits = enlarged(this.#bits, size);
   }
 }
 

@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { showCount } from '../base/format.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Fact, ReportData, TraceDetail } from '../report/report-data.ts';
 import { reportOfLabelled, reportOfNominal } from '../report/report-of.ts';
@@ -152,7 +153,7 @@ async function factsOf(path: RunPath, options: ClassifyOptions): Promise<readonl
     const { windows, distinctWindows } = training;
     facts.push({
       name: 'Training windows',
-      value: `${windows.toLocaleString('en-US')}, ${distinctWindows.toLocaleString('en-US')} distinct`,
+      value: `${showCount(windows)}, ${showCount(distinctWindows)} distinct`,
     });
   }
   return facts;

@@ -25,8 +25,7 @@ export async function chooseSamples(
     context.log.log('warning', `left out: ${reason}`);
     skipped.push({ name, reason });
   };
-  for (const { directory, reason } of found.skipped)
-    leaveOut(directory.split('/').at(-1) ?? directory, reason);
+  for (const { directory, reason } of found.skipped) leaveOut(basename(directory), reason);
   if (options.inputSets === undefined) {
     const { sets, duplicates } = await dealSamples(found.samples, options, context);
     for (const { directory, of } of duplicates) {
@@ -35,14 +34,13 @@ export async function chooseSamples(
     return { samples: found.samples, skipped, sets };
   }
   const { sets, skipped: entries } = await readSets(options.inputSets, options.root);
-  for (const { entry, reason } of entries)
-    leaveOut(entry.split('/').at(-1) ?? entry, `${entry} ${reason}`);
+  for (const { entry, reason } of entries) leaveOut(basename(entry), `${entry} ${reason}`);
   const known = new Set(found.samples.map(({ directory }) => directory));
   const kept = (list: readonly string[]): string[] =>
     list.filter((directory) => {
       if (known.has(directory)) return true;
       if (!found.skipped.some((item) => item.directory === directory)) {
-        leaveOut(directory.split('/').at(-1) ?? directory, `${directory} is no sample`);
+        leaveOut(basename(directory), `${directory} is no sample`);
       }
       return false;
     });

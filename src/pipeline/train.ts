@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { showCount } from '../base/format.ts';
 import type { FirstLayer, RunContext } from '../model/first-layer.ts';
 import { Lstm } from '../model/lstm.ts';
 import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
@@ -63,7 +64,8 @@ export async function train(
       { category: 'input', path: resolve(options.root) },
     );
   }
-  const sizes = options.useModel === undefined ? options : await kerasSizes(options);
+  const keras = options.useModel === undefined ? undefined : await openKeras(options);
+  const sizes = keras === undefined ? options : kerasSizes(keras);
   const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
     kind: sizes.vocabulary,
     ...(sizes.maxInputClasses === undefined ? {} : { maxInputClasses: sizes.maxInputClasses }),
@@ -75,7 +77,10 @@ export async function train(
     `${corpus.samples.length} training traces: ${showCount(corpus.blocks)} blocks, ${showCount(corpus.occurrences)} windows, ${showCount(windows.length)} distinct; ${showCount(vocabulary.inputClasses)} input and ${showCount(vocabulary.outputClasses)} output classes`,
   );
   clock.start('training');
-  const { layer, epochs } = await fitLayer(windows, vocabulary, options, folder, context);
+  const { layer, epochs } =
+    keras === undefined
+      ? await fitLayer(windows, vocabulary, options, folder, context)
+      : { layer: keras, epochs: [] };
   return {
     trained: { layer, vocabulary, profile: corpus.profile },
     skipped: corpus.skipped,
@@ -99,7 +104,6 @@ async function fitLayer(
   context: RunContext,
 ): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
   const { inputClasses, outputClasses } = vocabulary;
-  if (options.useModel !== undefined) return { layer: await openKeras(options), epochs: [] };
   if (options.model === 'ngram')
     return { layer: Ngram.fit(windows, inputClasses, outputClasses), epochs: [] };
   const shape: LstmShape = {
@@ -143,7 +147,4 @@ export function windowsFor(
 ): WindowSet {
   const inputs = vocabulary.inputClassesOf(table);
   return classifyWindows(counter, inputs, vocabulary.outputClassesOf(table)).windows;
-}
-function showCount(value: number): string {
-  return value.toLocaleString('en-US');
 }

@@ -94,9 +94,9 @@ export async function openKeras(options: LearnOptions): Promise<Lstm> {
 }
 
 /** A network that Wayward did not train knows the ancestor's classes, `BBID mod N`, only. */
-export async function kerasSizes(
-  options: LearnOptions,
-): Promise<Pick<LearnOptions, 'vocabulary' | 'maxInputClasses' | 'maxOutputClasses'>> {
-  const { inputClasses, outputClasses } = await openKeras(options);
+export function kerasSizes(
+  network: Lstm,
+): Pick<LearnOptions, 'vocabulary' | 'maxInputClasses' | 'maxOutputClasses'> {
+  const { inputClasses, outputClasses } = network;
   return { vocabulary: 'hash', maxInputClasses: inputClasses, maxOutputClasses: outputClasses };
 }

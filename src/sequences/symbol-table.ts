@@ -1,4 +1,5 @@
 import { assert } from '../base/errors.ts';
+import { enlarged } from '../base/typed-array.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 
 /** A symbol: a basic block of the corpus, the same in every trace, wherever its image was mapped. */
@@ -60,12 +61,8 @@ export class SymbolTable {
   }
 
   #grow(): void {
-    const module = new Int32Array(this.module.length * 2);
-    module.set(this.module);
-    this.module = module;
-    const offset = new Float64Array(this.offset.length * 2);
-    offset.set(this.offset);
-    this.offset = offset;
+    this.module = enlarged(this.module, this.module.length * 2);
+    this.offset = enlarged(this.offset, this.offset.length * 2);
   }
 }
 
@@ -96,9 +93,7 @@ export class TraceSymbols {
       );
     }
     if (length > this.symbols.length) {
-      const larger = new Int32Array(Math.max(length, this.symbols.length * 2));
-      larger.set(this.symbols);
-      this.symbols = larger;
+      this.symbols = enlarged(this.symbols, Math.max(length, this.symbols.length * 2));
     }
     for (let id = this.length; id < length; id++) {
       const index = module[id];

@@ -1,3 +1,4 @@
+import { enlarged } from '../base/typed-array.ts';
 import type { BlockBatch, BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { type SymbolTable, TraceSymbols } from './symbol-table.ts';
@@ -99,9 +100,7 @@ export class TraceWindower {
   add({ entries, length }: BlockBatch): void {
     this.#symbols.extend();
     if (this.#executed.length < this.#symbols.length) {
-      const larger = new Float64Array(this.#symbols.symbols.length);
-      larger.set(this.#executed);
-      this.#executed = larger;
+      this.#executed = enlarged(this.#executed, this.#symbols.symbols.length);
     }
     const executed = this.#executed;
     const knownSymbols = this.#knownSymbols;
@@ -176,12 +175,9 @@ export class TraceWindower {
 
   #record(index: number, position: number): void {
     if (this.#occurrenceCount === this.#occurrences.length) {
-      const occurrences = new Int32Array(this.#occurrences.length * 2);
-      occurrences.set(this.#occurrences);
-      this.#occurrences = occurrences;
-      const positions = new Int32Array(occurrences.length);
-      positions.set(this.#positions);
-      this.#positions = positions;
+      const room = this.#occurrences.length * 2;
+      this.#occurrences = enlarged(this.#occurrences, room);
+      this.#positions = enlarged(this.#positions, room);
     }
     this.#occurrences[this.#occurrenceCount] = index;
     this.#positions[this.#occurrenceCount++] = position;

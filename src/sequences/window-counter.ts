@@ -1,3 +1,5 @@
+import { enlarged } from '../base/typed-array.ts';
+
 /** Odd, so that multiplying by it loses nothing mod 2^32. */
 export const rollingFactor: number = 0x9e3779b1 | 0;
 const symbolFactor = 0xcc9e2d51 | 0;
@@ -121,18 +123,10 @@ export class WindowCounter {
 
   #grow(): void {
     const room = Math.ceil(this.targets.length * 1.5);
-    const larger = <T extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(
-      old: T,
-      size: number,
-    ): T => {
-      const grown = new (old.constructor as new (n: number) => T)(size);
-      grown.set(old);
-      return grown;
-    };
-    this.symbols = larger(this.symbols, room * this.windowLength);
-    this.targets = larger(this.targets, room);
-    this.counts = larger(this.counts, room);
-    this.#hashes = larger(this.#hashes, room);
+    this.symbols = enlarged(this.symbols, room * this.windowLength);
+    this.targets = enlarged(this.targets, room);
+    this.counts = enlarged(this.counts, room);
+    this.#hashes = enlarged(this.#hashes, room);
   }
 
   #rehash(): void {

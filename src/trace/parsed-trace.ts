@@ -2,6 +2,7 @@ import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { streamMaybeGzip } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
+import { enlarged } from '../base/typed-array.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
@@ -221,20 +222,11 @@ class ParsedBlocks implements BlockTable {
 
   #grow(): void {
     const size = this.kind.length * 2;
-    const grow = <
-      T extends Int32Array<ArrayBuffer> | Float64Array<ArrayBuffer> | Uint8Array<ArrayBuffer>,
-    >(
-      old: T,
-    ): T => {
-      const grown = new (old.constructor as new (n: number) => T)(size);
-      grown.set(old);
-      return grown;
-    };
-    this.module = grow(this.module);
-    this.offset = grow(this.offset);
-    this.lastInstruction = grow(this.lastInstruction);
-    this.size = grow(this.size);
-    this.instructions = grow(this.instructions);
-    this.kind = grow(this.kind);
+    this.module = enlarged(this.module, size);
+    this.offset = enlarged(this.offset, size);
+    this.lastInstruction = enlarged(this.lastInstruction, size);
+    this.size = enlarged(this.size, size);
+    this.instructions = enlarged(this.instructions, size);
+    this.kind = enlarged(this.kind, size);
   }
 }
