@@ -66,6 +66,8 @@ export function debianPackages() {
     chromium: '/usr/bin/chromium',
     'qemu-user': '/usr/bin/qemu-x86_64',
     'libipt-dev': '/usr/include/intel-pt.h',
+    'linux-perf': '/usr/bin/perf',
+    iproute2: '/usr/bin/ip',
   };
   const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) return;

@@ -22,7 +22,7 @@ const mayImport: Record<string, { values: string[]; types?: string[] }> = {
   verdict: { values: ['x86', 'base'], types: ['flow', 'sequences'] },
   report: { values: ['verdict', 'base'] },
   store: { values: ['base'] },
-  workers: { values: ['base'] },
+  workers: { values: ['store', 'base'] },
   pipeline: {
     values: [
       'report',
