@@ -44,7 +44,10 @@ interface Options {
   readonly optimizer: 'adam' | 'rmsprop';
   readonly learningRate: number | undefined;
   readonly learningDecay: number;
+  readonly order: 'drawn' | 'shuffled';
   readonly samplingPower: number;
+  readonly samplingCap: number;
+  readonly checkpointBest: boolean;
   readonly patience: number;
   readonly device: string;
   readonly threads: number | undefined;
@@ -214,9 +217,21 @@ const options: readonly OptionSpec[] = [
   },
   {
     flags: '--sampling-power <p>',
-    help: 'windows are drawn in proportion to count^p',
+    help: 'a window that occurred n times weighs n^p: 1 = every occurrence, 0 = every distinct window alike',
     parse: decimal(0, 1),
     default: 0.5,
+  },
+  {
+    flags: '--sampling-cap <n>',
+    help: 'occurrences of a window that count at most; 0 = all',
+    parse: integer(0),
+    default: 0,
+  },
+  {
+    flags: '--order <kind>',
+    help: 'drawn: windows are drawn by weight; shuffled: each once an epoch, weighted in the loss',
+    parse: choice('drawn', 'shuffled'),
+    default: 'drawn',
   },
   {
     flags: '--patience <n>',
@@ -240,6 +255,10 @@ const options: readonly OptionSpec[] = [
     help: 'time between checkpoints of the training; 0 = none',
     parse: decimal(0),
     default: 1,
+  },
+  {
+    flags: '--checkpoint-best',
+    help: 'end with the weights of the epoch that had the lowest loss',
   },
   { flags: '--resume <run>', help: 'go on with an interrupted run and its options', parse: text },
   { flags: '--skip-test', help: 'leave out how well unseen benign samples are predicted' },
@@ -346,7 +365,8 @@ function learnOptions(root: string, o: Options): LearnOptions {
       schedule: o.optimizer === 'adam' ? 'one-cycle' : 'constant',
       clipNorm: o.optimizer === 'adam' ? 1 : 0,
     },
-    samplingPower: o.samplingPower,
+    weighting: { order: o.order, power: o.samplingPower, cap: o.samplingCap },
+    keepBest: o.checkpointBest ?? false,
     patience: o.patience,
     device: o.device,
     workers: o.threads ?? availableParallelism(),

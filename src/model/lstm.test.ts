@@ -194,7 +194,8 @@ const trainOptions = {
   epochs: 40,
   batchSize: 300,
   optimizer: { kind: 'adam', learningRate: 0.01, decay: 0, schedule: 'one-cycle', clipNorm: 1 },
-  samplingPower: 0.5,
+  weighting: { order: 'drawn', power: 0.5, cap: 0 },
+  keepBest: false,
   seed: 2,
   patience: 0,
 } as const;

@@ -26,7 +26,8 @@ const options: TrainOptions = {
   epochs: 4,
   batchSize: 300,
   optimizer: { kind: 'adam', learningRate: 0.02, decay: 0, schedule: 'one-cycle', clipNorm: 1 },
-  samplingPower: 0.75,
+  weighting: { order: 'drawn', power: 0.75, cap: 0 },
+  keepBest: false,
   seed: 6,
   patience: 3,
 };

@@ -1,9 +1,7 @@
 import type { Random } from '../base/random.ts';
 
 /**
- * Draws windows with probability in proportion to `count ** power`, by Walker's alias method.
- *
- * A power of 1 is training on every occurrence, 0 on every distinct window alike.
+ * Draws windows with probability in proportion to their weights, by Walker's alias method.
  *
  * @see Vose, "A linear algorithm for generating random numbers with a given distribution" (1991)
  */
@@ -11,15 +9,14 @@ export class WindowSampler {
   readonly #threshold: Float64Array;
   readonly #alias: Int32Array;
 
-  constructor(counts: Float64Array, power: number) {
-    const n = counts.length;
-    const weight = Float64Array.from(counts, (count) => count ** power);
-    const mean = weight.reduce((sum, w) => sum + w, 0) / n;
+  constructor(weights: Float64Array) {
+    const n = weights.length;
+    const mean = weights.reduce((sum, w) => sum + w, 0) / n;
     this.#threshold = new Float64Array(n).fill(1);
     this.#alias = Int32Array.from({ length: n }, (_, i) => i);
     const small: number[] = [];
     const large: number[] = [];
-    const share = weight.map((w) => w / mean);
+    const share = weights.map((w) => w / mean);
     share.forEach((s, i) => {
       (s < 1 ? small : large).push(i);
     });

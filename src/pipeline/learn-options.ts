@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
 import type { OptimizerOptions } from '../model/optimizer.ts';
+import type { Weighting } from '../model/window-order.ts';
 import type { FilterName } from '../sequences/filter.ts';
 import type { SetSizes } from './choose-sets.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
@@ -33,7 +34,9 @@ export interface LearnOptions {
   readonly epochs: number;
   readonly batchSize: number;
   readonly optimizer: Omit<OptimizerOptions, 'totalSteps'>;
-  readonly samplingPower: number;
+  readonly weighting: Weighting;
+  /** End with the weights of the epoch with the lowest loss. */
+  readonly keepBest: boolean;
   readonly patience: number;
   readonly device: string;
   readonly workers: number;
