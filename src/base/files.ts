@@ -1,7 +1,17 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { createReadStream, writeSync } from 'node:fs';
+import {
+  type FileHandle,
+  mkdir,
+  open,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+} from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { basename, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { createGunzip, gunzip } from 'node:zlib';
 import { UserError } from './errors.ts';
@@ -11,28 +21,105 @@ const inflate = promisify(gunzip);
 /**
  * Writes a whole file so that a kill at any moment leaves the old one or the new one: the bytes go
  * to a `.part` file beside it, are synced, then renamed into place.
+ *
+ * @throws UserError `write-failed`
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  await writeFileParts(path, async (file) => {
+    await guardWrite(path, () => file.writeFile(data));
+    return true;
+  });
+}
+
+/**
+ * As `writeFileAtomic`, for a file that is written piece by piece.
+ *
+ * @param write  gets the open `.part` file; on false, or when it throws, `path` stays as it was
+ * @throws UserError `write-failed`, and what `write` throws
+ */
+export async function writeFileParts(
+  path: string,
+  write: (file: FileHandle) => Promise<boolean>,
+): Promise<void> {
   // The name is unique, so that two writers never share a part file.
-  const part = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.part`;
+  const part = `${path}.${host}-${process.pid}-${randomBytes(4).toString('hex')}.part`;
+  let file: FileHandle | undefined;
   try {
-    await mkdir(dirname(path), { recursive: true });
-    const file = await open(part, 'wx');
-    try {
-      await file.writeFile(data);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(part, path);
-  } catch (cause) {
-    // What went wrong first is what the user should hear.
-    await rm(part, { force: true }).catch(() => {});
-    throw new UserError('write-failed', `cannot be written: ${messageOf(cause)}`, {
-      category: 'runtime',
-      path,
-      cause,
+    file = await guardWrite(path, async () => {
+      await mkdir(dirname(path), { recursive: true });
+      return open(part, 'wx');
     });
+    const written = file;
+    if (await write(written)) {
+      await guardWrite(path, async () => {
+        await written.sync();
+        await written.close();
+        file = undefined;
+        await rename(part, path);
+      });
+    }
+  } finally {
+    // What went wrong first is what the user should hear.
+    await file?.close().catch(() => {});
+    await rm(part, { force: true }).catch(() => {});
+  }
+}
+
+/** Appends to a file that is being written to become `path`. @throws UserError `write-failed` */
+export function appendSync(file: FileHandle, path: string, bytes: Uint8Array): void {
+  try {
+    for (let done = 0; done < bytes.length; ) done += writeSync(file.fd, bytes, done);
+  } catch (cause) {
+    throw writeFailed(path, cause);
+  }
+}
+
+async function guardWrite<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (cause) {
+    throw writeFailed(path, cause);
+  }
+}
+
+function writeFailed(path: string, cause: unknown): UserError {
+  return new UserError('write-failed', `cannot be written: ${messageOf(cause)}`, {
+    category: 'runtime',
+    path,
+    cause,
+  });
+}
+
+const host = hostname()
+  .replace(/[^A-Za-z0-9]/g, '_')
+  .slice(0, 40);
+const oneDay = 24 * 3600 * 1000;
+
+/**
+ * Removes what killed writers of `path` left beside it: part files of this machine whose process is
+ * gone, and anybody's after a day. Call it before writing, never while `path` is being written.
+ */
+export async function removeStaleParts(path: string): Promise<void> {
+  const folder = dirname(path);
+  const start = `${basename(path)}.`;
+  for (const name of await readdir(folder).catch((): string[] => [])) {
+    const match =
+      name.startsWith(start) && /^(\w+)-(\d+)-[0-9a-f]{8}\.part$/.exec(name.slice(start.length));
+    if (!match) continue;
+    const part = join(folder, name);
+    const pid = Number(match[2]);
+    const isGone = match[1] === host && (pid === process.pid || !isRunning(pid));
+    const age = Date.now() - (await stat(part).then(({ mtimeMs }) => mtimeMs, Date.now));
+    if (isGone || age > oneDay) await rm(part, { force: true }).catch(() => {});
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -14,6 +14,7 @@ interface Options extends FilterFlags {
   readonly sequenceLen: number;
   readonly errorRate: number;
   readonly exact: boolean;
+  readonly maxWindows: number;
   readonly csv: string | undefined;
   readonly plot: string | undefined;
 }
@@ -41,6 +42,12 @@ const spec: CommandSpec<Options> = {
       default: 0.001,
     },
     { flags: '--exact', help: 'count exactly, in more memory' },
+    {
+      flags: '--max-windows <n>',
+      help: 'distinct sequences of a trace in memory, unless --exact',
+      parse: integer(1024, 2 ** 26),
+      default: 2_000_000,
+    },
     { flags: '--csv <file>', help: 'write the counts', parse: text },
     { flags: '--plot <file>', help: 'draw the curve', parse: text },
   ],
@@ -59,6 +66,7 @@ const spec: CommandSpec<Options> = {
         preprocessed: o.preprocessed ?? false,
         filter: filterOf(o),
         windowLength: o.sequenceLen,
+        maxWindows: o.maxWindows,
         errorRate: o.exact ? undefined : o.errorRate,
       },
       { log: terminal, progress: terminal.progress, signal },

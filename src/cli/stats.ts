@@ -50,7 +50,7 @@ const spec: CommandSpec<Options> = {
   group: 'Trace',
   summary: 'Show how many unique targets the sources of a corpus have, by sequence length',
   args: [
-    ['<root>', 'folder that holds one folder a sample'],
+    ['<root>', "folder that holds one folder a sample, or a sample's folder"],
     ['[csv]', 'file for the distribution'],
   ],
   options: [

@@ -25,6 +25,8 @@ export interface Section {
   /** Index into `AddressSpace.modules`. */
   readonly module: number;
   readonly isExecutable: boolean;
+  /** Width of its code by the image's header, else a guess from the address; not set = 64. */
+  readonly bits?: 32 | 64;
   /** Identity of the loaded image; the same object wherever the same file is mapped. */
   readonly image: object;
   /** Position of `bytes[0]` in the image's file. */

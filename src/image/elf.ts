@@ -55,15 +55,10 @@ const layout32: Layout = {
  * @see System V ABI, "Object Files" and "Program Loading"
  */
 export function parseElf(bytes: Uint8Array): Image | undefined {
-  if (
-    bytes.length < 64 ||
-    !(bytes[0] === 0x7f && bytes[1] === 0x45 && bytes[2] === 0x4c && bytes[3] === 0x46)
-  ) {
-    return undefined;
-  }
+  const bits = elfBits(bytes);
   const isLittleEndian = bytes[5] === 1;
-  const layout = bytes[4] === 2 ? layout64 : bytes[4] === 1 ? layout32 : undefined;
-  if (!isLittleEndian || layout === undefined) return undefined;
+  if (!isLittleEndian || bits === undefined) return undefined;
+  const layout = bits === 64 ? layout64 : layout32;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const word = (at: number): number => readWord(view, at, layout.is64);
   const table = word(layout.phoff);
@@ -90,6 +85,7 @@ export function parseElf(bytes: Uint8Array): Image | undefined {
   return {
     kind: 'elf',
     bytes,
+    bits: layout.is64 ? 64 : 32,
     segments,
     lowest: segments[0].address,
     symbols: () => {
@@ -97,6 +93,18 @@ export function parseElf(bytes: Uint8Array): Image | undefined {
       return symbols;
     },
   };
+}
+
+/** @returns the class of an ELF file, `undefined` for anything else */
+export function elfBits(bytes: Uint8Array): 32 | 64 | undefined {
+  const isElf =
+    bytes.length >= 64 &&
+    bytes[0] === 0x7f &&
+    bytes[1] === 0x45 &&
+    bytes[2] === 0x4c &&
+    bytes[3] === 0x46;
+  if (!isElf) return undefined;
+  return bytes[4] === 2 ? 64 : bytes[4] === 1 ? 32 : undefined;
 }
 
 function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {

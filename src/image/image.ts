@@ -1,5 +1,5 @@
-import { parseElf } from './elf.ts';
-import { parsePe } from './pe.ts';
+import { elfBits, parseElf } from './elf.ts';
+import { parsePe, peBits } from './pe.ts';
 
 /** A stretch of a file and where it belongs in the image's own address space. */
 export interface Segment {
@@ -23,6 +23,8 @@ export interface ImageSymbol {
 export interface Image {
   readonly kind: 'elf' | 'pe' | 'raw';
   readonly bytes: Uint8Array;
+  /** What its header says, of a dump too: 32- or 64-bit code. */
+  readonly bits: 32 | 64 | undefined;
   readonly segments: readonly Segment[];
   /** Lowest address of the segments. */
   readonly lowest: number;
@@ -43,5 +45,12 @@ export function parseImage(bytes: Uint8Array, isRaw: boolean): Image {
 
 function rawImage(bytes: Uint8Array): Image {
   const segment = { address: 0, fileOffset: 0, length: bytes.length, isExecutable: true };
-  return { kind: 'raw', bytes, segments: [segment], lowest: 0, symbols: () => [] };
+  return {
+    kind: 'raw',
+    bytes,
+    bits: elfBits(bytes) ?? peBits(bytes),
+    segments: [segment],
+    lowest: 0,
+    symbols: () => [],
+  };
 }

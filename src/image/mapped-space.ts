@@ -90,6 +90,7 @@ class MappedSpace implements AddressSpace {
       bytes: store.part(image, fileOffset, length),
       module,
       isExecutable: region.isExecutable !== false,
+      bits: image.bits ?? bitsAt(region.start),
       image,
       imageOffset: fileOffset,
     });
@@ -108,6 +109,7 @@ class MappedSpace implements AddressSpace {
         bytes: store.part(image, segment.fileOffset, end - start),
         module,
         isExecutable: segment.isExecutable,
+        bits: image.bits ?? bitsAt(start),
         image,
         imageOffset: segment.fileOffset,
       });
@@ -235,6 +237,10 @@ function ownAddress(image: Image, fileOffset: number, isExecutable: boolean): nu
     image.segments.find((s) => s.isExecutable === isExecutable && holds(s)) ??
     image.segments.find(holds);
   return segment === undefined ? fileOffset : segment.address + (fileOffset - segment.fileOffset);
+}
+
+function bitsAt(address: Address): 32 | 64 {
+  return address < 2 ** 32 ? 32 : 64;
 }
 
 function pageFloor(address: number): number {

@@ -43,6 +43,7 @@ export function parsePe(bytes: Uint8Array): Image | undefined {
   return {
     kind: 'pe',
     bytes,
+    bits: peBits(bytes),
     segments,
     lowest: 0,
     symbols: () => {
@@ -50,6 +51,16 @@ export function parsePe(bytes: Uint8Array): Image | undefined {
       return symbols;
     },
   };
+}
+
+/** @returns width of a PE's code by its optional header, `undefined` for anything else */
+export function peBits(bytes: Uint8Array): 32 | 64 | undefined {
+  if (bytes.length < 64 || bytes[0] !== 0x4d || bytes[1] !== 0x5a) return undefined;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  const header = view.getUint32(60, true);
+  if (header + 26 > bytes.length || view.getUint32(header, true) !== 0x4550) return undefined;
+  const magic = view.getUint16(header + 24, true);
+  return magic === 0x20b ? 64 : magic === 0x10b ? 32 : undefined;
 }
 
 function readExports(

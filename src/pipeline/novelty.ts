@@ -29,6 +29,8 @@ export interface NoveltyOptions {
   readonly windowLength: number;
   /** Share of new sequences that may be taken for known; `undefined` = count exactly. */
   readonly errorRate: number | undefined;
+  /** Distinct windows of one trace held at most, unless all are counted exactly. */
+  readonly maxWindows: number;
 }
 
 export interface NoveltyResult {
@@ -88,10 +90,11 @@ export async function novelty(
       context.progress({ ...progress, done: index, facts: { unique: total } });
       try {
         const sample = await readSample(directory, options.preprocessed ? 'preprocessed' : 'any');
-        const { counter } = await countSampleWindows(sample, read, context);
-        const fresh = seen.addAll(counter);
+        const news = new TraceNews(seen, options.errorRate, options.maxWindows);
+        const { counter } = await countSampleWindows(sample, read, context, news.limit);
+        const { fresh, distinct } = news.finish(counter);
         total += fresh;
-        points.push({ name: sample.name, role, fresh, distinct: counter.length, total });
+        points.push({ name: sample.name, role, fresh, distinct, total });
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         leaveOut(directory, error.message);
@@ -106,14 +109,56 @@ export async function novelty(
   return { points, conclusion, errorRate: options.errorRate ?? 0, skipped };
 }
 
-class ExactSet {
+/** A set of windows with their targets. */
+interface WindowBag {
+  /** @returns how many were new */
+  addAll(windows: WindowCounter): number;
+}
+
+/**
+ * How many distinct windows a trace has, and how many of them are new. A trace with more of them
+ * than memory should hold is looked up in parts, and what the parts share in a filter of its own;
+ * if it turns out to be damaged after that, those parts stay known.
+ */
+class TraceNews {
+  readonly #seen: WindowBag;
+  readonly #errorRate: number | undefined;
+  readonly #most: number;
+  #ofTrace: WindowBag | undefined;
+  #fresh = 0;
+  #distinct = 0;
+
+  constructor(seen: WindowBag, errorRate: number | undefined, most: number) {
+    this.#seen = seen;
+    this.#errorRate = errorRate;
+    this.#most = most;
+  }
+
+  readonly limit = (counter: WindowCounter): void => {
+    if (this.#errorRate === undefined || counter.length <= this.#most) return;
+    this.#ofTrace ??= new ApproximateSet(this.#errorRate);
+    this.#take(counter);
+    counter.clear();
+  };
+
+  finish(counter: WindowCounter): { readonly fresh: number; readonly distinct: number } {
+    this.#take(counter);
+    return { fresh: this.#fresh, distinct: this.#distinct };
+  }
+
+  #take(counter: WindowCounter): void {
+    this.#fresh += this.#seen.addAll(counter);
+    this.#distinct += this.#ofTrace?.addAll(counter) ?? counter.length;
+  }
+}
+
+class ExactSet implements WindowBag {
   readonly #counter: WindowCounter;
 
   constructor(windowLength: number) {
     this.#counter = new WindowCounter(windowLength);
   }
 
-  /** @returns how many were new */
   addAll(windows: WindowCounter): number {
     const before = this.#counter.length;
     this.#counter.addAll(windows);
@@ -121,7 +166,7 @@ class ExactSet {
   }
 }
 
-class ApproximateSet {
+class ApproximateSet implements WindowBag {
   readonly #filter: ScalableBloomFilter;
 
   constructor(errorRate: number) {
@@ -157,8 +202,9 @@ export function conclude(points: readonly NoveltyPoint[]): string {
     test.length === 0
       ? ''
       : `, and ${percent(shareOfFresh(test))} of those of the benign test traces`;
+  // Benign traces that came after training say it more plainly than the end of its curve does.
   const advice =
-    share < littleNews
+    Math.max(share, shareOfFresh(test)) < littleNews
       ? 'more training traces would bring little'
       : 'more training traces would help';
   return `Of the sequences of the last ${last.length} training traces ${percent(share)} were new${unseen}: ${advice}.`;

@@ -1,9 +1,8 @@
-import { existsSync } from 'node:fs';
-import { basename, extname, join, resolve } from 'node:path';
+import { basename, extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import { findSamples, readSample, type Sample } from '../trace/sample.ts';
+import { type Sample, samplesAt } from '../trace/sample.ts';
 import type { PreprocessedSample, PreprocessSampleOptions } from './preprocess-sample.ts';
 
 export interface PreprocessOptions extends PreprocessSampleOptions {
@@ -26,11 +25,7 @@ export async function preprocess(
   const samples: Sample[] = [];
   const results: PreprocessedSample[] = [];
   for (const path of options.paths) {
-    if (existsSync(join(path, 'info.txt'))) {
-      samples.push(await readSample(path, 'raw'));
-      continue;
-    }
-    const found = await findSamples(resolve(path), 'raw');
+    const found = await samplesAt(path, 'raw');
     samples.push(...found.samples);
     for (const { directory, reason } of found.skipped) {
       context.log.log('warning', `left out: ${reason}`);

@@ -12,13 +12,13 @@ import {
   type TargetDistribution,
 } from '../sequences/target-statistics.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
-import { findSamples } from '../trace/sample.ts';
+import { samplesAt } from '../trace/sample.ts';
 import { writeChart } from './plots.ts';
 import { countSampleWindows } from './sample-windows.ts';
 import type { SkippedSample } from './skipped.ts';
 
 export interface StatsOptions {
-  /** Folder that holds one folder a sample. */
+  /** Folder that holds one folder a sample, or a sample's folder. */
   readonly root: string;
   /** CSV file to write. */
   readonly output: string | undefined;
@@ -51,7 +51,7 @@ export interface StatsResult {
  * @throws UserError
  */
 export async function stats(options: StatsOptions, context: RunContext): Promise<StatsResult> {
-  const found = await findSamples(options.root, options.preprocessed ? 'preprocessed' : 'any');
+  const found = await samplesAt(options.root, options.preprocessed ? 'preprocessed' : 'any');
   const skipped: SkippedSample[] = found.skipped.map(({ directory, reason }) => ({
     name: directory,
     reason,
@@ -62,16 +62,23 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
   const all = new WindowCounter(options.maxLength);
   const filter = filterTable(options.filter);
   let halvings = 0;
+  const sample = (counter: WindowCounter): void => {
+    if (halvings > 0) counter.retain((index) => isSampled(counter, index, halvings));
+  };
   const limit = (counter: WindowCounter): void => {
-    while (counter.length > options.maxWindows && halvings < 30) {
+    if (counter.length <= options.maxWindows) return;
+    // What came in since the last halving goes first, and some room has to come of it: passing over
+    // all windows for each batch would take long.
+    sample(counter);
+    while (counter.length > 0.75 * options.maxWindows && halvings < 30) {
       halvings++;
-      counter.retain((index) => isSampled(counter, index, halvings));
+      sample(counter);
     }
   };
   let blocks = 0;
   let samples = 0;
   try {
-    for (const [index, sample] of found.samples.entries()) {
+    for (const [index, each] of found.samples.entries()) {
       context.signal?.throwIfAborted();
       context.progress({
         step: 'reading traces',
@@ -83,21 +90,21 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
       try {
         const traces = { images, codeCache, preprocessed: options.preprocessed };
         const read = await countSampleWindows(
-          sample,
+          each,
           { table, windowLength: options.maxLength, filter, traces },
           context,
           limit,
         );
         all.addAll(read.counter);
         // Windows taken in before the last halving go now.
-        if (halvings > 0) all.retain((window) => isSampled(all, window, halvings));
+        sample(all);
         limit(all);
         blocks += read.blocks;
         samples++;
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         context.log.log('warning', `left out: ${error.message}`);
-        skipped.push({ name: sample.name, reason: error.message });
+        skipped.push({ name: each.name, reason: error.message });
       }
     }
   } finally {
@@ -116,9 +123,18 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
   };
 }
 
+/** Targets from which on sources are counted together. */
+const mostTargets = 100;
+
+/** The ancestor's table: a line a length, in its columns the sources with 1, 2 ... targets. */
 function toCsv(distributions: readonly TargetDistribution[]): string {
-  const rows = distributions.flatMap(({ length, histogram }) =>
-    histogram.map(([targets, sources]) => `${length},${targets},${sources}\r\n`),
-  );
-  return `length,targets,sources\r\n${rows.join('')}`;
+  const lines = distributions.map(({ length, histogram }) => {
+    const columns = new Array<number>(mostTargets).fill(0);
+    for (const [targets, sources] of histogram) {
+      columns[Math.min(targets, mostTargets) - 1] += sources;
+    }
+    return `${[length, ...columns].join()}\n`;
+  });
+  const header = ['seq_len', ...Array.from({ length: mostTargets }, (_, i) => i + 1)];
+  return `${header.join()}\n${lines.join('')}`;
 }

@@ -115,6 +115,12 @@ export class WindowCounter {
     this.#fillSlots(this.#slots.fill(0));
   }
 
+  /** Forgets all windows; keeps the room that they had. */
+  clear(): void {
+    this.length = 0;
+    this.#slots.fill(0);
+  }
+
   /** Bytes held. */
   get memory(): number {
     const parts = [this.symbols, this.targets, this.counts, this.#hashes, this.#slots];

@@ -1,5 +1,6 @@
 import { gzipSync } from 'node:zlib';
-import { writeFileAtomic } from '../base/files.ts';
+import { assert } from '../base/errors.ts';
+import { appendSync, writeFileParts } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
 import type { BlockSource, TraceSummary } from '../flow/blocks.ts';
 import type { AddressSpace } from '../image/address-space.ts';
@@ -23,21 +24,33 @@ export async function writeParsedTrace(
     readonly accept?: (summary: TraceSummary) => boolean;
   } = {},
 ): Promise<TraceSummary> {
-  const pieces: Buffer[] = [];
-  let piece = Buffer.alloc(pieceSize);
+  let summary: TraceSummary | undefined;
+  await writeFileParts(path, async (file) => {
+    const put = (bytes: Uint8Array): void => appendSync(file, path, gzipSync(bytes, { level: 1 }));
+    summary = await writeRecords(put, source, options);
+    return options.accept?.(summary) ?? true;
+  });
+  assert(summary !== undefined, 'the writer ran');
+  return summary;
+}
+
+/** @param put  takes records; keeps none of the bytes */
+async function writeRecords(
+  put: (records: Uint8Array) => void,
+  source: BlockSource,
+  options: { readonly signal?: AbortSignal; readonly space?: AddressSpace | undefined },
+): Promise<TraceSummary> {
+  const piece = Buffer.alloc(pieceSize);
   let length = 0;
-  const ids: bigint[] = [];
-  const texts: Buffer[] = [];
-  const checksums = new Map<number, bigint>();
-  const idOf = (block: number): bigint => {
-    const { module, modules, offset } = source.blocks;
-    let checksum = checksums.get(module[block]);
-    if (checksum === undefined) {
-      checksum = BigInt(adler32(modules[module[block]]?.path ?? '')) << 32n;
-      checksums.set(module[block], checksum);
-    }
-    return checksum + BigInt.asUintN(32, BigInt(offset[block]));
+  const { blocks: table } = source;
+  /** High halves of the ids, by module + 1. */
+  const checksums: number[] = [];
+  const highOf = (block: number): number => {
+    const module = table.module[block];
+    checksums[module + 1] ??= adler32(table.modules[module]?.path ?? '');
+    return checksums[module + 1];
   };
+  const texts: Buffer[] = [];
   let before = -1;
   const summary = await source.run(
     ({ entries, length: count }) => {
@@ -47,17 +60,17 @@ export async function writeParsedTrace(
           before = -1;
           continue;
         }
-        ids[block] ??= idOf(block);
         if (before >= 0) texts[before] ??= lastInstruction(source, before, options.space);
         const text = before < 0 ? start : texts[before];
         if (length + 18 + text.length > pieceSize) {
-          pieces.push(gzipSync(piece.subarray(0, length)));
-          piece = Buffer.alloc(pieceSize);
+          put(piece.subarray(0, length));
           length = 0;
         }
         piece.writeUInt16LE(16 + text.length, length);
-        piece.writeBigUInt64LE(before < 0 ? 0n : ids[before], length + 2);
-        piece.writeBigUInt64LE(ids[block], length + 10);
+        piece.writeUInt32LE(before < 0 ? 0 : table.offset[before] >>> 0, length + 2);
+        piece.writeUInt32LE(before < 0 ? 0 : highOf(before), length + 6);
+        piece.writeUInt32LE(table.offset[block] >>> 0, length + 10);
+        piece.writeUInt32LE(highOf(block), length + 14);
         text.copy(piece, length + 18);
         length += 18 + text.length;
         before = block;
@@ -65,9 +78,7 @@ export async function writeParsedTrace(
     },
     options.signal === undefined ? {} : { signal: options.signal },
   );
-  if (options.accept !== undefined && !options.accept(summary)) return summary;
-  pieces.push(gzipSync(piece.subarray(0, length)));
-  await writeFileAtomic(path, Buffer.concat(pieces));
+  put(piece.subarray(0, length));
   return summary;
 }
 
@@ -96,7 +107,10 @@ function lastInstruction(
   const from = address - section.start;
   const size = blocks.size[block] - blocks.lastInstruction[block];
   const bytes = section.bytes.subarray(from, from + size);
-  const bitness = section.end > 0x1_0000_0000 ? 64 : 32;
-  const text = readInstructions(bytes, address, bitness)[0]?.text ?? '';
-  return body(text.split(' ')[0], text);
+  const text = readInstructions(bytes, address, section.bits ?? 64, 'xed')[0]?.text ?? '';
+  const mnemonic = text.split(' ').find((word) => !instructionPrefix.test(word)) ?? '';
+  // The ancestor's lines end in a space where there are no operands.
+  return body(mnemonic, text === mnemonic ? `${text} ` : text);
 }
+
+const instructionPrefix = /^(?:bnd|notrack|lock|rep|repn?[ez]|xacquire|xrelease|data16|addr32)$/;

@@ -70,6 +70,20 @@ describe("the ancestor's traces", () => {
     expect(summary).toMatchObject({ blocks: 4, gaps: 0 });
   });
 
+  test.each([
+    ['jmp', 'jmp short 0x1020', Transfer.jmp],
+    ['jmp', 'notrack jmp rax', Transfer.ijmp],
+    ['jmp', 'jmp qword ptr [rip+0x10]', Transfer.ijmp],
+    ['jmp', 'jmp far ptr [r14]', Transfer.far],
+    ['call', 'call r12', Transfer.icall],
+    ['ret', 'bnd ret ', Transfer.ret],
+    ['jnz', 'jnz 0x1020', Transfer.jcc],
+    ['call', 'call 0x7725dc5e', Transfer.call],
+  ])('tell transfers by %s, "%s"', async (mnemonic, text, kind) => {
+    const { trace } = await read([record(bbid(0x10), bbid(0x20), mnemonic, text)]);
+    expect(trace.blocks.kind[0]).toBe(kind);
+  });
+
   test('know modules by checksums that Python 2 took as signed', async () => {
     const signed = Math.abs(adler32(path) | 0);
     const { trace } = await read([record(bbid(0x10, signed), bbid(0x20, signed), 'ret', 'ret ')]);

@@ -159,11 +159,14 @@ export class ParsedTrace implements BlockSource {
 /** From the ancestor's text: XED's mnemonics and operands. */
 function kindOf(mnemonic: string, text: string): TransferKind {
   const name = mnemonic.trim().toLowerCase();
-  const operand = text.trim().split(/\s+/).slice(1).join(' ');
+  // Behind the mnemonic, which prefixes may precede: `notrack jmp rax`.
+  const operand = text.toLowerCase().trim().split(/\s+/).slice(1).join(' ').replace(`${name} `, '');
   // Through a register or memory; the ancestor itself looked for the word "ptr" and missed `call rax`.
-  const isIndirect = !/^(0x)?[0-9a-f]+$/i.test(operand.trim());
+  const isIndirect = !/^(?:short |near )?(?:0x)?[0-9a-f]+h?$/.test(operand);
+  const isFar = /^far /.test(operand);
   if (/^ret/.test(name))
     return name.startsWith('retf') || name === 'ret_far' ? Transfer.far : Transfer.ret;
+  if (isFar) return Transfer.far;
   if (name === 'call') return isIndirect ? Transfer.icall : Transfer.call;
   if (name === 'jmp') return isIndirect ? Transfer.ijmp : Transfer.jmp;
   if (/^(call|jmp)/.test(name) || /^(iret|sysret|sysexit)/.test(name)) return Transfer.far;

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
@@ -180,6 +181,19 @@ export async function findSamples(
     });
   }
   return { samples, skipped };
+}
+
+/**
+ * The samples at `path`: itself when it is a sample's folder, else the folders below it.
+ *
+ * @throws UserError as `readSample` and `findSamples`
+ */
+export async function samplesAt(
+  path: string,
+  need: Need = 'any',
+): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
+  if (!existsSync(join(path, 'info.txt'))) return findSamples(path, need);
+  return { samples: [await readSample(path, need)], skipped: [] };
 }
 
 /** A folder with one of these is meant as a sample. */

@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { writeSync } from 'node:fs';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
 import { crc32, zstdCompressSync } from 'node:zlib';
-import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { assert } from '../base/errors.ts';
+import { appendSync, writeFileParts } from '../base/files.ts';
 import type { BlockBatch, BlockSource, TraceSummary } from '../flow/blocks.ts';
 import {
   chunkEntries,
@@ -107,40 +104,23 @@ export async function writeStoredTrace(
     readonly accept?: (summary: TraceSummary) => boolean;
   } = {},
 ): Promise<TraceSummary> {
-  const part = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.part`;
-  let file: FileHandle | undefined;
-  try {
-    file = await open(part, 'wx').catch((cause) => {
-      throw failed(path, cause);
-    });
-    const summary = await writeTo(file, path, source, options.signal);
-    if (options.accept !== undefined && !options.accept(summary)) return summary;
-    await file.sync();
-    await file.close();
-    file = undefined;
-    await rename(part, path).catch((cause) => {
-      throw failed(path, cause);
-    });
-    return summary;
-  } finally {
-    await file?.close();
-    await rm(part, { force: true });
-  }
+  let summary: TraceSummary | undefined;
+  await writeFileParts(path, async (file) => {
+    summary = await writeTo((bytes) => appendSync(file, path, bytes), source, options.signal);
+    return options.accept?.(summary) ?? true;
+  });
+  assert(summary !== undefined, 'the writer ran');
+  return summary;
 }
 
 async function writeTo(
-  file: FileHandle,
-  path: string,
+  append: (bytes: Uint8Array) => void,
   source: BlockSource,
   signal: AbortSignal | undefined,
 ): Promise<TraceSummary> {
   let at = 0;
   const put = (bytes: Uint8Array): void => {
-    try {
-      for (let done = 0; done < bytes.length; ) done += writeSync(file.fd, bytes, done);
-    } catch (cause) {
-      throw failed(path, cause);
-    }
+    append(bytes);
     at += bytes.length;
   };
   const header = Buffer.alloc(headerLength);
@@ -205,12 +185,4 @@ async function writeTo(
   put(dictionary);
   put(trailer);
   return summary;
-}
-
-function failed(path: string, cause: unknown): UserError {
-  return new UserError('write-failed', `cannot be written: ${messageOf(cause)}`, {
-    category: 'runtime',
-    path,
-    cause,
-  });
 }

@@ -1,4 +1,17 @@
-import { Decoder, DecoderError, DecoderOptions, Formatter, FormatterSyntax } from 'iced-x86';
+import {
+  CC_a,
+  CC_ae,
+  CC_be,
+  CC_e,
+  CC_g,
+  CC_ge,
+  CC_ne,
+  Decoder,
+  DecoderError,
+  DecoderOptions,
+  Formatter,
+  FormatterSyntax,
+} from 'iced-x86';
 import { type Address, addressToBigInt } from '../base/address.ts';
 import type { Bitness } from './block-reader.ts';
 
@@ -10,11 +23,15 @@ export interface InstructionText {
   readonly text: string;
 }
 
-/** @returns the instructions in `bytes`, which begin at `address`; up to the first that is none */
+/**
+ * @param names  those of Intel's manual (`jne short 0x...`), or of its XED (`jnz 0x...`)
+ * @returns the instructions in `bytes`, which begin at `address`; up to the first that is none
+ */
 export function readInstructions(
   bytes: Uint8Array,
   address: Address,
   bitness: Bitness,
+  names: 'manual' | 'xed' = 'manual',
 ): InstructionText[] {
   const decoder = new Decoder(bitness, bytes, DecoderOptions.None);
   const formatter = new Formatter(FormatterSyntax.Intel);
@@ -22,6 +39,17 @@ export function readInstructions(
   formatter.hexSuffix = '';
   formatter.uppercaseHex = false;
   formatter.spaceAfterOperandSeparator = true;
+  if (names === 'xed') {
+    formatter.showBranchSize = false;
+    formatter.branchLeadingZeros = false;
+    formatter.cc_e = CC_e.z;
+    formatter.cc_ne = CC_ne.nz;
+    formatter.cc_ae = CC_ae.nb;
+    formatter.cc_be = CC_be.be;
+    formatter.cc_a = CC_a.nbe;
+    formatter.cc_g = CC_g.nle;
+    formatter.cc_ge = CC_ge.nl;
+  }
   decoder.ip = addressToBigInt(address);
   const list: InstructionText[] = [];
   try {
