@@ -24,7 +24,7 @@ import { scorePredictions } from '../src/model/score-windows.ts';
 import { trainLstm } from '../src/model/train-lstm.ts';
 import type { Weighting } from '../src/model/window-order.ts';
 import { countTrainingWindows } from '../src/pipeline/count-windows.ts';
-import { evaluateTraces, type Trained } from '../src/pipeline/evaluate.ts';
+import { Evaluator, evaluateTraces, type Trained } from '../src/pipeline/evaluate.ts';
 import { ImageNotes } from '../src/pipeline/image-notes.ts';
 import { windowsFor } from '../src/pipeline/train.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
@@ -144,8 +144,7 @@ async function row(name: string, make: () => Promise<Trained['layer']>): Promise
   ];
   await evaluateTraces(
     tasks,
-    { layer, vocabulary, profile: corpus.profile },
-    options,
+    new Evaluator({ layer, vocabulary, profile: corpus.profile }, options),
     quiet,
     async (evaluation) => {
       features.push(computeFeatures(evaluation));

@@ -5,15 +5,15 @@ import { CodeFacts, CodeFactsCache } from '../flow/evidence-code.ts';
 import { EvidenceCollector } from '../flow/evidence-collector.ts';
 import type { TransferProfile } from '../flow/evidence-profile.ts';
 import type { FirstLayer, RunContext } from '../model/first-layer.ts';
+import { PredictionCache } from '../model/prediction-cache.ts';
 import { classifyWindows } from '../sequences/classify-windows.ts';
 import type { SymbolTable } from '../sequences/symbol-table.ts';
 import { TraceWindower } from '../sequences/trace-windower.ts';
 import type { Vocabulary } from '../sequences/vocabulary.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
-import type { Predictions } from '../sequences/windows.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
-import type { Evaluation, PredictionTable, TraceFacts } from '../verdict/evaluation.ts';
+import type { Evaluation, TraceFacts } from '../verdict/evaluation.ts';
 import type { CountOptions } from './count-windows.ts';
 import type { SkippedSample } from './skipped.ts';
 
@@ -29,9 +29,6 @@ export interface EvaluationTask {
   readonly role: Evaluation['sample']['role'];
 }
 
-/** Traces whose windows are predicted together; each holds a few megabytes until then. */
-const groupSize = 64;
-
 /** Identity of a model and its vocabulary: evaluations of different ones do not mix. */
 export function modelIdentity({ layer, vocabulary }: Trained): string {
   return createHash('sha256')
@@ -40,90 +37,143 @@ export function modelIdentity({ layer, vocabulary }: Trained): string {
     .slice(0, 16);
 }
 
-/**
- * Predicts every filtered transfer of some traces. Traces are read in groups, and every distinct
- * window of a group is predicted once.
- *
- * @param write  takes each evaluation, in the order of the tasks
- * @returns the samples that could not be read
- */
-export async function evaluateTraces(
-  tasks: readonly EvaluationTask[],
-  trained: Trained,
-  options: CountOptions,
-  context: RunContext,
-  write: (evaluation: Evaluation) => Promise<void>,
-): Promise<readonly SkippedSample[]> {
-  const skipped: SkippedSample[] = [];
-  const identity = modelIdentity(trained);
-  const facts = new CodeFactsCache();
-  for (let from = 0; from < tasks.length; from += groupSize) {
-    const group = tasks.slice(from, from + groupSize);
-    const table = trained.vocabulary.makeTable();
-    const counter = new WindowCounter(options.windowLength);
-    const readings: Reading[] = [];
-    for (const [index, task] of group.entries()) {
-      context.signal?.throwIfAborted();
-      context.progress({
-        step: 'reading traces to evaluate',
-        done: from + index,
-        total: tasks.length,
-        unit: 'traces',
-      });
-      try {
-        readings.push(await readTrace(task, trained, table, counter, facts, options, context));
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        context.log.log('warning', `left out: ${error.message}`);
-        skipped.push({ name: task.sample.name, reason: error.message });
-      }
-    }
+/** Predicts every filtered transfer of one trace after the other. */
+export class Evaluator {
+  readonly #trained: Trained;
+  readonly #options: CountOptions;
+  readonly #identity: string;
+  readonly #facts = new CodeFactsCache();
+  /** What was predicted in one trace is not predicted again in the next. */
+  readonly predictions: PredictionCache;
+
+  constructor(trained: Trained, options: CountOptions) {
+    this.#trained = trained;
+    this.#options = options;
+    this.#identity = modelIdentity(trained);
+    this.predictions = new PredictionCache(trained.layer);
+  }
+
+  /** @throws UserError when the sample cannot be read */
+  async evaluate({ sample, role }: EvaluationTask, context: RunContext): Promise<Evaluation> {
+    const { layer, vocabulary } = this.#trained;
+    const table = vocabulary.makeTable();
+    const counter = new WindowCounter(this.#options.windowLength);
+    const reading = await this.#read(sample, table, counter, context);
     const { windows, indexOf } = classifyWindows(
       counter,
-      trained.vocabulary.inputClassesOf(table),
-      trained.vocabulary.outputClassesOf(table),
+      vocabulary.inputClassesOf(table),
+      vocabulary.outputClassesOf(table),
     );
-    const predictions = await trained.layer.predict(windows, context);
-    for (const reading of readings) {
-      await write({
-        sample: {
-          name: reading.task.sample.name,
-          directory: reading.task.sample.directory,
-          file: reading.task.sample.file,
-          label: reading.task.sample.label,
-          family: reading.task.sample.family,
-          role: reading.task.role,
-        },
-        model: identity,
-        modelName: trained.layer.name,
-        trace: reading.facts,
-        ...predictionsOf(
-          reading,
-          counter,
-          trained.vocabulary,
-          windows.targets,
-          indexOf,
-          predictions,
+    const { predicted, confidence, targetProbability } = await this.predictions.predict(
+      windows,
+      context,
+    );
+    const n = counter.windowLength;
+    const spread = (values: Float32Array): Float32Array =>
+      Float32Array.from(indexOf, (index) => values[index]);
+    return {
+      sample: {
+        name: sample.name,
+        directory: sample.directory,
+        file: sample.file,
+        label: sample.label,
+        family: sample.family,
+        role,
+      },
+      model: this.#identity,
+      modelName: layer.name,
+      trace: reading.facts,
+      // One for each distinct window of blocks: those that the vocabulary cannot tell apart are one
+      // window to the first layer, but their transfers may differ.
+      predictions: {
+        length: counter.length,
+        predicted: indexOf.map((index) => predicted[index]),
+        confidence: spread(confidence),
+        actual: indexOf.map((index) => windows.targets[index]),
+        actualProbability: spread(targetProbability),
+        unseenTransfer: Uint8Array.from({ length: counter.length }, (_, window) =>
+          vocabulary.hasTransfer(counter.symbols[window * n + n - 1], counter.targets[window])
+            ? 0
+            : 1,
         ),
-        positions: reading.positions,
-        unknownRuns: reading.unknownRuns,
-        evidence: reading.evidence,
-      });
-    }
+      },
+      occurrences: reading.occurrences,
+      positions: reading.positions,
+      unknownRuns: reading.unknownRuns,
+      evidence: reading.evidence,
+    };
   }
-  context.progress({
-    step: 'reading traces to evaluate',
-    done: tasks.length,
-    total: tasks.length,
-    unit: 'traces',
-  });
-  return skipped;
+
+  async #read(
+    sample: Sample,
+    table: SymbolTable,
+    counter: WindowCounter,
+    context: RunContext,
+  ): Promise<Reading> {
+    const { filter, traces, notes } = this.#options;
+    const { vocabulary, profile } = this.#trained;
+    const occurrences: Int32Array[] = [];
+    const positions: Int32Array[] = [];
+    const unknownRuns: Int32Array[] = [];
+    const evidence: Evidence[] = [];
+    const facts = {
+      blocks: 0,
+      unknownBlocks: 0,
+      gaps: 0,
+      overflows: 0,
+      bytesLost: 0,
+      blocksOutsideImages: 0,
+    };
+    for (const trace of await openTraces(sample, traces)) {
+      notes.tell(trace, context.log);
+      const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
+      const windower = new TraceWindower({
+        counter,
+        table,
+        ...stream,
+        filter,
+        record: true,
+        knownSymbols: vocabulary.blocks,
+      });
+      const collector = new EvidenceCollector(
+        stream,
+        trace.space === undefined
+          ? { profile }
+          : { space: trace.space, facts: new CodeFacts(trace.space, this.#facts), profile },
+      );
+      const summary = await trace.source.run((batch) => {
+        windower.add(batch);
+        collector.push(batch);
+      }, context);
+      const windows = windower.finish();
+      // Threads follow each other: their block indices go on where the thread before ended.
+      const before = facts.blocks;
+      occurrences.push(windows.occurrences);
+      positions.push(windows.positions.map((position) => position + before));
+      unknownRuns.push(windows.unknownRuns.map((v, i) => (i % 2 === 0 ? v + before : v)));
+      for (const item of collector.evidence) {
+        evidence.push(before === 0 ? item : { ...item, position: item.position + before });
+      }
+      facts.blocks += summary.blocks;
+      facts.unknownBlocks += windows.unknownBlocks;
+      facts.gaps += summary.gaps;
+      facts.overflows += summary.overflows;
+      facts.bytesLost += summary.bytesLost;
+      facts.blocksOutsideImages += collector.blocksOutsideImages;
+    }
+    return {
+      occurrences: concatenate(occurrences),
+      positions: concatenate(positions),
+      unknownRuns: concatenate(unknownRuns),
+      evidence,
+      facts,
+    };
+  }
 }
 
 /** One trace, before its windows are predicted. */
 interface Reading {
-  readonly task: EvaluationTask;
-  /** Index into the group's counter for each filtered transfer. */
+  /** Index into the counter for each filtered transfer. */
   readonly occurrences: Int32Array;
   readonly positions: Int32Array;
   readonly unknownRuns: Int32Array;
@@ -131,106 +181,50 @@ interface Reading {
   readonly facts: TraceFacts;
 }
 
-async function readTrace(
-  task: EvaluationTask,
-  { vocabulary, profile }: Trained,
-  table: SymbolTable,
-  counter: WindowCounter,
-  factsCache: CodeFactsCache,
-  options: CountOptions,
-  context: RunContext,
-): Promise<Reading> {
-  const occurrences: Int32Array[] = [];
-  const positions: Int32Array[] = [];
-  const unknownRuns: Int32Array[] = [];
-  const evidence: Evidence[] = [];
-  const facts = {
-    blocks: 0,
-    unknownBlocks: 0,
-    gaps: 0,
-    overflows: 0,
-    bytesLost: 0,
-    blocksOutsideImages: 0,
-  };
-  for (const trace of await openTraces(task.sample, options.traces)) {
-    options.notes.tell(trace, context.log);
-    const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
-    const windower = new TraceWindower({
-      counter,
-      table,
-      ...stream,
-      filter: options.filter,
-      record: true,
-      knownSymbols: vocabulary.blocks,
-    });
-    const collector = new EvidenceCollector(
-      stream,
-      trace.space === undefined
-        ? { profile }
-        : { space: trace.space, facts: new CodeFacts(trace.space, factsCache), profile },
-    );
-    const summary = await trace.source.run((batch) => {
-      windower.add(batch);
-      collector.push(batch);
-    }, context);
-    const windows = windower.finish();
-    // Threads follow each other: their block indices go on where the thread before ended.
-    const before = facts.blocks;
-    occurrences.push(windows.occurrences);
-    positions.push(windows.positions.map((position) => position + before));
-    unknownRuns.push(windows.unknownRuns.map((value, i) => (i % 2 === 0 ? value + before : value)));
-    for (const item of collector.evidence) {
-      evidence.push(before === 0 ? item : { ...item, position: item.position + before });
-    }
-    facts.blocks += summary.blocks;
-    facts.unknownBlocks += windows.unknownBlocks;
-    facts.gaps += summary.gaps;
-    facts.overflows += summary.overflows;
-    facts.bytesLost += summary.bytesLost;
-    facts.blocksOutsideImages += collector.blocksOutsideImages;
-  }
-  return {
-    task,
-    occurrences: concatenate(occurrences),
-    positions: concatenate(positions),
-    unknownRuns: concatenate(unknownRuns),
-    evidence,
-    facts,
-  };
-}
+type Outcome = { readonly evaluation: Evaluation } | { readonly error: unknown };
 
-/** The distinct predictions of one trace, and which of them each transfer is. */
-function predictionsOf(
-  reading: Reading,
-  counter: WindowCounter,
-  vocabulary: Vocabulary,
-  targets: Int32Array,
-  indexOf: Int32Array,
-  predictions: Predictions,
-): { readonly predictions: PredictionTable; readonly occurrences: Int32Array } {
-  const n = counter.windowLength;
-  const own = new Int32Array(counter.length).fill(-1);
-  const distinct: number[] = [];
-  const occurrences = reading.occurrences.map((window) => {
-    if (own[window] < 0) own[window] = distinct.push(window) - 1;
-    return own[window];
-  });
-  const take = (source: Float32Array): Float32Array =>
-    Float32Array.from(distinct, (window) => source[indexOf[window]]);
-  return {
-    occurrences,
-    predictions: {
-      length: distinct.length,
-      predicted: Int32Array.from(distinct, (window) => predictions.predicted[indexOf[window]]),
-      confidence: take(predictions.confidence),
-      actual: Int32Array.from(distinct, (window) => targets[indexOf[window]]),
-      actualProbability: take(predictions.targetProbability),
-      unseenTransfer: Uint8Array.from(distinct, (window) => {
-        const source = counter.symbols[window * n + n - 1];
-        return vocabulary.hasTransfer(source, counter.targets[window]) ? 0 : 1;
-      }),
-    },
-  };
+/**
+ * Evaluates traces in turn: while one is predicted, the next is read.
+ *
+ * @param write  takes each evaluation, in the order of the tasks
+ * @returns the samples that could not be read
+ */
+export async function evaluateTraces(
+  tasks: readonly EvaluationTask[],
+  evaluator: Evaluator,
+  context: RunContext,
+  write: (evaluation: Evaluation) => Promise<void>,
+): Promise<readonly SkippedSample[]> {
+  const skipped: SkippedSample[] = [];
+  const tell = (done: number): void =>
+    context.progress({ step: 'evaluating', done, total: tasks.length, unit: 'traces' });
+  // Only the whole step is worth telling here, not each prediction.
+  const quiet: RunContext = { ...context, progress: () => {} };
+  const start = (task: EvaluationTask | undefined): Promise<Outcome> | undefined =>
+    task === undefined
+      ? undefined
+      : evaluator.evaluate(task, quiet).then(
+          (evaluation) => ({ evaluation }),
+          (error: unknown) => ({ error }),
+        );
+  let next = start(tasks[0]);
+  for (const [index, { sample }] of tasks.entries()) {
+    tell(index);
+    const current = next;
+    next = start(tasks[index + 1]);
+    const outcome = await current;
+    context.signal?.throwIfAborted();
+    if (outcome === undefined) continue;
+    if ('evaluation' in outcome) {
+      await write(outcome.evaluation);
+      continue;
+    }
+    if (!(outcome.error instanceof UserError)) throw outcome.error;
+    context.log.log('warning', `left out: ${outcome.error.message}`);
+    skipped.push({ name: sample.name, reason: outcome.error.message });
+  }
+  tell(tasks.length);
+  return skipped;
 }
 
 function concatenate(parts: readonly Int32Array[]): Int32Array {

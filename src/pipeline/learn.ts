@@ -13,7 +13,13 @@ import { writeEvaluation } from '../verdict/evaluation-file.ts';
 import { writeTextEvaluation } from '../verdict/evaluation-text.ts';
 import type { ChosenSets } from './choose-sets.ts';
 import { type CountOptions, countTrainingWindows } from './count-windows.ts';
-import { type EvaluationTask, evaluateTraces, modelIdentity, type Trained } from './evaluate.ts';
+import {
+  type EvaluationTask,
+  Evaluator,
+  evaluateTraces,
+  modelIdentity,
+  type Trained,
+} from './evaluate.ts';
 import { ImageNotes } from './image-notes.ts';
 import { type LearnOptions, settleOptions } from './learn-options.ts';
 import { chooseSamples } from './learn-samples.ts';
@@ -117,12 +123,13 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
     await exportNetwork(trained, options);
     await rm(folder.checkpoint, { force: true });
 
+    const evaluator = new Evaluator(trained, count);
     let test: FitScore | undefined;
     if (!options.skipTest && sets.testNominal.length > 0) {
       clock.start('testing');
       const counted = await countTrainingWindows(pick(sets.testNominal), count, context);
       const windows = windowsFor(trained.vocabulary, counted);
-      test = scorePredictions(windows, await trained.layer.predict(windows, context));
+      test = scorePredictions(windows, await evaluator.predictions.predict(windows, context));
     }
 
     const evaluation = resolve(options.evaluationDir ?? folder.evaluation);
@@ -134,7 +141,7 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
         ...pick(sets.testNominal).map((sample) => ({ sample, role: 'test' as const })),
         ...pick(sets.testAnomalous).map((sample) => ({ sample, role: 'test' as const })),
       ];
-      const failed = await evaluateTraces(tasks, trained, count, context, async (item) => {
+      const failed = await evaluateTraces(tasks, evaluator, context, async (item) => {
         if (options.evaluationFormat === 'text') await writeTextEvaluation(evaluation, item);
         else await writeEvaluation(evaluation, item);
         evaluated++;

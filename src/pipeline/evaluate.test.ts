@@ -1,0 +1,204 @@
+import { rmSync } from 'node:fs';
+import { afterAll, describe, expect, test } from 'vitest';
+import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { silentLogger } from '../base/log.ts';
+import { CodeCache } from '../flow/code-cache.ts';
+import { ImageStore } from '../image/image-store.ts';
+import type { FirstLayer } from '../model/first-layer.ts';
+import { Lstm } from '../model/lstm.ts';
+import { defaultShape } from '../model/lstm-shape.ts';
+import { Ngram } from '../model/ngram.ts';
+import { PredictionCache } from '../model/prediction-cache.ts';
+import { defaultFilter, filterTable } from '../sequences/filter.ts';
+import { Vocabulary } from '../sequences/vocabulary.ts';
+import { openTraces } from '../trace/open-trace.ts';
+import { findSamples, type Sample } from '../trace/sample.ts';
+import type { Evaluation } from '../verdict/evaluation.ts';
+import { type CountOptions, countTrainingWindows } from './count-windows.ts';
+import { Evaluator, evaluateTraces, type Trained } from './evaluate.ts';
+import { ImageNotes } from './image-notes.ts';
+import { windowsFor } from './train.ts';
+
+const root = writeTinyCorpus(3, 1);
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+const quiet = { log: silentLogger, progress: () => {} };
+const windowLength = 6;
+const options: CountOptions = {
+  windowLength,
+  filter: filterTable(defaultFilter),
+  traces: { images: new ImageStore([]), codeCache: new CodeCache(), preprocessed: true },
+  notes: new ImageNotes(false),
+};
+
+async function trainedOf(kind: 'ngram' | 'lstm', samples: readonly Sample[]): Promise<Trained> {
+  const corpus = await countTrainingWindows(samples, options, quiet);
+  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
+    kind: 'learned',
+  });
+  const { inputClasses, outputClasses } = vocabulary;
+  const sizes = { embedding: 4, units: 6, dense: 5, layers: 2 };
+  const shape = { ...defaultShape, ...sizes, windowLength, inputClasses, outputClasses };
+  const layer =
+    kind === 'ngram'
+      ? Ngram.fit(windowsFor(vocabulary, corpus), inputClasses, outputClasses)
+      : Lstm.create(shape, undefined, { device: 'cpu', workers: 2, dropout: 0, seed: 4 });
+  return { layer, vocabulary, profile: corpus.profile };
+}
+
+/** By the definition: every window of the trace on its own, in the trace's order. */
+async function windowByWindow(
+  sample: Sample,
+  { layer, vocabulary }: Trained,
+): Promise<{ predicted: number; confidence: number; actual: number; probability: number }[]> {
+  const [{ source }] = await openTraces(sample, options.traces);
+  const entries: number[] = [];
+  await source.run((batch) => {
+    entries.push(...batch.entries.subarray(0, batch.length));
+  });
+  const table = vocabulary.makeTable();
+  const { blocks } = source;
+  const symbols = entries.map((block) => {
+    const { name, path } = blocks.modules[blocks.module[block]];
+    return table.intern(table.internModule(name, path), blocks.offset[block]);
+  });
+  const inputs = vocabulary.inputClassesOf(table);
+  const outputs = vocabulary.outputClassesOf(table);
+  const records = [];
+  for (let end = windowLength; end < entries.length; end++) {
+    if (options.filter[blocks.kind[entries[end - 1]]] !== 1) continue;
+    const actual = outputs[symbols[end]];
+    const { predicted, confidence, targetProbability } = await layer.predict(
+      {
+        length: 1,
+        windowLength,
+        symbols: Int32Array.from(symbols.slice(end - windowLength, end), (s) => inputs[s]),
+        targets: Int32Array.of(actual),
+        counts: Float64Array.of(1),
+      },
+      quiet,
+    );
+    records.push({
+      predicted: predicted[0],
+      confidence: confidence[0],
+      actual,
+      probability: targetProbability[0],
+    });
+  }
+  return records;
+}
+
+describe('an evaluation', () => {
+  test.each(['ngram', 'lstm'] as const)(
+    'holds the records of window-by-window prediction: %s',
+    async (kind) => {
+      const { samples } = await findSamples(root, 'preprocessed');
+      const trained = await trainedOf(kind, samples.slice(0, 2));
+      const evaluations: Evaluation[] = [];
+      const tasks = samples.slice(2).map((sample) => ({ sample, role: 'test' as const }));
+      await evaluateTraces(tasks, new Evaluator(trained, options), quiet, async (evaluation) => {
+        evaluations.push(evaluation);
+      });
+      expect(evaluations.map(({ sample }) => sample.label)).toEqual(['nominal', 'anomalous']);
+      for (const [index, { occurrences, predictions }] of evaluations.entries()) {
+        const plain = await windowByWindow(tasks[index].sample, trained);
+        expect(plain.length).toBeGreaterThan(1000);
+        expect(predictions.length).toBeLessThan(plain.length);
+        expect(Array.from(occurrences, (i) => predictions.predicted[i])).toEqual(
+          plain.map(({ predicted }) => predicted),
+        );
+        expect(Array.from(occurrences, (i) => predictions.actual[i])).toEqual(
+          plain.map(({ actual }) => actual),
+        );
+        // Sums of a batch and of a single window are rounded differently.
+        const off = plain.map(({ confidence, probability }, i) => {
+          const at = occurrences[i];
+          return Math.max(
+            Math.abs(predictions.confidence[at] - confidence),
+            Math.abs(predictions.actualProbability[at] - probability),
+          );
+        });
+        expect(Math.max(...off)).toBeLessThan(1e-6);
+      }
+      await trained.layer.dispose();
+    },
+  );
+
+  test('of a trace that cannot be read is left out, the next are written', async () => {
+    const { samples } = await findSamples(root, 'preprocessed');
+    const trained = await trainedOf('ngram', samples.slice(0, 2));
+    const gone = { ...samples[2], name: 'gone', parsed: `${root}/nowhere/trace_parsed.gz` };
+    const names: string[] = [];
+    const skipped = await evaluateTraces(
+      [gone, samples[3]].map((sample) => ({ sample, role: 'test' as const })),
+      new Evaluator(trained, options),
+      quiet,
+      async ({ sample }) => {
+        names.push(sample.name);
+      },
+    );
+    expect(skipped.map(({ name }) => name)).toEqual(['gone']);
+    expect(names).toEqual([samples[3].name]);
+  });
+});
+
+describe('a prediction cache', () => {
+  /** Predicts the sum of a window; counts what it is asked. */
+  function counting(): FirstLayer & { asked: number } {
+    return {
+      asked: 0,
+      name: 'ngram',
+      windowLength: 2,
+      inputClasses: 9,
+      outputClasses: 99,
+      fingerprint: '',
+      async predict({ length, symbols, targets }) {
+        this.asked += length;
+        const values = Int32Array.from(
+          { length },
+          (_, i) => symbols[2 * i] + 10 * symbols[2 * i + 1],
+        );
+        if (values.includes(99)) throw new Error('no');
+        return {
+          predicted: values,
+          confidence: Float32Array.from(values),
+          targetProbability: Float32Array.from(targets),
+          targetRank: Int32Array.from(targets),
+        };
+      },
+      async save() {},
+      async dispose() {},
+    };
+  }
+  const windowsOf = (...symbols: number[]) => ({
+    length: symbols.length / 2,
+    windowLength: 2,
+    symbols: Int32Array.from(symbols),
+    targets: Int32Array.from({ length: symbols.length / 2 }, (_, i) => i % 2),
+    counts: new Float64Array(symbols.length / 2).fill(1),
+  });
+
+  test('asks for each window and target once, also when requests overlap', async () => {
+    const layer = counting();
+    const cache = new PredictionCache(layer);
+    const [a, b] = await Promise.all([
+      cache.predict(windowsOf(1, 2, 3, 4, 1, 2), quiet),
+      cache.predict(windowsOf(1, 2, 3, 4, 5, 6, 3, 4), quiet),
+    ]);
+    expect([...a.predicted]).toEqual([21, 43, 21]);
+    expect([...b.predicted]).toEqual([21, 43, 65, 43]);
+    expect([...b.targetProbability]).toEqual([0, 1, 0, 1]);
+    expect(layer.asked).toBe(3);
+  });
+
+  test('forgets when it is full, and after a failure', async () => {
+    const layer = counting();
+    const cache = new PredictionCache(layer, 2);
+    await cache.predict(windowsOf(1, 1, 2, 2, 3, 3), quiet);
+    expect([...(await cache.predict(windowsOf(1, 1), quiet)).predicted]).toEqual([11]);
+    expect(layer.asked).toBe(4);
+    await expect(cache.predict(windowsOf(9, 9), quiet)).rejects.toThrow('no');
+    await expect(cache.predict(windowsOf(9, 9), quiet)).rejects.toThrow('no');
+    expect([...(await cache.predict(windowsOf(1, 1), quiet)).predicted]).toEqual([11]);
+    expect(layer.asked).toBe(7);
+  });
+});
