@@ -178,7 +178,8 @@ export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
 
-function notReadable(path: string, cause: unknown): UserError {
+/** Says in plain words why a file cannot be read. */
+export function notReadable(path: string, cause: unknown): UserError {
   const plain: Readonly<Record<string, string>> = {
     ENOENT: 'there is no such file',
     EISDIR: 'it is a folder',

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
-import { preprocess } from '../pipeline/preprocess.ts';
+import { type PreprocessOptions, preprocess } from '../pipeline/preprocess.ts';
+import { holdsSamples, isSampleFolder } from '../trace/sample.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { imageOptions } from './learn.ts';
 import { choice, decimal, integer } from './option.ts';
@@ -40,13 +41,13 @@ const spec: CommandSpec<Options> = {
   ],
   examples: [
     ['wayward preprocess samples --bin-dir bin', 'stores every sample that is not stored yet'],
+    ['wayward preprocess samples/a bin', 'one sample, in the form of older tools'],
     ['wayward learn samples --bin-dir bin -p', 'learns from what is stored'],
   ],
   run: async ({ args, options: o, terminal, signal, print }) => {
     const results = await preprocess(
       {
-        paths: args,
-        binDirs: o.binDir ?? [],
+        ...(o.binDir === undefined ? withBinDir(args) : { paths: args, binDirs: o.binDir }),
         rawImages: o.rawImages ?? false,
         format: o.format,
         force: o.force ?? false,
@@ -67,5 +68,12 @@ const spec: CommandSpec<Options> = {
     return count('failed') > 0 && count('stored') + count('present') === 0 ? 5 : 0;
   },
 };
+
+/** The ancestor's form `preprocess SAMPLE BIN_DIR`: the second folder is neither sample nor root. */
+function withBinDir(paths: readonly string[]): Pick<PreprocessOptions, 'paths' | 'binDirs'> {
+  const [sample = '', last = ''] = paths;
+  const isOldForm = paths.length === 2 && isSampleFolder(sample) && !holdsSamples(last);
+  return isOldForm ? { paths: [sample], binDirs: [last] } : { paths, binDirs: [] };
+}
 
 export const preprocessCommand: Command = defineCommand(spec);

@@ -2,17 +2,23 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { removeStaleParts } from '../base/files.ts';
+import type { TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
-import { openTraces } from '../trace/open-trace.ts';
+import { type OpenedTrace, openTraces } from '../trace/open-trace.ts';
 import { writeParsedTrace } from '../trace/parsed-trace-writer.ts';
 import { type Sample, storedName } from '../trace/sample.ts';
+import { StoredTrace } from '../trace/stored-trace.ts';
 import { writeStoredTrace } from '../trace/stored-trace-writer.ts';
+import { hashFile, hashInflated, isMadeFrom, type TraceOrigin } from '../trace/trace-origin.ts';
+
+export type StoredFormat = 'wayward' | 'ancestor';
 
 export interface PreprocessSampleOptions {
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
-  readonly format: 'wayward' | 'ancestor';
+  readonly format: StoredFormat;
   /** Decode again what is stored already. */
   readonly force: boolean;
   /** Seconds for one sample; `undefined` = any. */
@@ -31,22 +37,37 @@ export interface PreprocessedSample {
   readonly reason: string | undefined;
 }
 
+/** What one worker keeps from sample to sample. */
+export class Decoding {
+  readonly images: ImageStore;
+  readonly codeCache: CodeCache = new CodeCache();
+
+  constructor({ binDirs, rawImages }: Pick<PreprocessSampleOptions, 'binDirs' | 'rawImages'>) {
+    this.images = new ImageStore(binDirs, { rawImages });
+  }
+
+  dispose(): void {
+    this.codeCache.dispose();
+  }
+}
+
 /**
- * Decodes the raw traces of one sample and stores them beside it.
+ * Decodes the raw traces of one sample and stores them beside it. What is stored already stays, when
+ * it is whole and made from what lies there now.
  *
+ * @param decoding  made of the same options
  * @throws UserError when the sample cannot be read, or is not done in time
  */
 export async function preprocessSample(
   sample: Sample,
   options: PreprocessSampleOptions,
+  decoding: Decoding,
   signal?: AbortSignal,
 ): Promise<PreprocessedSample> {
-  const files =
-    options.format === 'wayward'
-      ? sample.traces.map((trace) => join(sample.directory, storedName(trace)))
-      : [join(sample.directory, 'trace_parsed.gz')];
+  const files = storedFiles(sample, options.format);
   const result = { name: sample.name, files, blocks: 0, gaps: 0, reason: undefined };
-  if (!options.force && files.every((file) => existsSync(file))) {
+  for (const file of files) await removeStaleParts(file);
+  if (!options.force && (await isDone(sample, files, options.format, decoding))) {
     return { ...result, outcome: 'present' };
   }
   if (options.format === 'ancestor' && sample.traces.length > 1) {
@@ -60,19 +81,13 @@ export async function preprocessSample(
     options.timeout === undefined
       ? undefined
       : AbortSignal.timeout(Math.ceil(options.timeout * 1000));
-  const signals = [signal, late].filter((item) => item !== undefined);
-  const codeCache = new CodeCache();
+  const stop = AbortSignal.any([signal, late].filter((item) => item !== undefined));
   let { blocks, gaps } = result;
-  const write = options.format === 'wayward' ? writeStoredTrace : writeParsedTrace;
   try {
-    const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
-    const traces = await openTraces(sample, { images, codeCache, preprocessed: false });
+    const { images, codeCache } = decoding;
+    const traces = await openTraces(sample, { images, codeCache, preprocessed: false, hash: true });
     for (const [index, trace] of traces.entries()) {
-      const summary = await write(files[index], trace.source, {
-        signal: AbortSignal.any(signals),
-        space: trace.space,
-        accept: (found) => options.partial || found.gaps === 0,
-      });
+      const summary = await store(files[index], trace, sample, options, stop);
       blocks += summary.blocks;
       gaps += summary.gaps;
       if (!options.partial && summary.gaps > 0) {
@@ -91,7 +106,60 @@ export async function preprocessSample(
       });
     }
     throw cause;
-  } finally {
-    codeCache.dispose();
   }
+}
+
+/** Removes what a killed `preprocessSample` of this sample left half-written. */
+export async function cleanUp(sample: Sample, format: StoredFormat): Promise<void> {
+  for (const file of storedFiles(sample, format)) await removeStaleParts(file);
+}
+
+function storedFiles({ directory, traces }: Sample, format: StoredFormat): string[] {
+  return format === 'wayward'
+    ? traces.map((trace) => join(directory, storedName(trace)))
+    : [join(directory, 'trace_parsed.gz')];
+}
+
+async function store(
+  file: string,
+  trace: OpenedTrace,
+  sample: Sample,
+  options: PreprocessSampleOptions,
+  signal: AbortSignal,
+): Promise<TraceSummary> {
+  const accept = ({ gaps }: TraceSummary): boolean => options.partial || gaps === 0;
+  if (options.format === 'ancestor') {
+    return writeParsedTrace(file, trace.source, { signal, accept, space: trace.space });
+  }
+  const [raw, map] = [await hashFile(trace.path), await hashInflated(sample.map ?? '')];
+  return writeStoredTrace(file, trace.source, {
+    signal,
+    accept,
+    origin: () => ({ trace: trace.hash?.() ?? '', file: raw, map, missing: trace.missing }),
+  });
+}
+
+/** The ancestor's format does not tell what it was made from, so there a file is enough. */
+async function isDone(
+  { traces, map }: Sample,
+  files: readonly string[],
+  format: StoredFormat,
+  { images }: Decoding,
+): Promise<boolean> {
+  for (const [index, file] of files.entries()) {
+    if (!existsSync(file)) return false;
+    if (format === 'ancestor') continue;
+    let origin: TraceOrigin | undefined;
+    try {
+      origin = await new StoredTrace(file).readOrigin();
+    } catch (error) {
+      if (error instanceof UserError) return false;
+      throw error;
+    }
+    if (origin === undefined || !(await isMadeFrom(origin, traces[index], map ?? ''))) return false;
+    for (const path of origin.missing) {
+      if ((await images.find(path)) !== undefined) return false;
+    }
+  }
+  return true;
 }

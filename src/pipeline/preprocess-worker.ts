@@ -1,13 +1,17 @@
 import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../base/files.ts';
 import type { Sample } from '../trace/sample.ts';
-import { type PreprocessSampleOptions, preprocessSample } from './preprocess-sample.ts';
+import { Decoding, type PreprocessSampleOptions, preprocessSample } from './preprocess-sample.ts';
+
+/** Kept for as long as the worker lives; all its samples come with the same options. */
+let decoding: Decoding | undefined;
 
 parentPort?.on(
   'message',
   async ({ sample, options }: { sample: Sample; options: PreprocessSampleOptions }) => {
     try {
-      parentPort?.postMessage(await preprocessSample(sample, options));
+      decoding ??= new Decoding(options);
+      parentPort?.postMessage(await preprocessSample(sample, options, decoding));
     } catch (error) {
       parentPort?.postMessage({
         name: sample.name,

@@ -1,9 +1,21 @@
-import { spawnSync } from 'node:child_process';
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  appendFileSync,
+  cpSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname, tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { beforeAll, expect, test } from 'vitest';
+import { gunzipSync, gzipSync } from 'node:zlib';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import type { BlockSource } from '../flow/blocks.ts';
@@ -18,6 +30,7 @@ import { transferNames } from '../x86/transfer.ts';
 import { type PreprocessOptions, preprocess } from './preprocess.ts';
 
 const corpus = fileURLToPath(new URL('../../examples/corpus', import.meta.url));
+const main = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'wayward-'));
 const names = readdirSync(join(corpus, 'traces'))
   .filter((_, i) => i % 40 === 0)
@@ -126,13 +139,150 @@ test('a sample that is not done in time is told and leaves nothing', async () =>
   ]);
 });
 
+/** A fresh copy of one sample. @returns its folder */
+function copied(name = names[0]): string {
+  const folder = join(mkdtempSync(join(tmpdir(), 'wayward-')), name);
+  cpSync(join(corpus, 'traces', name), folder, { recursive: true });
+  return folder;
+}
+
+const outcomes = async (folder: string, more: Partial<PreprocessOptions> = {}): Promise<string[]> =>
+  (await preprocess({ ...options, workers: 1, paths: [folder], ...more }, context)).map(
+    (r) => r.outcome,
+  );
+
+const readStored = async (folder: string): Promise<number> => {
+  const codeCache = new CodeCache();
+  const traces = { images: new ImageStore([]), codeCache, preprocessed: true };
+  const [{ source }] = await openTraces(await readSample(folder), traces);
+  return (await source.run(() => {})).blocks;
+};
+
+describe('a stored trace is made again', () => {
+  test('when the raw one changed, and no one reads it before', async () => {
+    const folder = copied();
+    expect(await outcomes(folder)).toEqual(['stored']);
+    const blocks = await readStored(folder);
+    const raw = join(folder, 'trace_0.gz');
+    const bytes = gunzipSync(readFileSync(raw));
+    // The same trace, packed otherwise, is the same.
+    writeFileSync(raw, gzipSync(bytes, { level: 1 }));
+    expect(await outcomes(folder)).toEqual(['present']);
+    writeFileSync(raw, gzipSync(bytes.subarray(0, bytes.length >> 1)));
+    await expect(readStored(folder)).rejects.toThrow(
+      /trace_0\.gz or its memory map changed after trace_0\.wayward was made/,
+    );
+    expect(await outcomes(folder)).toEqual(['stored']);
+    expect(await readStored(folder)).toBeLessThan(blocks);
+  });
+
+  test('when the memory map changed', async () => {
+    const folder = copied();
+    expect(await outcomes(folder)).toEqual(['stored']);
+    appendFileSync(join(folder, 'mapping.txt'), '7ffff0000000-7ffff0001000 r--p 0 00:00 0\n');
+    await expect(readStored(folder)).rejects.toThrow(/memory map changed/);
+    expect(await outcomes(folder)).toEqual(['stored']);
+  });
+
+  test('when images that were missing are at hand', async () => {
+    const folder = copied();
+    expect(await outcomes(folder, { binDirs: [] })).toEqual(['stored']);
+    const without = await readStored(folder);
+    expect(await outcomes(folder, { binDirs: [] })).toEqual(['present']);
+    expect(await outcomes(folder)).toEqual(['stored']);
+    expect(await readStored(folder)).toBeGreaterThan(without);
+  });
+
+  test('when it was cut off', async () => {
+    const folder = copied();
+    expect(await outcomes(folder)).toEqual(['stored']);
+    const path = join(folder, 'trace_0.wayward');
+    truncateSync(path, statSync(path).size - 9);
+    expect(await outcomes(folder)).toEqual(['stored']);
+    expect(await readStored(folder)).toBeGreaterThan(0);
+  });
+});
+
+test.each(['wayward', 'ancestor'] as const)(
+  'without partial ones no sample with gaps is stored as %s, and an older one goes',
+  async (format) => {
+    const folder = copied();
+    const cut = { binDirs: [], format };
+    expect(await outcomes(folder, cut)).toEqual(['stored']);
+    const kept = readdirSync(folder);
+    expect(await outcomes(folder, { ...cut, force: true, partial: false })).toEqual(['partial']);
+    expect(kept.length).toBe(readdirSync(folder).length + 1);
+    expect(await outcomes(folder, { format, partial: false })).toEqual(['stored']);
+  },
+);
+
+test('an interrupt leaves nothing half-written', async () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'wayward-')));
+  for (const name of names)
+    cpSync(join(corpus, 'traces', name), join(folder, name), { recursive: true });
+  const stop = new AbortController();
+  const progress = (): void => stop.abort(new Error('interrupted'));
+  await expect(
+    preprocess({ ...options, paths: [folder] }, { ...context, progress, signal: stop.signal }),
+  ).rejects.toThrow('interrupted');
+  const left = readdirSync(folder, { recursive: true, encoding: 'utf8' });
+  expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
+  expect(await outcomes(folder)).toHaveLength(names.length);
+});
+
+test('killed in the middle of a root, it leaves whole files only and goes on', async () => {
+  const folder = join(mkdtempSync(join(tmpdir(), 'wayward-')));
+  const many = readdirSync(join(corpus, 'traces')).slice(0, 40);
+  for (const name of many)
+    cpSync(join(corpus, 'traces', name), join(folder, name), { recursive: true });
+  const words = [
+    main,
+    'preprocess',
+    folder,
+    '--bin-dir',
+    options.binDirs[0] ?? '',
+    '--threads',
+    '1',
+  ];
+  const child = spawn(process.execPath, words, { stdio: 'ignore' });
+  const list = (end: string): string[] =>
+    readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter((name) => name.endsWith(end));
+  await vi.waitUntil(() => list('.wayward').length >= 3, { timeout: 20_000, interval: 5 });
+  child.kill('SIGKILL');
+  await once(child, 'exit');
+  // The kill may fall between two files; what one leaves looks like this.
+  const dead = child.pid ?? 0;
+  const part = `trace_0.wayward.${hostname().replace(/[^A-Za-z0-9]/g, '_')}-${dead}-00c0ffee.part`;
+  writeFileSync(join(folder, many.at(-1) ?? '', part), 'WAYTRACE');
+  const whole = list('.wayward');
+  expect(whole.length).toBeLessThan(many.length);
+  for (const path of whole)
+    expect(await readStored(dirname(join(folder, path)))).toBeGreaterThan(0);
+  const second = await outcomes(folder);
+  expect(second.filter((outcome) => outcome === 'present')).toHaveLength(whole.length);
+  expect(second.filter((outcome) => outcome === 'stored')).toHaveLength(many.length - whole.length);
+  expect(list('.part')).toEqual([]);
+}, 30_000);
+
+test("the older tools' form takes the images' folder as second argument", () => {
+  const folder = copied();
+  const { status, stdout } = spawnSync(
+    process.execPath,
+    [main, 'preprocess', folder, options.binDirs[0] ?? '', '--json'],
+    { encoding: 'utf8' },
+  );
+  expect(status).toBe(0);
+  expect(JSON.parse(stdout).samples).toEqual([
+    expect.objectContaining({ outcome: 'stored', name: names[0], gaps: 0 }),
+  ]);
+});
+
 test('a folder without samples is an error', async () => {
   const empty = mkdtempSync(join(tmpdir(), 'wayward-'));
   await expect(preprocess({ ...options, paths: [empty] }, context)).rejects.toThrow(UserError);
 });
 
 test('evaluations made from stored traces are those made from raw ones', () => {
-  const main = fileURLToPath(new URL('../cli/main.ts', import.meta.url));
   const samples = mkdtempSync(join(tmpdir(), 'wayward-'));
   const nominal = readdirSync(join(corpus, 'traces')).filter((name) =>
     readFileSync(join(corpus, 'traces', name, 'info.txt'), 'utf8').includes('benign'),

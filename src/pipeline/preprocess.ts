@@ -3,7 +3,11 @@ import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { type Sample, samplesAt } from '../trace/sample.ts';
-import type { PreprocessedSample, PreprocessSampleOptions } from './preprocess-sample.ts';
+import {
+  cleanUp,
+  type PreprocessedSample,
+  type PreprocessSampleOptions,
+} from './preprocess-sample.ts';
 
 export interface PreprocessOptions extends PreprocessSampleOptions {
   /** Folders of samples, or of folders of samples. */
@@ -42,12 +46,14 @@ export async function preprocess(
     context.progress({ step: 'decoding', done, total: samples.length, unit: 'samples' });
   const work = async (): Promise<void> => {
     const worker = new Worker(entry);
+    let current: Sample | undefined;
     const stop = (): void => void worker.terminate();
     context.signal?.addEventListener('abort', stop);
     try {
       while (next < samples.length) {
         context.signal?.throwIfAborted();
         const index = next++;
+        current = samples[index];
         const result = await new Promise<PreprocessedSample>((fulfil, reject) => {
           worker.removeAllListeners();
           worker.once('message', fulfil);
@@ -58,9 +64,10 @@ export async function preprocess(
                 new UserError('worker-failed', 'a worker thread ended', { category: 'runtime' }),
             ),
           );
-          worker.postMessage({ sample: samples[index], options: each });
+          worker.postMessage({ sample: current, options: each });
         });
         if (result.reason !== undefined) context.log.log('warning', `left out: ${result.reason}`);
+        current = undefined;
         byIndex[index] = result;
         done++;
         tell();
@@ -69,8 +76,13 @@ export async function preprocess(
       context.signal?.removeEventListener('abort', stop);
       worker.removeAllListeners();
       await worker.terminate();
+      if (current !== undefined) await cleanUp(current, options.format);
     }
   };
-  await Promise.all(Array.from({ length: Math.min(workers, samples.length) }, work));
+  // All of them, so that none still tidies up when this returns.
+  const ends = await Promise.allSettled(
+    Array.from({ length: Math.min(workers, samples.length) }, work),
+  );
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
   return [...results, ...byIndex];
 }

@@ -1,6 +1,6 @@
 import { scaleLinear } from 'd3-scale';
 import { bottomAxis, frameLines, leftAxis } from './axis.ts';
-import { type ChartOptions, chart, element, round, text } from './svg.ts';
+import { type ChartOptions, chart, element, round, text, textWidth } from './svg.ts';
 import { light } from './theme.ts';
 
 /** What one trace added to the sequences seen so far. */
@@ -43,6 +43,8 @@ export function renderNovelty(
     stroke: palette.nominal,
     'stroke-width': 2,
   });
+  /** Right end of the last label in each row, from the bottom up. */
+  const rows: number[] = [];
   points.forEach(({ role, total }, index) => {
     const before = points[index - 1];
     if (before !== undefined && before.role !== role) {
@@ -53,7 +55,12 @@ export function renderNovelty(
       });
     }
     if (before?.role !== role) {
-      content += text(role, { x: x(index) + 4, y: frame.bottom - 6, 'font-size': 11 });
+      const width = textWidth(role);
+      const left = Math.min(x(index) + 4, frame.right - width);
+      const free = rows.findIndex((end) => end < left);
+      const row = free < 0 ? rows.length : free;
+      rows[row] = left + width;
+      content += text(role, { x: left, y: frame.bottom - 6 - 14 * row, 'font-size': 11 });
     }
     if (role === 'test anomalous') {
       const [cx, cy] = [round(x(index + 1)), round(y(total))];

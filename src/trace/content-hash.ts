@@ -1,13 +1,14 @@
 import { createHash } from 'node:crypto';
-import { streamMaybeGzip } from '../base/files.ts';
 import type { Sample } from './sample.ts';
+import { StoredTrace } from './stored-trace.ts';
+import { hashInflated } from './trace-origin.ts';
 
 /**
- * SHA-256 of what a sample recorded, compressed or not: its raw traces and their memory map, or its
- * stored trace, whose addresses do not depend on the map.
+ * Hash of what a sample recorded, compressed or not: its raw traces and their memory map, or those
+ * that its stored traces were made from, so that a trace is known in either form.
  *
  * @param preprocessed  the stored trace counts, not the raw ones
- * @returns hexadecimal; `undefined` when there is nothing to hash
+ * @returns SHA-256 in hexadecimal; `undefined` when there is nothing to hash
  * @throws UserError when a file cannot be read
  */
 export async function hashContent(
@@ -16,20 +17,28 @@ export async function hashContent(
   signal?: AbortSignal,
 ): Promise<string | undefined> {
   const isStored = preprocessed || sample.traces.length === 0;
-  const files = isStored ? [sample.parsed] : [...sample.traces, sample.map];
-  const hash = createHash('sha256');
-  let count = 0;
-  for (const path of files) {
-    if (path === undefined) continue;
-    count++;
-    let bytes = 0;
-    for await (const chunk of streamMaybeGzip(path)) {
-      signal?.throwIfAborted();
-      hash.update(chunk);
-      bytes += chunk.length;
-    }
-    // Where one file ends and the next begins counts, too.
-    hash.update(`\n${bytes}\n`);
+  const parts = isStored ? await hashStored(sample, signal) : await hashRaw(sample, signal);
+  if (parts.length === 0) return undefined;
+  return createHash('sha256').update(parts.join('\n')).digest('hex');
+}
+
+async function hashRaw({ traces, map }: Sample, signal?: AbortSignal): Promise<string[]> {
+  const parts: string[] = [];
+  for (const path of [...traces, ...(map === undefined ? [] : [map])]) {
+    parts.push(await hashInflated(path, signal));
   }
-  return count === 0 ? undefined : hash.digest('hex');
+  return parts;
+}
+
+async function hashStored({ stored, parsed }: Sample, signal?: AbortSignal): Promise<string[]> {
+  const parts: string[] = [];
+  let map: string | undefined;
+  for (const path of stored) {
+    const origin = await new StoredTrace(path).readOrigin();
+    map = origin?.map;
+    parts.push(origin?.trace ?? (await hashInflated(path, signal)));
+  }
+  if (map !== undefined) parts.push(map);
+  if (stored.length === 0 && parsed !== undefined) parts.push(await hashInflated(parsed, signal));
+  return parts;
 }

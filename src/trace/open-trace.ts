@@ -1,3 +1,5 @@
+import { createHash } from 'node:crypto';
+import { basename } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { streamMaybeGzip } from '../base/files.ts';
 import type { BlockSource } from '../flow/blocks.ts';
@@ -8,8 +10,9 @@ import type { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
 import { readMemoryMap } from '../image/memory-map.ts';
 import { ParsedTrace } from './parsed-trace.ts';
-import type { Sample } from './sample.ts';
+import { type Sample, storedName } from './sample.ts';
 import { StoredTrace } from './stored-trace.ts';
+import { isMadeFrom } from './trace-origin.ts';
 
 /** What the traces of a corpus share. */
 export interface TraceContext {
@@ -17,6 +20,8 @@ export interface TraceContext {
   readonly codeCache: CodeCache;
   /** Read stored traces, never raw ones. */
   readonly preprocessed: boolean;
+  /** Hash raw traces while they are read. */
+  readonly hash?: boolean;
 }
 
 export interface OpenedTrace {
@@ -29,6 +34,8 @@ export interface OpenedTrace {
   readonly missing: readonly string[];
   /** Mapped files that are taken as memory dumps. */
   readonly flat: readonly string[];
+  /** SHA-256 of the raw trace, inflated, once it has been read whole; when asked for. */
+  readonly hash?: () => string;
 }
 
 /**
@@ -43,6 +50,7 @@ export async function openTraces(
   const map = sample.map === undefined ? undefined : await readMemoryMap(sample.map);
   if (context.preprocessed || sample.traces.length === 0) {
     if (sample.stored.length > 0) {
+      await refuseStale(sample);
       // Images, when they are at hand, serve what looks at code beside the blocks.
       const code = map === undefined ? undefined : await buildAddressSpace(map, context.images);
       const missing = code?.missing ?? [];
@@ -71,11 +79,43 @@ export async function openTraces(
     });
   }
   const space = await buildAddressSpace(map, context.images);
-  return sample.traces.map((path) => ({
-    path,
-    source: new TraceDecoder({ space, input: streamMaybeGzip(path), codeCache: context.codeCache }),
-    space,
-    missing: space.missing,
-    flat: space.flat,
-  }));
+  return sample.traces.map((path) => {
+    const hash = context.hash ? createHash('sha256') : undefined;
+    const bytes = streamMaybeGzip(path);
+    const input = hash === undefined ? bytes : tapped(bytes, (chunk) => hash.update(chunk));
+    return {
+      path,
+      source: new TraceDecoder({ space, input, codeCache: context.codeCache }),
+      space,
+      missing: space.missing,
+      flat: space.flat,
+      ...(hash === undefined ? {} : { hash: () => hash.digest('hex') }),
+    };
+  });
+}
+
+async function* tapped(
+  chunks: AsyncIterable<Uint8Array>,
+  see: (chunk: Uint8Array) => void,
+): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    see(chunk);
+    yield chunk;
+  }
+}
+
+/** @throws UserError when a raw trace, or its map, is not what the stored one beside it was made from */
+async function refuseStale({ stored, traces, map, directory }: Sample): Promise<void> {
+  if (map === undefined) return;
+  for (const path of stored) {
+    const raw = traces.find((trace) => storedName(trace) === basename(path));
+    if (raw === undefined) continue;
+    const origin = await new StoredTrace(path).readOrigin();
+    if (origin === undefined || (await isMadeFrom(origin, raw, map))) continue;
+    throw new UserError(
+      'stored-trace-stale',
+      `${basename(raw)} or its memory map changed after ${basename(path)} was made from them: preprocess it again`,
+      { category: 'input', path: directory },
+    );
+  }
 }

@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
@@ -192,8 +192,22 @@ export async function samplesAt(
   path: string,
   need: Need = 'any',
 ): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
-  if (!existsSync(join(path, 'info.txt'))) return findSamples(path, need);
+  if (!isSampleFolder(path)) return findSamples(path, need);
   return { samples: [await readSample(path, need)], skipped: [] };
+}
+
+/** @returns whether a folder is a sample's own */
+export function isSampleFolder(path: string): boolean {
+  return existsSync(join(path, 'info.txt'));
+}
+
+/** @returns whether a folder is a sample's own, or one of them lies in it */
+export function holdsSamples(path: string): boolean {
+  if (isSampleFolder(path) || !existsSync(path)) return isSampleFolder(path);
+  return (
+    statSync(path).isDirectory() &&
+    readdirSync(path).some((name) => isSampleFolder(join(path, name)))
+  );
 }
 
 /** A folder with one of these is meant as a sample. */

@@ -13,6 +13,7 @@ import {
   trailerMagic,
   version,
 } from './stored-trace-format.ts';
+import type { TraceOrigin } from './trace-origin.ts';
 
 /** Encodes the batches of one chunk: each block is what followed its predecessor last time, or named. */
 class ChunkEncoder {
@@ -92,7 +93,8 @@ class ChunkEncoder {
  * Reads a trace and stores its blocks and marks at `path`. The file appears under its name only
  * when it is whole.
  *
- * @param accept  asked once at the end; false leaves no file
+ * @param options.accept  asked once at the end; false leaves no file
+ * @param options.origin  asked at the end: what the trace was made from
  * @returns what was in the trace
  * @throws UserError `write-failed`, and what the source throws
  */
@@ -102,11 +104,12 @@ export async function writeStoredTrace(
   options: {
     readonly signal?: AbortSignal;
     readonly accept?: (summary: TraceSummary) => boolean;
+    readonly origin?: () => TraceOrigin;
   } = {},
 ): Promise<TraceSummary> {
   let summary: TraceSummary | undefined;
   await writeFileParts(path, async (file) => {
-    summary = await writeTo((bytes) => appendSync(file, path, bytes), source, options.signal);
+    summary = await writeTo((bytes) => appendSync(file, path, bytes), source, options);
     return options.accept?.(summary) ?? true;
   });
   assert(summary !== undefined, 'the writer ran');
@@ -116,7 +119,7 @@ export async function writeStoredTrace(
 async function writeTo(
   append: (bytes: Uint8Array) => void,
   source: BlockSource,
-  signal: AbortSignal | undefined,
+  { signal, origin }: { readonly signal?: AbortSignal; readonly origin?: () => TraceOrigin },
 ): Promise<TraceSummary> {
   let at = 0;
   const put = (bytes: Uint8Array): void => {
@@ -157,7 +160,14 @@ async function writeTo(
   const table = source.blocks;
   const n = table.length;
   const text = Buffer.from(
-    JSON.stringify({ modules: table.modules, marks: source.marks, summary, chunks, blocks: n }),
+    JSON.stringify({
+      modules: table.modules,
+      marks: source.marks,
+      summary,
+      origin: origin?.(),
+      chunks,
+      blocks: n,
+    }),
   );
   const size = Buffer.alloc(4);
   size.writeUInt32LE(text.length);

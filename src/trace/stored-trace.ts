@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { messageOf, notReadable } from '../base/files.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
@@ -17,11 +17,13 @@ import {
   trailerMagic,
   version,
 } from './stored-trace-format.ts';
+import { isTraceOrigin, type TraceOrigin } from './trace-origin.ts';
 
 interface Dictionary {
   readonly modules: readonly Module[];
   readonly marks: readonly Mark[];
   readonly summary: TraceSummary;
+  readonly origin: TraceOrigin | undefined;
   readonly chunks: readonly StoredChunk[];
   readonly table: BlockTable;
 }
@@ -71,16 +73,7 @@ export class StoredTrace implements BlockSource {
     sink: BlockSink,
     options: { readonly signal?: AbortSignal; readonly fromBlock?: number } = {},
   ): Promise<TraceSummary> {
-    let file: FileHandle;
-    try {
-      file = await open(this.#path);
-    } catch (cause) {
-      throw new UserError('not-readable', `cannot be read: ${messageOf(cause)}`, {
-        category: 'input',
-        path: this.#path,
-        cause,
-      });
-    }
+    const file = await this.#open();
     try {
       const dictionary = await this.#readDictionary(file);
       this.#dictionary = dictionary;
@@ -100,6 +93,27 @@ export class StoredTrace implements BlockSource {
       return dictionary.summary;
     } finally {
       await file.close();
+    }
+  }
+
+  /**
+   * @returns what it was made from, where that is told
+   * @throws UserError when the file is not whole
+   */
+  async readOrigin(): Promise<TraceOrigin | undefined> {
+    const file = await this.#open();
+    try {
+      return (await this.#readDictionary(file)).origin;
+    } finally {
+      await file.close();
+    }
+  }
+
+  async #open(): Promise<FileHandle> {
+    try {
+      return await open(this.#path);
+    } catch (cause) {
+      throw notReadable(this.#path, cause);
     }
   }
 
@@ -183,7 +197,7 @@ const noBlocks: BlockTable = {
 /** @throws Error saying what is wrong */
 function parseDictionary(bytes: Buffer): Dictionary {
   const textLength = bytes.readUInt32LE(0);
-  const { modules, marks, summary, chunks, blocks } = JSON.parse(
+  const { modules, marks, summary, chunks, blocks, origin } = JSON.parse(
     bytes.toString('utf8', 4, 4 + textLength),
   ) as Omit<Dictionary, 'table'> & { readonly blocks: number };
   let at = 4 + textLength;
@@ -201,7 +215,8 @@ function parseDictionary(bytes: Buffer): Dictionary {
   if (
     !chunks.every((c) => [c?.offset, c?.length, c?.crc, c?.firstBlock].every(isWhole)) ||
     !modules.every((m) => typeof m?.name === 'string' && Number.isFinite(m.base)) ||
-    !marks.every((m) => m?.kind === 'gap' || m?.kind === 'async')
+    !marks.every((m) => m?.kind === 'gap' || m?.kind === 'async') ||
+    !(origin === undefined || isTraceOrigin(origin))
   ) {
     throw new Error('a field is missing or wrong');
   }
@@ -227,7 +242,7 @@ function parseDictionary(bytes: Buffer): Dictionary {
   if (table.kind.some((kind) => kind >= transferNames.length)) {
     throw new Error('a block ends in no transfer');
   }
-  return { modules, marks, summary, chunks, table };
+  return { modules, marks, summary, origin, chunks, table };
 }
 
 /** Turns chunks back into batches. */
