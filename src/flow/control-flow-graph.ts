@@ -11,6 +11,19 @@ import type { GapReason } from './mark.ts';
 /** The longest x86 instruction, in bytes. */
 const maxInstructionBytes = 15;
 
+/** Integers of a node in `links`. */
+export const linkSize = 4;
+/** Nodes are -1 where they were not looked up yet. */
+export const Link = {
+  kind: 0,
+  /** Node of the block that follows in memory: where a branch goes that is not taken. */
+  next: 1,
+  /** Node of a direct transfer's target. The decoder adds an outcome to `next` and gets here. */
+  target: 2,
+  /** Node that the last TIP of an indirect transfer led to. */
+  last: 3,
+} as const;
+
 /**
  * Blocks of one traced process and how they follow each other, built as the trace reaches them.
  *
@@ -27,10 +40,8 @@ export class ControlFlowGraph implements BlockTable {
   size: Int32Array<ArrayBuffer> = new Int32Array(4096);
   instructions: Int32Array<ArrayBuffer> = new Int32Array(4096);
   kind: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
-  /** Node of a direct transfer's target; -1 = not looked up yet. */
-  target: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  /** Node of the block that follows in memory; -1 = not looked up yet. */
-  next: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  /** What the decoder's loop needs of a node, in one place: `Link` says where. */
+  links: Int32Array<ArrayBuffer> = new Int32Array(4096 * linkSize);
   /** Why a node with kind `none` cannot be left; index into `deadReasons`. */
   dead: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
   /** Address of a direct transfer's target. */
@@ -56,20 +67,43 @@ export class ControlFlowGraph implements BlockTable {
   }
 
   targetOf(node: number): number {
-    const known = this.target[node];
+    const known = this.links[node * linkSize + Link.target];
     if (known >= 0) return known;
     const found = this.nodeAt(this.#targetAddress[node], this.#bits[node] as Bitness);
-    this.target[node] = found;
+    this.links[node * linkSize + Link.target] = found;
     return found;
   }
 
   nextOf(node: number): number {
-    const known = this.next[node];
+    const known = this.links[node * linkSize + Link.next];
     if (known >= 0) return known;
     const bitness = this.#bits[node] as Bitness;
     const found = this.nodeAt(wrap(this.address[node] + this.size[node], bitness), bitness);
-    this.next[node] = found;
+    this.links[node * linkSize + Link.next] = found;
     return found;
+  }
+
+  /** @returns the node at `address`, where the indirect transfer that ends `from` went */
+  follow(from: number, address: Address, bitness: Bitness): number {
+    const last = this.links[from * linkSize + Link.last];
+    if (last >= 0 && this.address[last] === address && this.#bits[last] === bitness) return last;
+    const found = this.nodeAt(address, bitness);
+    this.links[from * linkSize + Link.last] = found;
+    return found;
+  }
+
+  /** @returns whether `address` lies in the block, or is the start of one that is not known */
+  holds(node: number, address: Address): boolean {
+    const into = address - this.address[node];
+    return into >= 0 && into < Math.max(1, this.size[node]);
+  }
+
+  /**
+   * @returns whether the call that ends `node` leads to the next instruction, `target`: such a call only
+   *   reads the instruction pointer, and no return will match it
+   */
+  isCallNext(node: number, target: number): boolean {
+    return this.address[target] === this.address[node] + this.size[node];
   }
 
   bitnessOf(node: number): Bitness {
@@ -104,8 +138,9 @@ export class ControlFlowGraph implements BlockTable {
     this.size[node] = shape.size;
     this.instructions[node] = shape.instructions;
     this.kind[node] = shape.kind;
-    this.target[node] = -1;
-    this.next[node] = -1;
+    const link = node * linkSize;
+    this.links[link] = shape.kind;
+    this.links.fill(-1, link + 1, link + linkSize);
     this.dead[node] =
       shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
     this.#targetAddress[node] = wrap(address + shape.target, bitness);
@@ -153,8 +188,7 @@ export class ControlFlowGraph implements BlockTable {
     this.size = enlarged(this.size, size);
     this.instructions = enlarged(this.instructions, size);
     this.kind = enlarged(this.kind, size);
-    this.target = enlarged(this.target, size);
-    this.next = enlarged(this.next, size);
+    this.links = enlarged(this.links, size * linkSize);
     this.dead = enlarged(this.dead, size);
     this.#targetAddress = enlarged(this.#targetAddress, size);
     this.#bits = enlarged(this.#bits, size);
