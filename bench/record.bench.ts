@@ -1,5 +1,6 @@
 /**
- * Recording speed, from start to written sample, beside the same program under QEMU alone.
+ * Recording speed of each backend, from start to written sample, beside the same program under QEMU
+ * alone and under QEMU that writes its log to nowhere.
  *
  *     node bench/record.bench.ts [PROGRAM ARGS...]
  */
@@ -8,7 +9,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPlugin } from '../src/capture/plugin-build.ts';
-import { record } from '../src/capture/record.ts';
+import { type RecordOptions, record } from '../src/capture/record.ts';
 
 const rounds = 5;
 const given = process.argv.slice(2);
@@ -16,28 +17,41 @@ const [command, ...args] =
   given.length > 0 ? given : ['/usr/bin/python3.11', '-c', 'print(sum(range(300000)))'];
 const work = await mkdtemp(join(tmpdir(), 'wayward-bench-'));
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1];
+
+const qemu = (...flags: string[]): number => {
+  const started = performance.now();
+  execFileSync('qemu-x86_64', ['-cpu', 'max', ...flags, command, ...args], { stdio: 'ignore' });
+  return (performance.now() - started) / 1000;
+};
+
 try {
   const plugin = await buildPlugin(work);
-  const alone: number[] = [];
-  const recorded: number[] = [];
   let blocks = 0;
   let bytes = 0;
-  for (let round = 0; round < rounds; round++) {
-    const started = performance.now();
-    execFileSync('qemu-x86_64', ['-cpu', 'max', command, ...args], { stdio: 'ignore' });
-    alone.push((performance.now() - started) / 1000);
-    const out = join(work, 'traces', String(round));
-    const result = await record({ command, args, out, plugin, label: 'benign', name: 'bench' });
-    recorded.push(result.seconds);
+  let folders = 0;
+  const recorded = async (options: Partial<RecordOptions>): Promise<number> => {
+    const out = join(work, 'traces', String(folders++));
+    const result = await record({ command, args, out, label: 'benign', name: 'bench', ...options });
     blocks = result.blocks.reduce((sum, count) => sum + count, 0);
     bytes = result.traceBytes;
+    return result.seconds;
+  };
+  const ways: [string, () => number | Promise<number>][] = [
+    ['QEMU alone', () => qemu()],
+    ['QEMU, log to nowhere', () => qemu('-d', 'exec,nochain', '-D', '/dev/null')],
+    ['recorded, plugin', () => recorded({ plugin })],
+    ['recorded, log', () => recorded({ backend: 'log' })],
+  ];
+  const times = ways.map((): number[] => []);
+  for (let round = 0; round < rounds; round++) {
+    for (const [index, [, measure]] of ways.entries()) times[index].push(await measure());
   }
-  const seconds = median(recorded);
-  console.log(`${blocks} blocks, ${bytes} trace bytes`);
-  console.log(
-    `recorded     ${seconds.toFixed(3)} s, ${(blocks / seconds / 1e6).toFixed(2)} M blocks/s`,
-  );
-  console.log(`QEMU alone   ${median(alone).toFixed(3)} s`);
+  console.log(`${blocks} blocks, ${bytes} trace bytes; medians of ${rounds} rounds`);
+  for (const [index, [name]] of ways.entries()) {
+    const seconds = median(times[index]);
+    const speed = (blocks / seconds / 1e6).toFixed(2);
+    console.log(`${name.padEnd(21)} ${seconds.toFixed(3)} s, ${speed} M blocks/s`);
+  }
 } finally {
   await rm(work, { recursive: true, force: true });
 }

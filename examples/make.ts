@@ -70,6 +70,8 @@ try {
       family,
       timeoutSeconds: 60,
       showPath: (path) => (path === program ? '/usr/local/bin/tpic' : path),
+      // As in a trace of hardware, code on the stack has no image.
+      saveMadeCode: false,
       onBlock: (address) => addresses.push(address),
     });
     if (part !== undefined) {

@@ -66,6 +66,7 @@ export function debianPackages() {
     chromium: '/usr/bin/chromium',
     'qemu-user': '/usr/bin/qemu-x86_64',
     'libipt-dev': '/usr/include/intel-pt.h',
+    'libc6-i386': '/lib32/libc.so.6',
     'linux-perf': '/usr/bin/perf',
     iproute2: '/usr/bin/ip',
   };

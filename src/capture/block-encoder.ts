@@ -13,6 +13,7 @@ export class TranslationTable {
   /** `Transfer` kind of the last instruction; `none` where the block goes on. */
   readonly kind: number[] = [];
   readonly target: Address[] = [];
+  readonly bytes: Uint8Array[] = [];
   readonly #shape: BlockShape = {
     kind: Transfer.none,
     size: 0,
@@ -32,6 +33,7 @@ export class TranslationTable {
     this.start[id] = start;
     this.end[id] = start + bytes.length;
     this.last[id] = last;
+    this.bytes[id] = bytes;
     this.kind[id] = shape.end === 'transfer' ? shape.kind : Transfer.none;
     const target = start + shape.target;
     this.target[id] = this.bitness === 32 ? target % 0x1_0000_0000 : target;

@@ -36,6 +36,13 @@ export class GuestMap {
     return this.#ranges.find(({ start, end }) => address >= start && address < end);
   }
 
+  /** Takes the name from a file's mappings: what lay there cannot be read any more. */
+  unname(path: string): void {
+    this.#ranges = this.#ranges.map((range) =>
+      range.path === path ? { ...range, path: '', offset: 0 } : range,
+    );
+  }
+
   /** Takes mappings out. */
   forget(start: Address, end: Address): void {
     this.#cut(start, end);
@@ -81,4 +88,12 @@ export class GuestMap {
 
 function permsOf(prot: number): string {
   return `${prot & 1 ? 'r' : '-'}${prot & 2 ? 'w' : '-'}${prot & 4 ? 'x' : '-'}p`;
+}
+
+export function pageFloor(size: number): number {
+  return Math.floor(size / 4096) * 4096;
+}
+
+export function pageCeil(size: number): number {
+  return Math.ceil(size / 4096) * 4096;
 }

@@ -9,6 +9,7 @@ import { moduleName } from '../image/module-name.ts';
 export class ImageCollection {
   readonly #folder: string;
   readonly #names: Map<string, Promise<string>> = new Map();
+  #last: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -25,8 +26,18 @@ export class ImageCollection {
   }
 
   async #store(path: string): Promise<string> {
-    const bytes = await readWholeFile(path);
-    const own = moduleName(path);
+    return this.addBytes(moduleName(path), await readWholeFile(path));
+  }
+
+  /** Stores bytes under a name. @returns the name, or the name with a hash when another file has it */
+  addBytes(own: string, bytes: Uint8Array): Promise<string> {
+    // One after the other: two that find a name free must not both take it.
+    const name = this.#last.then(() => this.#place(own, bytes));
+    this.#last = name.catch(() => {});
+    return name;
+  }
+
+  async #place(own: string, bytes: Uint8Array): Promise<string> {
     const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
     for (const name of [own, `${own}.${hash}`]) {
       const target = join(this.#folder, name);
@@ -34,7 +45,7 @@ export class ImageCollection {
         await writeFileAtomic(target, bytes);
         return name;
       }
-      if (bytes.equals(await readFile(target))) return name;
+      if (Buffer.compare(bytes, await readFile(target)) === 0) return name;
     }
     return `${own}.${hash}`;
   }

@@ -5,8 +5,24 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
+import type { BackendChoice } from './backend.ts';
 
 const run = promisify(execFile);
+
+/** @returns the compiled plugin's path in `folder`; `undefined` where the log is to be used */
+export async function pluginFor(
+  choice: BackendChoice,
+  folder: string,
+): Promise<string | undefined> {
+  if (choice === 'log') return undefined;
+  try {
+    return await buildPlugin(folder);
+  } catch (error) {
+    const isMissing = error instanceof UserError && error.code === 'no-compiler';
+    if (choice === 'auto' && isMissing) return undefined;
+    throw error;
+  }
+}
 
 /** Compiles the recorder's QEMU plugin. @returns its path in `folder` */
 export async function buildPlugin(folder: string): Promise<string> {

@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from './image-collection.ts';
-import { buildPlugin } from './plugin-build.ts';
+import { pluginFor } from './plugin-build.ts';
 import { type Recorded, type RecordOptions, record } from './record.ts';
 
 export interface RecordInputsOptions extends Omit<RecordOptions, 'out' | 'name' | 'onBlock'> {
@@ -51,7 +51,8 @@ export async function recordInputs(
   }
   const work = await mkdtemp(join(tmpdir(), 'wayward-record-'));
   try {
-    const plugin = options.plugin ?? (await buildPlugin(work));
+    const plugin = options.plugin ?? (await pluginFor(options.backend ?? 'auto', work));
+    const backend = plugin === undefined ? { backend: 'log' as const } : { plugin };
     const images = options.images ?? new ImageCollection(options.binDir ?? join(root, 'bin'));
     const results: InputResult[] = [];
     let next = 0;
@@ -67,7 +68,7 @@ export async function recordInputs(
           : [...given, input];
         const out = join(root, 'traces', name);
         try {
-          const recorded = await record({ ...rest, args, out, name, plugin, images });
+          const recorded = await record({ ...rest, ...backend, args, out, name, images });
           results[index] = { input, recorded };
         } catch (error) {
           const concernsOne =

@@ -1,19 +1,22 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm } from 'node:fs/promises';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdir, mkdtemp, realpath, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
-import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
-import { parseImage, type Segment } from '../image/image.ts';
+import type { BackendChoice, BackendName } from './backend.ts';
 import { elfKind } from './elf-kind.ts';
+import { type End, emulate } from './emulator.ts';
 import { ImageCollection } from './image-collection.ts';
-import { buildPlugin } from './plugin-build.ts';
-import { RecordingReader } from './recording-reader.ts';
+import { type LoadedFile, loadedFile } from './loaded-file.ts';
+import { logBackend } from './log-backend.ts';
+import { findMadeCode } from './made-code.ts';
+import { pluginBackend } from './plugin-backend.ts';
+import { pluginFor } from './plugin-build.ts';
+import { Recording } from './recording.ts';
 
 const deflate = promisify(gzip);
 
@@ -39,19 +42,24 @@ export interface RecordOptions {
   /** Symbol, or base name of a file, before whose first block nothing is recorded. */
   readonly skipUntil?: string;
   readonly compressReturns?: boolean;
+  /** How QEMU is asked what it executes; by default `auto`. */
+  readonly backend?: BackendChoice;
+  /** Save code that lies in no file as images of its own; by default yes. */
+  readonly saveMadeCode?: boolean;
   /** The emulator; by default `qemu-x86_64` or `qemu-i386` of the search path. */
   readonly qemu?: string;
   /** A compiled plugin; without it one is compiled for this call. */
   readonly plugin?: string;
   /** Path that the memory map gives a file, when not its own. */
   readonly showPath?: (path: string) => string;
-  /** Address of each block of the first thread. */
-  readonly onBlock?: (address: Address) => void;
+  /** Address of each block of a thread; threads are numbered as they start. */
+  readonly onBlock?: (address: Address, thread: number) => void;
   readonly signal?: AbortSignal;
 }
 
 export interface Recorded {
   readonly folder: string;
+  readonly backend: BackendName;
   /** Blocks of each thread, first thread first. */
   readonly blocks: readonly number[];
   readonly traceBytes: number;
@@ -59,7 +67,11 @@ export interface Recorded {
   /** Children that were not recorded. */
   readonly forks: number;
   readonly replacedBy: string | undefined;
-  readonly end: 'exit' | 'signal' | 'timeout' | 'limit';
+  /** Bytes of code outside files, saved as images. */
+  readonly madeCodeBytes: number;
+  /** Pages of it that changed after they had run: the image holds what came last. */
+  readonly rewrittenPages: number;
+  readonly end: End;
   readonly exitCode: number | undefined;
   readonly killedBy: string | undefined;
   readonly seconds: number;
@@ -73,15 +85,12 @@ export interface Recorded {
  */
 export async function record(options: RecordOptions): Promise<Recorded> {
   const out = resolve(options.out);
+  const { skipUntil, onBlock } = options;
   const command = await realpath(options.command).catch(() => resolve(options.command));
-  const program = await readWholeFile(command);
-  const kind = elfKind(program, command);
-  const segments = new Map<string, readonly Segment[]>();
-  segments.set(command, parseImage(program, false).segments);
-  if (kind.loader !== undefined) {
-    const loader = await realpath(kind.loader).catch(() => kind.loader ?? '');
-    segments.set(loader, parseImage(await readWholeFile(loader), false).segments);
-  }
+  const bytes = await readWholeFile(command);
+  const kind = elfKind(bytes, command);
+  const program = loadedFile(command, bytes);
+  const loader = kind.loader === undefined ? undefined : await loaderOf(kind.loader);
   if (existsSync(out)) {
     throw new UserError('out-exists', 'exists already', { category: 'arguments', path: out });
   }
@@ -89,26 +98,30 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   const work = await mkdtemp(join(tmpdir(), 'wayward-record-'));
   const part = `${out}.part`;
   try {
-    const plugin = options.plugin ?? (await buildPlugin(work));
-    const started = performance.now();
-    const reader = new RecordingReader({
+    const recording = new Recording({
       bitness: kind.bitness,
       compressReturns: options.compressReturns ?? true,
       maxBlocks: options.maxBlocks ?? Number.MAX_SAFE_INTEGER,
-      segments: (path) => segments.get(path),
-      ...(options.skipUntil === undefined ? {} : { skipUntil: options.skipUntil }),
-      ...(options.onBlock === undefined ? {} : { onBlock: options.onBlock }),
+      ...(skipUntil === undefined ? {} : { skipUntil }),
+      ...(onBlock === undefined ? {} : { onBlock }),
     });
+    const plugin = options.plugin ?? (await pluginFor(options.backend ?? 'auto', work));
+    const started = performance.now();
+    const loaded = loader === undefined ? [program] : [program, loader];
+    const backend =
+      plugin === undefined
+        ? await logBackend(recording, work, program, loader, options.cwd ?? process.cwd())
+        : pluginBackend(recording, plugin, work, loaded);
     const qemu = options.qemu ?? (kind.bitness === 64 ? 'qemu-x86_64' : 'qemu-i386');
-    const ran = await run(qemu, plugin, work, command, options, reader);
-    for (const name of await readdir(work)) {
-      const cpu = /^(\d+)\.tail$/.exec(name)?.[1];
-      if (cpu !== undefined) reader.addTail(Number(cpu), await readFile(join(work, name)));
-    }
-    const threads = reader.finish();
+    const ran = await emulate(
+      { ...options, qemu, command, isFull: () => recording.isFull },
+      backend,
+    );
+    await backend.finish();
+    const threads = recording.finish();
     if (threads.length === 0) {
-      if (options.skipUntil !== undefined && reader.map.codeFiles.length > 0) {
-        throw new UserError('nothing-recorded', `never came to ${options.skipUntil}`, {
+      if (skipUntil !== undefined && recording.map.codeFiles.length > 0) {
+        throw new UserError('nothing-recorded', `never came to ${skipUntil}`, {
           category: 'input',
           path: command,
         });
@@ -122,16 +135,18 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     await rm(part, { recursive: true, force: true });
     const images =
       options.images ?? new ImageCollection(options.binDir ?? join(dirname(dirname(out)), 'bin'));
-    let map = reader.map.text();
-    for (const path of reader.map.codeFiles) {
+    const made = await saveMadeCode(recording, images, options.saveMadeCode ?? true);
+    let map = recording.map.text();
+    for (const path of recording.map.codeFiles) {
+      if (made.names.has(path)) continue;
       const name = await images.add(path);
       const shown = options.showPath?.(path) ?? path;
       const renamed = name === basename(path) ? shown : join(dirname(shown), name);
       if (renamed !== path) map = map.replaceAll(` ${path}\n`, ` ${renamed}\n`);
     }
     let traceBytes = 0;
-    for (const [index, { bytes }] of threads.entries()) {
-      const whole = Buffer.concat(bytes);
+    for (const [index, thread] of threads.entries()) {
+      const whole = Buffer.concat(thread.bytes);
       traceBytes += whole.length;
       await writeFileAtomic(join(part, `trace_${index}.gz`), await deflate(whole, { level: 9 }));
     }
@@ -147,11 +162,14 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     });
     return {
       folder: out,
+      backend: plugin === undefined ? 'log' : 'plugin',
       blocks: threads.map(({ blocks }) => blocks),
       traceBytes,
       signals: threads.reduce((sum, { interrupts }) => sum + interrupts, 0),
-      forks: reader.forks,
-      replacedBy: reader.replacedBy,
+      forks: recording.forks,
+      replacedBy: recording.replacedBy,
+      madeCodeBytes: made.bytes,
+      rewrittenPages: made.rewrittenPages,
       end: ran.end,
       exitCode: ran.code ?? undefined,
       killedBy: ran.killedBy ?? undefined,
@@ -163,79 +181,41 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   }
 }
 
-interface Ran {
-  readonly end: Recorded['end'];
-  readonly code: number | null;
-  readonly killedBy: string | null;
-  readonly errors: string;
+async function loaderOf(path: string): Promise<LoadedFile> {
+  const real = await realpath(path).catch(() => path);
+  return loadedFile(real, await readWholeFile(real));
 }
 
-async function run(
-  qemu: string,
-  plugin: string,
-  tails: string,
-  command: string,
-  options: RecordOptions,
-  reader: RecordingReader,
-): Promise<Ran> {
-  // The processor is the same whatever the host has, so that libraries choose the same code.
-  const flags = ['-cpu', 'max', '-plugin', `file=${plugin},fd=3,tails=${tails}`];
-  const child: ChildProcess = spawn(qemu, [...flags, command, ...options.args], {
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', ...options.env },
-    stdio: ['ignore', 'ignore', 'pipe', 'pipe'],
-    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-  });
-  let end: Recorded['end'] = 'exit';
-  let errors = '';
-  const stop = (why: Recorded['end']): void => {
-    if (end === 'exit') end = why;
-    child.kill('SIGKILL');
+/** Puts code that ran outside files, or not as they have it, into images and into the map. */
+async function saveMadeCode(
+  { table, map }: Recording,
+  images: ImageCollection,
+  isWanted: boolean,
+): Promise<{ names: ReadonlySet<string>; bytes: number; rewrittenPages: number }> {
+  const files = new Map<string, Uint8Array | undefined>();
+  const fileOf = (path: string): Uint8Array | undefined => {
+    if (!files.has(path)) files.set(path, contentOf(path));
+    return files.get(path);
   };
-  const { timeoutSeconds } = options;
-  const timer =
-    timeoutSeconds === undefined
-      ? undefined
-      : setTimeout(() => stop('timeout'), timeoutSeconds * 1000);
-  const onAbort = (): void => void child.kill('SIGKILL');
-  options.signal?.addEventListener('abort', onAbort, { once: true });
-  const pipe = child.stdio[3] as Readable | null;
-  let damage: unknown;
-  const exited = new Promise<{ code: number | null; killedBy: string | null }>((done, fail) => {
-    child.on('error', (cause: NodeJS.ErrnoException) => {
-      const isMissing = cause.code === 'ENOENT';
-      const why = isMissing
-        ? `${qemu} is not installed (Debian, Ubuntu: package qemu-user)`
-        : `${qemu} cannot be run: ${messageOf(cause)}`;
-      fail(new UserError('no-qemu', why, { category: 'unavailable', cause }));
-    });
-    // A child that the program left behind may hold the pipes open: do not wait for their end.
-    child.on('exit', (code, killedBy) => done({ code, killedBy }));
-  });
-  child.stderr?.on('data', (chunk: Buffer) => {
-    if (errors.length < 65536) errors += chunk.toString('utf8');
-  });
-  const drained = new Promise<void>((done) => {
-    pipe?.on('data', (chunk: Buffer) => {
-      try {
-        if (damage === undefined && end !== 'limit' && reader.add(chunk)) stop('limit');
-      } catch (error) {
-        damage = error;
-        child.kill('SIGKILL');
-      }
-    });
-    pipe?.on('close', done);
-    if (pipe === null) done();
-  });
+  const { regions, rewrittenPages } = findMadeCode(table, map, fileOf);
+  for (const path of map.codeFiles) if (fileOf(path) === undefined) map.unname(path);
+  const names = new Set<string>();
+  if (!isWanted) return { names, bytes: 0, rewrittenPages };
+  let total = 0;
+  for (const { start, bytes } of regions) {
+    const name = await images.addBytes(`code-${start.toString(16)}`, bytes);
+    map.map(start, start + bytes.length, 5, 0, `/${name}`);
+    names.add(`/${name}`);
+    total += bytes.length;
+  }
+  return { names, bytes: total, rewrittenPages };
+}
+
+/** @returns `undefined` for a file that is gone, as one in memory only, or no regular one */
+function contentOf(path: string): Uint8Array | undefined {
   try {
-    const { code, killedBy } = await exited;
-    await drained;
-    if (damage !== undefined) throw damage;
-    options.signal?.throwIfAborted();
-    if (end === 'exit' && killedBy !== null) end = 'signal';
-    return { end, code, killedBy, errors };
-  } finally {
-    clearTimeout(timer);
-    options.signal?.removeEventListener('abort', onAbort);
-    pipe?.destroy();
+    return readFileSync(path);
+  } catch {
+    return undefined;
   }
 }

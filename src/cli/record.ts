@@ -4,6 +4,7 @@ import { basename, delimiter, join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { showCount } from '../base/format.ts';
+import type { BackendChoice } from '../capture/backend.ts';
 import { type Recorded, record } from '../capture/record.ts';
 import { recordInputs } from '../capture/record-inputs.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
@@ -21,6 +22,8 @@ interface Options {
   readonly timeout: number | undefined;
   readonly maxBlocks: number | undefined;
   readonly skipUntil: string | undefined;
+  readonly backend: BackendChoice;
+  readonly madeCode: boolean;
 }
 
 const spec: CommandSpec<Options> = {
@@ -69,6 +72,16 @@ const spec: CommandSpec<Options> = {
       help: 'leave out what runs before this symbol or file',
       parse: text,
     },
+    {
+      flags: '--backend <name>',
+      help: "plugin (fast, needs a C compiler), log (QEMU's own), or auto: the plugin where it can be made",
+      parse: choice('auto', 'plugin', 'log'),
+      default: 'auto',
+    },
+    {
+      flags: '--no-made-code',
+      help: 'do not save code that lies in no file, which a trace of hardware has no bytes of either',
+    },
   ],
   examples: [
     ['wayward record -o samples/ls -- ls -l /usr', 'records one run'],
@@ -82,6 +95,8 @@ const spec: CommandSpec<Options> = {
       command: findProgram(program),
       args,
       label: o.label,
+      backend: o.backend,
+      saveMadeCode: o.madeCode,
       ...(o.binDir === undefined ? {} : { binDir: o.binDir }),
       ...(o.family === undefined ? {} : { family: o.family }),
       ...(o.timeout === undefined ? {} : { timeoutSeconds: o.timeout }),
@@ -129,13 +144,22 @@ function describe(recorded: Recorded): string[] {
     signal: `was killed by ${killedBy ?? 'a signal'}`,
     timeout: 'was stopped at the time limit',
     limit: 'was stopped at the block limit',
+    fork: "was stopped where it forked: QEMU's log cannot tell a child from its parent",
   };
   const lines = [
-    `Recorded  ${showCount(blocks.reduce((a, b) => a + b, 0))} blocks in ${blocks.length} thread${blocks.length === 1 ? '' : 's'}, ${showCount(recorded.traceBytes)} bytes of trace, ${recorded.seconds.toFixed(1)} s`,
+    `Recorded  ${showCount(blocks.reduce((a, b) => a + b, 0))} blocks in ${blocks.length} thread${blocks.length === 1 ? '' : 's'}, ${showCount(recorded.traceBytes)} bytes of trace, ${recorded.seconds.toFixed(1)} s, ${recorded.backend === 'log' ? "through QEMU's log" : 'through the plugin'}`,
     `Ended     the program ${ended[end]}`,
   ];
   if (forks > 0) lines.push(`Left out  ${forks} forked children`);
   if (replacedBy !== undefined) lines.push(`Left out  what ran after exec of ${replacedBy}`);
+  if (recorded.madeCodeBytes > 0) {
+    lines.push(`Saved     ${showCount(recorded.madeCodeBytes)} bytes of code that lies in no file`);
+  }
+  if (recorded.rewrittenPages > 0) {
+    lines.push(
+      `Changed   ${showCount(recorded.rewrittenPages)} pages of code after they had run: what ran before may decode to gaps`,
+    );
+  }
   lines.push(`Sample    ${recorded.folder}`);
   return lines;
 }

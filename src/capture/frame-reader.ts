@@ -1,10 +1,8 @@
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import type { Segment } from '../image/image.ts';
-import { PtEncoder } from '../pt/encoder.ts';
-import { BlockEncoder, TranslationTable } from './block-encoder.ts';
-import { GuestMap } from './guest-map.ts';
-import { StartGate } from './start-gate.ts';
+import { pageCeil, pageFloor } from './guest-map.ts';
+import type { Recording } from './recording.ts';
 
 /** Frame types of `plugin/plugin.c`: a header of four 32-bit words (type, CPU, length, 0), then `length` bytes. */
 const Frame = { blocks: 1, translation: 2, call: 3, maps: 4, threadEnd: 5 } as const;
@@ -21,54 +19,23 @@ const Call = {
 } as const;
 const headerBytes = 16;
 
-export interface ThreadTrace {
-  readonly blocks: number;
-  readonly interrupts: number;
-  readonly bytes: readonly Uint8Array[];
-}
-
-export interface ReadingOptions {
-  readonly bitness: 32 | 64;
-  readonly compressReturns: boolean;
-  /** Basic blocks a thread; recording ends when the first thread reaches it. */
-  readonly maxBlocks: number;
+/** Reads the frames that the plugin writes. */
+export class FrameReader {
+  readonly #recording: Recording;
   /** Segments of the files that QEMU maps itself: the program and its loader; `undefined` for others. */
-  readonly segments: (path: string) => readonly Segment[] | undefined;
-  /** Symbol or module before which nothing is recorded. */
-  readonly skipUntil?: string;
-  /** Each basic block of the first thread, in order. */
-  readonly onBlock?: (address: Address) => void;
-}
-
-/** Reads the frames that the plugin writes and makes a trace of each thread. */
-export class RecordingReader {
-  readonly map: GuestMap = new GuestMap();
-  forks = 0;
-  /** Program that the recorded one turned into. */
-  replacedBy: string | undefined;
-  readonly #options: ReadingOptions;
-  readonly #table: TranslationTable;
-  readonly #handlers: Set<Address> = new Set();
+  readonly #segments: (path: string) => readonly Segment[] | undefined;
   /** Mappings of the program and its loader, and of the loader that QEMU itself was started by. */
   readonly #loaded: { path: string; start: Address; end: Address }[] = [];
-  readonly #threads: Map<number, { encoder: BlockEncoder; bytes: Uint8Array[] }> = new Map();
-  readonly #ended: { encoder: BlockEncoder; bytes: Uint8Array[] }[] = [];
   /** Frames of blocks so far, by CPU. */
   readonly #frames: Map<number, number> = new Map();
-  /** `undefined` once recording has begun. */
-  #gate: StartGate | undefined;
-  readonly #openers: Set<number> = new Set();
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(options: ReadingOptions) {
-    this.#options = options;
-    this.#table = new TranslationTable(options.bitness);
-    const { skipUntil } = options;
-    this.#gate = skipUntil === undefined ? undefined : new StartGate(skipUntil, this.map);
+  constructor(recording: Recording, segments: (path: string) => readonly Segment[] | undefined) {
+    this.#recording = recording;
+    this.#segments = segments;
   }
 
-  /** @returns whether the limit of blocks is reached */
-  add(chunk: Buffer): boolean {
+  add(chunk: Buffer): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     let at = 0;
     while (at + headerBytes <= bytes.length) {
@@ -79,8 +46,6 @@ export class RecordingReader {
       at += headerBytes + length;
     }
     this.#rest = bytes.subarray(at);
-    const first = this.#threads.get(0);
-    return first !== undefined && first.encoder.blocks >= this.#options.maxBlocks;
   }
 
   /** Reads the blocks of a CPU that were not sent before the program died. */
@@ -88,39 +53,26 @@ export class RecordingReader {
     const count = tail.readUInt32LE(0);
     // The tail counts the frames that it has sent: one more here means that it was sent after all.
     if ((this.#frames.get(cpu) ?? 0) !== tail.readUInt32LE(4)) return;
-    this.#blocks(cpu, tail.subarray(8, 8 + count * 4));
+    this.#execute(cpu, tail.subarray(8, 8 + count * 4));
   }
 
-  /** @returns the traces, the first thread first */
-  finish(): ThreadTrace[] {
+  finish(): void {
     for (const { start, end } of this.#loaded) {
-      if (!this.#table.start.some((at) => at >= start && at < end)) this.map.forget(start, end);
+      if (!this.#recording.hasCodeIn(start, end)) this.#recording.map.forget(start, end);
     }
-    const running = [...this.#threads].sort(([a], [b]) => a - b).map(([, thread]) => thread);
-    const [first, ...others] = running;
-    return (first === undefined ? this.#ended : [first, ...this.#ended, ...others]).map(
-      ({ encoder, bytes }) => {
-        encoder.finish();
-        return { blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
-      },
-    );
   }
 
   #frame(type: number, cpu: number, body: Buffer): void {
     switch (type) {
       case Frame.blocks:
         this.#frames.set(cpu, (this.#frames.get(cpu) ?? 0) + 1);
-        this.#blocks(cpu, body);
+        this.#execute(cpu, body);
         return;
       case Frame.translation: {
         const start = Number(body.readBigUInt64LE(0));
-        this.#table.add(
-          body.readUInt32LE(8),
-          start,
-          start + body.readUInt32LE(16),
-          body.subarray(24),
-        );
-        if (this.#gate?.opensAt(start)) this.#openers.add(body.readUInt32LE(8));
+        // A copy: the chunk must not be held for the sake of a few bytes.
+        const code = new Uint8Array(body.subarray(24));
+        this.#recording.translate(body.readUInt32LE(8), start, start + body.readUInt32LE(16), code);
         return;
       }
       case Frame.maps:
@@ -129,49 +81,28 @@ export class RecordingReader {
       case Frame.call:
         this.#call(body);
         return;
-      case Frame.threadEnd: {
-        // The next thread may get the same CPU.
-        const ended = this.#threads.get(cpu);
-        if (ended !== undefined && cpu !== 0) {
-          this.#ended.push(ended);
-          this.#threads.delete(cpu);
-        }
+      case Frame.threadEnd:
+        this.#recording.endThread(cpu);
         this.#frames.delete(cpu);
         return;
-      }
       default:
         throw new UserError(
           'recording-damaged',
           `the recorder sent a frame of unknown type ${type}`,
-          {
-            category: 'runtime',
-          },
+          { category: 'runtime' },
         );
     }
   }
 
-  #blocks(cpu: number, body: Buffer): void {
+  #execute(cpu: number, body: Buffer): void {
     // A copy, because the bytes need not lie at a multiple of four.
-    let ids = new Uint32Array(body.length / 4);
+    const ids = new Uint32Array(body.length / 4);
     new Uint8Array(ids.buffer).set(body);
-    if (this.#gate !== undefined) {
-      const begin = ids.findIndex((id) => this.#openers.has(id));
-      if (begin < 0) return;
-      ids = ids.subarray(begin);
-      this.#gate = undefined;
-    }
-    let thread = this.#threads.get(cpu);
-    if (thread === undefined) {
-      const bytes: Uint8Array[] = [];
-      const pt = new PtEncoder((part) => bytes.push(part), this.#options);
-      const onBlock = this.#threads.size === 0 ? this.#options.onBlock : undefined;
-      thread = { encoder: new BlockEncoder(this.#table, pt, this.#handlers, onBlock), bytes };
-      this.#threads.set(cpu, thread);
-    }
-    thread.encoder.add(ids, this.#options.maxBlocks);
+    this.#recording.execute(cpu, ids);
   }
 
   #call(body: Buffer): void {
+    const recording = this.#recording;
     const word = (index: number): number => Number(body.readBigUInt64LE(16 + index * 8));
     const low = (index: number): number => body.readUInt32LE(16 + index * 8);
     const result = body.readBigInt64LE(8);
@@ -179,25 +110,26 @@ export class RecordingReader {
     switch (body.readUInt32LE(0)) {
       case Call.mmap: {
         const start = Number(result);
-        this.map.map(start, start + pageCeil(word(1)), low(2), path === '' ? 0 : word(5), path);
+        const offset = path === '' ? 0 : word(5);
+        recording.map.map(start, start + pageCeil(word(1)), low(2), offset, path);
         return;
       }
       case Call.mprotect:
-        this.map.protect(word(0), word(0) + pageCeil(word(1)), low(2));
+        recording.map.protect(word(0), word(0) + pageCeil(word(1)), low(2));
         return;
       case Call.sigaction:
         // 0 and 1 are SIG_DFL and SIG_IGN.
-        if (word(2) > 1) this.#handlers.add(word(2));
+        if (word(2) > 1) recording.handlers.add(word(2));
         return;
       case Call.execve:
-        this.replacedBy = result === 0n ? path : undefined;
+        recording.replacedBy = result === 0n ? path : undefined;
         return;
       case Call.fork:
-        this.forks++;
+        recording.forks++;
         return;
       case Call.clone:
         // Without CLONE_VM and CLONE_THREAD it is a fork; vfork has CLONE_VM only.
-        if ((low(0) & 0x10000) === 0) this.forks++;
+        if ((low(0) & 0x10000) === 0) recording.forks++;
         return;
       default:
         return;
@@ -206,12 +138,13 @@ export class RecordingReader {
 
   /** QEMU maps the program and its loader itself; the host's map shows them, moved by `base`. */
   #hostMaps(base: number, text: string): void {
+    const { map } = this.#recording;
     for (const line of text.split('\n')) {
       const row = /^([0-9a-f]+)-([0-9a-f]+) (....) ([0-9a-f]+) \S+ \d+\s+(\/.*)$/.exec(line);
       if (row === null) continue;
       const [, start = '', end = '', perms = '', offset = '', path = ''] = row;
       const from = Number.parseInt(start, 16) - base;
-      const parts = this.#options.segments(path);
+      const parts = this.#segments(path);
       const loaded = this.#loaded.at(-1);
       if (parts === undefined) continue;
       const to = Number.parseInt(end, 16) - base;
@@ -219,23 +152,15 @@ export class RecordingReader {
       if (loaded?.path === path && from - loaded.end < 0x1000_0000) loaded.end = to;
       else this.#loaded.push({ path, start: from, end: to });
       const at = Number.parseInt(offset, 16);
-      this.map.map(from, to, perms[1] === 'w' ? 3 : 1, at, path);
+      map.map(from, to, perms[1] === 'w' ? 3 : 1, at, path);
       // The host need not be allowed to execute what its guest may: the file's headers say it.
       if (perms[1] === 'w') continue;
       for (const part of parts) {
         if (!part.isExecutable) continue;
         const first = Math.max(from, from + pageFloor(part.fileOffset) - at);
         const last = Math.min(to, from + pageCeil(part.fileOffset + part.length) - at);
-        if (first < last) this.map.protect(first, last, 5);
+        if (first < last) map.protect(first, last, 5);
       }
     }
   }
-}
-
-function pageFloor(size: number): number {
-  return Math.floor(size / 4096) * 4096;
-}
-
-function pageCeil(size: number): number {
-  return Math.ceil(size / 4096) * 4096;
 }
