@@ -85,6 +85,8 @@ const spec: CommandSpec<Options> = {
         fpr: o.fpr,
         learn: {
           rawImages: false,
+          source: 'trace',
+          process: undefined,
           preprocessed: false,
           sizes: {
             train: o.trainSize,

@@ -149,6 +149,7 @@ class Lines {
 function describeMark(mark: Mark): string {
   const at = (address: number | undefined): string =>
     address === undefined ? '?' : formatAddress(address);
+  if (mark.kind === 'thread') return '(another thread)';
   if (mark.kind === 'async') return `(asynchronous: ${at(mark.from)} -> ${at(mark.to)})`;
   return `(gap: ${mark.reason} at trace offset ${mark.traceOffset}, address ${at(mark.address)}, ${mark.bytesLost} bytes lost)`;
 }

@@ -4,6 +4,7 @@ import { UserError } from '../base/errors.ts';
 import { showCount } from '../base/format.ts';
 import { type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
+import { type SourceName, sourceNames } from '../pipeline/sample-source.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, choices, decimal, integer, type OptionSpec, text } from './option.ts';
@@ -13,6 +14,8 @@ interface Options {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
+  readonly source: SourceName;
+  readonly process: string | undefined;
   readonly preprocessed: boolean;
   readonly inputSets: string | undefined;
   readonly outputSets: string | undefined;
@@ -76,6 +79,21 @@ export const imageOptions: readonly OptionSpec[] = [
   { flags: '--raw-images', help: 'map every image flat, whatever it looks like' },
 ];
 
+/** What sequences are made from; whatever reads samples has these. */
+export const sourceOptions: readonly OptionSpec[] = [
+  {
+    flags: '--source <kind>',
+    help: 'trace, api (calls in a format told by content), or report, strace, integers',
+    parse: choice(...sourceNames),
+    default: 'trace',
+  },
+  {
+    flags: '--process <id>',
+    help: 'number or name of the process whose calls count',
+    parse: text,
+  },
+];
+
 /** How many samples go into each set; `sets` has these, too. */
 export const sizeOptions: readonly OptionSpec[] = [
   {
@@ -105,6 +123,7 @@ export const sizeOptions: readonly OptionSpec[] = [
 
 const options: readonly OptionSpec[] = [
   ...imageOptions,
+  ...sourceOptions,
   { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
   { flags: '-i, --input-sets <file>', help: 'sets file to use', parse: text },
   { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
@@ -329,6 +348,8 @@ function learnOptions(root: string, o: Options): LearnOptions {
     root,
     binDirs: o.binDir ?? [],
     rawImages: o.rawImages ?? false,
+    source: o.source,
+    process: o.process,
     preprocessed: o.preprocessed ?? false,
     inputSets: o.inputSets,
     outputSets: o.outputSets,

@@ -179,6 +179,10 @@ export class EvidenceCollector {
 
   /** @returns the block that the next one follows, -1 when none is known */
   #mark(mark: Mark, previous: number): number {
+    if (mark.kind === 'thread') {
+      this.#stack.clear();
+      return -1;
+    }
     this.#traceOffset = mark.traceOffset;
     if (mark.kind === 'async') {
       this.#dropCallNotMade(previous, mark.from);

@@ -43,5 +43,10 @@ export interface AsyncTransfer {
   readonly to: Address | undefined;
 }
 
+/** The flow of another thread follows, from its start. Nothing is lost, but windows end here. */
+export interface ThreadSwitch {
+  readonly kind: 'thread';
+}
+
 /** Something in a block stream that is no block. */
-export type Mark = Gap | AsyncTransfer;
+export type Mark = Gap | AsyncTransfer | ThreadSwitch;

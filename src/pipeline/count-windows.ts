@@ -5,9 +5,9 @@ import type { RunContext } from '../model/first-layer.ts';
 import { SymbolTable } from '../sequences/symbol-table.ts';
 import { TraceWindower } from '../sequences/trace-windower.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
-import { openTraces, type TraceContext } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
 import type { ImageNotes } from './image-notes.ts';
+import { openSample, type SourceContext } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** What training learns from, gathered over all its traces. */
@@ -27,7 +27,7 @@ export interface TrainingCorpus {
 export interface CountOptions {
   readonly windowLength: number;
   readonly filter: Uint8Array;
-  readonly traces: TraceContext;
+  readonly traces: SourceContext;
   readonly notes: ImageNotes;
 }
 
@@ -61,7 +61,7 @@ export async function countTrainingWindows(
       // A counter of its own, so that a damaged trace leaves nothing behind.
       const own = new WindowCounter(options.windowLength);
       const finished: (() => void)[] = [];
-      for (const trace of await openTraces(sample, options.traces)) {
+      for (const trace of await openSample(sample, options.traces)) {
         options.notes.tell(trace, context.log);
         const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
         const windower = new TraceWindower({

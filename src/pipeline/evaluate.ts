@@ -11,10 +11,10 @@ import type { SymbolTable } from '../sequences/symbol-table.ts';
 import { TraceWindower } from '../sequences/trace-windower.ts';
 import type { Vocabulary } from '../sequences/vocabulary.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
-import { openTraces } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
 import type { Evaluation, TraceFacts } from '../verdict/evaluation.ts';
 import type { CountOptions } from './count-windows.ts';
+import { openSample } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** What training leaves behind. */
@@ -124,7 +124,7 @@ export class Evaluator {
       bytesLost: 0,
       blocksOutsideImages: 0,
     };
-    for (const trace of await openTraces(sample, traces)) {
+    for (const trace of await openSample(sample, traces)) {
       notes.tell(trace, context.log);
       const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
       const windower = new TraceWindower({

@@ -1,7 +1,7 @@
 import type { Logger } from '../base/log.ts';
 import type { OpenedTrace } from '../trace/open-trace.ts';
 
-/** Tells once about each image that a corpus lacks, or that is no executable file. */
+/** Tells once about each image that a corpus lacks, or that is no executable file, and what else a trace notes. */
 export class ImageNotes {
   readonly #told: Set<string> = new Set();
   /** Dumps are what was asked for. */
@@ -11,7 +11,8 @@ export class ImageNotes {
     this.#isRaw = rawImages;
   }
 
-  tell(trace: Pick<OpenedTrace, 'missing' | 'flat'>, log: Logger): void {
+  tell(trace: Pick<OpenedTrace, 'missing' | 'flat' | 'notes'>, log: Logger): void {
+    for (const note of trace.notes ?? []) this.#once(note, note, log);
     for (const path of trace.missing) {
       this.#once(path, `no --bin-dir holds ${path}: code in it is a gap`, log);
     }

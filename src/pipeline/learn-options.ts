@@ -6,15 +6,14 @@ import type { Weighting } from '../model/window-order.ts';
 import type { FilterName } from '../sequences/filter.ts';
 import type { SetSizes } from './choose-sets.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
+import type { SampleSource } from './sample-source.ts';
 
 /** Everything that `learn` can be told; the command line fills in its defaults. */
-export interface LearnOptions {
+export interface LearnOptions extends SampleSource {
   /** Folder that holds one folder a sample. */
   readonly root: string;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
-  /** Read stored traces, never raw ones. */
-  readonly preprocessed: boolean;
   /** A sets file to use instead of dealing samples out. */
   readonly inputSets: string | undefined;
   /** Where to write the sets that were used, beside the run's own copy. */

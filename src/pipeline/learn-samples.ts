@@ -1,10 +1,11 @@
 import { basename } from 'node:path';
 import type { RunContext } from '../model/first-layer.ts';
-import { findSamples, type Sample } from '../trace/sample.ts';
+import type { Sample } from '../trace/sample.ts';
 import { readSets } from '../trace/sets-file.ts';
 import type { ChosenSets } from './choose-sets.ts';
 import { dealSamples } from './deal-samples.ts';
 import type { LearnOptions } from './learn-options.ts';
+import { findSourceSamples } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** The samples of a root, and which of them serve for what. */
@@ -19,7 +20,7 @@ export async function chooseSamples(
   options: LearnOptions,
   context: RunContext,
 ): Promise<ChosenSamples> {
-  const found = await findSamples(options.root, options.preprocessed ? 'preprocessed' : 'any');
+  const found = await findSourceSamples(options.root, options);
   const skipped: SkippedSample[] = [];
   const leaveOut = (name: string, reason: string): void => {
     context.log.log('warning', `left out: ${reason}`);

@@ -5,8 +5,6 @@ import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { FitScore, RunContext } from '../model/first-layer.ts';
 import { scorePredictions } from '../model/score-windows.ts';
-import { filterTable } from '../sequences/filter.ts';
-import type { TraceContext } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
 import { writeSets } from '../trace/sets-file.ts';
 import { writeEvaluation } from '../verdict/evaluation-file.ts';
@@ -31,6 +29,7 @@ import {
   runFolder,
   writeRunRecord,
 } from './run-folder.ts';
+import { callOptions, type SourceContext, sourceFilter } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 import { Stopwatch } from './stopwatch.ts';
 import { type TrainingSummary, train, windowsFor } from './train.ts';
@@ -88,10 +87,11 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
   await writeRunRecord(folder, record);
 
   const codeCache = new CodeCache();
-  const traces: TraceContext = {
+  const traces: SourceContext = {
     images: new ImageStore(options.binDirs, { rawImages: options.rawImages }),
     codeCache,
     preprocessed: options.preprocessed,
+    calls: callOptions(options),
   };
   const allSkipped = [...skipped];
   let trained: Trained | undefined;
@@ -106,7 +106,7 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
           });
     const count: CountOptions = {
       windowLength: loaded?.layer.windowLength ?? options.windowLength,
-      filter: filterTable(loaded?.filter ?? options.filter),
+      filter: sourceFilter(options.source, loaded?.filter ?? options.filter),
       traces,
       notes: new ImageNotes(options.rawImages),
     };

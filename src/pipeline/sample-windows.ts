@@ -2,8 +2,8 @@ import type { RunContext } from '../model/first-layer.ts';
 import type { SymbolTable } from '../sequences/symbol-table.ts';
 import { TraceWindower } from '../sequences/trace-windower.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
-import { openTraces, type TraceContext } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
+import { openSample, type SourceContext } from './sample-source.ts';
 
 export interface SampleWindows {
   readonly counter: WindowCounter;
@@ -23,14 +23,14 @@ export async function countSampleWindows(
     readonly table: SymbolTable;
     readonly windowLength: number;
     readonly filter: Uint8Array;
-    readonly traces: TraceContext;
+    readonly traces: SourceContext;
   },
   context: RunContext,
   limit?: (counter: WindowCounter) => void,
 ): Promise<SampleWindows> {
   const counter = new WindowCounter(options.windowLength);
   let blocks = 0;
-  for (const { source } of await openTraces(sample, options.traces)) {
+  for (const { source } of await openSample(sample, options.traces)) {
     const windower = new TraceWindower({
       counter,
       table: options.table,

@@ -58,9 +58,13 @@ export async function train(
   clock.start('reading');
   const corpus = await countTrainingWindows(samples, count, context);
   if (corpus.counter.length === 0) {
+    const units =
+      options.source === 'trace'
+        ? `blocks that ends in ${options.filter.join(', ')}`
+        : 'calls with one more behind it: choose a smaller --sequence-len';
     throw new UserError(
       'no-windows',
-      `the ${samples.length} training traces hold no window of ${options.windowLength} blocks that ends in ${options.filter.join(', ')}`,
+      `the ${samples.length} training traces hold no window of ${options.windowLength} ${units}`,
       { category: 'input', path: resolve(options.root) },
     );
   }

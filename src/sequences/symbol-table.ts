@@ -1,6 +1,7 @@
 import { assert } from '../base/errors.ts';
 import { enlarged } from '../base/typed-array.ts';
 import type { BlockTable } from '../flow/blocks.ts';
+import { callName } from './call-name.ts';
 
 /** A symbol: a basic block of the corpus, the same in every trace, wherever its image was mapped. */
 export type SymbolId = number;
@@ -53,17 +54,20 @@ export class SymbolTable {
     return this.#symbolsOfModule[module]?.get(offset) ?? -1;
   }
 
-  /** `module+0x12ab` */
   describe(id: SymbolId): string {
-    const offset = this.offset[id];
-    const digits = offset < 0 ? `-0x${(-offset).toString(16)}` : `+0x${offset.toString(16)}`;
-    return `${this.modules[this.module[id]] || '(unnamed)'}${digits}`;
+    return describeSymbol(this.modules[this.module[id]], this.offset[id]);
   }
 
   #grow(): void {
     this.module = enlarged(this.module, this.module.length * 2);
     this.offset = enlarged(this.offset, this.offset.length * 2);
   }
+}
+
+/** @returns `module+0x12ab`, or the name of a call */
+export function describeSymbol(module: string, offset: number): string {
+  const digits = offset < 0 ? `-0x${(-offset).toString(16)}` : `+0x${offset.toString(16)}`;
+  return callName(module, offset) ?? `${module || '(unnamed)'}${digits}`;
 }
 
 /** Name of the module of code outside every image. */

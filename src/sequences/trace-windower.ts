@@ -119,7 +119,7 @@ export class TraceWindower {
     for (let i = 0; i < length; i++) {
       const block = entries[i];
       if (block < 0) {
-        if (this.#marks[~block].kind === 'gap') {
+        if (this.#marks[~block].kind !== 'async') {
           known = 0;
           hash = 0;
         }

@@ -4,7 +4,8 @@ import { gzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip, writeFileAtomic } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
-import { SymbolTable } from './symbol-table.ts';
+import { isCallModule } from './call-name.ts';
+import { describeSymbol, SymbolTable } from './symbol-table.ts';
 import type { WindowCounter } from './window-counter.ts';
 import type { ClassId } from './windows.ts';
 
@@ -150,8 +151,8 @@ export class Vocabulary {
   describeOutput(output: ClassId): string {
     if (this.kind === 'hash') return `BBID mod ${this.outputClasses} = ${output}`;
     const place = this.placeOfOutput(output);
-    if (place === undefined) return 'a block that training never saw';
-    return `${place.module || '(unnamed)'}+0x${place.offset.toString(16)}`;
+    if (place !== undefined) return describeSymbol(place.module, place.offset);
+    return `a ${this.#content.modules.some(isCallModule) ? 'call' : 'block'} that training never saw`;
   }
 
   /** Module name and offset of an output class; `undefined` for the unknown class and for `hash`. */

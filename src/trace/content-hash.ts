@@ -5,7 +5,7 @@ import { hashInflated } from './trace-origin.ts';
 
 /**
  * Hash of what a sample recorded, compressed or not: its raw traces and their memory map, or those
- * that its stored traces were made from, so that a trace is known in either form.
+ * that its stored traces were made from, so that a trace is known in either form; or its log of calls.
  *
  * @param preprocessed  the stored trace counts, not the raw ones
  * @returns SHA-256 in hexadecimal; `undefined` when there is nothing to hash
@@ -16,6 +16,7 @@ export async function hashContent(
   preprocessed: boolean,
   signal?: AbortSignal,
 ): Promise<string | undefined> {
+  if (sample.calls !== undefined) return hashInflated(sample.calls, signal);
   const isStored = preprocessed || sample.traces.length === 0;
   const parts = isStored ? await hashStored(sample, signal) : await hashRaw(sample, signal);
   if (parts.length === 0) return undefined;

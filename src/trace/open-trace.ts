@@ -36,6 +36,8 @@ export interface OpenedTrace {
   readonly flat: readonly string[];
   /** SHA-256 of the raw trace, inflated, once it has been read whole; when asked for. */
   readonly hash?: () => string;
+  /** What else the user should hear about this trace. */
+  readonly notes?: readonly string[];
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Sample {
   readonly parsed: string | undefined;
   /** Our own stored traces (`trace_0.wayward`), one for each raw one; empty unless all are there. */
   readonly stored: readonly string[];
+  /** A log of calls instead of a trace: a sandbox report, `strace` output, or numbers. */
+  readonly calls?: string;
 }
 
 /** A folder that was left out, and why. */
@@ -88,14 +90,26 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
       path: root,
     });
   }
-  const info = join(root, 'info.txt');
+  return {
+    directory: root,
+    name: basename(root),
+    ...(await readInfo(join(root, 'info.txt'))),
+    traces,
+    map,
+    parsed,
+    stored,
+  };
+}
+
+/** @throws UserError `sample-unreadable`, `label-unknown` */
+export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'label' | 'family'>> {
   let text: string;
   try {
-    text = await readFile(info, 'utf8');
+    text = await readFile(path, 'utf8');
   } catch (cause) {
     throw new UserError('sample-unreadable', `cannot be read: ${messageOf(cause)}`, {
       category: 'input',
-      path: info,
+      path,
       cause,
     });
   }
@@ -105,23 +119,13 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     throw new UserError(
       'label-unknown',
       `line 2: the label ${found}; it must be benign or malicious`,
-      {
-        category: 'input',
-        path: info,
-        place: 'line 2',
-      },
+      { category: 'input', path, place: 'line 2' },
     );
   }
   return {
-    directory: root,
-    name: basename(root),
     file,
     label: label === 'benign' ? 'nominal' : 'anomalous',
     family: family === '' ? undefined : family,
-    traces,
-    map,
-    parsed,
-    stored,
   };
 }
 

@@ -1,0 +1,66 @@
+import type { CallLogFormat } from '../sequences/call-log.ts';
+import { findCallSamples, readCallSample } from '../sequences/call-samples.ts';
+import { CallSource } from '../sequences/call-source.ts';
+import { type FilterName, filterTable } from '../sequences/filter.ts';
+import { type CallLogOptions, readCallLog } from '../sequences/read-calls.ts';
+import { type OpenedTrace, openTraces, type TraceContext } from '../trace/open-trace.ts';
+import { findSamples, readSample, type Sample, type Skipped } from '../trace/sample.ts';
+
+/** What sequences are made from: Intel PT, or logs of calls in any format (`api`) or in one. */
+export const sourceNames = ['trace', 'api', 'report', 'strace', 'integers'] as const;
+export type SourceName = (typeof sourceNames)[number];
+
+/** Where samples come from. */
+export interface SampleSource {
+  readonly source: SourceName;
+  /** Process whose calls count, by number or name; `undefined` = see `readCallLog`. */
+  readonly process: string | undefined;
+  /** Read stored traces, never raw ones. */
+  readonly preprocessed: boolean;
+}
+
+/** @throws UserError */
+export async function findSourceSamples(
+  root: string,
+  { source, preprocessed }: SampleSource,
+): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
+  if (source !== 'trace') return findCallSamples(root);
+  return findSamples(root, preprocessed ? 'preprocessed' : 'any');
+}
+
+/** @throws UserError */
+export async function readSourceSample(
+  directory: string,
+  { source, preprocessed }: SampleSource,
+): Promise<Sample> {
+  if (source !== 'trace') return readCallSample(directory);
+  return readSample(directory, preprocessed ? 'preprocessed' : 'any');
+}
+
+/** Which blocks are followed by something to predict: of calls, all of them. */
+export function sourceFilter(source: SourceName, names: readonly FilterName[]): Uint8Array {
+  return source === 'trace' ? filterTable(names) : filterTable([]).fill(1);
+}
+
+/** What opening the samples of a corpus takes. */
+export interface SourceContext extends TraceContext {
+  readonly calls?: CallLogOptions;
+}
+
+export function callOptions({ source, process }: SampleSource): CallLogOptions {
+  const format: CallLogFormat | undefined =
+    source === 'trace' || source === 'api' ? undefined : source;
+  return { format, process };
+}
+
+/** Opens a sample of any source. @throws UserError */
+export async function openSample(
+  sample: Sample,
+  context: SourceContext,
+): Promise<readonly OpenedTrace[]> {
+  if (sample.calls === undefined) return openTraces(sample, context);
+  const log = await readCallLog(sample.calls, context.calls);
+  const source = new CallSource(log);
+  const notes = log.notes.map((note) => `${sample.calls}: ${note}`);
+  return [{ path: sample.calls, source, space: undefined, missing: [], flat: [], notes }];
+}
