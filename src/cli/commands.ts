@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { classifyCommand } from './classify.ts';
+import { clusterCommand } from './cluster.ts';
 import { demoCommand } from './demo.ts';
 import { doctor } from './doctor.ts';
 import { inspectCommand } from './inspect.ts';
@@ -22,6 +23,7 @@ export function commands(): readonly Command[] {
     setsCommand,
     learnCommand,
     classifyCommand,
+    clusterCommand,
     reportCommand,
     demoCommand,
     doctor,

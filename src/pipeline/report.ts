@@ -8,7 +8,6 @@ import { detailOf } from '../report/detail-of.ts';
 import { renderReport } from '../report/html-report.ts';
 import type { ReportData, TraceDetail } from '../report/report-data.ts';
 import { renderTracePicture } from '../report/trace-picture.ts';
-import { Vocabulary } from '../sequences/vocabulary.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
@@ -18,6 +17,7 @@ import { findPatches, type Patch } from '../verdict/patches.ts';
 import { readInstructions } from '../x86/instruction-text.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
+import { findVocabulary } from './run-vocabulary.ts';
 
 export interface ReportOptions extends ClassifyOptions {
   /** File of the page. */
@@ -67,7 +67,7 @@ async function readDetails(
 ): Promise<ReadonlyMap<string, TraceDetail>> {
   const folder = result.path.run === undefined ? undefined : runFolder(result.path.run);
   const record = folder === undefined ? undefined : await readRunRecord(folder);
-  const vocabulary = folder === undefined ? undefined : await tryVocabulary(folder.vocabulary);
+  const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
   const binDirs = (record?.options.binDirs as readonly string[] | undefined) ?? [];
   const images = new ImageStore(binDirs, { rawImages: record?.options.rawImages === true });
   const codeCache = new CodeCache();
@@ -188,13 +188,4 @@ function placeName(space: AddressSpace, address: number): string | undefined {
   return symbol === undefined
     ? `${name}${hex(address - module.base)}`
     : `${name}!${symbol.name}${hex(symbol.offset)}`;
-}
-
-async function tryVocabulary(path: string): Promise<Vocabulary | undefined> {
-  try {
-    return await Vocabulary.load(`${path}.json.gz`);
-  } catch (error) {
-    if (error instanceof UserError && error.code === 'not-readable') return undefined;
-    throw error;
-  }
 }

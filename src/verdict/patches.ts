@@ -2,6 +2,7 @@ import type { Evidence } from '../flow/evidence.ts';
 import type { Evaluation } from './evaluation.ts';
 import { evidenceRules } from './evidence-kinds.ts';
 import { predictionSeries } from './features.ts';
+import { firstAtLeast } from './search.ts';
 import { findSurprises, pointsAtSurprises } from './surprises.ts';
 import { pointsOfHint, pointsOfProofs } from './suspicion.ts';
 import { crowdLengths } from './worst-window.ts';
@@ -178,16 +179,4 @@ function surprisingStretches(evaluation: Evaluation): Finding[] {
     findings.push({ start: place[first], end, surprise: points[last], evidence: undefined });
   }
   return findings;
-}
-
-/** @returns the first index whose value is at least `wanted`, in ascending `values` */
-function firstAtLeast(values: Int32Array, wanted: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (values[middle] < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

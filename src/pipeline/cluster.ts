@@ -1,0 +1,417 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { showCount } from '../base/format.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { FileStore } from '../store/file-store.ts';
+import { collectionsIn, openStore } from '../store/open-store.ts';
+import type { RedisStoreOptions } from '../store/redis-store.ts';
+import type { Collection, SampleStore, StoredSamples } from '../store/sample-store.ts';
+import { Damage } from '../verdict/byte-reader.ts';
+import { type Clustering, type ClusterOptions, makeClusters } from '../verdict/clusters.ts';
+import { DistanceMatrix } from '../verdict/distances.ts';
+import type { Evaluation } from '../verdict/evaluation.ts';
+import { type FamilyScores, scoreFamilies } from '../verdict/family-scores.ts';
+import { NeighbourIndex } from '../verdict/neighbour-index.ts';
+import {
+  decodeSample,
+  encodeSample,
+  type SampleSlices,
+  type SliceTerms,
+} from '../verdict/slice-record.ts';
+import type { TermNames } from '../verdict/slice-terms.ts';
+import { cosine, type SparseVector, Vectorizer } from '../verdict/sparse-vector.ts';
+import { partsOfVector, type Weighting } from '../verdict/vector-kinds.ts';
+import { classify } from './classify.ts';
+import { findEvaluations } from './run-path.ts';
+import type { SkippedSample } from './skipped.ts';
+import { type SlicedFolder, type SliceRecipe, sliceSamples } from './slice-samples.ts';
+
+export interface ClusterRequest {
+  /** Folders whose slices are compared with: a run's, or of evaluations. */
+  readonly train: readonly string[];
+  /** Folders whose slices are looked up. */
+  readonly query: readonly string[];
+  /** Folders that are only put into the store, and names of samples to take out of it. */
+  readonly add: readonly string[];
+  readonly remove: readonly string[];
+  /** A file, or `redis://`, `rediss://`; `undefined` = a file in the first training folder's run, made anew. */
+  readonly store: string | undefined;
+  readonly redis: Omit<RedisStoreOptions, 'url' | 'warn'>;
+  readonly recipe: SliceRecipe;
+  /** `undefined` = as the kind of vector has it. */
+  readonly weighting: Weighting | undefined;
+  /** Traces of the folders that count. */
+  readonly traces: 'anomalous' | 'flagged' | 'all';
+  readonly binDirs: readonly string[];
+  /** Neighbours for each slice. */
+  readonly k: number;
+  readonly clusters: ClusterOptions;
+  /** Clusters are made of so many slices at most: they take every distance between two. */
+  readonly mostClustered: number;
+}
+
+/** A slice that is known by name. */
+export interface NamedSlice {
+  readonly sample: SampleSlices;
+  readonly slice: SliceTerms;
+}
+
+export interface FoundNeighbours {
+  readonly query: NamedSlice;
+  /** Nearest first. */
+  readonly neighbours: readonly { readonly slice: NamedSlice; readonly distance: number }[];
+}
+
+export interface ClusterResult {
+  readonly collection: Collection;
+  /** Where the slices are kept. */
+  readonly place: string;
+  readonly added: readonly string[];
+  readonly removed: readonly string[];
+  /** All slices that are compared with, sample by sample. */
+  readonly slices: readonly NamedSlice[];
+  readonly names: TermNames;
+  /** Of the queries; of the compared slices, each with those of other samples, when there are none. */
+  readonly neighbours: readonly FoundNeighbours[];
+  /** Samples that have no slice. */
+  readonly withoutSlices: readonly string[];
+  readonly skipped: readonly SkippedSample[];
+  /** `undefined` when there are fewer than three slices, or too many. */
+  readonly clustering: Clustering | undefined;
+  readonly distances: DistanceMatrix | undefined;
+  /** Where families are known: of the worst slice of each trace. */
+  readonly families: FamilyScores | undefined;
+}
+
+/**
+ * Compares anomalous stretches of traces: keeps them in a store, finds for each the ones most like
+ * it, and groups them.
+ *
+ * @throws UserError
+ */
+export async function cluster(
+  request: ClusterRequest,
+  context: RunContext,
+): Promise<ClusterResult> {
+  const { train, query, add, remove } = request;
+  const skipped: SkippedSample[] = [];
+  const read = async (paths: readonly string[]): Promise<readonly SlicedFolder[]> => {
+    const folders: SlicedFolder[] = [];
+    for (const path of paths) {
+      const isWanted = await choose(path, request, context);
+      const folder = await sliceSamples(path, request.recipe, isWanted, request.binDirs, context);
+      skipped.push(...folder.skipped);
+      folders.push(folder);
+    }
+    return folders;
+  };
+  const kept = await read([...train, ...add]);
+  const queried = await read(query);
+  const collection = await findCollection(request, [...kept, ...queried]);
+  const store = await openFor(request, collection, context);
+  const added = [...bySample(kept, context).keys()];
+  let removed: readonly string[] = [];
+  let held: StoredSamples;
+  try {
+    await keep(store, request, bySample(kept, context), mergeNames(kept), context);
+    if (remove.length > 0) {
+      removed = await store.remove(remove);
+      const strangers = remove.filter((name) => !removed.includes(name));
+      if (strangers.length > 0) {
+        context.log.log('warning', `not in the store: ${strangers.join(', ')}`);
+      }
+    }
+    held = await store.readAll();
+  } finally {
+    await store.close();
+  }
+  const samples = decodeAll(held, store.place, skipped, context);
+  if (samples.length === 0 && query.length > 0) await refuseEmpty(request, collection);
+  return {
+    collection,
+    place: store.place,
+    added,
+    removed,
+    ...compare(samples, [...bySample(queried, context).values()], request, context),
+    names: new Map([...mergeNames(queried), ...held.names]),
+    skipped,
+  };
+}
+
+/** Puts samples into the store and makes sure that they are there. */
+async function keep(
+  store: SampleStore,
+  request: ClusterRequest,
+  samples: ReadonlyMap<string, SampleSlices>,
+  names: TermNames,
+  context: RunContext,
+): Promise<void> {
+  if (samples.size === 0) return;
+  const records = new Map(Array.from(samples, ([name, sample]) => [name, encodeSample(sample)]));
+  if (request.store === undefined && store instanceof FileStore) {
+    await store.replace(records, names);
+    return;
+  }
+  await store.put(records, names);
+  // A server that was restarted may have lost what it had acknowledged.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const missing = await store.missing([...records.keys()]);
+    if (missing.length === 0) return;
+    context.log.log(
+      'warning',
+      `${store.place} has lost ${missing.length} samples; storing them again`,
+    );
+    await store.put(new Map(missing.map((name) => [name, records.get(name) as Uint8Array])), names);
+  }
+  const missing = await store.missing([...records.keys()]);
+  if (missing.length === 0) return;
+  throw new UserError('store-lost', `does not keep these samples: ${missing.join(', ')}`, {
+    category: 'runtime',
+    path: store.place,
+  });
+}
+
+async function choose(
+  path: string,
+  { traces }: ClusterRequest,
+  context: RunContext,
+): Promise<(sample: Evaluation['sample']) => boolean> {
+  if (traces === 'all') return () => true;
+  if (traces === 'anomalous') return ({ label }) => label === 'anomalous';
+  const { report } = await classify({ path, ...flagging }, context);
+  const flagged = new Set(
+    report.rows.flatMap((row) =>
+      row.role === 'test' && row.verdict === 'anomalous' ? [row.name] : [],
+    ),
+  );
+  return ({ name }) => flagged.has(name);
+}
+
+/** As `wayward classify` judges without options. */
+const flagging = {
+  method: 'nominal',
+  fpr: 0.05,
+  features: undefined,
+  seed: 1,
+  force: false,
+  cost: 1,
+  folds: 10,
+  save: undefined,
+  load: undefined,
+  ignoreCache: false,
+  version: '',
+} as const;
+
+/** The collection of the folders' model; without folders the only one that the store has. */
+async function findCollection(
+  request: ClusterRequest,
+  folders: readonly SlicedFolder[],
+): Promise<Collection> {
+  const [first] = folders;
+  if (first !== undefined) {
+    const other = folders.find(({ model }) => model !== first.model);
+    if (other !== undefined) {
+      throw new UserError(
+        'models-mixed',
+        `the folders were evaluated by different models or vocabularies (${first.model}, ${other.model}); their slices cannot be compared`,
+        { category: 'input' },
+      );
+    }
+    return collectionOf(first.model, request.recipe);
+  }
+  if (request.store === undefined) {
+    throw new UserError(
+      'nothing-to-compare',
+      'there is nothing to compare: give a run to read (-t), or a store (--store)',
+      { category: 'arguments' },
+    );
+  }
+  const all = await collectionsIn(request.store, request.redis);
+  const { id } = collectionOf('', request.recipe);
+  const fitting = all.filter((collection) => collection.id.endsWith(id));
+  if (fitting.length === 1) return fitting[0];
+  const list = all.map(({ description }) => `\n  ${description}`).join('');
+  throw new UserError(
+    'collection-unclear',
+    fitting.length > 1
+      ? `holds slices of ${fitting.length} models; a folder (-q) says which one is meant:${list}`
+      : all.length === 0
+        ? 'holds no slices'
+        : `holds no slices that were made like this, but:${list}`,
+    { category: 'input', path: openStore(request.store, { id: '', description: '' }).place },
+  );
+}
+
+function collectionOf(model: string, recipe: SliceRecipe): Collection {
+  const { slices, vector, around, mostClasses } = recipe;
+  const text =
+    (slices.kind === 'patches'
+      ? `patches (at most ${slices.most}, least share ${slices.leastShare})`
+      : `correctness below ${slices.threshold} over ${slices.window}`) +
+    `, ${vector}${around > 0 ? `, ${around} blocks around` : ''}` +
+    (mostClasses === undefined ? '' : `, classes below ${mostClasses}`);
+  const digest = createHash('sha256').update(text).digest('hex').slice(0, 8);
+  return {
+    id: `${model.replace(/[^A-Za-z0-9]/g, '').slice(0, 32)}-${digest}`,
+    description: `model ${model}, ${text}`,
+  };
+}
+
+async function openFor(
+  request: ClusterRequest,
+  collection: Collection,
+  context: RunContext,
+): Promise<SampleStore> {
+  const [first] = request.train;
+  if (request.store === undefined && first !== undefined) {
+    const { run, evaluation } = await findEvaluations(first);
+    return new FileStore(join(run ?? evaluation, 'slices.wayward'), collection);
+  }
+  if (request.store === undefined) {
+    throw new UserError(
+      'nothing-to-compare',
+      'there is nothing to compare with: give a run to read (-t), or a store (--store)',
+      { category: 'arguments' },
+    );
+  }
+  const warn = (message: string): void => context.log.log('warning', message);
+  return openStore(request.store, collection, { ...request.redis, warn });
+}
+
+/** Says what the store holds instead of what was asked for. */
+async function refuseEmpty(request: ClusterRequest, collection: Collection): Promise<never> {
+  const all = request.store === undefined ? [] : await collectionsIn(request.store, request.redis);
+  const others = all.filter(({ id }) => id !== collection.id);
+  const list = others.map(({ description }) => `\n  ${description}`).join('');
+  throw new UserError(
+    'store-empty',
+    others.length === 0
+      ? 'the store holds no slices to compare with; -t or --add puts some in'
+      : `the store holds no slices of ${collection.description}, but others, which cannot be compared with these:${list}`,
+    { category: 'input' },
+  );
+}
+
+/** Later samples replace earlier ones of the same name, as they do in a store. */
+function bySample(
+  folders: readonly SlicedFolder[],
+  context: RunContext,
+): ReadonlyMap<string, SampleSlices> {
+  const all = new Map<string, SampleSlices>();
+  for (const { samples } of folders) {
+    for (const sample of samples) {
+      if (all.has(sample.name)) {
+        context.log.log(
+          'warning',
+          `there are two samples named ${sample.name}; the later one counts`,
+        );
+      }
+      all.set(sample.name, sample);
+    }
+  }
+  return all;
+}
+
+function mergeNames(folders: readonly SlicedFolder[]): TermNames {
+  return new Map(folders.flatMap(({ names }) => [...names]));
+}
+
+/** In order of their names, so that results do not depend on the order in a store. */
+function decodeAll(
+  held: StoredSamples,
+  place: string,
+  skipped: SkippedSample[],
+  context: RunContext,
+): SampleSlices[] {
+  const samples: SampleSlices[] = [];
+  for (const [name, bytes] of held.samples) {
+    try {
+      samples.push(decodeSample(bytes));
+    } catch (error) {
+      if (!(error instanceof Damage)) throw error;
+      const reason = `its record in ${place} ${error.message}`;
+      context.log.log('warning', `left out: ${name}: ${reason}`);
+      skipped.push({ name, reason });
+    }
+  }
+  return samples.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function slicesOf(samples: readonly SampleSlices[]): NamedSlice[] {
+  return samples.flatMap((sample) => sample.slices.map((slice) => ({ sample, slice })));
+}
+
+function compare(
+  samples: readonly SampleSlices[],
+  queried: readonly SampleSlices[],
+  request: ClusterRequest,
+  context: RunContext,
+): Pick<
+  ClusterResult,
+  'slices' | 'neighbours' | 'withoutSlices' | 'clustering' | 'distances' | 'families'
+> {
+  const slices = slicesOf(samples);
+  const terms = slices.map(({ slice }) => slice.terms);
+  const vectorizer = new Vectorizer(partsOfVector(request.recipe.vector, request.weighting), terms);
+  const vectors = terms.map((item) => vectorizer.vector(item));
+  const index = new NeighbourIndex(vectors);
+  const find = (query: NamedSlice, vector: SparseVector, k: number): FoundNeighbours => ({
+    query,
+    // The same trace under its own name is no news.
+    neighbours: index
+      .nearest(vector, k, (item) => slices[item].sample.name !== query.sample.name)
+      .map(({ item, distance }) => ({ slice: slices[item], distance })),
+  });
+  const withoutSlices = [...samples, ...queried]
+    .filter((sample) => sample.slices.length === 0)
+    .map(({ name }) => name);
+  const queries = slicesOf(queried);
+  const asked = request.query.length > 0;
+  const canCluster = slices.length >= 3 && slices.length <= request.mostClustered;
+  if (slices.length > request.mostClustered) {
+    context.log.log(
+      'warning',
+      `no clusters: there are ${showCount(slices.length)} slices, and they are made of ${showCount(request.mostClustered)} at most`,
+    );
+  }
+  const distances = canCluster
+    ? DistanceMatrix.from(slices.length, (i, j) => distanceOf(vectors[i], vectors[j]))
+    : undefined;
+  const clustering =
+    distances === undefined ? undefined : makeClusters(distances, request.clusters);
+  // Without queries every slice is one, unless there are so many that nobody would read the list.
+  const neighbours = asked
+    ? queries.map((query) => find(query, vectorizer.vector(query.slice.terms), request.k))
+    : canCluster
+      ? slices.map((slice, i) => find(slice, vectors[i], request.k))
+      : [];
+  return {
+    slices,
+    neighbours,
+    withoutSlices: [...new Set(withoutSlices)],
+    clustering,
+    distances,
+    families:
+      asked || clustering === undefined ? undefined : familyScores(slices, neighbours, clustering),
+  };
+}
+
+/** Slices without any term are like nothing. */
+function distanceOf(a: SparseVector, b: SparseVector): number {
+  return Math.min(1, Math.max(0, 1 - cosine(a, b)));
+}
+
+function familyScores(
+  slices: readonly NamedSlice[],
+  neighbours: readonly FoundNeighbours[],
+  clustering: Clustering,
+): FamilyScores | undefined {
+  const items = slices.flatMap(({ sample, slice }, i) => {
+    const isWorst = slice === sample.slices[0];
+    if (!isWorst || sample.family === undefined) return [];
+    const nearest = neighbours[i].neighbours[0]?.slice.sample.family;
+    return [{ family: sample.family, cluster: clustering.clusterOf[i], nearest }];
+  });
+  return items.length < 2 ? undefined : scoreFamilies(items);
+}

@@ -1,0 +1,218 @@
+import { UserError } from '../base/errors.ts';
+import { CodeCache } from '../flow/code-cache.ts';
+import { CodeFacts, CodeFactsCache } from '../flow/evidence-code.ts';
+import type { AddressSpace } from '../image/address-space.ts';
+import { ImageStore } from '../image/image-store.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { openTraces, type TraceContext } from '../trace/open-trace.ts';
+import { readSample } from '../trace/sample.ts';
+import type { Evaluation } from '../verdict/evaluation.ts';
+import { evaluationsIn } from '../verdict/evaluation-folder.ts';
+import { type FunctionReader, readSliceCode, type SliceCode } from '../verdict/slice-code.ts';
+import type { SampleSlices } from '../verdict/slice-record.ts';
+import { countTerms, type TermNames, type TermPart } from '../verdict/slice-terms.ts';
+import { type Slice, slicesByCorrectness, slicesOfPatches } from '../verdict/slices.ts';
+import type { Terms } from '../verdict/sparse-vector.ts';
+import { needsRecording, partsOfVector, type VectorKind } from '../verdict/vector-kinds.ts';
+import { readRunRecord, runFolder } from './run-folder.ts';
+import { findEvaluations } from './run-path.ts';
+import { findVocabulary } from './run-vocabulary.ts';
+import type { SkippedSample } from './skipped.ts';
+
+/** How slices are cut and what is counted in them. Slices made differently are not compared. */
+export interface SliceRecipe {
+  readonly slices:
+    | { readonly kind: 'patches'; readonly most: number; readonly leastShare: number }
+    | { readonly kind: 'correctness'; readonly window: number; readonly threshold: number };
+  readonly vector: VectorKind;
+  /** Blocks before and after a slice that count as well. */
+  readonly around: number;
+  /** `classes`: output classes from here on are left out; `undefined` = none. */
+  readonly mostClasses: number | undefined;
+}
+
+export interface SlicedFolder {
+  /** Identity of the model that made the evaluations. */
+  readonly model: string;
+  readonly modelName: string;
+  readonly samples: readonly SampleSlices[];
+  readonly names: TermNames;
+  /** Evaluations and recordings that could not be read. */
+  readonly skipped: readonly SkippedSample[];
+}
+
+/**
+ * Cuts the anomalous stretches out of evaluated traces and counts what ran in them.
+ *
+ * @param path  a run's folder, or a folder of evaluations
+ * @param isWanted  which traces
+ * @param binDirs  where the images are; those of the run when there are none
+ * @throws UserError
+ */
+export async function sliceSamples(
+  path: string,
+  recipe: SliceRecipe,
+  isWanted: (sample: Evaluation['sample']) => boolean,
+  binDirs: readonly string[],
+  context: RunContext,
+): Promise<SlicedFolder> {
+  const found = await findEvaluations(path);
+  const folder = found.run === undefined ? undefined : runFolder(found.run);
+  const record = folder === undefined ? undefined : await readRunRecord(folder);
+  const known = (record?.options.binDirs as readonly string[] | undefined) ?? [];
+  const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
+  const codeCache = new CodeCache();
+  const traces: TraceContext = {
+    images: new ImageStore(binDirs.length > 0 ? binDirs : known, {
+      rawImages: record?.options.rawImages === true,
+    }),
+    codeCache,
+    preprocessed: record?.options.preprocessed === true,
+  };
+  const reader = new CodeOfSlices(traces, recipe.around);
+  const names: TermNames = new Map();
+  const samples: SampleSlices[] = [];
+  const skipped: SkippedSample[] = [];
+  let model: { id: string; name: string } | undefined;
+  let seen = 0;
+  const leaveOut = (name: string, reason: string): void => {
+    context.log.log('warning', `left out: ${name}: ${reason}`);
+    skipped.push({ name, reason });
+  };
+  try {
+    for await (const entry of evaluationsIn(found.evaluation)) {
+      context.signal?.throwIfAborted();
+      if ('skipped' in entry) {
+        leaveOut(entry.path, entry.skipped);
+        continue;
+      }
+      const { value: evaluation } = entry;
+      const { sample } = evaluation;
+      model ??= { id: evaluation.model, name: evaluation.modelName };
+      if (model.id !== evaluation.model) {
+        throw new UserError(
+          'evaluations-mixed',
+          'holds evaluations of several models or vocabularies, which cannot be compared',
+          { category: 'input', path: found.evaluation },
+        );
+      }
+      if (!isWanted(sample)) continue;
+      context.progress({ step: 'cutting slices', done: seen++, total: 0, unit: 'traces' });
+      const slices = cut(evaluation, recipe);
+      let codes: readonly SliceCode[] | undefined;
+      if (needsRecording(recipe.vector) && slices.length > 0) {
+        try {
+          codes = await reader.read(evaluation, slices, context.signal);
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          leaveOut(sample.name, `its recording cannot be read: ${error.message}`);
+          continue;
+        }
+      }
+      const parts = partsOf(recipe);
+      const options = {
+        mostClasses: recipe.mostClasses,
+        className: (output: number): string =>
+          vocabulary?.describeOutput(output) ?? `class ${output}`,
+      };
+      samples.push({
+        name: sample.name,
+        file: sample.file,
+        label: sample.label,
+        family: sample.family,
+        slices: slices.map((slice, i) => ({
+          rank: slice.rank,
+          start: slice.start,
+          end: slice.end,
+          points: slice.points,
+          terms: Object.fromEntries(
+            parts.map((part) => [
+              part,
+              countTerms(part, evaluation, slice, codes?.[i], options, names),
+            ]),
+          ) as Terms,
+        })),
+      });
+    }
+  } finally {
+    codeCache.dispose();
+  }
+  context.progress({ step: 'cutting slices', done: seen, total: seen, unit: 'traces' });
+  if (model === undefined) {
+    throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
+      category: 'input',
+      path: found.evaluation,
+    });
+  }
+  if (samples.length === 0 && skipped.length > 0 && seen > 0) {
+    throw new UserError(
+      'no-recordings',
+      `none of the recordings can be read (${skipped[0]?.name}: ${skipped[0]?.reason}); "--vector classes" needs none`,
+      { category: 'input', path: found.evaluation },
+    );
+  }
+  return { model: model.id, modelName: model.name, samples, names, skipped };
+}
+
+/** Functions describe clusters, whatever the vectors are made of. */
+function partsOf(recipe: SliceRecipe): readonly TermPart[] {
+  const parts = partsOfVector(recipe.vector, undefined).map(([part]) => part);
+  const more: TermPart[] = needsRecording(recipe.vector) ? ['functions', 'evidence'] : ['evidence'];
+  return [...new Set([...parts, ...more])];
+}
+
+function cut(evaluation: Evaluation, { slices }: SliceRecipe): Slice[] {
+  return slices.kind === 'patches'
+    ? slicesOfPatches(evaluation, slices)
+    : slicesByCorrectness(evaluation, slices);
+}
+
+/** Reads recordings again for the code of slices. */
+class CodeOfSlices {
+  readonly #traces: TraceContext;
+  readonly #around: number;
+  readonly #facts: CodeFactsCache = new CodeFactsCache();
+
+  constructor(traces: TraceContext, around: number) {
+    this.#traces = traces;
+    this.#around = around;
+  }
+
+  async read(
+    evaluation: Evaluation,
+    slices: readonly Slice[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly SliceCode[]> {
+    if (evaluation.sample.directory === '') {
+      throw new UserError('no-recording', 'the evaluation does not say where it is', {
+        category: 'input',
+      });
+    }
+    const sample = await readSample(evaluation.sample.directory);
+    const threads = await openTraces(sample, this.#traces);
+    return readSliceCode(
+      slices,
+      threads.map(({ source, space }) => ({ source, code: this.#functions(space) })),
+      { around: this.#around, ...(signal === undefined ? {} : { signal }) },
+    );
+  }
+
+  /** Names by symbol; by start where there is unwind information but no symbol. */
+  #functions(space: AddressSpace | undefined): FunctionReader {
+    if (space === undefined) return { functionAt: () => undefined };
+    const facts = new CodeFacts(space, this.#facts);
+    return {
+      functionAt: (address) => {
+        const symbol = space.symbolAt(address);
+        const start = facts.functionStart(address);
+        // A symbol of an earlier function says nothing about this one.
+        if (symbol !== undefined && (start === undefined || address - symbol.offset >= start)) {
+          return symbol.name;
+        }
+        const module = space.modules[space.moduleAt(address)];
+        if (start === undefined || module === undefined) return undefined;
+        return `sub_${(start - module.base).toString(16)}`;
+      },
+    };
+  }
+}
