@@ -80,7 +80,7 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
     command.addOption(made);
     byKey.set(made.attributeName(), option);
     // Every occurrence is kept as text and read later, so that all problems come out together.
-    if (!made.isBoolean())
+    if (!made.isBoolean() && !made.negate)
       made.argParser((value, before) => [...((before as string[]) ?? []), value]);
   }
   command.allowUnknownOption().allowExcessArguments();
@@ -144,7 +144,9 @@ function settle<Options>(
     const option = byKey.get(key)!;
     const variable = `WAYWARD_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
     const flag = made.long ?? made.flags;
-    const given = command.getOptionValue(key) as unknown;
+    // Commander gives `--no-...` options a default of its own, `true`.
+    const isGiven = command.getOptionValueSource(key) !== 'default';
+    const given = isGiven ? (command.getOptionValue(key) as unknown) : undefined;
     let source = flag;
     let raw: unknown = given;
     if (raw === undefined && process.env[variable] !== undefined) {
@@ -159,15 +161,17 @@ function settle<Options>(
       options[key] = option.default;
       continue;
     }
-    if (made.isBoolean()) {
+    if (made.isBoolean() || made.negate) {
       options[key] = raw === true || /^(1|true|yes|on)$/i.test(String(raw));
       continue;
     }
     const texts = (Array.isArray(raw) ? raw : [raw]).map(String);
     const values = texts.map((value) => {
       const result = option.parse === undefined ? { value } : option.parse(value);
-      if ('problem' in result)
-        problems.push(`${source} ${result.problem}, not "${shorten(value)}"`);
+      if ('problem' in result) {
+        const shown = option.isSecret ? '' : `, not "${shorten(value)}"`;
+        problems.push(`${source} ${result.problem}${shown}`);
+      }
       return 'value' in result ? result.value : undefined;
     });
     options[key] = option.repeats ? values : values.at(-1);

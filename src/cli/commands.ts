@@ -11,6 +11,7 @@ import { recordCommand } from './record.ts';
 import { reportCommand } from './report.ts';
 import { setsCommand } from './sets.ts';
 import { statsCommand } from './stats.ts';
+import { workerCommand } from './worker.ts';
 
 /** Every command, in the order of the help text. */
 export function commands(): readonly Command[] {
@@ -26,6 +27,7 @@ export function commands(): readonly Command[] {
     clusterCommand,
     reportCommand,
     demoCommand,
+    workerCommand,
     doctor,
   ];
 }

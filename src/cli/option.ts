@@ -10,6 +10,8 @@ export interface OptionSpec {
   readonly default?: unknown;
   /** Collects every occurrence into a list. */
   readonly repeats?: boolean;
+  /** What was given is not repeated in messages. */
+  readonly isSecret?: boolean;
 }
 
 export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): Parse<number> {

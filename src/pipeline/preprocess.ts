@@ -1,13 +1,15 @@
-import { basename, extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
-import { UserError } from '../base/errors.ts';
+import { basename, resolve } from 'node:path';
 import type { RunContext } from '../model/first-layer.ts';
 import { type Sample, samplesAt } from '../trace/sample.ts';
+import type { Outcome } from '../workers/job.ts';
+import { outcomesOf, type Scheduler } from '../workers/scheduler.ts';
+import { openLocal } from './open-scheduler.ts';
 import {
   cleanUp,
   type PreprocessedSample,
   type PreprocessSampleOptions,
 } from './preprocess-sample.ts';
+import { preprocessJob } from './preprocess-task.ts';
 
 export interface PreprocessOptions extends PreprocessSampleOptions {
   /** Folders of samples, or of folders of samples. */
@@ -19,12 +21,14 @@ export interface PreprocessOptions extends PreprocessSampleOptions {
  * Decodes the raw traces of samples in parallel and stores them. What is stored already is left
  * alone, so that an interrupted run goes on where it stopped.
  *
+ * @param open  who does it; without it, `workers` processes of this machine
  * @returns one result a sample, in order; samples that fail are warned about
  * @throws UserError when there is no sample, or when interrupted
  */
 export async function preprocess(
   options: PreprocessOptions,
   context: RunContext,
+  open?: (context: RunContext) => Promise<Scheduler>,
 ): Promise<readonly PreprocessedSample[]> {
   const samples: Sample[] = [];
   const results: PreprocessedSample[] = [];
@@ -37,52 +41,37 @@ export async function preprocess(
       results.push({ name: basename(directory), outcome: 'failed', reason, ...nothing });
     }
   }
-  const { paths, workers, ...each } = options;
+  const { workers } = options;
+  const each = { ...options, binDirs: options.binDirs.map((path) => resolve(path)) };
+  const local = (): Scheduler => openLocal(Math.max(1, Math.min(workers, samples.length)), context);
+  const scheduler = await (open?.(context) ?? local());
   const byIndex: PreprocessedSample[] = [];
-  let next = 0;
   let done = 0;
-  const entry = new URL(`./preprocess-worker${extname(import.meta.url)}`, import.meta.url);
   const tell = (): void =>
     context.progress({ step: 'decoding', done, total: samples.length, unit: 'samples' });
-  const work = async (): Promise<void> => {
-    const worker = new Worker(entry);
-    let current: Sample | undefined;
-    const stop = (): void => void worker.terminate();
-    context.signal?.addEventListener('abort', stop);
-    try {
-      while (next < samples.length) {
-        context.signal?.throwIfAborted();
-        const index = next++;
-        current = samples[index];
-        const result = await new Promise<PreprocessedSample>((fulfil, reject) => {
-          worker.removeAllListeners();
-          worker.once('message', fulfil);
-          worker.once('error', reject);
-          worker.once('exit', () =>
-            reject(
-              context.signal?.reason ??
-                new UserError('worker-failed', 'a worker thread ended', { category: 'runtime' }),
-            ),
-          );
-          worker.postMessage({ sample: current, options: each });
-        });
-        if (result.reason !== undefined) context.log.log('warning', `left out: ${result.reason}`);
-        current = undefined;
-        byIndex[index] = result;
-        done++;
-        tell();
-      }
-    } finally {
-      context.signal?.removeEventListener('abort', stop);
-      worker.removeAllListeners();
-      await worker.terminate();
-      if (current !== undefined) await cleanUp(current, options.format);
+  try {
+    const jobs = samples.map(({ directory }) => preprocessJob(directory, each));
+    for await (const [index, outcome] of outcomesOf(scheduler, jobs)) {
+      const result = resultOf(samples[index], outcome);
+      if (result.reason !== undefined) context.log.log('warning', `left out: ${result.reason}`);
+      byIndex[index] = result;
+      done++;
+      tell();
     }
-  };
-  // All of them, so that none still tidies up when this returns.
-  const ends = await Promise.allSettled(
-    Array.from({ length: Math.min(workers, samples.length) }, work),
-  );
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  } finally {
+    await scheduler.close();
+    // Processes that had to be killed left something; jobs start in order.
+    const started = open === undefined ? samples.slice(0, done + scheduler.width) : [];
+    for (const [index, sample] of started.entries()) {
+      if (byIndex[index] === undefined) await cleanUp(sample, options.format);
+    }
+  }
   return [...results, ...byIndex];
+}
+
+function resultOf(sample: Sample, outcome: Outcome): PreprocessedSample {
+  if (outcome.status === 'done') return outcome.value as unknown as PreprocessedSample;
+  const nothing = { files: [], blocks: 0, gaps: 0 };
+  const reason = `${sample.directory}: ${outcome.reason}`;
+  return { name: sample.name, outcome: 'failed', reason, ...nothing };
 }

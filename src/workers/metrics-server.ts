@@ -1,0 +1,58 @@
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+import type { QueueWorker } from './queue-worker.ts';
+
+export interface MetricsServer {
+  readonly port: number;
+  close(): void;
+}
+
+/**
+ * Serves `/healthz` (200, or 503 while it drains or cannot reach the queue) and `/metrics`.
+ *
+ * @param host  address to listen at; the command line gives the loopback interface
+ * @throws UserError `port-unavailable`
+ */
+export function serveMetrics(
+  worker: Pick<QueueWorker, 'metrics' | 'isConnected' | 'isDraining'>,
+  host: string,
+  port: number,
+): Promise<MetricsServer> {
+  const server: Server = createServer((request, response) => {
+    const path = (request.url ?? '').split('?')[0];
+    const isRead = request.method === 'GET' || request.method === 'HEAD';
+    const say = (status: number, type: string, body: string): void => {
+      response.writeHead(status, {
+        'content-type': `${type}; charset=utf-8`,
+        'cache-control': 'no-store',
+        'x-content-type-options': 'nosniff',
+      });
+      response.end(request.method === 'HEAD' ? '' : body);
+    };
+    if (!isRead) say(405, 'text/plain', 'only GET and HEAD\n');
+    else if (path === '/metrics') {
+      say(200, 'text/plain; version=0.0.4', worker.metrics.toPrometheus(worker.isConnected));
+    } else if (path === '/healthz') {
+      const state = worker.isDraining ? 'draining' : worker.isConnected ? 'ok' : 'disconnected';
+      say(state === 'ok' ? 200 : 503, 'text/plain', `${state}\n`);
+    } else say(404, 'text/plain', 'there are /healthz and /metrics\n');
+  });
+  return new Promise((resolve, reject) => {
+    server.once('error', (cause) => {
+      reject(
+        new UserError('port-unavailable', `cannot be listened at: ${messageOf(cause)}`, {
+          category: 'unavailable',
+          path: `${host}:${port}`,
+          cause,
+        }),
+      );
+    });
+    server.listen(port, host, () => {
+      // Monitoring keeps nobody alive.
+      server.unref();
+      resolve({ port: (server.address() as AddressInfo).port, close: () => void server.close() });
+    });
+  });
+}

@@ -1,0 +1,85 @@
+import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+import type { Outcome } from './job.ts';
+
+/**
+ * Outcomes that were collected, one JSON object a line: `{"name", "outcome"}`. What is in it has
+ * been seen by whoever comes back after a kill, and is not done again.
+ */
+export class OutcomeJournal {
+  readonly #path: string;
+  readonly #file: FileHandle;
+  readonly #outcomes: Map<string, Outcome>;
+
+  private constructor(path: string, file: FileHandle, outcomes: Map<string, Outcome>) {
+    this.#path = path;
+    this.#file = file;
+    this.#outcomes = outcomes;
+  }
+
+  /** Opens a journal, or begins one. @throws UserError `write-failed` */
+  static async open(path: string): Promise<OutcomeJournal> {
+    const outcomes = new Map<string, Outcome>();
+    try {
+      await mkdir(dirname(path), { recursive: true });
+      const text = await readFile(path, 'utf8').catch(() => '');
+      const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+      for (const line of whole.split('\n')) {
+        const entry = parse(line);
+        if (entry !== undefined) outcomes.set(entry.name, entry.outcome);
+      }
+      const file = await open(path, 'a');
+      // A line that a kill cut off would spoil the next one.
+      if (whole.length < text.length) await file.truncate(Buffer.byteLength(whole));
+      return new OutcomeJournal(path, file, outcomes);
+    } catch (cause) {
+      throw failed(path, cause);
+    }
+  }
+
+  get(name: string): Outcome | undefined {
+    return this.#outcomes.get(name);
+  }
+
+  get size(): number {
+    return this.#outcomes.size;
+  }
+
+  /** Adds outcomes; they are on the disk when this returns. @throws UserError `write-failed` */
+  async add(entries: readonly (readonly [name: string, outcome: Outcome])[]): Promise<void> {
+    if (entries.length === 0) return;
+    try {
+      const lines = entries.map(([name, outcome]) => `${JSON.stringify({ name, outcome })}\n`);
+      await this.#file.appendFile(lines.join(''));
+      await this.#file.datasync();
+    } catch (cause) {
+      throw failed(this.#path, cause);
+    }
+    for (const [name, outcome] of entries) this.#outcomes.set(name, outcome);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+function parse(line: string): { readonly name: string; readonly outcome: Outcome } | undefined {
+  try {
+    const { name, outcome } = JSON.parse(line) as { name: unknown; outcome: Outcome };
+    return typeof name === 'string' && typeof outcome.status === 'string'
+      ? { name, outcome }
+      : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function failed(path: string, cause: unknown): UserError {
+  return new UserError('write-failed', `cannot be written: ${messageOf(cause)}`, {
+    category: 'runtime',
+    path,
+    cause,
+  });
+}
