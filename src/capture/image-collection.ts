@@ -15,18 +15,24 @@ export class ImageCollection {
     this.#folder = folder;
   }
 
-  /** Stores a file. @returns its name there: its own, or with a hash when another file has it */
-  add(path: string): Promise<string> {
-    let name = this.#names.get(path);
+  /**
+   * Stores a file.
+   *
+   * @param own  the name to give it
+   * @returns its name there: `own`, or with a hash when another file has it
+   */
+  add(path: string, own: string = moduleName(path)): Promise<string> {
+    const key = `${own}/${path}`;
+    let name = this.#names.get(key);
     if (name === undefined) {
-      name = this.#store(path);
-      this.#names.set(path, name);
+      name = this.#store(path, own);
+      this.#names.set(key, name);
     }
     return name;
   }
 
-  async #store(path: string): Promise<string> {
-    return this.addBytes(moduleName(path), await readWholeFile(path));
+  async #store(path: string, own: string): Promise<string> {
+    return this.addBytes(own, await readWholeFile(path));
   }
 
   /** Stores bytes under a name. @returns the name, or the name with a hash when another file has it */

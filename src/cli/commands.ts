@@ -3,6 +3,7 @@ import { classifyCommand } from './classify.ts';
 import { clusterCommand } from './cluster.ts';
 import { demoCommand } from './demo.ts';
 import { doctor } from './doctor.ts';
+import { importCommand } from './import.ts';
 import { inspectCommand } from './inspect.ts';
 import { learnCommand } from './learn.ts';
 import { noveltyCommand } from './novelty.ts';
@@ -17,6 +18,7 @@ import { workerCommand } from './worker.ts';
 export function commands(): readonly Command[] {
   return [
     recordCommand,
+    importCommand,
     inspectCommand,
     preprocessCommand,
     statsCommand,
