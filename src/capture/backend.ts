@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream';
+import type { ChunkSource } from './chunk-source.ts';
 
 export type BackendName = 'plugin' | 'log';
 /** `auto`: the plugin where a C compiler can make it, else the log. */
@@ -8,8 +8,9 @@ export type BackendChoice = BackendName | 'auto';
 export interface Backend {
   /** QEMU's options. */
   readonly flags: readonly string[];
-  /** Where the bytes for `add` come from: descriptor 3 of the emulator, or a stream of the backend's own. */
-  readonly source: 'descriptor' | Readable;
+  /** Where the bytes for `add` come from: descriptor 3 of the emulator, or a source of the backend's own. */
+  readonly source: 'descriptor' | ChunkSource;
+  /** Must not keep the chunk. */
   readonly add: (chunk: Buffer) => void;
   /** The recording cannot go on, though the program does. */
   readonly isBlind: () => boolean;

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import type { Backend } from './backend.ts';
+import { streamSource } from './chunk-source.ts';
 
 export interface EmulatorOptions {
   readonly qemu: string;
@@ -41,7 +42,7 @@ export async function emulate(options: EmulatorOptions, backend: Backend): Promi
     stdio: ['ignore', 'ignore', 'pipe', isOwn ? 'ignore' : 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   });
-  const source = isOwn ? (backend.source as Readable) : (child.stdio[3] as Readable | null);
+  const source = isOwn ? backend.source : streamSource(child.stdio[3] as Readable);
   let end: End = 'exit';
   let errors = '';
   let damage: unknown;
@@ -49,7 +50,7 @@ export async function emulate(options: EmulatorOptions, backend: Backend): Promi
     if (end === 'exit') end = why;
     child.kill('SIGKILL');
     // Children of the program that hold the other end would keep it open.
-    if (why === 'fork') source?.destroy();
+    if (why === 'fork') void source.stop();
   };
   const timer =
     timeoutSeconds === undefined
@@ -71,24 +72,19 @@ export async function emulate(options: EmulatorOptions, backend: Backend): Promi
   child.stderr?.on('data', (chunk: Buffer) => {
     if (errors.length < 65536) errors += chunk.toString('utf8');
   });
-  const drained = new Promise<void>((done) => {
-    source?.on('data', (chunk: Buffer) => {
-      if (damage !== undefined || end === 'limit' || end === 'fork') return;
-      try {
-        backend.add(chunk);
-        if (options.isFull()) stop('limit');
-        else if (backend.isBlind()) stop('fork');
-      } catch (error) {
-        damage = error;
-        child.kill('SIGKILL');
-      }
-    });
-    source?.on('error', (error) => {
-      damage ??= error;
-    });
-    source?.on('close', done);
-    if (source === null) done();
+  const drained = source.read((chunk) => {
+    if (damage !== undefined || end === 'limit' || end === 'fork') return;
+    try {
+      backend.add(chunk);
+      if (options.isFull()) stop('limit');
+      else if (backend.isBlind()) stop('fork');
+    } catch (error) {
+      damage = error;
+      child.kill('SIGKILL');
+    }
   });
+  // Awaited below, unless the emulator cannot be run at all.
+  drained.catch(() => {});
   try {
     const { code, killedBy } = await exited;
     await backend.ended();
@@ -100,7 +96,6 @@ export async function emulate(options: EmulatorOptions, backend: Backend): Promi
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
-    await backend.ended();
-    source?.destroy();
+    await source.stop();
   }
 }

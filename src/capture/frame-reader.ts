@@ -45,7 +45,7 @@ export class FrameReader {
       this.#frame(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), body);
       at += headerBytes + length;
     }
-    this.#rest = bytes.subarray(at);
+    this.#rest = Buffer.from(bytes.subarray(at));
   }
 
   /** Reads the blocks of a CPU that were not sent before the program died. */
