@@ -12,8 +12,15 @@ export const longRun: number = 255;
 export const chunkEntries: number = 1 << 20;
 /** A larger batch is split, so that readers can reuse one buffer of a known size. */
 export const maxBatch: number = 1 << 16;
-/** A dictionary or chunk that claims more inflated bytes than this is damage, not data. */
-export const maxInflated: number = 1 << 30;
+/** Entries of a chunk at most. */
+export const mostEntries: number = chunkEntries + maxBatch;
+/** Inflated bytes of a chunk at most: for each entry a batch of its own, a miss and a run. */
+export const maxChunkBytes: number = 24 + mostEntries * (24 + 4 + 1);
+/** Inflated bytes of the dictionary at most; what claims more is damage, or too large to store. */
+export const maxDictionaryBytes: number = 1 << 28;
+
+/** Bytes of a block in the dictionary: offset, four 32-bit numbers, kind. */
+export const blockBytes: number = 8 + 4 * 4 + 1;
 
 /** Where one chunk lies and what is in it. */
 export interface StoredChunk {

@@ -1,13 +1,15 @@
 import { crc32, zstdCompressSync } from 'node:zlib';
-import { assert } from '../base/errors.ts';
+import { assert, UserError } from '../base/errors.ts';
 import { appendSync, writeFileParts } from '../base/files.ts';
 import type { BlockBatch, BlockSource, TraceSummary } from '../flow/blocks.ts';
 import {
+  blockBytes,
   chunkEntries,
   headerLength,
   longRun,
   magic,
   maxBatch,
+  maxDictionaryBytes,
   type StoredChunk,
   trailerLength,
   trailerMagic,
@@ -109,7 +111,7 @@ export async function writeStoredTrace(
 ): Promise<TraceSummary> {
   let summary: TraceSummary | undefined;
   await writeFileParts(path, async (file) => {
-    summary = await writeTo((bytes) => appendSync(file, path, bytes), source, options);
+    summary = await writeTo(path, (bytes) => appendSync(file, path, bytes), source, options);
     return options.accept?.(summary) ?? true;
   });
   assert(summary !== undefined, 'the writer ran');
@@ -117,6 +119,7 @@ export async function writeStoredTrace(
 }
 
 async function writeTo(
+  path: string,
   append: (bytes: Uint8Array) => void,
   source: BlockSource,
   { signal, origin }: { readonly signal?: AbortSignal; readonly origin?: () => TraceOrigin },
@@ -159,7 +162,7 @@ async function writeTo(
 
   const table = source.blocks;
   const n = table.length;
-  const text = Buffer.from(
+  const describe = (): string =>
     JSON.stringify({
       modules: table.modules,
       marks: source.marks,
@@ -167,8 +170,16 @@ async function writeTo(
       origin: origin?.(),
       chunks,
       blocks: n,
-    }),
-  );
+    });
+  // A text longer than strings can be is not even tried: each mark takes some 100 bytes.
+  const text = source.marks.length > maxDictionaryBytes / 64 ? undefined : Buffer.from(describe());
+  if (text === undefined || 4 + text.length + n * blockBytes > maxDictionaryBytes) {
+    throw new UserError(
+      'too-large-to-store',
+      `has ${n} distinct blocks and ${source.marks.length} gaps and asynchronous transfers: too many to store`,
+      { category: 'input', path },
+    );
+  }
   const size = Buffer.alloc(4);
   size.writeUInt32LE(text.length);
   const part = (array: Int32Array | Float64Array | Uint8Array): Buffer =>

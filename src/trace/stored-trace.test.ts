@@ -1,12 +1,14 @@
 import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
+import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import type { BlockSource, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { StoredTrace } from './stored-trace.ts';
+import { headerLength, maxChunkBytes, trailerLength } from './stored-trace-format.ts';
 import { writeStoredTrace } from './stored-trace-writer.ts';
 
 const file = join(mkdtempSync(join(tmpdir(), 'wayward-')), 'trace_0.wayward');
@@ -132,5 +134,155 @@ describe('damage', () => {
       bytes[at] ^= 1 << (at % 8);
       await damaged(bytes);
     }
+  });
+
+  /** A file whose checksums are right, whatever is in it. */
+  function sealed(dictionary: Uint8Array, chunks: readonly Uint8Array[]): Buffer {
+    const body = Buffer.concat([whole.subarray(0, headerLength), ...chunks]);
+    const packed = zstdCompressSync(dictionary);
+    const trailer = Buffer.alloc(trailerLength);
+    trailer.writeDoubleLE(body.length, 0);
+    trailer.writeUInt32LE(packed.length, 8);
+    trailer.writeUInt32LE(crc32(packed), 12);
+    trailer.writeDoubleLE(body.length + packed.length + trailerLength, 16);
+    trailer.writeUInt32LE(crc32(trailer.subarray(0, 24)), 24);
+    trailer.write('WEND', 28, 'latin1');
+    return Buffer.concat([body, packed, trailer]);
+  }
+
+  let whole = Buffer.alloc(0);
+  /** The dictionary's text, the tables behind it, and the inflated chunk of a small trace. */
+  async function parts() {
+    await writeStoredTrace(
+      file,
+      play([
+        [1, 2, 1, 2, -1, 3, 1, 2],
+        [-2, 1, 2, 7],
+      ]),
+    );
+    whole = readFileSync(file);
+    const at = whole.readDoubleLE(whole.length - trailerLength);
+    const chunk = zstdDecompressSync(whole.subarray(headerLength, at));
+    const dictionary = zstdDecompressSync(whole.subarray(at, whole.length - trailerLength));
+    const end = 4 + dictionary.readUInt32LE(0);
+    return {
+      chunk,
+      text: JSON.parse(dictionary.toString('utf8', 4, end)) as Record<string, unknown>,
+      tables: dictionary.subarray(end),
+    };
+  }
+
+  function withText(text: unknown, tables: Uint8Array): Buffer {
+    const json = Buffer.from(JSON.stringify(text));
+    const size = Buffer.alloc(4);
+    size.writeUInt32LE(json.length);
+    return Buffer.concat([size, json, tables]);
+  }
+
+  /** @returns blocks read, or the error; anything but a named one fails */
+  async function readOrRefuse(bytes: Uint8Array): Promise<number | UserError> {
+    writeFileSync(file, bytes);
+    const trace = new StoredTrace(file);
+    let entries = 0;
+    try {
+      const { blocks } = await trace.run((batch) => {
+        entries += batch.length;
+        const [marks, blocks] = [trace.marks.length, trace.blocks.length];
+        const isKnown = (entry: number): boolean => (entry < 0 ? ~entry < marks : entry < blocks);
+        expect(batch.entries.subarray(0, batch.length).every(isKnown)).toBe(true);
+      });
+      expect(entries).toBeLessThan(2 ** 22);
+      return blocks;
+    } catch (error) {
+      expect(error).toBeInstanceOf(UserError);
+      expect((error as UserError).code).toBe('stored-trace-damaged');
+      return error as UserError;
+    }
+  }
+
+  const hostile = fc.constantFrom<unknown>(
+    ...[0, -1, 1, 2 ** 31, 2 ** 32, 2 ** 53, 1e300, -1e300, 0.5, null, '', 'x', true],
+    ...[[], {}, [[]], '__proto__', [null], [{}], [{ kind: 'gap' }], Array(1000).fill(0)],
+  );
+
+  test('hostile dictionaries with right checksums are read or refused', async () => {
+    const { chunk, text, tables } = await parts();
+    const packed = zstdCompressSync(chunk);
+    const [place] = text.chunks as [object];
+    text.chunks = [{ ...place, length: packed.length, crc: crc32(packed) }];
+    expect(await readOrRefuse(sealed(withText(text, tables), [packed]))).toBe(10);
+    /** Every value of the text, by its path. */
+    const paths: string[][] = [];
+    const walk = (value: unknown, path: string[]): void => {
+      if (path.length > 0) paths.push(path);
+      if (typeof value !== 'object' || value === null) return;
+      for (const [key, inner] of Object.entries(value)) walk(inner, [...path, key]);
+    };
+    walk(text, []);
+    let refused = 0;
+    await fc.assert(
+      fc.asyncProperty(fc.constantFrom(...paths), hostile, async (path, value) => {
+        const changed = structuredClone(text);
+        let at = changed as Record<string, unknown>;
+        for (const key of path.slice(0, -1)) at = at[key] as Record<string, unknown>;
+        at[path.at(-1) ?? ''] = value;
+        const result = await readOrRefuse(sealed(withText(changed, tables), [packed]));
+        if (result instanceof UserError) refused++;
+      }),
+      { seed: 11, numRuns: 400 },
+    );
+    expect(refused).toBeGreaterThan(300);
+  });
+
+  test('hostile tables and chunks with right checksums are read or refused', async () => {
+    const { chunk, text, tables } = await parts();
+    const [place] = text.chunks as [object];
+    const seal = (bytes: Uint8Array, table: Uint8Array): Buffer => {
+      const packed = zstdCompressSync(bytes);
+      const chunks = [{ ...place, length: packed.length, crc: crc32(packed) }];
+      return sealed(withText({ ...text, chunks }, table), [packed]);
+    };
+    const number = fc.constantFrom(...[0, -1, 1, 255, 65_536, 2 ** 31, 2 ** 53, 1e300, Number.NaN]);
+    await fc.assert(
+      fc.asyncProperty(
+        fc.boolean(),
+        fc.array(fc.tuple(fc.nat(), fc.integer({ min: 1, max: 255 })), { maxLength: 3 }),
+        fc.option(fc.tuple(fc.nat(20), number)),
+        async (isTable, flips, double) => {
+          const bytes = Buffer.from(isTable ? tables : chunk);
+          for (const [at, mask] of flips) bytes[at % bytes.length] ^= mask;
+          if (double !== null && double[0] * 8 + 8 <= bytes.length) {
+            bytes.writeDoubleLE(double[1], double[0] * 8);
+          }
+          await readOrRefuse(isTable ? seal(chunk, bytes) : seal(bytes, tables));
+        },
+      ),
+      { seed: 12, numRuns: 500 },
+    );
+  });
+
+  test('a small file cannot claim a long trace, or gigabytes', async () => {
+    const { chunk, text, tables } = await parts();
+    const packed = zstdCompressSync(chunk);
+    const [place] = text.chunks as [object];
+    const one = { ...place, length: packed.length, crc: crc32(packed) };
+    const again = { ...text, chunks: Array(100_000).fill(one) };
+    expect(await readOrRefuse(sealed(withText(again, tables), [packed]))).toMatchObject({
+      message: expect.stringContaining('chunks do not follow each other'),
+    });
+    // A gigabyte of zeros packs to some 30 kB.
+    const bomb = zstdCompressSync(Buffer.alloc(maxChunkBytes + 1));
+    const bombs = { ...text, chunks: [{ ...one, length: bomb.length, crc: crc32(bomb) }] };
+    expect(await readOrRefuse(sealed(withText(bombs, tables), [bomb]))).toMatchObject({
+      message: expect.stringContaining('a chunk cannot be inflated'),
+    });
+    // One batch of 65,536 entries said 1,000 times over, all of them as predicted.
+    const heads = Array.from({ length: 1000 }, () => [65_536, 0, 0]).flat();
+    const numbers = Float64Array.from([1000, 0, 0, ...heads]);
+    const runs = Buffer.alloc(Math.ceil((1000 * 65_536) / 255), 255);
+    numbers[2] = runs.length;
+    const long = zstdCompressSync(Buffer.concat([Buffer.from(numbers.buffer), runs]));
+    const longs = { ...text, chunks: [{ ...one, length: long.length, crc: crc32(long) }] };
+    expect(await readOrRefuse(sealed(withText(longs, tables), [long]))).toBeInstanceOf(UserError);
   });
 });

@@ -7,11 +7,14 @@ import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
 import { transferNames } from '../x86/transfer.ts';
 import {
+  blockBytes,
   headerLength,
   longRun,
   magic,
   maxBatch,
-  maxInflated,
+  maxChunkBytes,
+  maxDictionaryBytes,
+  mostEntries,
   type StoredChunk,
   trailerLength,
   trailerMagic,
@@ -79,14 +82,16 @@ export class StoredTrace implements BlockSource {
       this.#dictionary = dictionary;
       this.marks.length = 0;
       for (const mark of dictionary.marks) this.marks.push(mark);
-      const { chunks } = dictionary;
+      const { chunks, summary } = dictionary;
       const from = options.fromBlock ?? 0;
       const decoder = new ChunkDecoder(dictionary.table.length, dictionary.marks.length);
       for (const [index, chunk] of chunks.entries()) {
         options.signal?.throwIfAborted();
-        if ((chunks[index + 1]?.firstBlock ?? Number.POSITIVE_INFINITY) <= from) continue;
-        const bytes = await this.#part(file, chunk.offset, chunk.length, chunk.crc, 'a chunk');
-        if (!decoder.decode(bytes, sink)) {
+        const end = chunks[index + 1]?.firstBlock ?? summary.blocks;
+        if (end <= from && index + 1 < chunks.length) continue;
+        const bytes = await this.#part(file, chunk, maxChunkBytes, 'a chunk');
+        const blocks = decoder.decode(bytes, sink);
+        if (blocks !== end - chunk.firstBlock) {
           throw this.#damaged(chunk.offset, 'a chunk holds what cannot be');
         }
       }
@@ -138,29 +143,30 @@ export class StoredTrace implements BlockSource {
     ) {
       throw this.#damaged(end, cut);
     }
-    const at = trailer.readDoubleLE(0);
-    const length = trailer.readUInt32LE(8);
-    const bytes = await this.#part(file, at, length, trailer.readUInt32LE(12), 'the dictionary');
+    const offset = trailer.readDoubleLE(0);
+    const [length, crc] = [trailer.readUInt32LE(8), trailer.readUInt32LE(12)];
+    if (offset + length !== end) throw this.#damaged(end, 'the dictionary is not where it must be');
+    const place = { offset, length, crc };
+    const bytes = await this.#part(file, place, maxDictionaryBytes, 'the dictionary');
     try {
-      return parseDictionary(bytes);
+      return parseDictionary(bytes, offset);
     } catch (cause) {
-      throw this.#damaged(at, `the dictionary is damaged: ${messageOf(cause)}`);
+      throw this.#damaged(offset, `the dictionary is damaged: ${messageOf(cause)}`);
     }
   }
 
   async #part(
     file: FileHandle,
-    at: number,
-    length: number,
-    crc: number,
+    { offset, length, crc }: Pick<StoredChunk, 'offset' | 'length' | 'crc'>,
+    most: number,
     what: string,
   ): Promise<Buffer> {
-    const bytes = await this.#read(file, at, length);
-    if (crc32(bytes) !== crc) throw this.#damaged(at, `${what} has another checksum`);
+    const bytes = await this.#read(file, offset, length);
+    if (crc32(bytes) !== crc) throw this.#damaged(offset, `${what} has another checksum`);
     try {
-      return zstdDecompressSync(bytes, { maxOutputLength: maxInflated });
+      return zstdDecompressSync(bytes, { maxOutputLength: most });
     } catch (cause) {
-      throw this.#damaged(at, `${what} cannot be inflated: ${messageOf(cause)}`);
+      throw this.#damaged(offset, `${what} cannot be inflated: ${messageOf(cause)}`);
     }
   }
 
@@ -194,31 +200,26 @@ const noBlocks: BlockTable = {
   kind: new Uint8Array(0),
 };
 
-/** @throws Error saying what is wrong */
-function parseDictionary(bytes: Buffer): Dictionary {
+/** @param end  chunks end before this offset  @throws Error saying what is wrong */
+function parseDictionary(bytes: Buffer, end: number): Dictionary {
   const textLength = bytes.readUInt32LE(0);
   const { modules, marks, summary, chunks, blocks, origin } = JSON.parse(
     bytes.toString('utf8', 4, 4 + textLength),
   ) as Omit<Dictionary, 'table'> & { readonly blocks: number };
   let at = 4 + textLength;
-  const bytesEach = 8 + 4 * 4 + 1;
-  if (
-    !Array.isArray(modules) ||
-    !Array.isArray(marks) ||
-    !Array.isArray(chunks) ||
-    typeof summary?.blocks !== 'number' ||
-    !(Number.isInteger(blocks) && blocks >= 0 && bytes.length - at === blocks * bytesEach)
-  ) {
+  if (!isWhole(blocks) || bytes.length - at !== blocks * blockBytes) {
     throw new Error('sizes do not fit');
   }
-  const isWhole = (value: unknown): boolean => Number.isSafeInteger(value) && Number(value) >= 0;
   if (
-    !chunks.every((c) => [c?.offset, c?.length, c?.crc, c?.firstBlock].every(isWhole)) ||
-    !modules.every((m) => typeof m?.name === 'string' && Number.isFinite(m.base)) ||
-    !marks.every((m) => m?.kind === 'gap' || m?.kind === 'async') ||
+    !(Array.isArray(modules) && modules.every(isModule)) ||
+    !(Array.isArray(marks) && marks.every(isMark)) ||
+    !isSummary(summary) ||
     !(origin === undefined || isTraceOrigin(origin))
   ) {
     throw new Error('a field is missing or wrong');
+  }
+  if (!Array.isArray(chunks) || !areInOrder(chunks, end, summary.blocks)) {
+    throw new Error('chunks do not follow each other');
   }
   const copy = (size: number): ArrayBuffer => {
     const part = new Uint8Array(size * blocks);
@@ -236,13 +237,65 @@ function parseDictionary(bytes: Buffer): Dictionary {
     instructions: new Int32Array(copy(4)),
     kind: new Uint8Array(copy(1)),
   };
-  if (table.module.some((module) => module < -1 || module >= modules.length)) {
-    throw new Error('a block lies in no module');
-  }
-  if (table.kind.some((kind) => kind >= transferNames.length)) {
-    throw new Error('a block ends in no transfer');
+  for (let id = 0; id < blocks; id++) {
+    const module = table.module[id];
+    const base = module < 0 ? 0 : modules[module]?.base;
+    if (module < -1 || base === undefined) throw new Error('a block lies in no module');
+    if (!Number.isSafeInteger(base + table.offset[id])) throw new Error('a block lies nowhere');
+    if (table.kind[id] >= transferNames.length) throw new Error('a block ends in no transfer');
+    const last = table.lastInstruction[id];
+    if (last < 0 || last > table.size[id] || table.instructions[id] < 0) {
+      throw new Error('a block has a size that cannot be');
+    }
   }
   return { modules, marks, summary, origin, chunks, table };
+}
+
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && Number(value) >= 0;
+}
+
+function isModule(value: Module | null): boolean {
+  const isText = typeof value?.path === 'string' && typeof value.name === 'string';
+  return isText && Number.isSafeInteger(value.base);
+}
+
+function isMark(value: Mark | null): boolean {
+  const isAddress = (one: unknown): boolean => one === undefined || Number.isSafeInteger(one);
+  if (!isWhole(value?.traceOffset)) return false;
+  if (value.kind === 'async') return isAddress(value.from) && isAddress(value.to);
+  return (
+    value.kind === 'gap' &&
+    typeof value.reason === 'string' &&
+    /^[a-z-]{1,40}$/.test(value.reason) &&
+    isAddress(value.address) &&
+    isWhole(value.bytesLost)
+  );
+}
+
+function isSummary(value: TraceSummary | null | undefined): value is TraceSummary {
+  return [
+    value?.traceBytes,
+    value?.blocks,
+    value?.distinctBlocks,
+    value?.gaps,
+    value?.overflows,
+    value?.bytesLost,
+    value?.asyncTransfers,
+  ].every(isWhole);
+}
+
+/** Listing a chunk twice would make a small file a long trace. */
+function areInOrder(chunks: readonly StoredChunk[], end: number, blocks: number): boolean {
+  let offset = headerLength;
+  let block = 0;
+  for (const chunk of chunks) {
+    if (![chunk?.offset, chunk?.length, chunk?.crc, chunk?.firstBlock].every(isWhole)) return false;
+    if (chunk.offset < offset || chunk.firstBlock < block) return false;
+    offset = chunk.offset + chunk.length;
+    block = chunk.firstBlock;
+  }
+  return offset <= end && block <= blocks && (chunks[0]?.firstBlock ?? blocks) === 0;
 }
 
 /** Turns chunks back into batches. */
@@ -258,26 +311,26 @@ class ChunkDecoder {
     this.#next = new Int32Array(blocks + 1);
   }
 
-  /** @returns whether the chunk made sense; batches before the damage went to the sink */
-  decode(bytes: Buffer, sink: BlockSink): boolean {
-    if (bytes.length < 24) return false;
+  /** @returns its blocks; -1 for what cannot be: batches before the damage went to the sink */
+  decode(bytes: Buffer, sink: BlockSink): number {
+    if (bytes.length < 24) return -1;
     const batches = bytes.readDoubleLE(0);
     const missCount = bytes.readDoubleLE(8);
     const runCount = bytes.readDoubleLE(16);
     const missAt = 24 + 24 * batches;
     const runAt = missAt + 4 * missCount;
-    if (![batches, missCount, runCount].every((n) => Number.isInteger(n) && n >= 0)) return false;
-    if (runAt + runCount !== bytes.length) return false;
+    if (![batches, missCount, runCount].every((n) => Number.isInteger(n) && n >= 0)) return -1;
+    if (runAt + runCount !== bytes.length) return -1;
     const misses = new Int32Array(
       bytes.buffer.slice(bytes.byteOffset + missAt, bytes.byteOffset + runAt),
     );
     const blocks = this.#blocks;
     const lowest = -this.#marks;
     for (let i = 0; i < missCount; i++) {
-      if (misses[i] >= blocks || misses[i] < lowest) return false;
+      if (misses[i] >= blocks || misses[i] < lowest) return -1;
     }
     // Predictions begin as block 0, so there must be one.
-    if (blocks === 0 && bytes.subarray(runAt).some((run) => run > 0)) return false;
+    if (blocks === 0 && bytes.subarray(runAt).some((run) => run > 0)) return -1;
     const next = this.#next.fill(0);
     const out = this.#out;
     let before = 0;
@@ -285,18 +338,22 @@ class ChunkDecoder {
     let hasMiss = false;
     let miss = 0;
     let runIndex = runAt;
+    let entries = 0;
+    let markCount = 0;
     for (let batch = 0; batch < batches; batch++) {
       const head = 24 + 24 * batch;
       const length = bytes.readDoubleLE(head);
       const time = bytes.readDoubleLE(head + 16);
-      if (!(Number.isInteger(length) && length >= 0 && length <= maxBatch)) return false;
+      if (!(Number.isInteger(length) && length >= 1 && length <= maxBatch)) return -1;
+      entries += length;
+      if (entries > mostEntries) return -1;
       let filled = 0;
       while (filled < length) {
         if (run === 0 && !hasMiss) {
-          if (runIndex >= bytes.length) return false;
+          if (runIndex >= bytes.length) return -1;
           run = bytes[runIndex++];
           hasMiss = run !== longRun && miss < missCount;
-          if (run === 0 && !hasMiss) return false;
+          if (run === 0 && !hasMiss) return -1;
         }
         const stop = Math.min(length, filled + run);
         run -= stop - filled;
@@ -309,16 +366,20 @@ class ChunkDecoder {
           const entry = misses[miss++];
           hasMiss = false;
           out[filled++] = entry;
-          if (entry < 0) before = 0;
-          else {
+          if (entry < 0) {
+            before = 0;
+            markCount++;
+          } else {
             next[before] = entry;
             before = entry + 1;
           }
         }
       }
       const traceOffset = bytes.readDoubleLE(head + 8);
+      if (!Number.isFinite(traceOffset)) return -1;
       sink({ entries: out, length, traceOffset, time: Number.isNaN(time) ? undefined : time });
     }
-    return run === 0 && !hasMiss && miss === missCount && runIndex === bytes.length;
+    const isUsedUp = run === 0 && !hasMiss && miss === missCount && runIndex === bytes.length;
+    return isUsedUp ? entries - markCount : -1;
   }
 }
