@@ -16,6 +16,11 @@ import { writeStoredTrace } from '../src/trace/stored-trace-writer.ts';
 
 const root = process.argv[2] ?? '../shared/data/pt-bench';
 const work = mkdtempSync(join(tmpdir(), 'wayward-bench-'));
+/** Wall and processor time, all threads together, in microseconds. */
+const now = (): { wall: number; cpu: number } => {
+  const { user, system } = process.cpuUsage();
+  return { wall: performance.now() * 1000, cpu: user + system };
+};
 const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1];
 
 for (const name of ['py', 'py-noretc']) {
@@ -25,21 +30,26 @@ for (const name of ['py', 'py-noretc']) {
   const space = await buildAddressSpace(map, new ImageStore([join(folder, 'bin')]));
   const raw = join(folder, 'trace/trace_0.gz');
   const path = join(work, `${name}.wayward`);
-  const writing: number[] = [];
-  const reading: number[] = [];
+  const [writing, writingCpu, reading, readingCpu]: number[][] = [[], [], [], []];
   for (let round = 0; round < 3; round++) {
-    let started = performance.now();
+    let start = now();
     const source = new TraceDecoder({ space, input: streamMaybeGzip(raw) });
     const { blocks } = await writeStoredTrace(path, source);
-    writing.push(blocks / (performance.now() - started) / 1000);
-    started = performance.now();
+    let end = now();
+    writing.push(blocks / (end.wall - start.wall));
+    writingCpu.push(blocks / (end.cpu - start.cpu));
+    start = now();
     let seen = 0;
     await new StoredTrace(path).run(({ length }) => {
       seen += length;
     });
-    reading.push(seen / (performance.now() - started) / 1000);
+    end = now();
+    reading.push(seen / (end.wall - start.wall));
+    readingCpu.push(seen / (end.cpu - start.cpu));
   }
+  const speed = (wall: number[], cpu: number[]): string =>
+    `${median(wall).toFixed(1)} M blocks/s (${median(cpu).toFixed(1)} a second of a core)`;
   console.log(
-    `${name}: written ${median(writing).toFixed(1)} M blocks/s with decoding, read ${median(reading).toFixed(1)} M blocks/s, ${statSync(path).size} bytes (raw, compressed: ${statSync(raw).size})`,
+    `${name}: written ${speed(writing, writingCpu)} with decoding, read ${speed(reading, readingCpu)}, ${statSync(path).size} bytes (raw, compressed: ${statSync(raw).size})`,
   );
 }
