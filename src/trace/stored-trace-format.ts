@@ -6,16 +6,16 @@ export const headerLength = 16;
 /** Dictionary offset (f64), length (u32) and CRC-32 (u32), file size (f64), CRC-32 of these, `WEND`. */
 export const trailerLength = 32;
 export const trailerMagic = 'WEND';
-/** A run byte after which the run goes on in the next byte. */
-export const longRun: number = 255;
-/** Entries of a chunk at most, besides the last batch: a chunk is inflated as a whole. */
+/** A chunk is written once it holds as many entries: it is inflated as a whole. */
 export const chunkEntries: number = 1 << 20;
-/** A larger batch is split, so that readers can reuse one buffer of a known size. */
+/** Entries of a batch at most; a longer one is split. */
 export const maxBatch: number = 1 << 16;
 /** Entries of a chunk at most. */
 export const mostEntries: number = chunkEntries + maxBatch;
-/** Inflated bytes of a chunk at most: for each entry a batch of its own, a miss and a run. */
-export const maxChunkBytes: number = 24 + mostEntries * (24 + 4 + 1);
+/** Bytes of a batch's head: entries, trace offset, time. */
+export const headBytes = 24;
+/** Inflated bytes of a chunk at most: each entry a batch of its own. */
+export const maxChunkBytes: number = 8 + mostEntries * (headBytes + 4);
 /** Inflated bytes of the dictionary at most; what claims more is damage, or too large to store. */
 export const maxDictionaryBytes: number = 1 << 28;
 

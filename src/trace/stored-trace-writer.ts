@@ -6,10 +6,10 @@ import {
   blockBytes,
   chunkEntries,
   headerLength,
-  longRun,
   magic,
   maxBatch,
   maxDictionaryBytes,
+  mostEntries,
   type StoredChunk,
   trailerLength,
   trailerMagic,
@@ -17,77 +17,38 @@ import {
 } from './stored-trace-format.ts';
 import type { TraceOrigin } from './trace-origin.ts';
 
-/** Encodes the batches of one chunk: each block is what followed its predecessor last time, or named. */
-class ChunkEncoder {
-  #next = new Int32Array(4096);
-  #runs = new Uint8Array(chunkEntries + 2 * maxBatch);
-  #misses = new Int32Array(chunkEntries + 2 * maxBatch);
+/** The entries and batches of one chunk. */
+class ChunkWriter {
+  readonly #entries = new Int32Array(mostEntries);
   #heads: number[] = [];
-  #runLength = 0;
-  #missLength = 0;
-  #run = 0;
-  #before = 0;
   entries = 0;
 
-  add(batch: BlockBatch, from: number, to: number, distinct: number): void {
-    if (distinct + 1 > this.#next.length) {
-      const grown = new Int32Array(2 * (distinct + 1));
-      grown.set(this.#next);
-      this.#next = grown;
-    }
-    this.#heads.push(to - from, batch.traceOffset, batch.time ?? Number.NaN);
-    const next = this.#next;
-    const runs = this.#runs;
-    const misses = this.#misses;
-    const { entries } = batch;
-    let before = this.#before;
-    let run = this.#run;
-    let runLength = this.#runLength;
-    let missLength = this.#missLength;
+  /** Takes `entries[from..to)`. @returns how many of them are blocks */
+  add({ entries, traceOffset, time }: BlockBatch, from: number, to: number): number {
+    const all = this.#entries;
+    let at = this.entries;
+    let marks = 0;
     for (let i = from; i < to; i++) {
       const entry = entries[i];
-      if (next[before] === entry) {
-        if (++run === longRun) {
-          runs[runLength++] = longRun;
-          run = 0;
-        }
-      } else {
-        runs[runLength++] = run;
-        run = 0;
-        misses[missLength++] = entry;
-        if (entry >= 0) next[before] = entry;
-      }
-      before = entry < 0 ? 0 : entry + 1;
+      all[at++] = entry;
+      if (entry < 0) marks++;
     }
-    this.#before = before;
-    this.#run = run;
-    this.#runLength = runLength;
-    this.#missLength = missLength;
-    this.entries += to - from;
+    this.entries = at;
+    this.#heads.push(to - from, traceOffset, time ?? Number.NaN);
+    return to - from - marks;
   }
 
-  /** @returns the chunk, compressed; the encoder begins the next one */
+  /** @returns the chunk, compressed; the next one begins */
   finish(): Buffer {
-    if (this.#run > 0) this.#runs[this.#runLength++] = this.#run;
-    const heads = Float64Array.from([
-      this.#heads.length / 3,
-      this.#missLength,
-      this.#runLength,
-      ...this.#heads,
-    ]);
+    const heads = Float64Array.from([this.#heads.length / 3, ...this.#heads]);
     const parts = [
       Buffer.from(heads.buffer),
-      Buffer.from(this.#misses.buffer, 0, 4 * this.#missLength),
-      Buffer.from(this.#runs.buffer, 0, this.#runLength),
+      Buffer.from(this.#entries.buffer, 0, 4 * this.entries),
     ];
-    this.#next.fill(0);
+    const bytes = zstdCompressSync(Buffer.concat(parts));
     this.#heads = [];
-    this.#runLength = 0;
-    this.#missLength = 0;
-    this.#run = 0;
-    this.#before = 0;
     this.entries = 0;
-    return zstdCompressSync(Buffer.concat(parts));
+    return bytes;
   }
 }
 
@@ -134,26 +95,25 @@ async function writeTo(
   header.writeUInt16LE(version, 8);
   put(header);
 
-  const encoder = new ChunkEncoder();
+  const chunk = new ChunkWriter();
   const chunks: StoredChunk[] = [];
   let blocks = 0;
   let first: Pick<StoredChunk, 'firstBlock' | 'traceOffset' | 'time'> | undefined;
   const endChunk = (): void => {
     if (first === undefined) return;
-    const bytes = encoder.finish();
+    const bytes = chunk.finish();
     chunks.push({ offset: at, length: bytes.length, crc: crc32(bytes), ...first });
     put(bytes);
     first = undefined;
   };
   const summary = await source.run(
     (batch) => {
-      const { entries, length, traceOffset, time } = batch;
+      const { length, traceOffset, time } = batch;
       for (let from = 0; from < length; from += maxBatch) {
         const to = Math.min(length, from + maxBatch);
         first ??= { firstBlock: blocks, traceOffset, ...(time === undefined ? {} : { time }) };
-        encoder.add(batch, from, to, source.blocks.length);
-        for (let i = from; i < to; i++) if (entries[i] >= 0) blocks++;
-        if (encoder.entries >= chunkEntries) endChunk();
+        blocks += chunk.add(batch, from, to);
+        if (chunk.entries >= chunkEntries) endChunk();
       }
     },
     signal === undefined ? {} : { signal },

@@ -77,11 +77,11 @@ test('what is written is read: blocks, marks, batches, offsets, times, sizes', a
   );
 });
 
-test.each([254, 255, 256, 509, 510, 511, 66_000])('a run of %i as predicted', async (n) => {
-  const loop = [1, 2, ...Array.from({ length: n }, (_, i) => (i % 2) + 1), 3];
-  await writeStoredTrace(file, play([loop]));
+test('a batch of any size', async () => {
+  const long = Array.from({ length: 200_000 }, (_, i) => (i * i) % distinct);
+  await writeStoredTrace(file, play([long]));
   const { batches } = await read(new StoredTrace(file));
-  expect((batches as [number[]][]).flatMap(([entries]) => entries)).toEqual(loop);
+  expect((batches as [number[]][]).flatMap(([entries]) => entries)).toEqual(long);
 });
 
 test('a trace of nothing, and one of marks alone', async () => {
@@ -276,13 +276,11 @@ describe('damage', () => {
     expect(await readOrRefuse(sealed(withText(bombs, tables), [bomb]))).toMatchObject({
       message: expect.stringContaining('a chunk cannot be inflated'),
     });
-    // One batch of 65,536 entries said 1,000 times over, all of them as predicted.
-    const heads = Array.from({ length: 1000 }, () => [65_536, 0, 0]).flat();
-    const numbers = Float64Array.from([1000, 0, 0, ...heads]);
-    const runs = Buffer.alloc(Math.ceil((1000 * 65_536) / 255), 255);
-    numbers[2] = runs.length;
-    const long = zstdCompressSync(Buffer.concat([Buffer.from(numbers.buffer), runs]));
-    const longs = { ...text, chunks: [{ ...one, length: long.length, crc: crc32(long) }] };
-    expect(await readOrRefuse(sealed(withText(longs, tables), [long]))).toBeInstanceOf(UserError);
+    const heads = Float64Array.from([1_000_000, ...Array(3_000_000).fill(0)]);
+    const empty = zstdCompressSync(Buffer.from(heads.buffer));
+    const empties = { ...text, chunks: [{ ...one, length: empty.length, crc: crc32(empty) }] };
+    expect(await readOrRefuse(sealed(withText(empties, tables), [empty]))).toBeInstanceOf(
+      UserError,
+    );
   });
 });

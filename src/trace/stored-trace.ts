@@ -8,8 +8,8 @@ import type { Module } from '../image/address-space.ts';
 import { transferNames } from '../x86/transfer.ts';
 import {
   blockBytes,
+  headBytes,
   headerLength,
-  longRun,
   magic,
   maxBatch,
   maxChunkBytes,
@@ -84,13 +84,12 @@ export class StoredTrace implements BlockSource {
       for (const mark of dictionary.marks) this.marks.push(mark);
       const { chunks, summary } = dictionary;
       const from = options.fromBlock ?? 0;
-      const decoder = new ChunkDecoder(dictionary.table.length, dictionary.marks.length);
       for (const [index, chunk] of chunks.entries()) {
         options.signal?.throwIfAborted();
         const end = chunks[index + 1]?.firstBlock ?? summary.blocks;
         if (end <= from && index + 1 < chunks.length) continue;
         const bytes = await this.#part(file, chunk, maxChunkBytes, 'a chunk');
-        const blocks = decoder.decode(bytes, sink);
+        const blocks = readChunk(bytes, dictionary, sink);
         if (blocks !== end - chunk.firstBlock) {
           throw this.#damaged(chunk.offset, 'a chunk holds what cannot be');
         }
@@ -164,7 +163,7 @@ export class StoredTrace implements BlockSource {
     const bytes = await this.#read(file, offset, length);
     if (crc32(bytes) !== crc) throw this.#damaged(offset, `${what} has another checksum`);
     try {
-      return zstdDecompressSync(bytes, { maxOutputLength: most });
+      return zstdDecompressSync(bytes, { maxOutputLength: most, chunkSize: inflateStep });
     } catch (cause) {
       throw this.#damaged(offset, `${what} cannot be inflated: ${messageOf(cause)}`);
     }
@@ -188,6 +187,9 @@ export class StoredTrace implements BlockSource {
     });
   }
 }
+
+/** A usual chunk inflates in one step of as many bytes, and so is not put together from many. */
+const inflateStep = 5 << 20;
 
 const noBlocks: BlockTable = {
   length: 0,
@@ -262,6 +264,7 @@ function isModule(value: Module | null): boolean {
 
 function isMark(value: Mark | null): boolean {
   const isAddress = (one: unknown): boolean => one === undefined || Number.isSafeInteger(one);
+  if (value?.kind === 'thread') return true;
   if (!isWhole(value?.traceOffset)) return false;
   if (value.kind === 'async') return isAddress(value.from) && isAddress(value.to);
   return (
@@ -298,88 +301,49 @@ function areInOrder(chunks: readonly StoredChunk[], end: number, blocks: number)
   return offset <= end && block <= blocks && (chunks[0]?.firstBlock ?? blocks) === 0;
 }
 
-/** Turns chunks back into batches. */
-class ChunkDecoder {
-  readonly #blocks: number;
-  readonly #marks: number;
-  readonly #next: Int32Array;
-  readonly #out = new Int32Array(maxBatch);
-
-  constructor(blocks: number, marks: number) {
-    this.#blocks = blocks;
-    this.#marks = marks;
-    this.#next = new Int32Array(blocks + 1);
+/** Checks a chunk's entries and gives them to `sink` in their batches. @returns its blocks; -1 for what cannot be */
+function readChunk(
+  bytes: Buffer,
+  { table, marks }: Pick<Dictionary, 'table' | 'marks'>,
+  sink: BlockSink,
+): number {
+  if (bytes.length < 8) return -1;
+  const batches = bytes.readDoubleLE(0);
+  const start = 8 + headBytes * batches;
+  const length = (bytes.length - start) / 4;
+  if (!isWhole(batches) || !isWhole(length) || length > mostEntries) return -1;
+  const from = bytes.byteOffset + start;
+  // Where inflating left them unaligned they have to be copied.
+  const entries =
+    from % 4 === 0
+      ? new Int32Array(bytes.buffer, from, length)
+      : new Int32Array(bytes.buffer.slice(from, from + 4 * length));
+  const last = table.length - 1;
+  const least = -marks.length;
+  // Signs only, without branches: this runs for every entry.
+  let signs = 0;
+  let markCount = 0;
+  for (let i = 0; i < length; i++) {
+    const entry = entries[i];
+    signs |= (last - entry) | (entry - least);
+    markCount += entry >>> 31;
   }
-
-  /** @returns its blocks; -1 for what cannot be: batches before the damage went to the sink */
-  decode(bytes: Buffer, sink: BlockSink): number {
-    if (bytes.length < 24) return -1;
-    const batches = bytes.readDoubleLE(0);
-    const missCount = bytes.readDoubleLE(8);
-    const runCount = bytes.readDoubleLE(16);
-    const missAt = 24 + 24 * batches;
-    const runAt = missAt + 4 * missCount;
-    if (![batches, missCount, runCount].every((n) => Number.isInteger(n) && n >= 0)) return -1;
-    if (runAt + runCount !== bytes.length) return -1;
-    const misses = new Int32Array(
-      bytes.buffer.slice(bytes.byteOffset + missAt, bytes.byteOffset + runAt),
-    );
-    const blocks = this.#blocks;
-    const lowest = -this.#marks;
-    for (let i = 0; i < missCount; i++) {
-      if (misses[i] >= blocks || misses[i] < lowest) return -1;
-    }
-    // Predictions begin as block 0, so there must be one.
-    if (blocks === 0 && bytes.subarray(runAt).some((run) => run > 0)) return -1;
-    const next = this.#next.fill(0);
-    const out = this.#out;
-    let before = 0;
-    let run = 0;
-    let hasMiss = false;
-    let miss = 0;
-    let runIndex = runAt;
-    let entries = 0;
-    let markCount = 0;
-    for (let batch = 0; batch < batches; batch++) {
-      const head = 24 + 24 * batch;
-      const length = bytes.readDoubleLE(head);
-      const time = bytes.readDoubleLE(head + 16);
-      if (!(Number.isInteger(length) && length >= 1 && length <= maxBatch)) return -1;
-      entries += length;
-      if (entries > mostEntries) return -1;
-      let filled = 0;
-      while (filled < length) {
-        if (run === 0 && !hasMiss) {
-          if (runIndex >= bytes.length) return -1;
-          run = bytes[runIndex++];
-          hasMiss = run !== longRun && miss < missCount;
-          if (run === 0 && !hasMiss) return -1;
-        }
-        const stop = Math.min(length, filled + run);
-        run -= stop - filled;
-        while (filled < stop) {
-          const entry = next[before];
-          out[filled++] = entry;
-          before = entry + 1;
-        }
-        if (run === 0 && hasMiss && filled < length) {
-          const entry = misses[miss++];
-          hasMiss = false;
-          out[filled++] = entry;
-          if (entry < 0) {
-            before = 0;
-            markCount++;
-          } else {
-            next[before] = entry;
-            before = entry + 1;
-          }
-        }
-      }
-      const traceOffset = bytes.readDoubleLE(head + 8);
-      if (!Number.isFinite(traceOffset)) return -1;
-      sink({ entries: out, length, traceOffset, time: Number.isNaN(time) ? undefined : time });
-    }
-    const isUsedUp = run === 0 && !hasMiss && miss === missCount && runIndex === bytes.length;
-    return isUsedUp ? entries - markCount : -1;
+  if (signs < 0) return -1;
+  let at = 0;
+  for (let batch = 0; batch < batches; batch++) {
+    const head = 8 + headBytes * batch;
+    const count = bytes.readDoubleLE(head);
+    const traceOffset = bytes.readDoubleLE(head + 8);
+    const time = bytes.readDoubleLE(head + 16);
+    if (!isWhole(count) || count === 0 || count > maxBatch || at + count > length) return -1;
+    if (!isWhole(traceOffset)) return -1;
+    sink({
+      entries: entries.subarray(at, at + count),
+      length: count,
+      traceOffset,
+      time: Number.isNaN(time) ? undefined : time,
+    });
+    at += count;
   }
+  return at === length ? length - markCount : -1;
 }
