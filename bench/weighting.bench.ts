@@ -7,7 +7,8 @@
  *
  * TRACES is a folder of samples; stored ones (`preprocess`) are read faster. Every row makes as many
  * steps: one epoch on the n-gram, two without it. Areas under the ROC curve are those of the second
- * layer with the first layer's features only, as evidence alone separates these attacks.
+ * layer with the first layer's features only, as evidence alone separates these attacks, and of the
+ * mean negative log-likelihood of the worst 5 and 50 transfers in a row.
  */
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -31,7 +32,7 @@ import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { Vocabulary } from '../src/sequences/vocabulary.ts';
 import { readSample, type Sample } from '../src/trace/sample.ts';
 import { classifyNominal } from '../src/verdict/classify-nominal.ts';
-import { computeFeatures, type TraceFeatures } from '../src/verdict/features.ts';
+import { computeFeatures, feature, type TraceFeatures } from '../src/verdict/features.ts';
 import { rankingQuality } from '../src/verdict/ranking.ts';
 import { suspicion } from '../src/verdict/suspicion.ts';
 
@@ -79,7 +80,7 @@ console.log(
   `${training.length} traces, ${windows.length} distinct windows, ${inputClasses} input and ${outputClasses} output classes`,
 );
 console.log(
-  'weighting                        mispredicted    loss   AUC nominal   AUC + controls   flagged at 5 %   benign flagged   seconds',
+  `${'weighting'.padEnd(38)} mispredicted    loss | AUC: default, worst 5, worst 50 (with controls) | flagged at 5 % | seconds`,
 );
 
 const rows: readonly [string, Weighting][] = [
@@ -151,11 +152,17 @@ async function row(name: string, make: () => Promise<Trained['layer']>): Promise
     },
   );
   await layer.dispose();
-  const scores = (names: readonly string[]): number[] =>
-    features
-      .filter((trace) => names.includes(trace.sample.name))
-      .map((trace) => suspicion(trace, false).score);
-  const attacks = scores(split.attacks);
+  const area = (score: (trace: TraceFeatures) => number, benign: readonly string[]): string => {
+    const scores = (names: readonly string[]): number[] =>
+      features.filter((trace) => names.includes(trace.sample.name)).map(score);
+    return rankingQuality(scores(benign), scores(split.attacks)).auc.toFixed(3);
+  };
+  const benign = [...split.test, ...split.controls];
+  const areas = [
+    (trace: TraceFeatures) => suspicion(trace, false).score,
+    (trace: TraceFeatures) => feature(trace, 'worst-nll-5'),
+    (trace: TraceFeatures) => feature(trace, 'worst-nll-50'),
+  ].map((score) => `${area(score, split.test)} (${area(score, benign)})`);
   const verdicts = classifyNominal(features, { fpr: 0.05, features: 'first-layer', seed: 1 });
   const flagged = (names: readonly string[]): number =>
     verdicts.verdicts.filter((verdict) => verdict.isFlagged && names.includes(verdict.sample.name))
@@ -164,16 +171,13 @@ async function row(name: string, make: () => Promise<Trained['layer']>): Promise
     [
       name.padEnd(38),
       `${(100 * (1 - score.accuracy)).toFixed(2)} %`.padStart(7),
-      score.loss.toFixed(3).padStart(7),
-      rankingQuality(scores(split.test), attacks).auc.toFixed(3).padStart(12),
-      rankingQuality(scores([...split.test, ...split.controls]), attacks)
-        .auc.toFixed(3)
-        .padStart(15),
-      `${flagged(split.attacks)} of ${split.attacks.length}`.padStart(16),
-      `${flagged([...split.test, ...split.controls])} of ${split.test.length + split.controls.length}`.padStart(
-        15,
-      ),
-      seconds.toFixed(0).padStart(9),
+      score.loss.toFixed(3),
+      '|',
+      areas.join(', '),
+      '|',
+      `${flagged(split.attacks)} of ${split.attacks.length} attacks, ${flagged(benign)} of ${benign.length} benign`,
+      '|',
+      seconds.toFixed(0),
     ].join(' '),
   );
 }
