@@ -11,7 +11,8 @@
  * mean negative log-likelihood of the worst 5 and 50 transfers in a row.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
@@ -45,7 +46,15 @@ const traces = process.argv[2] ?? join(data, 'traces');
 const trainingSize = Number(process.argv[3] ?? 40);
 const wanted = process.argv[4] ?? '';
 const quiet = { log: silentLogger, progress: () => {} };
+const spill = await mkdtemp(join(tmpdir(), 'wayward-weighting-'));
 const options = {
+  binDirs: [join(data, 'bin')],
+  rawImages: false,
+  preprocessed: false,
+  threads: availableParallelism(),
+  memoryLimit: 2 ** 28,
+  mostWindows: Number.MAX_SAFE_INTEGER,
+  spillDirectory: join(spill, 'windows'),
   windowLength: 32,
   filter: filterTable(defaultFilter),
   traces: {
@@ -67,7 +76,7 @@ const calibration = await samplesOf(nominal.slice(trainingSize, trainingSize + 6
 const unseen = await samplesOf([...split.test, ...split.controls, ...split.attacks]);
 
 const corpus = await countTrainingWindows(training, options, quiet);
-const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
+const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.windows, {
   kind: 'learned',
 });
 const windows = windowsFor(vocabulary, corpus);
@@ -96,11 +105,12 @@ const rows: readonly [string, Weighting][] = [
 await row('n-gram alone', async () => Ngram.fit(windows, inputClasses, outputClasses));
 for (const withPrior of [true, false]) {
   for (const [name, weighting] of rows) {
-    await row(`${withPrior ? 'ngram+' : 'alone'} ${name}`, () => fit(weighting, withPrior));
+    await row(`${withPrior ? 'ngram+' : 'alone'} ${name}`, () => trained(weighting, withPrior));
   }
 }
+await rm(spill, { recursive: true });
 
-async function fit(weighting: Weighting, withPrior: boolean): Promise<Lstm> {
+async function trained(weighting: Weighting, withPrior: boolean): Promise<Lstm> {
   const shape = { ...defaultShape, inputClasses, outputClasses };
   const prior = withPrior ? NgramTable.fit(windows, outputClasses) : undefined;
   const lstm = Lstm.create(shape, prior, {

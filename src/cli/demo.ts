@@ -119,6 +119,8 @@ const spec: CommandSpec<Options> = {
           patience: 0,
           device: 'cpu',
           workers: availableParallelism(),
+          memoryLimit: 2 ** 28,
+          queueSize: Number.MAX_SAFE_INTEGER,
           useModel: undefined,
           useWeights: undefined,
           saveModel: undefined,

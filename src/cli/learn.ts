@@ -54,6 +54,8 @@ interface Options {
   readonly patience: number;
   readonly device: string;
   readonly threads: number | undefined;
+  readonly memoryLimit: number;
+  readonly queueSize: number | undefined;
   readonly useModel: string | undefined;
   readonly useWeights: string | undefined;
   readonly saveModel: string | undefined;
@@ -259,6 +261,17 @@ const options: readonly OptionSpec[] = [
     default: 0,
   },
   { flags: '--device <name>', help: 'cpu, webgpu or cuda:N', parse: text, default: 'cpu' },
+  {
+    flags: '--memory-limit <megabytes>',
+    help: 'memory for counted windows; more than that goes to disk',
+    parse: integer(1),
+    default: 256,
+  },
+  {
+    flags: '--queue-size <n>',
+    help: 'counted windows to hold in memory [what --memory-limit allows]',
+    parse: integer(1),
+  },
   { flags: '-t, --threads <n>', help: 'worker threads [cores]', parse: integer(1, 256) },
   {
     flags: '--use-model <run>',
@@ -391,6 +404,8 @@ function learnOptions(root: string, o: Options): LearnOptions {
     patience: o.patience,
     device: o.device,
     workers: o.threads ?? availableParallelism(),
+    memoryLimit: o.memoryLimit * 2 ** 20,
+    queueSize: o.queueSize ?? Number.MAX_SAFE_INTEGER,
     useModel: o.useModel,
     useWeights: o.useWeights,
     saveModel: o.saveModel,

@@ -1,19 +1,25 @@
-import { UserError } from '../base/errors.ts';
-import { EvidenceCollector } from '../flow/evidence-collector.ts';
+import { extname } from 'node:path';
 import { TransferProfile } from '../flow/evidence-profile.ts';
 import type { RunContext } from '../model/first-layer.ts';
+import type { CallLogOptions } from '../sequences/read-calls.ts';
+import { SpillingCounter } from '../sequences/spilling-counter.ts';
 import { SymbolTable } from '../sequences/symbol-table.ts';
-import { TraceWindower } from '../sequences/trace-windower.ts';
-import { WindowCounter } from '../sequences/window-counter.ts';
 import type { Sample } from '../trace/sample.ts';
+import { inThreads } from '../workers/ordered-threads.ts';
 import type { ImageNotes } from './image-notes.ts';
-import { openSample, type SourceContext } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
+import {
+  type ReaderSetup,
+  type SampleEnd,
+  type SamplePart,
+  TrainingReader,
+} from './training-reader.ts';
 
 /** What training learns from, gathered over all its traces. */
 export interface TrainingCorpus {
   readonly table: SymbolTable;
-  readonly counter: WindowCounter;
+  /** To be disposed of. */
+  readonly windows: SpillingCounter;
   readonly symbolCounts: Float64Array;
   /** Which indirect calls and jumps went where, for the second layer's evidence. */
   readonly profile: TransferProfile;
@@ -25,78 +31,136 @@ export interface TrainingCorpus {
 }
 
 export interface CountOptions {
+  readonly binDirs: readonly string[];
+  readonly rawImages: boolean;
+  readonly preprocessed: boolean;
+  /** For samples that are logs of calls. */
+  readonly calls?: CallLogOptions;
   readonly windowLength: number;
   readonly filter: Uint8Array;
-  readonly traces: SourceContext;
+  readonly threads: number;
+  /** Bytes that counted windows may take in memory. */
+  readonly memoryLimit: number;
+  /** Distinct windows that may be held in memory. */
+  readonly mostWindows: number;
+  /** Folder for what does not fit, made when needed. */
+  readonly spillDirectory: string;
   readonly notes: ImageNotes;
 }
 
+/** Fewer samples are read before threads have started. */
+const fewSamples = 4;
+
 /**
- * Reads training traces and counts their windows. A sample that cannot be read whole adds nothing
- * and is listed.
+ * Reads traces on all threads and counts their windows. A sample that cannot be read whole adds nothing
+ * and is listed. The result does not depend on the number of threads.
  */
 export async function countTrainingWindows(
   samples: readonly Sample[],
   options: CountOptions,
   context: RunContext,
 ): Promise<TrainingCorpus> {
+  const { windowLength, memoryLimit, mostWindows, notes } = options;
+  const directory = options.spillDirectory;
   const table = new SymbolTable();
-  const counter = new WindowCounter(options.windowLength);
+  const windows = new SpillingCounter({ windowLength, memoryLimit, mostWindows, directory });
   const profile = new TransferProfile();
   const read: Sample[] = [];
   const skipped: SkippedSample[] = [];
   let symbolCounts = new Float64Array(4096);
   let blocks = 0;
   let occurrences = 0;
-  for (const [index, sample] of samples.entries()) {
-    context.signal?.throwIfAborted();
+  /** Symbol here by symbol of the sample under way. */
+  let symbolOf: number[] = [];
+  const stage = ({ symbols, windows: part }: SamplePart): void => {
+    const modules = symbols.modules.map((name, i) => table.internModule(name, symbols.paths[i]));
+    symbols.offset.forEach((offset, i) => {
+      symbolOf.push(table.intern(modules[symbols.module[i]], offset));
+    });
+    windows.stage(part, Int32Array.from(symbolOf));
+    for (const count of part.counts) occurrences += count;
+  };
+  const tell = (done: number): void =>
     context.progress({
-      step: 'reading training traces',
-      done: index,
+      step: 'reading traces',
+      done,
       total: samples.length,
       unit: 'traces',
-      facts: { distinct: counter.length },
+      facts: { windows: windows.rows },
     });
-    try {
-      // A counter of its own, so that a damaged trace leaves nothing behind.
-      const own = new WindowCounter(options.windowLength);
-      const finished: (() => void)[] = [];
-      for (const trace of await openSample(sample, options.traces)) {
-        options.notes.tell(trace, context.log);
-        const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
-        const windower = new TraceWindower({
-          counter: own,
-          table,
-          ...stream,
-          filter: options.filter,
-          record: false,
-        });
-        const evidence = new EvidenceCollector(stream);
-        const summary = await trace.source.run((batch) => {
-          windower.add(batch);
-          evidence.push(batch);
-        }, context);
-        finished.push(() => {
-          symbolCounts = windower.addSymbolCounts(symbolCounts, table);
-          profile.add(evidence.indirectTransfers);
-          blocks += summary.blocks;
-        });
+  try {
+    let before = 0;
+    await readSamples(samples, options, context, (job, message) => {
+      if ('windows' in message) {
+        stage(message);
+        return;
       }
-      for (const finish of finished) finish();
-      occurrences += counter.addAll(own);
-      read.push(sample);
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      context.log.log('warning', `left out: ${error.message}`);
-      skipped.push({ name: sample.name, reason: error.message });
-    }
+      const sample = samples[job];
+      if ('reason' in message) {
+        context.log.log('warning', `left out: ${message.reason}`);
+        skipped.push({ name: sample.name, reason: message.reason });
+        windows.discard();
+        occurrences = before;
+      } else {
+        for (const note of message.notes) notes.tell(note, context.log);
+        stage(message.part);
+        windows.settle();
+        if (symbolCounts.length < table.length) {
+          const longer = new Float64Array(table.length * 2);
+          longer.set(symbolCounts);
+          symbolCounts = longer;
+        }
+        message.symbolCounts.forEach((count, symbol) => {
+          symbolCounts[symbolOf[symbol]] += count;
+        });
+        for (const transfers of message.transfers) profile.add(transfers);
+        blocks += message.blocks;
+        read.push(sample);
+      }
+      before = occurrences;
+      symbolOf = [];
+      tell(job + 1);
+    });
+  } catch (error) {
+    windows.dispose();
+    throw error;
   }
-  context.progress({
-    step: 'reading training traces',
-    done: samples.length,
-    total: samples.length,
-    unit: 'traces',
-    facts: { distinct: counter.length },
-  });
-  return { table, counter, symbolCounts, profile, samples: read, skipped, blocks, occurrences };
+  return { table, windows, symbolCounts, profile, samples: read, skipped, blocks, occurrences };
+}
+
+/** @param take  gets the parts of each sample and its end, in order */
+async function readSamples(
+  samples: readonly Sample[],
+  options: CountOptions,
+  { signal }: RunContext,
+  take: (job: number, message: SamplePart | SampleEnd) => void,
+): Promise<void> {
+  const { binDirs, rawImages, preprocessed, calls, windowLength, filter, memoryLimit } = options;
+  const setup: ReaderSetup = {
+    ...{ binDirs, rawImages, preprocessed, windowLength, filter },
+    ...(calls === undefined ? {} : { calls }),
+    // Each thread counts one part while others are on their way.
+    partSize: Math.min(options.mostWindows, memoryLimit / (6 * windowLength * 4 * options.threads)),
+  };
+  if (options.threads > 1 && samples.length >= fewSamples) {
+    const entry = new URL(`./training-reader-thread${extname(import.meta.url)}`, import.meta.url);
+    const messages = inThreads<Sample, SamplePart | SampleEnd>(
+      entry,
+      setup,
+      samples,
+      options.threads,
+      signal,
+    );
+    for await (const { job, message } of messages) take(job, message);
+    return;
+  }
+  const reader = new TrainingReader(setup);
+  try {
+    for (const [job, sample] of samples.entries()) {
+      signal?.throwIfAborted();
+      take(job, await reader.read(sample, (part) => take(job, part), signal));
+    }
+  } finally {
+    reader.dispose();
+  }
 }

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
 import { silentLogger } from '../base/log.ts';
@@ -14,8 +15,8 @@ import { Vocabulary } from '../sequences/vocabulary.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { findSamples, type Sample } from '../trace/sample.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
-import { type CountOptions, countTrainingWindows } from './count-windows.ts';
-import { Evaluator, evaluateTraces, type Trained } from './evaluate.ts';
+import { countTrainingWindows } from './count-windows.ts';
+import { type EvaluateOptions, Evaluator, evaluateTraces, type Trained } from './evaluate.ts';
 import { ImageNotes } from './image-notes.ts';
 import { windowsFor } from './train.ts';
 
@@ -23,16 +24,27 @@ const root = writeTinyCorpus(3, 1);
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 const quiet = { log: silentLogger, progress: () => {} };
 const windowLength = 6;
-const options: CountOptions = {
+const options: EvaluateOptions = {
   windowLength,
   filter: filterTable(defaultFilter),
   traces: { images: new ImageStore([]), codeCache: new CodeCache(), preprocessed: true },
   notes: new ImageNotes(false),
 };
 
+const countOptions = {
+  ...options,
+  binDirs: [],
+  rawImages: false,
+  preprocessed: true,
+  threads: 1,
+  memoryLimit: 2 ** 28,
+  mostWindows: 2 ** 30,
+  spillDirectory: join(root, 'windows'),
+};
+
 async function trainedOf(kind: 'ngram' | 'lstm', samples: readonly Sample[]): Promise<Trained> {
-  const corpus = await countTrainingWindows(samples, options, quiet);
-  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
+  const corpus = await countTrainingWindows(samples, countOptions, quiet);
+  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.windows, {
     kind: 'learned',
   });
   const { inputClasses, outputClasses } = vocabulary;

@@ -13,8 +13,8 @@ import type { Vocabulary } from '../sequences/vocabulary.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
 import type { Sample } from '../trace/sample.ts';
 import type { Evaluation, TraceFacts } from '../verdict/evaluation.ts';
-import type { CountOptions } from './count-windows.ts';
-import { openSample } from './sample-source.ts';
+import type { ImageNotes } from './image-notes.ts';
+import { openSample, type SourceContext } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** What training leaves behind. */
@@ -29,6 +29,13 @@ export interface EvaluationTask {
   readonly role: Evaluation['sample']['role'];
 }
 
+export interface EvaluateOptions {
+  readonly windowLength: number;
+  readonly filter: Uint8Array;
+  readonly traces: SourceContext;
+  readonly notes: ImageNotes;
+}
+
 /** Identity of a model and its vocabulary: evaluations of different ones do not mix. */
 export function modelIdentity({ layer, vocabulary }: Trained): string {
   return createHash('sha256')
@@ -40,13 +47,13 @@ export function modelIdentity({ layer, vocabulary }: Trained): string {
 /** Predicts every filtered transfer of one trace after the other. */
 export class Evaluator {
   readonly #trained: Trained;
-  readonly #options: CountOptions;
+  readonly #options: EvaluateOptions;
   readonly #identity: string;
   readonly #facts = new CodeFactsCache();
   /** What was predicted in one trace is not predicted again in the next. */
   readonly predictions: PredictionCache;
 
-  constructor(trained: Trained, options: CountOptions) {
+  constructor(trained: Trained, options: EvaluateOptions) {
     this.#trained = trained;
     this.#options = options;
     this.#identity = modelIdentity(trained);

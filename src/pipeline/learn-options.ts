@@ -39,6 +39,10 @@ export interface LearnOptions extends SampleSource {
   readonly patience: number;
   readonly device: string;
   readonly workers: number;
+  /** Bytes that counted windows may take before they are written to disk. */
+  readonly memoryLimit: number;
+  /** Distinct windows that may be held before they are written to disk. */
+  readonly queueSize: number;
   /** Run folder whose model is used, or a Keras `model.json`; training is left out. */
   readonly useModel: string | undefined;
   /** Keras weights (HDF5) for a Keras `useModel`. */

@@ -104,11 +104,21 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
             device: options.device,
             seed: options.seed,
           });
-    const count: CountOptions = {
+    const reading = {
       windowLength: loaded?.layer.windowLength ?? options.windowLength,
       filter: sourceFilter(options.source, loaded?.filter ?? options.filter),
-      traces,
       notes: new ImageNotes(options.rawImages),
+    };
+    const count: CountOptions = {
+      ...reading,
+      binDirs: options.binDirs,
+      rawImages: options.rawImages,
+      preprocessed: options.preprocessed,
+      calls: callOptions(options),
+      threads: options.workers,
+      memoryLimit: options.memoryLimit,
+      mostWindows: options.queueSize,
+      spillDirectory: folder.windows,
     };
     let training: TrainingSummary | undefined;
     if (loaded !== undefined) {
@@ -123,7 +133,7 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
     await exportNetwork(trained, options);
     await rm(folder.checkpoint, { force: true });
 
-    const evaluator = new Evaluator(trained, count);
+    const evaluator = new Evaluator(trained, { ...reading, traces });
     let test: FitScore | undefined;
     if (!options.skipTest && sets.testNominal.length > 0) {
       clock.start('testing');

@@ -14,6 +14,8 @@ export interface RunFolder {
   readonly model: string;
   /** State of a training under way. */
   readonly checkpoint: string;
+  /** Counted windows that memory does not hold, while they are counted. */
+  readonly windows: string;
   /** One JSON object a line: loss, accuracy, speed. */
   readonly metrics: string;
   /** One file a trace: what was predicted, what came. */
@@ -28,6 +30,7 @@ export function runFolder(root: string): RunFolder {
     vocabulary: join(root, 'vocabulary'),
     model: join(root, 'model'),
     checkpoint: join(root, 'training.bin'),
+    windows: join(root, 'windows'),
     metrics: join(root, 'metrics.ndjson'),
     evaluation: join(root, 'evaluation'),
   };

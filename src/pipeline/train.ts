@@ -9,11 +9,11 @@ import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
 import { Ngram } from '../model/ngram.ts';
 import { NgramTable } from '../model/ngram-table.ts';
 import { type EpochReport, trainLstm } from '../model/train-lstm.ts';
-import { classifyWindows } from '../sequences/classify-windows.ts';
+import { classifyAll } from '../sequences/classify-windows.ts';
 import { Vocabulary } from '../sequences/vocabulary.ts';
 import type { WindowSet } from '../sequences/windows.ts';
 import type { Sample } from '../trace/sample.ts';
-import { type CountOptions, countTrainingWindows } from './count-windows.ts';
+import { type CountOptions, countTrainingWindows, type TrainingCorpus } from './count-windows.ts';
 import type { Trained } from './evaluate.ts';
 import type { LearnOptions } from './learn-options.ts';
 import type { RunFolder } from './run-folder.ts';
@@ -57,7 +57,7 @@ export async function train(
   }
   clock.start('reading');
   const corpus = await countTrainingWindows(samples, count, context);
-  if (corpus.counter.length === 0) {
+  if (corpus.occurrences === 0) {
     const units =
       options.source === 'trace'
         ? `blocks that ends in ${options.filter.join(', ')}`
@@ -70,7 +70,7 @@ export async function train(
   }
   const keras = options.useModel === undefined ? undefined : await openKeras(options);
   const sizes = keras === undefined ? options : kerasSizes(keras);
-  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.counter, {
+  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.windows, {
     kind: sizes.vocabulary,
     ...(sizes.maxInputClasses === undefined ? {} : { maxInputClasses: sizes.maxInputClasses }),
     ...(sizes.maxOutputClasses === undefined ? {} : { maxOutputClasses: sizes.maxOutputClasses }),
@@ -144,11 +144,14 @@ async function fitLayer(
     throw error;
   }
 }
-/** Counted windows in the classes of a vocabulary. */
+
+/** Counted windows in the classes of a vocabulary; what counted them is disposed of. */
 export function windowsFor(
   vocabulary: Vocabulary,
-  { table, counter }: Pick<Awaited<ReturnType<typeof countTrainingWindows>>, 'table' | 'counter'>,
+  { table, windows }: Pick<TrainingCorpus, 'table' | 'windows'>,
 ): WindowSet {
   const inputs = vocabulary.inputClassesOf(table);
-  return classifyWindows(counter, inputs, vocabulary.outputClassesOf(table)).windows;
+  const set = classifyAll(windows, inputs, vocabulary.outputClassesOf(table));
+  windows.dispose();
+  return set;
 }

@@ -1,17 +1,21 @@
-import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { Random } from '../base/random.ts';
-import { SpillingCounter } from './spilling-counter.ts';
+import { SpillingCounter, type SpillOptions } from './spilling-counter.ts';
 import { hashWindow, WindowCounter } from './window-counter.ts';
 
-const directory = mkdtempSync(join(tmpdir(), 'wayward-spill-'));
-afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const parent = mkdtempSync(join(tmpdir(), 'wayward-spill-'));
+const directory = join(parent, 'windows');
+afterAll(() => rmSync(parent, { recursive: true, force: true }));
 
-function counterOf(windowLength: number, rows: readonly (readonly number[])[]): WindowCounter {
+/** A trace as rows: the window's symbols, then the target. */
+type Trace = readonly (readonly number[])[];
+
+function counterOf(windowLength: number, rows: Trace): WindowCounter {
   const counter = new WindowCounter(windowLength);
   for (const row of rows) {
     const symbols = Int32Array.from(row.slice(0, windowLength));
@@ -20,7 +24,23 @@ function counterOf(windowLength: number, rows: readonly (readonly number[])[]): 
   return counter;
 }
 
-function contentOf(spilling: SpillingCounter, n: number): [string, number][] {
+function make(windowLength: number, limits: Partial<SpillOptions> = {}): SpillingCounter {
+  return new SpillingCounter({
+    windowLength,
+    memoryLimit: 1e9,
+    mostWindows: 1e9,
+    directory,
+    ...limits,
+  });
+}
+
+function addTrace(spilling: SpillingCounter, rows: Trace): void {
+  spilling.stage(counterOf(spilling.windowLength, rows));
+  spilling.settle();
+}
+
+function contentOf(spilling: SpillingCounter): [string, number][] {
+  const n = spilling.windowLength;
   const content: [string, number][] = [];
   for (const { length, symbols, targets, counts } of spilling.chunks()) {
     for (let i = 0; i < length; i++) {
@@ -30,7 +50,7 @@ function contentOf(spilling: SpillingCounter, n: number): [string, number][] {
   return content;
 }
 
-function plainCounts(traces: readonly (readonly (readonly number[])[])[]): Map<string, number> {
+function plainCounts(traces: readonly Trace[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const row of traces.flat()) {
     counts.set(row.join(' '), (counts.get(row.join(' ')) ?? 0) + 1);
@@ -38,49 +58,77 @@ function plainCounts(traces: readonly (readonly (readonly number[])[])[]): Map<s
   return counts;
 }
 
+function randomTraces(traces: number, rows: number, n: number): Trace[] {
+  const random = new Random(5);
+  return Array.from({ length: traces }, () =>
+    Array.from({ length: rows }, () => Array.from({ length: n + 1 }, () => random.below(9))),
+  );
+}
+
 describe('SpillingCounter', () => {
-  test('counts as a map does, wherever it spilled, each window once', () => {
-    const n = 2;
+  test('counts as a map does, wherever it spilled, each window once, in the same order', () => {
     const symbol = fc.integer({ min: 0, max: 3 });
     const trace = fc.array(fc.tuple(symbol, symbol, symbol), { maxLength: 40 });
+    const limits = fc.constantFrom({ memoryLimit: 0 }, { mostWindows: 3 }, { mostWindows: 20 });
+    const isKept = fc.boolean();
     fc.assert(
-      fc.property(fc.array(trace, { maxLength: 6 }), fc.boolean(), (traces, spills) => {
-        const memoryLimit = spills ? 0 : 1e9;
-        const spilling = new SpillingCounter({ windowLength: n, memoryLimit, directory });
-        for (const rows of traces) spilling.addAll(counterOf(n, rows));
-        const filled = traces.filter((rows) => rows.length > 0).length;
-        expect(spilling.runs).toBe(spills ? filled : 0);
-        const content = contentOf(spilling, n);
-        expect(new Map(content)).toEqual(plainCounts(traces));
-        expect(new Set(content.map(([key]) => key)).size).toBe(content.length);
-        expect(contentOf(spilling, n)).toEqual(content);
+      fc.property(fc.array(fc.tuple(trace, isKept), { maxLength: 6 }), limits, (parts, limit) => {
+        const spilling = make(2, limit);
+        const inMemory = make(2);
+        for (const [rows, kept] of parts) {
+          for (const counter of [spilling, inMemory]) {
+            counter.stage(counterOf(2, rows));
+            if (kept) counter.settle();
+            else counter.discard();
+          }
+        }
+        const content = contentOf(spilling);
+        const kept = parts.filter(([, isKept]) => isKept).map(([rows]) => rows);
+        expect(new Map(content)).toEqual(plainCounts(kept));
+        expect(content).toEqual(contentOf(inMemory));
+        expect(contentOf(spilling)).toEqual(content);
         spilling.dispose();
-        expect(readdirSync(directory)).toEqual([]);
+        expect(readdirSync(parent)).toEqual([]);
       }),
       { seed: 11, numRuns: 60 },
     );
   });
 
   test('merges runs of many blocks', () => {
-    const n = 3;
-    const random = new Random(5);
-    const traces = Array.from({ length: 3 }, () =>
-      Array.from({ length: 9000 }, () => Array.from({ length: n + 1 }, () => random.below(9))),
-    );
-    const spilling = new SpillingCounter({ windowLength: n, memoryLimit: 0, directory });
-    for (const rows of traces) spilling.addAll(counterOf(n, rows));
-    expect(spilling.runs).toBe(3);
-    const content = contentOf(spilling, n);
+    const traces = randomTraces(3, 9000, 3);
+    const spilling = make(3, { memoryLimit: 0 });
+    for (const rows of traces) addTrace(spilling, rows);
+    expect(spilling.runs).toBeGreaterThan(2);
+    const content = contentOf(spilling);
     expect(content.length).toBeGreaterThan(4096);
     expect(new Map(content)).toEqual(plainCounts(traces));
     spilling.dispose();
   });
 
-  test('says so when the disk cannot be written', () => {
-    const missing = join(directory, 'nowhere');
-    const options = { windowLength: 1, memoryLimit: 0, directory: missing };
-    const spilling = new SpillingCounter(options);
-    const failed = (): unknown => spilling.addAll(counterOf(1, [[1, 2]]));
+  test('merges its runs before they become too many', () => {
+    const traces = randomTraces(60, 20, 3);
+    const spilling = make(3, { memoryLimit: 0 });
+    for (const rows of traces) {
+      addTrace(spilling, rows);
+      expect(spilling.runs).toBeLessThan(26);
+      expect(readdirSync(directory).length).toBe(spilling.runs);
+    }
+    expect(new Map(contentOf(spilling))).toEqual(plainCounts(traces));
+    spilling.dispose();
+  });
+
+  test('takes windows in the symbols of another table', () => {
+    const spilling = make(1);
+    spilling.stage(counterOf(1, [[0, 1]]), Int32Array.of(7, 4));
+    spilling.settle();
+    expect(contentOf(spilling)).toEqual([['7 4', 1]]);
+    spilling.dispose();
+    expect(existsSync(directory)).toBe(false);
+  });
+
+  test('says so when the disk cannot be written, and leaves nothing there', () => {
+    const spilling = make(1, { memoryLimit: 0, directory: join(parent, 'nowhere', 'windows') });
+    const failed = (): void => spilling.stage(counterOf(1, [[1, 2]]));
     expect(failed).toThrow(UserError);
     expect(failed).toThrow('windows cannot be kept here');
   });

@@ -1,44 +1,50 @@
-import { closeSync, mkdtempSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { assert, UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
-import { WindowCounter } from './window-counter.ts';
-
-/** Part of the distinct windows, sorted; laid out as in `WindowSet`. */
-export interface WindowChunk {
-  readonly length: number;
-  readonly symbols: Int32Array;
-  readonly targets: Int32Array;
-  readonly counts: Float64Array;
-}
+import { type Cursor, counterCursor, mergeCursors, SortedRun } from './sorted-run.ts';
+import type { WindowChunk, WindowSource } from './window-chunk.ts';
+import { hashWindow, WindowCounter } from './window-counter.ts';
 
 export interface SpillOptions {
   readonly windowLength: number;
   /** Bytes the counted windows may take before they are written to disk. */
   readonly memoryLimit: number;
-  /** An existing folder; a folder of its own is made in it at the first spill. */
+  /** Distinct windows that may be held before they are written to disk. */
+  readonly mostWindows: number;
+  /** Folder for runs, made at the first spill and removed by `dispose`; what lies there is lost. */
   readonly directory: string;
 }
 
-const rowsPerBlock = 4096;
+/** How often it is looked whether memory suffices. */
+const rowsBetweenLooks = 1024;
+
+/** Runs that are merged into one when there are more. */
+const mostRuns = 24;
 
 /**
- * Counts the distinct windows of more traces than memory holds, exactly: past the limit they are
+ * Counts the distinct windows of more traces than memory holds, exactly: past a limit they are
  * written to disk as a sorted run, and reading merges the runs.
  *
- * Needs `memoryLimit` plus one trace's windows plus 16 bytes a row for sorting; reading needs one
- * block of 4,096 rows a run and one for the chunk. Merging looks at every run for each row, so it
- * suits tens of runs, not thousands.
+ * Windows of a trace are staged until it is known that the trace could be read whole. Needs the limit
+ * plus what is staged at once; to write, 4 bytes a row more; to read, one block of 4,096 rows a run.
  */
-export class SpillingCounter {
+export class SpillingCounter implements WindowSource {
   readonly #options: SpillOptions;
-  #counter: WindowCounter;
-  #folder: string | undefined;
-  readonly #runs: { readonly path: string; readonly rows: number }[] = [];
+  #settled: WindowCounter;
+  #staged: WindowCounter;
+  #runs: SortedRun[] = [];
+  #stagedRuns: SortedRun[] = [];
+  #nextRun = 0;
 
   constructor(options: SpillOptions) {
     this.#options = options;
-    this.#counter = new WindowCounter(options.windowLength);
+    this.#settled = new WindowCounter(options.windowLength);
+    this.#staged = new WindowCounter(options.windowLength);
+  }
+
+  get windowLength(): number {
+    return this.#options.windowLength;
   }
 
   /** Runs on disk. */
@@ -46,151 +52,128 @@ export class SpillingCounter {
     return this.#runs.length;
   }
 
-  /** Adds all that another counter holds. @returns its occurrences. @throws UserError `spill-failed` */
-  addAll(other: WindowCounter): number {
-    assert(other.windowLength === this.#options.windowLength, 'windows of one length');
-    const occurrences = this.#counter.addAll(other);
-    if (this.#counter.memory > this.#options.memoryLimit && this.#counter.length > 0) this.#spill();
-    return occurrences;
+  /** Windows in memory and in runs: distinct ones at most. */
+  get rows(): number {
+    return this.#runs.reduce((sum, run) => sum + run.rows, this.#settled.length);
   }
 
   /**
-   * Every distinct window once, in order of its symbols, oldest first, then its target. A chunk's
-   * arrays are reused: copy what must outlive the next one. Can be read again.
+   * Adds windows of a trace under way.
+   *
+   * @param symbolOf  symbol here for each symbol there; the same when left out
+   * @throws UserError `spill-failed`
+   */
+  stage({ length, symbols, targets, counts }: WindowChunk, symbolOf?: Int32Array): void {
+    const n = this.windowLength;
+    const row = new Int32Array(n);
+    for (let index = 0; index < length; index++) {
+      const from = index * n;
+      for (let i = 0; i < n; i++) {
+        const symbol = symbols[from + i];
+        row[i] = symbolOf === undefined ? symbol : symbolOf[symbol];
+      }
+      const target = symbolOf === undefined ? targets[index] : symbolOf[targets[index]];
+      this.#staged.add(row, 0, hashWindow(row, 0, n), target, counts[index]);
+      if (index % rowsBetweenLooks === 0) this.#relieve();
+    }
+    this.#relieve();
+  }
+
+  /** Keeps what was staged. @throws UserError `spill-failed` */
+  settle(): void {
+    this.#runs.push(...this.#stagedRuns);
+    this.#stagedRuns = [];
+    this.#settled.addAll(this.#staged);
+    this.#staged = new WindowCounter(this.windowLength);
+    this.#relieve();
+    if (this.#runs.length > mostRuns) this.#compact();
+  }
+
+  /** Forgets what was staged. */
+  discard(): void {
+    for (const run of this.#stagedRuns) run.remove();
+    this.#stagedRuns = [];
+    this.#staged = new WindowCounter(this.windowLength);
+  }
+
+  /**
+   * Every distinct window that is settled, in order of its symbols, oldest first, then its target: the
+   * same order whether it was spilled or not.
    *
    * @throws UserError `spill-failed`
    */
   *chunks(): Generator<WindowChunk> {
-    const n = this.#options.windowLength;
-    const files: number[] = [];
-    try {
-      const cursors: Cursor[] = [memoryCursor(this.#counter)];
-      for (const run of this.#runs) {
-        const file = this.#guard(() => openSync(run.path, 'r'));
-        files.push(file);
-        cursors.push(this.#fileCursor(file, run.rows));
-      }
-      let live = cursors.filter((cursor) => cursor.advance());
-      const symbols = new Int32Array(rowsPerBlock * n);
-      const targets = new Int32Array(rowsPerBlock);
-      const counts = new Float64Array(rowsPerBlock);
-      let length = 0;
-      while (live.length > 0) {
-        let least = live[0];
-        for (const cursor of live) if (compare(cursor, least) < 0) least = cursor;
-        const at = length * n;
-        for (let i = 0; i < n; i++) symbols[at + i] = least.row[i];
-        targets[length] = least.row[n];
-        let count = 0;
-        // `least` is compared with the copy, because it moves on itself.
-        const copy = { row: least.row.slice() };
-        let ended = false;
-        for (const cursor of live) {
-          if (compare(cursor, copy) !== 0) continue;
-          count += cursor.count;
-          if (!cursor.advance()) ended = true;
-        }
-        if (ended) live = live.filter((cursor) => !cursor.done);
-        counts[length++] = count;
-        if (length === rowsPerBlock) {
-          yield { length, symbols, targets, counts };
-          length = 0;
-        }
-      }
-      if (length > 0) yield { length, symbols, targets, counts };
-    } finally {
-      for (const file of files) closeSync(file);
-    }
+    yield* this.#merged([counterCursor(this.#settled)]);
   }
 
   /** Removes the runs; the counter is empty afterwards. */
   dispose(): void {
-    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true });
-    this.#folder = undefined;
-    this.#runs.length = 0;
-    this.#counter = new WindowCounter(this.#options.windowLength);
+    this.discard();
+    this.#runs = [];
+    this.#settled = new WindowCounter(this.windowLength);
+    if (this.#nextRun > 0) rmSync(this.#options.directory, { recursive: true, force: true });
+    this.#nextRun = 0;
   }
 
-  #spill(): void {
-    const n = this.#options.windowLength;
-    const counter = this.#counter;
-    const width = n + 3;
-    const block = new Int32Array(rowsPerBlock * width);
-    const count = new Float64Array(1);
-    const countWords = new Int32Array(count.buffer);
-    this.#guard(() => {
-      this.#folder ??= mkdtempSync(join(this.#options.directory, 'windows-'));
-      const path = join(this.#folder, `run-${this.#runs.length}`);
-      const file = openSync(path, 'w');
-      try {
-        let rows = 0;
-        const flush = (): void => {
-          const bytes = new Uint8Array(block.buffer, 0, rows * width * 4);
-          for (let done = 0; done < bytes.length; ) {
-            done += writeSync(file, bytes, done, bytes.length - done);
-          }
-          rows = 0;
-        };
-        for (const index of sortedOrder(counter)) {
-          const at = rows * width;
-          block.set(counter.symbols.subarray(index * n, index * n + n), at);
-          block[at + n] = counter.targets[index];
-          count[0] = counter.counts[index];
-          block.set(countWords, at + n + 1);
-          if (++rows === rowsPerBlock) flush();
-        }
-        flush();
-      } finally {
-        closeSync(file);
+  /** Writes the larger part of what is in memory to disk when that is too much. */
+  #relieve(): void {
+    const { memoryLimit, mostWindows } = this.#options;
+    const held = this.#settled.length + this.#staged.length;
+    const memory = this.#settled.memory + this.#staged.memory;
+    if (held === 0 || (held <= mostWindows && memory <= memoryLimit)) return;
+    const spill = (counter: WindowCounter): SortedRun =>
+      this.#write(mergeCursors([counterCursor(counter)], this.windowLength));
+    if (this.#settled.length >= this.#staged.length) {
+      this.#runs.push(spill(this.#settled));
+      this.#settled = new WindowCounter(this.windowLength);
+    } else {
+      this.#stagedRuns.push(spill(this.#staged));
+      this.#staged = new WindowCounter(this.windowLength);
+    }
+  }
+
+  /** Merges all runs into one. */
+  #compact(): void {
+    const before = this.#runs;
+    const merged = this.#write(this.#merged([]));
+    this.#runs = [merged];
+    for (const run of before) run.remove();
+  }
+
+  #write(chunks: Iterable<WindowChunk>): SortedRun {
+    const { directory } = this.#options;
+    return this.#guard(() => {
+      if (this.#nextRun === 0) {
+        rmSync(directory, { recursive: true, force: true });
+        mkdirSync(directory);
       }
-      this.#runs.push({ path, rows: counter.length });
+      const path = join(directory, `run-${this.#nextRun++}`);
+      return SortedRun.write(path, chunks, this.windowLength);
     });
-    this.#counter = new WindowCounter(n);
   }
 
-  #fileCursor(file: number, rows: number): Cursor {
-    const width = this.#options.windowLength + 3;
-    const block = new Int32Array(rowsPerBlock * width);
-    const bytes = new Uint8Array(block.buffer);
-    const countWords = new Int32Array(2);
-    const count = new Float64Array(countWords.buffer);
-    let next = 0;
-    const cursor: Cursor = {
-      row: block.subarray(0, width - 2),
-      count: 0,
-      done: false,
-      advance: () => {
-        if (next === rows) {
-          cursor.done = true;
-          return false;
-        }
-        const inBlock = next % rowsPerBlock;
-        if (inBlock === 0) {
-          const wanted = Math.min(rowsPerBlock, rows - next) * width * 4;
-          this.#guard(() => {
-            for (let got = 0; got < wanted; ) {
-              const read = readSync(file, bytes, got, wanted - got, null);
-              if (read === 0) throw new Error('a spilled run is shorter than it was written');
-              got += read;
-            }
-          });
-        }
-        const at = inBlock * width;
-        cursor.row = block.subarray(at, at + width - 2);
-        countWords[0] = block[at + width - 2];
-        countWords[1] = block[at + width - 1];
-        cursor.count = count[0];
-        next++;
-        return true;
-      },
-    };
-    return cursor;
+  /** Windows of all runs and of other cursors. */
+  *#merged(others: readonly Cursor[]): Generator<WindowChunk> {
+    assert(this.#stagedRuns.length === 0, 'windows are read while a trace is staged');
+    const cursors: Cursor[] = [...others];
+    try {
+      for (const run of this.#runs) cursors.push(this.#guard(() => run.open()));
+      const merging = mergeCursors(cursors, this.windowLength);
+      for (;;) {
+        const next = this.#guard(() => merging.next());
+        if (next.done) return;
+        yield next.value;
+      }
+    } finally {
+      for (const cursor of cursors) cursor.close();
+    }
   }
 
   #guard<T>(work: () => T): T {
     try {
       return work();
     } catch (cause) {
+      if (cause instanceof UserError) throw cause;
       throw new UserError('spill-failed', `windows cannot be kept here: ${messageOf(cause)}`, {
         category: 'runtime',
         path: this.#options.directory,
@@ -198,56 +181,4 @@ export class SpillingCounter {
       });
     }
   }
-}
-
-/** A place in one sorted run. `row` is the window, then its target. */
-interface Cursor {
-  row: Int32Array;
-  count: number;
-  done: boolean;
-  /** @returns whether there is a row; false marks the cursor done */
-  advance(): boolean;
-}
-
-function memoryCursor(counter: WindowCounter): Cursor {
-  const n = counter.windowLength;
-  const order = sortedOrder(counter);
-  let next = 0;
-  const cursor: Cursor = {
-    row: new Int32Array(n + 1),
-    count: 0,
-    done: false,
-    advance: () => {
-      if (next === order.length) {
-        cursor.done = true;
-        return false;
-      }
-      const index = order[next++];
-      cursor.row.set(counter.symbols.subarray(index * n, index * n + n));
-      cursor.row[n] = counter.targets[index];
-      cursor.count = counter.counts[index];
-      return true;
-    },
-  };
-  return cursor;
-}
-
-function compare(a: { readonly row: Int32Array }, b: { readonly row: Int32Array }): number {
-  for (let i = 0; i < a.row.length; i++) {
-    const difference = a.row[i] - b.row[i];
-    if (difference !== 0) return difference;
-  }
-  return 0;
-}
-
-function sortedOrder(counter: WindowCounter): Int32Array {
-  const { symbols, targets, windowLength: n } = counter;
-  const order = Int32Array.from({ length: counter.length }, (_, index) => index);
-  return order.sort((a, b) => {
-    for (let i = 0; i < n; i++) {
-      const difference = symbols[a * n + i] - symbols[b * n + i];
-      if (difference !== 0) return difference;
-    }
-    return targets[a] - targets[b];
-  });
 }

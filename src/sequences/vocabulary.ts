@@ -6,7 +6,7 @@ import { readMaybeGzip, writeFileAtomic } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
 import { isCallModule } from './call-name.ts';
 import { describeSymbol, SymbolTable } from './symbol-table.ts';
-import type { WindowCounter } from './window-counter.ts';
+import type { WindowSource } from './window-chunk.ts';
 import type { ClassId } from './windows.ts';
 
 const compress = promisify(gzip);
@@ -70,22 +70,24 @@ export class Vocabulary {
 
   /**
    * @param symbolCounts  how often each symbol of `table` ran in the training set
-   * @param counter  the training set's windows
+   * @param source  the training set's windows
    */
   static learn(
     table: SymbolTable,
     symbolCounts: Float64Array,
-    counter: WindowCounter,
+    source: WindowSource,
     options: VocabularyOptions,
   ): Vocabulary {
-    const n = counter.windowLength;
+    const n = source.windowLength;
     const targetCounts = new Float64Array(table.length);
     const transfers = new Map<number, number>();
-    for (let i = 0; i < counter.length; i++) {
-      const source = counter.symbols[i * n + n - 1];
-      const target = counter.targets[i];
-      targetCounts[target] += counter.counts[i];
-      transfers.set(source * transferFactor + target, target);
+    for (const { length, symbols, targets, counts } of source.chunks()) {
+      for (let i = 0; i < length; i++) {
+        const from = symbols[i * n + n - 1];
+        const target = targets[i];
+        targetCounts[target] += counts[i];
+        transfers.set(from * transferFactor + target, target);
+      }
     }
     // A target that ended the last trace ran as a block, too; symbols that never ran are unknown.
     const byFrequency = rank(symbolCounts, table.length);

@@ -1,4 +1,5 @@
 import { enlarged } from '../base/typed-array.ts';
+import type { WindowChunk, WindowSource } from './window-chunk.ts';
 
 /** Odd, so that multiplying by it loses nothing mod 2^32. */
 export const rollingFactor: number = 0x9e3779b1 | 0;
@@ -25,7 +26,7 @@ export function hashWindow(symbols: Int32Array, from: number, length: number): n
  * look-up cost independent of the window's length; equal hashes are compared symbol by symbol, so
  * nothing rests on the hash being good.
  */
-export class WindowCounter {
+export class WindowCounter implements WindowSource {
   readonly windowLength: number;
   /** Distinct windows so far. */
   length = 0;
@@ -98,6 +99,11 @@ export class WindowCounter {
       occurrences += other.counts[index];
     }
     return occurrences;
+  }
+
+  /** All windows in one chunk, in the order of their first appearance. */
+  *chunks(): Generator<WindowChunk> {
+    yield this;
   }
 
   /** Drops the windows for which `keep` is false; the others get new indices in the same order. */
