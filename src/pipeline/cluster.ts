@@ -5,6 +5,7 @@ import { showCount } from '../base/format.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { FileStore } from '../store/file-store.ts';
 import { collectionsIn, openStore } from '../store/open-store.ts';
+import { putSurely } from '../store/put-surely.ts';
 import type { RedisStoreOptions } from '../store/redis-store.ts';
 import type { Collection, SampleStore, StoredSamples } from '../store/sample-store.ts';
 import { Damage } from '../verdict/byte-reader.ts';
@@ -153,23 +154,7 @@ async function keep(
     await store.replace(records, names);
     return;
   }
-  await store.put(records, names);
-  // A server that was restarted may have lost what it had acknowledged.
-  for (let attempt = 0; attempt < 3; attempt++) {
-    const missing = await store.missing([...records.keys()]);
-    if (missing.length === 0) return;
-    context.log.log(
-      'warning',
-      `${store.place} has lost ${missing.length} samples; storing them again`,
-    );
-    await store.put(new Map(missing.map((name) => [name, records.get(name) as Uint8Array])), names);
-  }
-  const missing = await store.missing([...records.keys()]);
-  if (missing.length === 0) return;
-  throw new UserError('store-lost', `does not keep these samples: ${missing.join(', ')}`, {
-    category: 'runtime',
-    path: store.place,
-  });
+  await putSurely(store, records, names, (message) => context.log.log('warning', message));
 }
 
 async function choose(

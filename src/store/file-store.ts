@@ -1,4 +1,5 @@
-import { open, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
@@ -10,12 +11,13 @@ const unpack = promisify(zstdDecompress);
 
 const magic = Buffer.from('WAYSLICE', 'latin1');
 const version = 1;
-/** A small compressed file must not fill the memory. */
-const maximumBytes = 0x7fffffff;
+const defaultMostBytes = 1 << 30;
 
 export interface FileStoreOptions {
   /** How long a writer waits for another one, in ms. */
   readonly patience: number;
+  /** Of the file when unpacked: a small compressed file must not fill the memory. */
+  readonly mostBytes: number;
 }
 
 /**
@@ -26,16 +28,18 @@ export class FileStore implements SampleStore {
   readonly place: string;
   readonly #collection: Collection;
   readonly #patience: number;
+  readonly #mostBytes: number;
 
   constructor(path: string, collection: Collection, options: Partial<FileStoreOptions> = {}) {
     this.place = path;
     this.#collection = collection;
     this.#patience = options.patience ?? 30_000;
+    this.#mostBytes = options.mostBytes ?? defaultMostBytes;
   }
 
   /** An absent file is an empty store. */
   async readAll(): Promise<Held> {
-    const found = await readStore(this.place);
+    const found = await readStore(this.place, this.#mostBytes);
     if (found === undefined) return empty();
     if (found.collection.id !== this.#collection.id) {
       throw new UserError(
@@ -108,6 +112,7 @@ async function takeLock(path: string, patience: number): Promise<string> {
   const started = performance.now();
   for (;;) {
     try {
+      await mkdir(dirname(path), { recursive: true });
       const file = await open(path, 'wx');
       await file.writeFile(`${process.pid}\n`);
       await file.close();
@@ -192,6 +197,7 @@ export async function readCollection(path: string): Promise<Collection | undefin
  */
 async function readStore(
   path: string,
+  mostBytes: number = defaultMostBytes,
 ): Promise<{ readonly collection: Collection; readonly held: Held } | undefined> {
   let bytes: Buffer;
   try {
@@ -205,7 +211,7 @@ async function readStore(
     });
   }
   try {
-    return decode(await unframe(bytes));
+    return decode(await unframe(bytes, mostBytes));
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     throw new UserError('store-damaged', error.message, { category: 'input', path });
@@ -215,7 +221,7 @@ async function readStore(
 /** What is wrong with a file. */
 class Problem extends Error {}
 
-async function unframe(bytes: Buffer): Promise<Buffer> {
+async function unframe(bytes: Buffer, mostBytes: number): Promise<Buffer> {
   const start = magic.length + 6;
   if (bytes.length < start || !magic.equals(bytes.subarray(0, magic.length))) {
     throw new Problem('is no store of slices');
@@ -229,7 +235,7 @@ async function unframe(bytes: Buffer): Promise<Buffer> {
     throw new Problem('is cut off or damaged: the checksum differs');
   }
   try {
-    return await unpack(packed, { maxOutputLength: maximumBytes });
+    return await unpack(packed, { maxOutputLength: mostBytes });
   } catch (cause) {
     throw new Problem(`is damaged: ${messageOf(cause)}`);
   }
