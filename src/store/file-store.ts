@@ -110,36 +110,44 @@ function empty(): Held {
  */
 async function takeLock(path: string, patience: number): Promise<string> {
   const started = performance.now();
-  for (;;) {
-    try {
-      await mkdir(dirname(path), { recursive: true });
-      const file = await open(path, 'wx');
-      await file.writeFile(`${process.pid}\n`);
-      await file.close();
-      return path;
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST') {
-        throw new UserError('store-locked', `cannot be made: ${messageOf(cause)}`, {
-          category: 'runtime',
-          path,
-          cause,
-        });
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    for (;;) {
+      if (await tryLock(path)) return path;
+      const holder = await holderOf(path);
+      // The second look is for the moment in which another writer took the lock over.
+      if (holder !== undefined && !isRunning(holder) && (await holderOf(path)) === holder) {
+        await rm(path, { force: true });
+      } else if (performance.now() - started > patience) {
+        throw new UserError(
+          'store-locked',
+          `another process (${holder}) is writing the store; if that is not so, remove this file`,
+          { category: 'runtime', path },
+        );
+      } else {
+        await new Promise((resolve) => setTimeout(resolve, 20));
       }
     }
-    const holder = await holderOf(path);
-    if (holder === undefined) continue;
-    if (!isRunning(holder) && (await holderOf(path)) === holder) {
-      await rm(path, { force: true });
-      continue;
-    }
-    if (performance.now() - started > patience) {
-      throw new UserError(
-        'store-locked',
-        `another process (${holder}) is writing the store; if that is not so, remove this file`,
-        { category: 'runtime', path },
-      );
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    throw new UserError('store-locked', `cannot be made: ${messageOf(cause)}`, {
+      category: 'runtime',
+      path,
+      cause,
+    });
+  }
+}
+
+/** @returns whether the lock was free and is ours now */
+async function tryLock(path: string): Promise<boolean> {
+  try {
+    const file = await open(path, 'wx');
+    await file.writeFile(`${process.pid}\n`);
+    await file.close();
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 

@@ -30,13 +30,7 @@ export function slicesOfPatches(evaluation: Evaluation, options: PatchSliceOptio
   const least = options.leastShare * (patches[0]?.points ?? 0);
   return patches
     .filter(({ points }) => points >= least)
-    .map(({ rank, start, end, points }) => ({
-      rank,
-      start,
-      end,
-      points,
-      evidence: evidenceIn(evaluation, start, end),
-    }));
+    .map(({ rank, start, end, points, evidence }) => ({ rank, start, end, points, evidence }));
 }
 
 export interface WindowSliceOptions {

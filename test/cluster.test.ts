@@ -1,0 +1,286 @@
+import { spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createClient } from 'redis';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { silentLogger } from '../src/base/log.ts';
+import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
+import { clusterDataOf } from '../src/pipeline/cluster-data.ts';
+import type { SliceRecipe } from '../src/pipeline/slice-samples.ts';
+import type { ClusterData } from '../src/report/cluster-data.ts';
+import { clusterLines } from '../src/report/cluster-text.ts';
+import { writeSets } from '../src/trace/sets-file.ts';
+import { vectorKindNames } from '../src/verdict/vector-kinds.ts';
+import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
+
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const corpus = fileURLToPath(new URL('../examples/corpus', import.meta.url));
+const root = mkdtempSync(join(tmpdir(), 'wayward-cluster-'));
+
+function wayward(...words: readonly string[]): {
+  status: number | null;
+  stdout: string;
+  stderr: string;
+} {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], {
+    encoding: 'utf8',
+    cwd: root,
+    maxBuffer: 1 << 26,
+  });
+  return { status, stdout, stderr };
+}
+
+const usual: ClusterRequest = {
+  train: [],
+  query: [],
+  add: [],
+  remove: [],
+  store: undefined,
+  redis: {},
+  recipe: {
+    slices: { kind: 'patches', most: 4, leastShare: 0.1 },
+    vector: 'behaviour',
+    around: 0,
+    mostClasses: undefined,
+  },
+  weighting: undefined,
+  traces: 'anomalous',
+  binDirs: [join(corpus, 'bin')],
+  k: 1,
+  clusters: { method: 'dbscan', radius: undefined, least: 3 },
+  mostClustered: 4000,
+};
+const correctness = (window: number, threshold: number): SliceRecipe => ({
+  slices: { kind: 'correctness', window, threshold },
+  vector: 'classes',
+  around: 0,
+  mostClasses: 1024,
+});
+
+async function find(request: Partial<ClusterRequest>): Promise<ClusterData> {
+  const context = { log: silentLogger, progress: () => {} };
+  return clusterDataOf(await cluster({ ...usual, ...request }, context), 'test');
+}
+
+/** A folder of some of a run's evaluations, by name of the sample. */
+function partOf(run: string, folder: string, isWanted: (name: string) => boolean): string {
+  const to = join(root, folder);
+  mkdirSync(to, { recursive: true });
+  for (const file of readdirSync(join(run, 'evaluation'))) {
+    const name = /^malicious-(.*)\.eval$/.exec(file)?.[1];
+    if (name !== undefined && isWanted(name)) {
+      copyFileSync(join(run, 'evaluation', file), join(to, file));
+    }
+  }
+  return to;
+}
+
+describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
+  let run = '';
+  beforeAll(async () => {
+    const split = JSON.parse(readFileSync(join(corpus, 'split.json'), 'utf8')) as {
+      train: string[];
+      attacks: string[];
+    };
+    const folders = (names: readonly string[]): string[] =>
+      names.map((name) => join(corpus, 'traces', name));
+    const sets = join(root, 'sets.txt');
+    await writeSets(sets, {
+      train: folders(split.train.slice(0, 60)),
+      calibrate: folders(split.train.slice(60, 80)),
+      testNominal: [],
+      testAnomalous: folders(split.attacks),
+    });
+    const { status, stderr } = wayward(
+      ...['learn', join(corpus, 'traces'), '--bin-dir', usual.binDirs[0] ?? '', '--model', 'ngram'],
+      ...['-i', sets, '--skip-test', '--out', root],
+    );
+    expect(status, stderr).toBe(0);
+    run = join(root, 'runs', readdirSync(join(root, 'runs'))[0] ?? '');
+  });
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  test('families are told apart, with nobody saying what they are', async () => {
+    const result = await find({ train: [run] });
+    expect(result.families?.traces).toBe(35);
+    expect(result.families?.adjustedRand).toBeGreaterThanOrEqual(0.8);
+    expect(result.families?.nearestAccuracy).toBeGreaterThanOrEqual(0.9);
+    expect(result.withoutSlices).toEqual([]);
+    const shellcode = result.clusters.find(({ members }) =>
+      members.some((item) => result.slices[item]?.family === 'shellcode'),
+    );
+    expect(shellcode?.functions.map(({ name }) => name)).toContain('libc.so.6!__mprotect');
+    expect(shellcode?.modules.map(({ name }) => name)).toContain('libc.so.6');
+    expect(shellcode?.evidence.map(({ name }) => name)).toContain('outside-images');
+    expect(shellcode?.members).toContain(shellcode?.medoid);
+    expect(existsSync(join(run, 'slices.wayward'))).toBe(true);
+  });
+
+  test.each(vectorKindNames)('vectors of %s', async (vector) => {
+    const clusters = { ...usual.clusters, method: 'average' } as const;
+    const { neighbours, families } = await find({
+      train: [run],
+      recipe: { ...usual.recipe, vector },
+      clusters,
+    });
+    expect(neighbours.length).toBeGreaterThan(35);
+    expect(families?.traces).toBe(35);
+    for (const { distance } of neighbours.flatMap(({ nearest }) => nearest)) {
+      expect(distance).toBeGreaterThanOrEqual(0);
+      expect(distance).toBeLessThanOrEqual(1);
+    }
+  });
+
+  test('a query is answered with known anomalies, never with itself', async () => {
+    const known = partOf(run, 'known', (name) => !name.endsWith('8'));
+    const fresh = partOf(run, 'fresh', (name) => name.endsWith('8'));
+    const { neighbours } = await find({ train: [known], query: [fresh], k: 3 });
+    expect(new Set(neighbours.map(({ sample }) => sample))).toEqual(
+      new Set(['fptr-018', 'jop-028', 'rop-008']),
+    );
+    for (const { family, nearest } of neighbours) {
+      expect(nearest).toHaveLength(3);
+      expect(nearest[0]?.family).toBe(family);
+      const distances = nearest.map(({ distance }) => distance);
+      expect(distances).toEqual(distances.toSorted((a, b) => a - b));
+    }
+    const again = await find({ train: [known], query: [known] });
+    for (const { sample, nearest } of again.neighbours) {
+      expect(nearest.map((near) => near.sample)).not.toContain(sample);
+    }
+  });
+
+  test('the slices of the ancestor: traces without one are listed, not dropped', async () => {
+    const none = await find({ train: [run], recipe: correctness(10_000, 0.1) });
+    expect(none.withoutSlices).toHaveLength(35);
+    expect(none.slices).toEqual([]);
+    // Shorter windows find some.
+    const some = await find({ train: [run], recipe: correctness(5, 0.1) });
+    expect(some.slices.length).toBeGreaterThan(10);
+    expect(some.withoutSlices.length + some.slices.length).toBe(35);
+  });
+
+  test('only what classify flags, whatever its label', async () => {
+    const { slices, withoutSlices } = await find({ train: [run], traces: 'flagged' });
+    const flagged = new Set([...slices.map(({ sample }) => sample), ...withoutSlices]);
+    expect(flagged.size).toBeGreaterThan(25);
+    expect(flagged.size).toBeLessThanOrEqual(35);
+  });
+
+  test('says in words what it found', () => {
+    const { stdout, status } = wayward('knn', '-t', run, '-l', 'error');
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/^Neighbours$/m);
+    expect(stdout).toMatch(/DBSCAN with radius 0\.\d+/);
+    expect(stdout).toMatch(/^\d+ +6 slices, shellcode 6; silhouette 0\.\d\d; most typical: shell/m);
+    expect(stdout).toMatch(/adjusted Rand index 0\.[89]/);
+  });
+
+  test('recordings that are gone are named; classes need none', async () => {
+    // The ancestor's evaluations do not say where a trace came from.
+    const lost = join(root, 'lost');
+    mkdirSync(lost);
+    const text = '1,5,0.9,5\n'.repeat(20) + '0,5,0.9,7\n0,5,0.8,8\n0,5,0.9,9\n'.repeat(4);
+    for (const name of ['a', 'b', 'c']) writeFileSync(join(lost, `malicious-${name}.gz`), text);
+    const recipe = correctness(6, 0.5);
+    await expect(
+      find({ train: [lost], recipe: { ...recipe, vector: 'blocks' } }),
+    ).rejects.toMatchObject({
+      code: 'no-recordings',
+      message: expect.stringContaining('"--vector classes" needs none'),
+    });
+    const { slices, neighbours } = await find({ train: [lost], recipe });
+    expect(slices).toHaveLength(3);
+    expect(neighbours[0]?.nearest[0]?.distance).toBeCloseTo(0, 6);
+  });
+
+  test('slices of different models are not compared', async () => {
+    const lost = join(root, 'lost');
+    const recipe = correctness(6, 0.5);
+    await expect(find({ train: [run], query: [lost], recipe })).rejects.toMatchObject({
+      code: 'models-mixed',
+    });
+    const store = join(root, 'kept');
+    await find({ add: [run], store, recipe });
+    await expect(find({ query: [lost], store, recipe })).rejects.toMatchObject({
+      code: 'store-mismatch',
+      message: expect.stringMatching(/It holds: model .*\. These are: model text/),
+    });
+  });
+
+  test('options that contradict each other are told together', () => {
+    const { status, stderr } = wayward(
+      ...['cluster', '-t', run, '-r', '--store', 'x', '-m', '5', '--slices', 'patches'],
+      ...['--window', '5'],
+    );
+    expect(status).toBe(1);
+    for (const word of ['--window', '-r and --store', '--max-val']) expect(stderr).toContain(word);
+  });
+
+  describe.skipIf(!hasRedisServer)('with slices in Redis', () => {
+    let server: RedisServer;
+    let url = '';
+    beforeAll(async () => {
+      server = await startRedisServer();
+      url = `${server.url}/1`;
+    });
+    afterAll(() => server?.stop());
+
+    test('samples are added, looked up and removed, and nothing is made anew', async () => {
+      const [even = '', odd = ''] = [0, 1].map((half) =>
+        partOf(run, `half-${half}`, (name) => Number(/\d+$/.exec(name)?.[0]) % 2 === half),
+      );
+      const { status, stderr } = wayward(
+        ...['cluster', '--add', even, '--bin-dir', usual.binDirs[0] ?? ''],
+        ...['-r', '--hostname', '127.0.0.1', '-p', String(server.port), '-d', '1'],
+      );
+      expect(status, stderr).toBe(0);
+      const asked = await find({ query: [odd], store: url });
+      const right = asked.neighbours.filter(({ family, nearest }) => nearest[0]?.family === family);
+      expect(right.length / asked.neighbours.length).toBeGreaterThan(0.8);
+      await find({ add: [odd], store: url });
+      // What Redis holds is what a run of all of them finds.
+      const kept = await find({ store: url });
+      const whole = await find({ train: [run] });
+      expect(kept.slices).toEqual(whole.slices);
+      expect(kept.clusters).toEqual(whole.clusters);
+      expect(kept.store).toBe(url);
+      const fewer = await find({ store: url, remove: ['jop-022', 'nobody'] });
+      expect(fewer.removed).toEqual(['jop-022']);
+      expect(fewer.slices).toHaveLength(whole.slices.length - 1);
+    });
+
+    test('records that are no records are named and left out', async () => {
+      const client = createClient({ url });
+      await client.connect();
+      const [key = ''] = await client.keys('wayward:1:*:samples');
+      await client.hSet(key, { 'bad one': 'what?', 'bad\u202e two': Buffer.alloc(100) });
+      client.destroy();
+      const result = await find({ store: url });
+      expect(result.skipped.map(({ name }) => name).sort()).toEqual(['bad one', 'bad\u202e two']);
+      expect(result.slices.length).toBeGreaterThan(30);
+      expect(clusterLines(result).join('\n')).toContain('bad\\u{202e} two');
+    });
+
+    test('an empty database is told, and so is one of other slices', async () => {
+      await expect(find({ query: [run], store: `${server.url}/5` })).rejects.toThrow(
+        /holds no slices to compare with/,
+      );
+      const recipe = { ...usual.recipe, vector: 'edges' } as const;
+      await expect(find({ query: [run], store: url, recipe })).rejects.toThrow(
+        /but others, which cannot be compared with these:\n.*behaviour/,
+      );
+    });
+  });
+});
