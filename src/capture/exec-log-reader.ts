@@ -6,6 +6,8 @@ import type { SystemCallLog } from './system-call-log.ts';
 
 /** Executed translation blocks that are passed on at once. */
 const batchSize = 16384;
+/** QEMU runs no more; a greater number is text of the program's own making. */
+const maxCpus = 4096;
 const newline = 10;
 
 interface Cpu {
@@ -26,7 +28,7 @@ interface Cpu {
 export class ExecLogReader {
   readonly #recording: Recording;
   readonly #calls: SystemCallLog;
-  readonly #cpus: Cpu[] = [];
+  readonly #cpus: Map<number, Cpu> = new Map();
   #rest: Buffer = Buffer.alloc(0);
   /** Translation that the log is just listing. */
   #listing: { start: Address; last: Address; bytes: number[] } | undefined;
@@ -107,7 +109,7 @@ export class ExecLogReader {
     const pcAt = at;
     let low = 0;
     for (byte = bytes[at]; byte > 0x2f; byte = bytes[++at]) low = (low << 4) | nibble(byte);
-    if (byte !== 0x2f) return -1;
+    if (byte !== 0x2f || cpu >= maxCpus) return -1;
     let id = this.#find(host);
     if (id < 0 || this.#startLow[id] !== low) {
       const pc = Number.parseInt(bytes.toString('latin1', pcAt, at), 16);
@@ -149,8 +151,7 @@ export class ExecLogReader {
   }
 
   #announce(number: number, id: number): void {
-    this.#commit(number);
-    const cpu = this.#cpus[number];
+    const cpu = this.#commit(number);
     const { kind, start, end } = this.#recording.table;
     const before = kind[cpu.previous];
     if (this.#isSignalled) {
@@ -177,21 +178,22 @@ export class ExecLogReader {
   }
 
   /** What was announced for a CPU has run. */
-  #commit(number: number): void {
-    let cpu = this.#cpus[number];
+  #commit(number: number): Cpu {
+    let cpu = this.#cpus.get(number);
     if (cpu === undefined) {
       cpu = { batch: new Uint32Array(batchSize), length: 0, pending: -1, previous: -1 };
-      this.#cpus[number] = cpu;
+      this.#cpus.set(number, cpu);
     }
-    if (cpu.pending < 0) return;
+    if (cpu.pending < 0) return cpu;
     cpu.batch[cpu.length++] = cpu.pending;
     cpu.previous = cpu.pending;
     cpu.pending = -1;
     if (cpu.length === batchSize) this.#flush(number);
+    return cpu;
   }
 
   #flush(number: number): void {
-    const cpu = this.#cpus[number];
+    const cpu = this.#cpus.get(number);
     if (cpu === undefined || cpu.length === 0) return;
     this.#recording.execute(number, cpu.batch.subarray(0, cpu.length));
     cpu.length = 0;
@@ -207,8 +209,11 @@ export class ExecLogReader {
     const stopped = /^Stopped execution of TB chain before \S+ \[([0-9a-f]+)\]/.exec(text);
     if (stopped !== null) {
       const at = Number.parseInt(stopped[1] ?? '', 16);
-      const cpu = this.#cpus.find(({ pending }) => this.#recording.table.start[pending] === at);
-      if (cpu !== undefined) cpu.pending = -1;
+      for (const cpu of this.#cpus.values()) {
+        if (this.#recording.table.start[cpu.pending] !== at) continue;
+        cpu.pending = -1;
+        break;
+      }
       return;
     }
     // A system call's line can be cut by that of a block.
@@ -226,7 +231,7 @@ export class ExecLogReader {
         this.#isSignalled = true;
         return;
       case 'thread-start':
-        for (const { pending } of this.#cpus) {
+        for (const { pending } of this.#cpus.values()) {
           const { kind, end } = this.#recording.table;
           if (kind[pending] === Transfer.syscall) this.#threadStarts.add(end[pending]);
         }

@@ -191,6 +191,52 @@ describe.skipIf(!canRecord)('record', () => {
     expect(existsSync(other.out)).toBe(false);
   });
 
+  it.each([
+    ['4k', 'the trace', false],
+    ['64k', 'an image', true],
+  ])('leaves nothing half-written on a full disk of %s: %s', async (size, _what, imagesToo) => {
+    const disk = join(folder, `disk-${size}`);
+    await mkdir(disk);
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'none', disk], {
+        stdio: 'ignore',
+      });
+    } catch {
+      return; // Only root may mount.
+    }
+    try {
+      const out = join(disk, 'traces', 'sample');
+      const binDir = imagesToo ? join(disk, 'bin') : join(folder, 'full-bin');
+      const options = {
+        command: '/bin/ls',
+        args: ['-l', '/'],
+        label: 'benign',
+        name: 'x',
+      } as const;
+      await expect(record({ ...options, out, binDir })).rejects.toThrow(/no space|ENOSPC/i);
+      expect(await readdir(join(disk, 'traces'))).toEqual([]);
+      expect(imagesToo ? await readdir(binDir) : []).toEqual([]);
+    } finally {
+      execFileSync('umount', [disk]);
+    }
+  });
+
+  it('records a static program', async () => {
+    const source = join(folder, 'static.c');
+    await writeFile(source, '#include <stdio.h>\nint main(void) { return puts("x") < 0; }');
+    const command = join(folder, 'static');
+    execFileSync('cc', ['-O1', '-static', '-o', command, source]);
+    for (const backend of ['plugin', 'log'] as const) {
+      const { recorded, decoded } = await recordAndDecode(`static-${backend}`, {
+        command,
+        args: [],
+        backend,
+      });
+      expect(recorded.length).toBeGreaterThan(1000);
+      expect(decoded).toEqual(recorded);
+    }
+  });
+
   it('leaves out what comes before a symbol or a module', async () => {
     const source = join(folder, 'start.c');
     await writeFile(
