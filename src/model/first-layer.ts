@@ -14,6 +14,8 @@ export interface FitScore {
   readonly accuracy: number;
   /** Share of windows whose target is among the k most probable classes, by k. */
   readonly topK: Readonly<Record<number, number>>;
+  /** Expected calibration error of the confidences; see `calibrationError`. */
+  readonly calibrationError: number;
   readonly windows: number;
   readonly occurrences: number;
 }

@@ -29,7 +29,7 @@ export interface GradientJob extends WindowBatch {
   readonly id: number;
   /** Loss weight of each window. */
   readonly weights: Float32Array;
-  /** Weight of each window in the prior; see `countWeight`. */
+  /** Weight of each window in the prior; see `NgramTable.weightOf`. */
   readonly ownWeights: Float32Array;
   /** Number of the micro-batch in the run: seeds its dropout. */
   readonly serial: number;

@@ -8,7 +8,7 @@ import type { WindowSet } from '../sequences/windows.ts';
 import { Lstm } from './lstm.ts';
 import { LstmPool } from './lstm-pool.ts';
 import { type LstmShape, parameterLayout } from './lstm-shape.ts';
-import { countWeight, NgramReader, NgramTable } from './ngram-table.ts';
+import { NgramReader, NgramTable } from './ngram-table.ts';
 import { plainLogits, plainLoss } from './plain-lstm.ts';
 import { scorePredictions } from './score-windows.ts';
 import { trainLstm } from './train-lstm.ts';
@@ -61,7 +61,7 @@ async function gradientOf(lstm: Lstm, windows: WindowSet, worker = 0): Promise<F
     symbols: windows.symbols,
     targets: windows.targets,
     weights: Float32Array.from(windows.counts),
-    ownWeights: Float32Array.from(windows.counts, countWeight),
+    ownWeights: Float32Array.from(windows.counts, (count) => lstm.prior?.weightOf(count) ?? 0),
     serial: 0,
     gradient: dense,
   });
@@ -83,7 +83,7 @@ function plainTotal(lstm: Lstm, parameters: Float64Array, windows: WindowSet): n
     let prior: Float32Array | undefined;
     if (reader !== undefined) {
       prior = new Float32Array(lstm.outputClasses);
-      reader.read(window, n, windows.targets[i], countWeight(windows.counts[i]));
+      reader.read(window, n, windows.targets[i], lstm.prior?.weightOf(windows.counts[i]));
       reader.writeLogits(prior, 0);
     }
     const logits = plainLogits(lstm.shape, parameters, window, prior);

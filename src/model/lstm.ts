@@ -226,9 +226,10 @@ function shared(parts: NgramParts): NgramParts {
     return copy;
   };
   return {
-    orders: share(parts.orders),
-    general: share(parts.general),
-    slots: share(parts.slots),
+    settings: share(parts.settings),
+    lengths: share(parts.lengths),
+    levels: share(parts.levels),
+    parents: share(parts.parents),
     keys: share(parts.keys),
     starts: share(parts.starts),
     targets: share(parts.targets),

@@ -4,9 +4,11 @@ import { UserError } from '../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../base/files.ts';
 import type { Predictions, WindowSet } from '../sequences/windows.ts';
 import { bytesOf } from './array-file.ts';
+import { Calibration, isKnots } from './calibration.ts';
 import type { FirstLayer, RunContext } from './first-layer.ts';
 import { arraysOf, loadNgramTable, saveNgramTable } from './ngram-file.ts';
-import { NgramReader, NgramTable } from './ngram-table.ts';
+import { NgramPredictor } from './ngram-predictor.ts';
+import { type NgramOptions, NgramTable } from './ngram-table.ts';
 
 const progressEvery = 1 << 16;
 
@@ -15,72 +17,82 @@ export class Ngram implements FirstLayer {
   readonly name = 'ngram';
   readonly windowLength: number;
   readonly inputClasses: number;
-  readonly outputClasses: number;
-  readonly #table: NgramTable;
+  readonly table: NgramTable;
+  readonly calibration: Calibration | undefined;
+  #predictor: NgramPredictor | undefined;
 
-  private constructor(table: NgramTable, windowLength: number, inputClasses: number) {
-    this.#table = table;
+  private constructor(
+    table: NgramTable,
+    windowLength: number,
+    inputClasses: number,
+    calibration: Calibration | undefined,
+  ) {
+    this.table = table;
     this.windowLength = windowLength;
     this.inputClasses = inputClasses;
-    this.outputClasses = table.outputClasses;
+    this.calibration = calibration;
   }
 
-  static fit(windows: WindowSet, inputClasses: number, outputClasses: number): Ngram {
-    const table = NgramTable.fit(windows, outputClasses);
-    return new Ngram(table, windows.windowLength, inputClasses);
+  static fit(
+    windows: WindowSet,
+    inputClasses: number,
+    outputClasses: number,
+    options: Partial<NgramOptions> = {},
+  ): Ngram {
+    const table = NgramTable.fit(windows, outputClasses, options);
+    return new Ngram(table, windows.windowLength, inputClasses, undefined);
+  }
+
+  /** @returns the same model with other confidences; predictions and probabilities stay */
+  calibrated(calibration: Calibration): Ngram {
+    return new Ngram(this.table, this.windowLength, this.inputClasses, calibration);
+  }
+
+  get outputClasses(): number {
+    return this.table.outputClasses;
   }
 
   get fingerprint(): string {
-    const hash = createHash('sha256').update(`ngram ${this.windowLength} ${this.inputClasses}`);
-    for (const part of arraysOf(this.#table.parts)) hash.update(bytesOf(part));
+    const { windowLength, inputClasses, calibration, table } = this;
+    const knots = JSON.stringify(calibration?.knots ?? []);
+    const hash = createHash('sha256').update(`ngram ${windowLength} ${inputClasses} ${knots}`);
+    for (const part of arraysOf(table.parts)) hash.update(bytesOf(part));
     return hash.digest('hex').slice(0, 16);
   }
 
   async predict(windows: WindowSet, context: RunContext): Promise<Predictions> {
-    const { length, windowLength: n } = windows;
-    const reader = new NgramReader(this.#table);
-    const general = this.#table.parts.general;
-    const mostGeneral = general.indexOf(Math.max(...general));
-    const predicted = new Int32Array(length);
-    const confidence = new Float32Array(length);
-    const targetProbability = new Float32Array(length);
-    const targetRank = new Int32Array(length);
-    for (let i = 0; i < length; i++) {
-      if (i % progressEvery === 0) {
-        context.signal?.throwIfAborted();
-        context.progress({ step: 'predicting', done: i, total: length, unit: 'windows' });
-      }
-      reader.read(windows.symbols, (i + 1) * n);
-      const own = reader.probability(windows.targets[i]);
-      let best = mostGeneral;
-      let bestProbability = reader.probability(mostGeneral);
-      let rank = bestProbability > own ? 1 : 0;
-      for (const candidate of reader.candidates) {
-        const p = reader.probability(candidate);
-        if (p > bestProbability || (p === bestProbability && candidate < best)) {
-          bestProbability = p;
-          best = candidate;
-        }
-        if (p > own && candidate !== mostGeneral) rank++;
-      }
-      predicted[i] = best;
-      confidence[i] = bestProbability;
-      targetProbability[i] = own;
-      targetRank[i] = rank;
+    const { length } = windows;
+    this.#predictor ??= new NgramPredictor(
+      this.table,
+      (confidence) => this.calibration?.apply(confidence) ?? confidence,
+    );
+    const predictions: Predictions = {
+      predicted: new Int32Array(length),
+      confidence: new Float32Array(length),
+      targetProbability: new Float32Array(length),
+      targetRank: new Int32Array(length),
+    };
+    for (let from = 0; from < length; from += progressEvery) {
+      context.signal?.throwIfAborted();
+      context.progress({ step: 'predicting', done: from, total: length, unit: 'windows' });
+      this.#predictor.predict(windows, from, Math.min(length, from + progressEvery), predictions);
     }
     context.progress({ step: 'predicting', done: length, total: length, unit: 'windows' });
-    return { predicted, confidence, targetProbability, targetRank };
+    return predictions;
   }
 
   async save(directory: string): Promise<void> {
-    const { windowLength, inputClasses, outputClasses, fingerprint } = this;
-    await saveNgramTable(join(directory, 'ngram.bin'), this.#table);
+    const { windowLength, inputClasses, outputClasses, fingerprint, calibration, table } = this;
+    await saveNgramTable(join(directory, 'ngram.bin'), table);
     const description = {
-      schemaVersion: 1,
+      schemaVersion: 2,
       model: 'ngram',
       windowLength,
       inputClasses,
       outputClasses,
+      smoothing: table.smoothing,
+      lengths: [...table.parts.lengths.subarray(1)],
+      calibration: calibration?.knots ?? [],
       fingerprint,
     };
     await writeFileAtomic(
@@ -92,26 +104,38 @@ export class Ngram implements FirstLayer {
   /** @throws UserError when files are missing or damaged */
   static async load(directory: string): Promise<Ngram> {
     const path = join(directory, 'model.json');
+    const damaged = (problem: string, cause?: unknown): UserError =>
+      new UserError('model-damaged', problem, { category: 'input', path, cause });
     let d: Record<string, unknown>;
     try {
       d = JSON.parse((await readWholeFile(path)).toString('utf8')) as Record<string, unknown>;
     } catch (cause) {
       if (cause instanceof UserError) throw cause;
-      throw new UserError('model-damaged', 'is no JSON', { category: 'input', path, cause });
+      throw damaged('is no JSON', cause);
     }
-    const sizes = [d.windowLength, d.inputClasses, d.outputClasses] as number[];
+    if (d?.model === 'ngram' && d.schemaVersion === 1) {
+      throw damaged('is an n-gram model of an earlier version: learn it again');
+    }
+    const sizes = [d?.windowLength, d?.inputClasses, d?.outputClasses] as number[];
     if (
-      d.schemaVersion !== 1 ||
+      d?.schemaVersion !== 2 ||
       d.model !== 'ngram' ||
-      !sizes.every((n) => Number.isSafeInteger(n) && n > 0)
+      !sizes.every((n) => Number.isSafeInteger(n) && n > 0) ||
+      !isKnots(d.calibration)
     ) {
-      throw new UserError('model-damaged', 'describes no n-gram model of this version', {
-        category: 'input',
-        path,
-      });
+      throw damaged('describes no n-gram model of this version');
     }
+    const calibration = d.calibration.length === 0 ? undefined : new Calibration(d.calibration);
     const table = await loadNgramTable(join(directory, 'ngram.bin'), sizes[2]);
-    return new Ngram(table, sizes[0], sizes[1]);
+    const longest = table.parts.lengths.at(-1) ?? 0;
+    if (longest > sizes[0]) {
+      throw damaged(`has contexts of ${longest} symbols for windows of ${sizes[0]}`);
+    }
+    const model = new Ngram(table, sizes[0], sizes[1], calibration);
+    if (model.fingerprint !== d.fingerprint) {
+      throw damaged('the table is not the one that the model was saved with');
+    }
+    return model;
   }
 
   async dispose(): Promise<void> {}

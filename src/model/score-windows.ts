@@ -1,4 +1,5 @@
 import type { Predictions, WindowSet } from '../sequences/windows.ts';
+import { calibrationError } from './calibration.ts';
 import type { FitScore } from './first-layer.ts';
 
 const ranks = [1, 3, 5, 10] as const;
@@ -21,6 +22,11 @@ export function scorePredictions(windows: WindowSet, predictions: Predictions): 
     loss: share(loss),
     accuracy: share(within[0]),
     topK: Object.fromEntries(ranks.map((k, index) => [k, share(within[index])])),
+    calibrationError: calibrationError(
+      predictions.confidence,
+      predictions.predicted.map((predicted, i) => (predicted === windows.targets[i] ? 1 : 0)),
+      windows.counts,
+    ),
     windows: windows.length,
     occurrences,
   };

@@ -2,7 +2,6 @@ import type { WindowSet } from '../sequences/windows.ts';
 import type { Lstm } from './lstm.ts';
 import { parameterLayout } from './lstm-shape.ts';
 import type { GradientJob, GradientResult } from './lstm-worker.ts';
-import { countWeight } from './ngram-table.ts';
 import type { Optimizer } from './optimizer.ts';
 import type { PlannedBatch } from './window-order.ts';
 
@@ -88,7 +87,7 @@ export class TrainingStep {
       job.symbols.set(symbols.subarray(index * n, (index + 1) * n), row * n);
       job.targets[row] = targets[index];
       job.weights[row] = weights[i] / indices.length;
-      job.ownWeights[row] = countWeight(counts[index]);
+      job.ownWeights[row] = this.#lstm.prior?.weightOf(counts[index]) ?? 0;
     }
     return job;
   }

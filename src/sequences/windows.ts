@@ -23,7 +23,7 @@ export interface WindowSet {
 export interface Predictions {
   /** Most probable output class. */
   readonly predicted: Int32Array;
-  /** Its probability. */
+  /** How likely it is right: its probability, or what that has proved to be worth on unseen windows. */
   readonly confidence: Float32Array;
   /** Probability given to the target that came (class 0 counts as a class). */
   readonly targetProbability: Float32Array;
