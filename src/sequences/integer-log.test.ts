@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { lostCalls } from './call-log.ts';
-import { readIntegerLog } from './integer-log.ts';
+import { readIntegers } from './integer-log.ts';
 
 async function* chunksOf(text: string | Uint8Array, size = 1e9): AsyncGenerator<Uint8Array> {
   const bytes = Buffer.from(text);
@@ -10,9 +10,10 @@ async function* chunksOf(text: string | Uint8Array, size = 1e9): AsyncGenerator<
 
 /** Calls by number, `?` where some were lost. */
 async function read(text: string | Uint8Array, size?: number) {
-  const { names, threads, notes } = await readIntegerLog(chunksOf(text, size));
+  const { names, processes, leftOut } = await readIntegers(chunksOf(text, size));
+  const threads = processes.flatMap((process) => process.finish());
   const calls = [...(threads[0] ?? [])].map((call) => (call === lostCalls ? '?' : names[call]));
-  return { calls, threads: threads.length, notes };
+  return { calls, threads: threads.length, notes: leftOut.notes };
 }
 
 describe('whitespace-separated numbers', () => {
@@ -25,7 +26,7 @@ describe('whitespace-separated numbers', () => {
   test('words that are no number are left out, counted, and break the sequence', async () => {
     const { calls, notes } = await read('# 1 2 x y 3 1.5 4- - 99999999999999999999 5');
     expect(calls).toEqual([1, 2, '?', 3, '?', 5]);
-    expect(notes).toEqual(['left out 7 words that are no number, the first at byte 0']);
+    expect(notes).toEqual(['left out: words that are no number (7, the first at byte 0)']);
   });
 
   test('a file without a number has no thread', async () => {

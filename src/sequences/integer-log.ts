@@ -1,4 +1,4 @@
-import { type CallLog, CallNames, LeftOut, ThreadCalls } from './call-log.ts';
+import { CallRecorder, ProcessCalls } from './call-recorder.ts';
 
 /** No call number is longer; what is, is text. */
 const longestNumber = 15;
@@ -6,11 +6,13 @@ const longestNumber = 15;
 /**
  * Reads whitespace-separated call numbers, as in ADFA-LD and LID-DS: one trace a file. Words that
  * are no whole number are left out, and a window never runs across one.
+ *
+ * @returns one process with one thread
  */
-export async function readIntegerLog(input: AsyncIterable<Uint8Array>): Promise<CallLog> {
-  const names = new CallNames();
-  const thread = new ThreadCalls();
-  const leftOut = new LeftOut();
+export async function readIntegers(input: AsyncIterable<Uint8Array>): Promise<CallRecorder> {
+  const recorder = new CallRecorder();
+  const process = new ProcessCalls();
+  recorder.processes.push(process);
   let digits = 0;
   let value = 0;
   let isNegative = false;
@@ -19,11 +21,12 @@ export async function readIntegerLog(input: AsyncIterable<Uint8Array>): Promise<
   let offset = 0;
   const endWord = (end: number): void => {
     if (wordLength === 0) return;
+    const start = end - wordLength;
+    const place = (): string => `at byte ${start}`;
     if (isNumber && digits > 0) {
-      thread.add(names.idOf(isNegative ? -value : value));
+      recorder.add(process, '', isNegative ? -value : value, 1, place);
     } else {
-      leftOut.add('words that are no number', `at byte ${end - wordLength}`);
-      thread.addLoss();
+      recorder.lose(process, 'words that are no number', place);
     }
     digits = 0;
     value = 0;
@@ -36,25 +39,20 @@ export async function readIntegerLog(input: AsyncIterable<Uint8Array>): Promise<
       const byte = chunk[i];
       if (byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)) {
         endWord(offset + i);
-      } else if (byte >= 0x30 && byte <= 0x39) {
-        wordLength++;
+        continue;
+      }
+      if (byte >= 0x30 && byte <= 0x39) {
         value = value * 10 + byte - 0x30;
         if (++digits > longestNumber) isNumber = false;
       } else if (byte === 0x2d && wordLength === 0) {
-        wordLength++;
         isNegative = true;
       } else {
-        wordLength++;
         isNumber = false;
       }
+      wordLength++;
     }
     offset += chunk.length;
   }
   endWord(offset);
-  return {
-    format: 'integers',
-    names: names.names,
-    threads: thread.length === 0 ? [] : [thread.calls],
-    notes: leftOut.notes,
-  };
+  return recorder;
 }
