@@ -128,7 +128,6 @@ clone(child_stack=NULL, flags=SIGCHLDstrace: Process 21 attached
 [pid    20] close(4 <unfinished ...>
 [pid    21] dup2(4, 1) = 1
 [pid    20] <... close resumed>) = 0
-strace: Process 22 attached
 [pid    21] exit_group(0) = ?
 [pid    21] +++ exited with 0 +++
 write(1, "x", 1) = 1
