@@ -4,13 +4,22 @@ import { UserError } from '../base/errors.ts';
 import { showCount } from '../base/format.ts';
 import { type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
+import { reopenQueueRun } from '../pipeline/queue-run.ts';
 import { type SourceName, sourceNames } from '../pipeline/sample-source.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, choices, decimal, integer, type OptionSpec, text } from './option.ts';
+import {
+  attachOption,
+  checkQueueOptions,
+  type QueueOptions,
+  queueOpener,
+  queueOption,
+  tellRun,
+} from './queue-options.ts';
 import { version } from './version.ts';
 
-interface Options {
+interface Options extends QueueOptions {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
@@ -293,6 +302,8 @@ const options: readonly OptionSpec[] = [
     help: 'end with the weights of the epoch that had the lowest loss',
   },
   { flags: '--resume <run>', help: 'go on with an interrupted run and its options', parse: text },
+  queueOption,
+  attachOption,
   { flags: '--skip-test', help: 'leave out how well unseen benign samples are predicted' },
   { flags: '--skip-eval', help: 'leave out the evaluations' },
   {
@@ -322,6 +333,10 @@ const spec: CommandSpec<Options> = {
       'the same with a model that fits in seconds',
     ],
     ['wayward learn samples -p --train-size 1', "learns from the ancestor's preprocessed traces"],
+    [
+      'wayward learn samples --bin-dir bin --queue redis://HOST',
+      'learns here, and lets all workers at that queue evaluate',
+    ],
     ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
     [
       'wayward learn new --bin-dir bin --use-model runs/RUN -i sets.txt',
@@ -329,16 +344,23 @@ const spec: CommandSpec<Options> = {
     ],
   ],
   run: async ({ args: [root], options: o, terminal, signal, print }) => {
-    if (root === undefined && o.resume === undefined) {
+    checkQueueOptions(o);
+    if (root === undefined && o.resume === undefined && o.attach === undefined) {
       throw new UserError('no-root', 'learn needs the folder of the samples, or --resume', {
         category: 'arguments',
       });
     }
-    const result = await learn(learnOptions(root ?? '', o), {
-      log: terminal,
-      progress: terminal.progress,
-      signal,
-    });
+    const context = { log: terminal, progress: terminal.progress, signal };
+    const options = learnOptions(root ?? '', o);
+    const { queue } = o;
+    const result =
+      queue === undefined
+        ? await learn(options, context)
+        : await learn(options, context, async (folder) => {
+            const run = await reopenQueueRun(folder.root, 'learn');
+            tellRun(context, 'learn', folder.root, queue);
+            return queueOpener(queue, folder.root, run, options.device)(context);
+          });
     if (o.json)
       print(
         JSON.stringify({ schemaVersion: 1, ...result, folder: result.folder.root }, undefined, 2),
@@ -412,7 +434,7 @@ function learnOptions(root: string, o: Options): LearnOptions {
     saveWeights: o.saveWeights,
     saveOnnx: o.saveOnnx,
     checkpointSeconds: o.checkpoint * 60,
-    resume: o.resume,
+    resume: o.attach ?? o.resume,
     skipTest: o.skipTest ?? false,
     skipEval: o.skipEval ?? false,
     evaluationFormat: o.evaluationFormat,

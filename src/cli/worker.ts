@@ -85,7 +85,7 @@ const spec: CommandSpec<Options> = {
     const worker = await QueueWorker.start({
       ...{ url: o.queue, version, lane, width, entry: taskProcess },
       ...{ leaseSeconds: o.lease, jobSeconds: o.jobTimeout, tasks: taskNames, log: terminal },
-      admit: (job) => admitJob(job, confinement),
+      admit: (job) => admitJob(job, confinement, o.device),
     });
     try {
       if (o.port !== undefined) {

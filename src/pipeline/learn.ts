@@ -7,17 +7,12 @@ import type { FitScore, RunContext } from '../model/first-layer.ts';
 import { scorePredictions } from '../model/score-windows.ts';
 import type { Sample } from '../trace/sample.ts';
 import { writeSets } from '../trace/sets-file.ts';
-import { writeEvaluation } from '../verdict/evaluation-file.ts';
-import { writeTextEvaluation } from '../verdict/evaluation-text.ts';
+import type { Scheduler } from '../workers/scheduler.ts';
 import type { ChosenSets } from './choose-sets.ts';
 import { type CountOptions, countTrainingWindows } from './count-windows.ts';
-import {
-  type EvaluationTask,
-  Evaluator,
-  evaluateTraces,
-  modelIdentity,
-  type Trained,
-} from './evaluate.ts';
+import { type EvaluationTask, Evaluator, modelIdentity, type Trained } from './evaluate.ts';
+import { evaluateSamples, openInProcess } from './evaluate-samples.ts';
+import type { EvaluateSetup } from './evaluate-task.ts';
 import { ImageNotes } from './image-notes.ts';
 import { type LearnOptions, settleOptions } from './learn-options.ts';
 import { chooseSamples } from './learn-samples.ts';
@@ -52,9 +47,14 @@ export interface LearnResult {
  * Learns normal control flow from nominal traces, tests how well it predicts unseen nominal ones,
  * and writes one evaluation for each calibration and test trace.
  *
+ * @param open  who evaluates; without it, this process
  * @throws UserError
  */
-export async function learn(asked: LearnOptions, context: RunContext): Promise<LearnResult> {
+export async function learn(
+  asked: LearnOptions,
+  context: RunContext,
+  open?: (folder: RunFolder, context: RunContext) => Promise<Scheduler>,
+): Promise<LearnResult> {
   const clock = new Stopwatch();
   const options = await settleOptions(asked);
   const { samples, skipped, sets } = await chooseSamples(options, context);
@@ -83,8 +83,9 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
     },
     result: {},
   };
+  const before = await resultBefore(options, folder);
   // Before the work, so that an interrupted run can be resumed from its folder alone.
-  await writeRunRecord(folder, record);
+  await writeRunRecord(folder, { ...record, result: { ...before } });
 
   const codeCache = new CodeCache();
   const traces: SourceContext = {
@@ -96,10 +97,11 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
   const allSkipped = [...skipped];
   let trained: Trained | undefined;
   try {
+    const model = before === undefined ? options.useModel : folder.root;
     const loaded =
-      options.useModel === undefined || isKeras(options.useModel)
+      model === undefined || isKeras(model)
         ? undefined
-        : await loadTrained(options.useModel, {
+        : await loadTrained(model, {
             workers: options.workers,
             device: options.device,
             seed: options.seed,
@@ -123,6 +125,8 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
     let training: TrainingSummary | undefined;
     if (loaded !== undefined) {
       trained = loaded;
+      training = before?.training;
+      allSkipped.push(...(before?.skipped ?? []));
     } else {
       const result = await train(pick(sets.train), options, count, folder, context, clock);
       trained = result.trained;
@@ -134,13 +138,16 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
     await rm(folder.checkpoint, { force: true });
 
     const evaluator = new Evaluator(trained, { ...reading, traces });
-    let test: FitScore | undefined;
-    if (!options.skipTest && sets.testNominal.length > 0) {
+    let test = before?.test;
+    if (before === undefined && !options.skipTest && sets.testNominal.length > 0) {
       clock.start('testing');
       const counted = await countTrainingWindows(pick(sets.testNominal), count, context);
       const windows = windowsFor(trained.vocabulary, counted);
       test = scorePredictions(windows, await evaluator.predictions.predict(windows, context));
     }
+
+    const between: ResultBefore = { training, test, skipped: allSkipped.slice(skipped.length) };
+    await writeRunRecord(folder, { ...record, result: { ...between } });
 
     const evaluation = resolve(options.evaluationDir ?? folder.evaluation);
     let evaluated = 0;
@@ -151,11 +158,20 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
         ...pick(sets.testNominal).map((sample) => ({ sample, role: 'test' as const })),
         ...pick(sets.testAnomalous).map((sample) => ({ sample, role: 'test' as const })),
       ];
-      const failed = await evaluateTraces(tasks, evaluator, context, async (item) => {
-        if (options.evaluationFormat === 'text') await writeTextEvaluation(evaluation, item);
-        else await writeEvaluation(evaluation, item);
-        evaluated++;
-      });
+      const setup: EvaluateSetup = {
+        ...{ run: folder.root, model: modelIdentity(trained), out: evaluation },
+        ...{ binDirs: options.binDirs, rawImages: options.rawImages, device: options.device },
+        ...{ source: options.source, process: options.process, preprocessed: options.preprocessed },
+        format: options.evaluationFormat,
+      };
+      const scheduler = await (open?.(folder, context) ?? openInProcess(evaluator, context));
+      let failed: readonly SkippedSample[];
+      try {
+        failed = await evaluateSamples(tasks, setup, scheduler, context);
+      } finally {
+        await scheduler.close();
+      }
+      evaluated = tasks.length - failed.length;
       for (const item of failed) {
         if (!allSkipped.some(({ name }) => name === item.name)) allSkipped.push(item);
       }
@@ -199,6 +215,25 @@ export async function learn(asked: LearnOptions, context: RunContext): Promise<L
     codeCache.dispose();
   }
 }
+
+/** What a run that was interrupted in its evaluation has found out before. */
+interface ResultBefore {
+  readonly training: TrainingSummary | undefined;
+  readonly test: FitScore | undefined;
+  readonly skipped: readonly SkippedSample[];
+}
+
+/** @returns `undefined` when the run has not trained and tested yet */
+async function resultBefore(
+  { resume }: LearnOptions,
+  folder: RunFolder,
+): Promise<ResultBefore | undefined> {
+  if (resume === undefined) return undefined;
+  const result = (await readRunRecord(folder))?.result as Partial<ResultBefore> | undefined;
+  if (result?.skipped === undefined) return undefined;
+  return { training: result.training, test: result.test, skipped: result.skipped };
+}
+
 async function openRun(
   options: LearnOptions,
 ): Promise<{ readonly folder: RunFolder; readonly started: string }> {

@@ -1,4 +1,5 @@
 import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
@@ -40,6 +41,12 @@ export async function startQueueRun(
 ): Promise<{ readonly folder: string; readonly run: QueueRun }> {
   const { root } = await makeRunFolder(resolve(parent));
   return { folder: root, run: await noteQueueRun(root, command, options) };
+}
+
+/** The run that a folder notes; a new one when it was stopped before it handed anything in. */
+export async function reopenQueueRun(folder: string, command: string): Promise<QueueRun> {
+  if (existsSync(join(folder, fileName))) return readQueueRun(folder, command);
+  return noteQueueRun(folder, command, {});
 }
 
 /** @throws UserError `no-queue-run` when the folder is none, or another command's */

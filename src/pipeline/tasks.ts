@@ -4,10 +4,14 @@ import type { Logger } from '../base/log.ts';
 import type { Confinement } from '../workers/confinement.ts';
 import type { Job } from '../workers/job.ts';
 import type { Answer } from '../workers/process-pool.ts';
+import { evaluateTask } from './evaluate-task.ts';
 import { preprocessTask } from './preprocess-task.ts';
 import type { Task } from './task.ts';
 
-const tasks: ReadonlyMap<string, Task> = new Map([['preprocess', preprocessTask]]);
+const tasks: ReadonlyMap<string, Task> = new Map([
+  ['preprocess', preprocessTask],
+  ['evaluate', evaluateTask],
+]);
 
 /** Names of the tasks that every worker can do. */
 export const taskNames: readonly string[] = [...tasks.keys()];
@@ -26,10 +30,15 @@ function taskOf({ task }: Job): Task {
 /**
  * Refuses a job that is malformed, or that would use files outside of some folders.
  *
+ * @param device  the one that a job which predicts is to use
+ * @returns the job as it is to be done
  * @throws UserError
  */
-export async function admitJob(job: Job, confinement: Confinement): Promise<void> {
+export async function admitJob(job: Job, confinement: Confinement, device: string): Promise<Job> {
   await confinement.check(taskOf(job).folders(job.options));
+  return Object.hasOwn(job.options, 'device')
+    ? { ...job, options: { ...job.options, device } }
+    : job;
 }
 
 /** Does a job in this process. It never rejects: what goes wrong is the answer. */

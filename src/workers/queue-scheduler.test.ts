@@ -54,7 +54,7 @@ describe.skipIf(!hasRedisServer)('with a real server', () => {
       entry: new URL('../../test/workers/example-process.ts', import.meta.url),
       jobSeconds: undefined,
       tasks: ['echo', 'crash', 'refuse'],
-      admit: async () => {},
+      admit: async (job) => job,
       log: silentLogger,
       ...change,
     });
@@ -198,10 +198,11 @@ describe.skipIf(!hasRedisServer)('with a real server', () => {
   test('jobs that are none of ours are refused, each with its reason', async () => {
     const queue = new Queue(queueName('test', 'cpu'), { connection: client as never, prefix });
     const worker = await startWorker({
-      admit: async ({ options }) => {
-        if (options.bad !== undefined) {
+      admit: async (job) => {
+        if (job.options.bad !== undefined) {
           throw new UserError('outside-roots', 'lies outside', { category: 'arguments' });
         }
+        return job;
       },
     });
     const ok = { version: 'test', options: {} };

@@ -26,8 +26,8 @@ export interface QueueWorkerOptions {
   readonly jobSeconds: number | undefined;
   /** Names of the tasks that it can do. */
   readonly tasks: readonly string[];
-  /** Refuses a job that is malformed or may not be done here. @throws UserError */
-  readonly admit: (job: Job) => Promise<void>;
+  /** Refuses a job that is malformed or may not be done here; gives it as it is to be done. @throws UserError */
+  readonly admit: (job: Job) => Promise<Job>;
   readonly log: Logger;
 }
 
@@ -181,8 +181,7 @@ export class QueueWorker {
     }
     let job: Job;
     try {
-      job = this.#read(queued);
-      await this.#options.admit(job);
+      job = await this.#options.admit(this.#read(queued));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return { status: 'failed', reason: `refused: ${error.message}`, tries };

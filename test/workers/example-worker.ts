@@ -8,7 +8,7 @@ const worker = await QueueWorker.start({
   entry: new URL('./example-process.ts', import.meta.url),
   jobSeconds: undefined,
   tasks: ['echo', 'crash'],
-  admit: async () => {},
+  admit: async (job) => job,
   log: silentLogger,
 });
 process.send?.('ready');
