@@ -1,5 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
+import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 import type { ImageStore } from './image-store.ts';
 import type { MemoryMap, Region } from './memory-map.ts';
@@ -150,7 +151,7 @@ class MappedSpace implements AddressSpace {
     if (found === undefined) return undefined;
     const { symbol, offset } = found;
     if (symbol.size > 0 && offset >= symbol.size) return undefined;
-    return { name: symbol.name, offset };
+    return { name: demangle(symbol.name), offset };
   }
 
   isFunctionEntry(address: Address): boolean | undefined {
