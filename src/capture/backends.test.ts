@@ -26,6 +26,8 @@ interface Outcome {
   /** Addresses that decoding gives, by trace file. */
   readonly decoded: number[][];
   readonly gaps: number;
+  /** Blocks of no module. */
+  readonly outside: number;
   readonly fingerprints: string[];
 }
 
@@ -55,6 +57,7 @@ async function recordAndDecode(
   const decoded: number[][] = [];
   const fingerprints: string[] = [];
   let gaps = 0;
+  let outside = 0;
   for (const { source } of traces) {
     const addresses: number[] = [];
     const fingerprint = new Fingerprint(source.blocks);
@@ -63,8 +66,9 @@ async function recordAndDecode(
       const { module, offset, modules } = source.blocks;
       for (let i = 0; i < batch.length; i++) {
         const block = batch.entries[i];
-        if (block >= 0)
-          addresses.push(offset[block] + (module[block] < 0 ? 0 : modules[module[block]].base));
+        if (block < 0) continue;
+        if (module[block] < 0) outside++;
+        addresses.push(offset[block] + (module[block] < 0 ? 0 : modules[module[block]].base));
       }
     });
     gaps += summary.gaps;
@@ -72,7 +76,7 @@ async function recordAndDecode(
     fingerprints.push(fingerprint.value);
   }
   codeCache.dispose();
-  return { recorded, seen, decoded, gaps, fingerprints };
+  return { recorded, seen, decoded, gaps, outside, fingerprints };
 }
 
 /** Translation blocks of one thread, as QEMU logs them. */
@@ -232,9 +236,13 @@ describe.skipIf(!canRecord)('recording backends', () => {
        }`,
     );
     const options = { command, args: [], backend };
-    const { recorded, seen, decoded, gaps } = await recordAndDecode(`jit-${backend}`, options);
+    const { recorded, seen, decoded, gaps, outside } = await recordAndDecode(
+      `jit-${backend}`,
+      options,
+    );
     expect(recorded.exitCode).toBe(100);
     expect(recorded.madeCodeBytes).toBe(4096);
+    expect(outside).toBe(100);
     expect(recorded.rewrittenPages).toBe(0);
     expect(gaps).toBe(0);
     expect(decoded).toEqual(seen);

@@ -203,9 +203,9 @@ async function saveMadeCode(
   if (!isWanted) return { names, bytes: 0, rewrittenPages };
   let total = 0;
   for (const { start, bytes } of regions) {
-    const name = await images.addBytes(`code-${start.toString(16)}`, bytes);
-    map.map(start, start + bytes.length, 5, 0, `/${name}`);
-    names.add(`/${name}`);
+    const name = await images.addBytes(`[code-${start.toString(16)}]`, bytes);
+    map.map(start, start + bytes.length, 5, 0, name);
+    names.add(name);
     total += bytes.length;
   }
   return { names, bytes: total, rewrittenPages };

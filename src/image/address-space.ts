@@ -22,7 +22,7 @@ export interface Section {
   readonly end: Address;
   /** `end - start` bytes. */
   readonly bytes: Uint8Array;
-  /** Index into `AddressSpace.modules`. */
+  /** Index into `AddressSpace.modules`; -1 for code that belongs to no file. */
   readonly module: number;
   readonly isExecutable: boolean;
   /** Width of its code by the image's header, else a guess from the address; not set = 64. */

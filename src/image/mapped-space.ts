@@ -4,7 +4,7 @@ import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 import type { ImageStore } from './image-store.ts';
 import type { MemoryMap, Region } from './memory-map.ts';
-import { moduleName } from './module-name.ts';
+import { isMadeCode, moduleName } from './module-name.ts';
 
 const pageSize = 4096;
 
@@ -30,7 +30,9 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Prom
       if (region.path !== '' && region.isExecutable !== false) missing.add(region.path);
       continue;
     }
-    if (image.kind === 'raw' && region.isExecutable !== false) flat.add(region.path);
+    const isExpectedFlat = isMadeCode(region.path);
+    if (image.kind === 'raw' && region.isExecutable !== false && !isExpectedFlat)
+      flat.add(region.path);
     if (region.fileOffset !== undefined)
       space.mapPart(region, region.fileOffset, image, store, module);
     else space.mapSegments(region, image, store, module);
@@ -60,8 +62,16 @@ class MappedSpace implements AddressSpace {
     this.#regions = regions;
   }
 
-  /** Finds or makes the module of a region. Call once for each region, in order. @returns its index */
+  /**
+   * Finds or makes the module of a region. Call once for each region, in order.
+   *
+   * @returns its index; -1 for code that belongs to no file
+   */
   moduleFor(region: Region, image: Image | undefined, regions: readonly Region[]): number {
+    if (isMadeCode(region.path)) {
+      this.#regionModules.push(-1);
+      return -1;
+    }
     const base = baseOf(region, image, regions);
     const key = `${base} ${region.path}`;
     let index = this.#moduleByKey.get(key);
@@ -163,7 +173,7 @@ class MappedSpace implements AddressSpace {
 
   #symbol(address: Address): { readonly symbol: ImageSymbol; readonly offset: number } | undefined {
     const section = this.find(address);
-    const image = section === undefined ? undefined : this.#places[section.module].image;
+    const image = section === undefined ? undefined : this.#places[section.module]?.image;
     if (section === undefined || image === undefined) return undefined;
     const own = ownAddress(
       image,

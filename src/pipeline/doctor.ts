@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { availableParallelism, cpus, totalmem } from 'node:os';
 
 /** One thing that a machine has or lacks. */
@@ -51,6 +52,7 @@ export async function examineMachine(): Promise<readonly Finding[]> {
       ['--version'],
       'optional: shared store and queue; Debian package redis-server',
     ),
+    fonts(),
     program('chromium', ['--version'], 'optional: any browser shows the report'),
   ];
 }
@@ -74,6 +76,17 @@ async function onnxRuntime(): Promise<Finding> {
   } catch (error) {
     const found = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
     return { what, state: 'missing', found, use };
+  }
+}
+
+/** Pictures in PNG are drawn with fonts that come with Wayward: without them, text would be left out. */
+function fonts(): Finding {
+  const finding = { what: 'Fonts', use: 'text in PNG pictures' } as const;
+  try {
+    const path = createRequire(import.meta.url).resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf');
+    return { ...finding, state: 'ok', found: path };
+  } catch {
+    return { ...finding, state: 'missing', found: 'package dejavu-fonts-ttf' };
   }
 }
 

@@ -212,7 +212,7 @@ function addressOf(blocks: BlockTable, block: number): Address {
 function placeOf(blocks: BlockTable, block: number, space: AddressSpace | undefined): string {
   const module = blocks.module[block];
   const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
-  if (module < 0) return '(no image)';
+  if (module < 0) return '(no file)';
   const name = blocks.modules[module].name || '(unnamed)';
   const symbol = space?.symbolAt(addressOf(blocks, block));
   return symbol === undefined
@@ -265,7 +265,7 @@ class BlockCounts {
       sums.set(module[block], sum);
     }
     return [...sums]
-      .map(([index, sum]) => ({ path: index < 0 ? '(no image)' : modules[index].path, ...sum }))
+      .map(([index, sum]) => ({ path: index < 0 ? '(no file)' : modules[index].path, ...sum }))
       .sort((a, b) => b.blocks - a.blocks);
   }
 
