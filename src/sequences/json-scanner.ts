@@ -38,6 +38,10 @@ export class JsonScanner {
   /** Start of a token that an earlier piece held. */
   readonly #kept: Buffer = Buffer.alloc(longestText);
   #keptLength = 0;
+  readonly #repeated: (
+    | { readonly raw: Uint8Array; readonly text: string | undefined }
+    | undefined
+  )[] = new Array(repeatedTexts).fill(undefined);
   #offset = 0;
   #damage: string | undefined;
 
@@ -166,8 +170,10 @@ export class JsonScanner {
 
   #text(bytes: Buffer, from: number): number {
     let isEscaped = this.#isEscaped;
+    let hash = 0;
     for (let i = from; i < bytes.length; i++) {
       const byte = bytes[i];
+      hash = (Math.imul(hash, 31) + byte) | 0;
       if (isEscaped) {
         isEscaped = false;
       } else if (byte === backslash) {
@@ -175,7 +181,7 @@ export class JsonScanner {
         this.#hasEscape = true;
       } else if (byte === quote) {
         this.#isEscaped = false;
-        this.#endText(bytes, from, i);
+        this.#endText(bytes, from, i, hash);
         return i + 1;
       }
     }
@@ -184,18 +190,34 @@ export class JsonScanner {
     return bytes.length;
   }
 
-  #endText(bytes: Buffer, from: number, to: number): void {
+  #endText(bytes: Buffer, from: number, to: number, hash: number): void {
     this.#token = 'none';
     if (this.#awaits === 'key') {
       this.#awaits = 'colon';
-      this.#isUnwanted = !this.#visitor.key(this.#textOf(bytes, from, to));
+      this.#isUnwanted = !this.#visitor.key(this.#textOf(bytes, from, to, hash));
     } else {
       this.#awaits = 'end';
-      if (!this.#isUnwanted) this.#visitor.scalar(this.#textOf(bytes, from, to));
+      if (!this.#isUnwanted) this.#visitor.scalar(this.#textOf(bytes, from, to, hash));
     }
   }
 
-  #textOf(bytes: Buffer, from: number, to: number): string | undefined {
+  /** Keys and names come again and again: most are found among those seen before, not made anew. */
+  #textOf(bytes: Buffer, from: number, to: number, hash: number): string | undefined {
+    const length = to - from;
+    if (this.#keptLength > 0 || length > longestRepeated) return this.#newText(bytes, from, to);
+    const slot = (hash ^ (hash >>> 12)) & (repeatedTexts - 1);
+    const known = this.#repeated[slot];
+    if (known?.raw.length === length) {
+      let i = 0;
+      while (i < length && known.raw[i] === bytes[from + i]) i++;
+      if (i === length) return known.text;
+    }
+    const text = this.#newText(bytes, from, to);
+    this.#repeated[slot] = { raw: Uint8Array.from(bytes.subarray(from, to)), text };
+    return text;
+  }
+
+  #newText(bytes: Buffer, from: number, to: number): string | undefined {
     const raw = this.#tokenOf(bytes, from, to);
     if (raw === undefined || !this.#hasEscape) return raw;
     try {
@@ -239,6 +261,10 @@ export class JsonScanner {
     return this.#kept.toString('utf8', 0, this.#keptLength);
   }
 }
+
+/** Texts that are looked up, and how long they may be. */
+const repeatedTexts = 1024;
+const longestRepeated = 64;
 
 const quote = 0x22;
 const backslash = 0x5c;

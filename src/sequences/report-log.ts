@@ -33,23 +33,25 @@ interface Layout {
   readonly kind: 'object' | 'list';
   /** Where objects and lists in it lead to, by name; the elements of a list have none. */
   readonly inner: Readonly<Record<string, Place>>;
-  readonly scalars: readonly string[];
+  readonly scalars: ReadonlySet<string>;
 }
+
+const nothing: ReadonlySet<string> = new Set();
 
 /** Where there are two names, the second is that of CAPE, and of Cuckoo 1. */
 const layouts: Readonly<Record<Place, Layout>> = {
-  report: { kind: 'object', inner: { target: 'target', behavior: 'behavior' }, scalars: [] },
-  target: { kind: 'object', inner: { file: 'file' }, scalars: [] },
-  file: { kind: 'object', inner: {}, scalars: ['name'] },
-  behavior: { kind: 'object', inner: { processes: 'processes' }, scalars: [] },
-  processes: { kind: 'list', inner: { '': 'process' }, scalars: [] },
+  report: { kind: 'object', inner: { target: 'target', behavior: 'behavior' }, scalars: nothing },
+  target: { kind: 'object', inner: { file: 'file' }, scalars: nothing },
+  file: { kind: 'object', inner: {}, scalars: new Set(['name']) },
+  behavior: { kind: 'object', inner: { processes: 'processes' }, scalars: nothing },
+  processes: { kind: 'list', inner: { '': 'process' }, scalars: nothing },
   process: {
     kind: 'object',
     inner: { calls: 'calls' },
-    scalars: ['pid', 'process_id', 'ppid', 'parent_id', 'process_name', 'track'],
+    scalars: new Set(['pid', 'process_id', 'ppid', 'parent_id', 'process_name', 'track']),
   },
-  calls: { kind: 'list', inner: { '': 'call' }, scalars: [] },
-  call: { kind: 'object', inner: {}, scalars: ['api', 'tid', 'thread_id', 'repeated'] },
+  calls: { kind: 'list', inner: { '': 'call' }, scalars: nothing },
+  call: { kind: 'object', inner: {}, scalars: new Set(['api', 'tid', 'thread_id', 'repeated']) },
 };
 
 class ReportVisitor implements JsonVisitor {
@@ -70,7 +72,7 @@ class ReportVisitor implements JsonVisitor {
   key(name = ''): boolean {
     this.#key = name;
     const { inner, scalars } = layouts[this.#places.at(-1) ?? 'report'];
-    return Object.hasOwn(inner, name) || scalars.includes(name);
+    return scalars.has(name) || Object.hasOwn(inner, name);
   }
 
   open(kind: 'object' | 'list'): boolean {
