@@ -4,8 +4,7 @@ import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { demo, findDemoCorpus } from '../pipeline/demo.ts';
-import { defaultNetwork } from '../pipeline/learn-options.ts';
-import { defaultFilter } from '../sequences/filter.ts';
+import { defaultLearnOptions, defaultNetwork } from '../pipeline/learn-options.ts';
 import { summaryFor } from './classify.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, decimal, integer, text } from './option.ts';
@@ -84,54 +83,21 @@ const spec: CommandSpec<Options> = {
         calibrationSize: o.calibrationSize,
         fpr: o.fpr,
         learn: {
-          rawImages: false,
-          source: 'trace',
-          process: undefined,
-          preprocessed: false,
+          ...defaultLearnOptions,
           sizes: {
             train: o.trainSize,
             calibrate: o.calibrationSize,
             testNominal: 0,
             testAnomalous: 0,
           },
-          seed: 1,
-          filter: defaultFilter,
-          windowLength: 32,
-          vocabulary: 'learned',
-          maxInputClasses: undefined,
-          maxOutputClasses: undefined,
           model: o.model,
           // A quarter of the default network's cells: a demonstration must not take minutes.
           network: { ...defaultNetwork, units: 32, embedding: 32, dense: 64 },
-          prior: 'ngram',
           dropout: 0.2,
           epochs: 1,
-          batchSize: 512,
-          optimizer: {
-            kind: 'adam',
-            learningRate: 0.002,
-            decay: 0,
-            schedule: 'one-cycle',
-            clipNorm: 1,
-          },
-          weighting: { order: 'drawn', power: 0.5, cap: 0 },
-          keepBest: false,
-          patience: 0,
-          device: 'cpu',
+          optimizer: { ...defaultLearnOptions.optimizer, learningRate: 0.002 },
           workers: availableParallelism(),
-          memoryLimit: 2 ** 28,
-          queueSize: Number.MAX_SAFE_INTEGER,
-          useModel: undefined,
-          useWeights: undefined,
-          saveModel: undefined,
-          saveWeights: undefined,
-          saveOnnx: undefined,
           checkpointSeconds: 0,
-          resume: undefined,
-          skipTest: false,
-          skipEval: false,
-          evaluationFormat: 'eval',
-          evaluationDir: undefined,
           out: o.out,
           version,
         },

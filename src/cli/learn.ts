@@ -51,7 +51,7 @@ interface Options extends QueueOptions {
   readonly bidirectional: boolean;
   readonly prior: 'ngram' | 'none';
   readonly dropout: number;
-  readonly epochs: number;
+  readonly epochs: number | undefined;
   readonly batchSize: number;
   readonly optimizer: 'adam' | 'rmsprop';
   readonly learningRate: number | undefined;
@@ -60,8 +60,11 @@ interface Options extends QueueOptions {
   readonly samplingPower: number;
   readonly samplingCap: number;
   readonly checkpointBest: boolean;
+  readonly checkpointEarlyStop: boolean;
   readonly patience: number;
   readonly device: string;
+  readonly multiGpu: number | undefined;
+  readonly timeout: number | undefined;
   readonly threads: number | undefined;
   readonly memoryLimit: number;
   readonly queueSize: number | undefined;
@@ -72,6 +75,7 @@ interface Options extends QueueOptions {
   readonly saveOnnx: string | undefined;
   readonly checkpoint: number;
   readonly resume: string | undefined;
+  readonly skipTrain: boolean;
   readonly skipTest: boolean;
   readonly skipEval: boolean;
   readonly evaluationFormat: 'eval' | 'text';
@@ -218,9 +222,8 @@ const options: readonly OptionSpec[] = [
   },
   {
     flags: '-e, --epochs <n>',
-    help: 'passes over the distinct windows',
+    help: 'passes over the distinct windows [2; 16 with --prior none]',
     parse: integer(1, 100_000),
-    default: 2,
   },
   {
     flags: '-b, --batch-size <n>',
@@ -269,7 +272,17 @@ const options: readonly OptionSpec[] = [
     parse: integer(0),
     default: 0,
   },
-  { flags: '--device <name>', help: 'cpu, webgpu or cuda:N', parse: text, default: 'cpu' },
+  {
+    flags: '--device <names>',
+    help: 'cpu, webgpu, cuda:N, or several with commas between; each takes a share of every batch',
+    parse: text,
+    default: 'cpu',
+  },
+  {
+    flags: '--multi-gpu <n>',
+    help: 'the same as --device cuda:0,...,cuda:N-1',
+    parse: integer(1, 64),
+  },
   {
     flags: '--memory-limit <megabytes>',
     help: 'memory for counted windows; more than that goes to disk',
@@ -281,13 +294,18 @@ const options: readonly OptionSpec[] = [
     help: 'counted windows to hold in memory [what --memory-limit allows]',
     parse: integer(1),
   },
+  {
+    flags: '--timeout <seconds>',
+    help: 'time for reading one sample; one that takes longer is left out [any]',
+    parse: decimal(0, 1e6, 'open'),
+  },
   { flags: '-t, --threads <n>', help: 'worker threads [cores]', parse: integer(1, 256) },
   {
     flags: '--use-model <run>',
-    help: 'run folder, or Keras model.json, whose model to use; nothing is trained',
+    help: 'run folder to use without training, or Keras model.json, trained if it has no weights',
     parse: text,
   },
-  { flags: '--use-weights <file>', help: 'weights (HDF5) of a Keras --use-model', parse: text },
+  { flags: '--use-weights <file>', help: 'weights of a Keras model (HDF5)', parse: text },
   { flags: '--save-model <file>', help: 'write the network for Keras (JSON)', parse: text },
   { flags: '--save-weights <file>', help: 'write its weights for Keras (HDF5)', parse: text },
   { flags: '--save-onnx <file>', help: 'write the network as an ONNX model', parse: text },
@@ -301,9 +319,14 @@ const options: readonly OptionSpec[] = [
     flags: '--checkpoint-best',
     help: 'end with the weights of the epoch that had the lowest loss',
   },
+  {
+    flags: '--checkpoint-early-stop',
+    help: 'stop after the first epoch whose loss is not lower: --patience 1',
+  },
   { flags: '--resume <run>', help: 'go on with an interrupted run and its options', parse: text },
   queueOption,
   attachOption,
+  { flags: '--skip-train', help: 'train nothing: use --use-model or --use-weights' },
   { flags: '--skip-test', help: 'leave out how well unseen benign samples are predicted' },
   { flags: '--skip-eval', help: 'leave out the evaluations' },
   {
@@ -412,7 +435,7 @@ function learnOptions(root: string, o: Options): LearnOptions {
     },
     prior: o.prior,
     dropout: o.dropout,
-    epochs: o.epochs,
+    epochs: o.epochs ?? (o.prior === 'none' ? 16 : 2),
     batchSize: o.batchSize,
     optimizer: {
       kind: o.optimizer,
@@ -423,8 +446,9 @@ function learnOptions(root: string, o: Options): LearnOptions {
     },
     weighting: { order: o.order, power: o.samplingPower, cap: o.samplingCap },
     keepBest: o.checkpointBest ?? false,
-    patience: o.patience,
-    device: o.device,
+    patience: o.patience || (o.checkpointEarlyStop ? 1 : 0),
+    device: deviceOf(o),
+    timeout: o.timeout,
     workers: o.threads ?? availableParallelism(),
     memoryLimit: o.memoryLimit * 2 ** 20,
     queueSize: o.queueSize ?? Number.MAX_SAFE_INTEGER,
@@ -435,6 +459,7 @@ function learnOptions(root: string, o: Options): LearnOptions {
     saveOnnx: o.saveOnnx,
     checkpointSeconds: o.checkpoint * 60,
     resume: o.attach ?? o.resume,
+    skipTrain: o.skipTrain ?? false,
     skipTest: o.skipTest ?? false,
     skipEval: o.skipEval ?? false,
     evaluationFormat: o.evaluationFormat,
@@ -442,6 +467,21 @@ function learnOptions(root: string, o: Options): LearnOptions {
     out: o.out,
     version,
   };
+}
+
+function deviceOf({ device, multiGpu }: Options): string {
+  if (multiGpu === undefined) return device;
+  const devices = Array.from({ length: multiGpu }, (_, i) => `cuda:${i}`).join(',');
+  if (device !== 'cpu' && device !== devices) {
+    throw new UserError(
+      'devices-contradict',
+      `--multi-gpu ${multiGpu} and --device ${device} contradict each other`,
+      {
+        category: 'arguments',
+      },
+    );
+  }
+  return devices;
 }
 
 function describe(result: LearnResult): string[] {

@@ -1,6 +1,7 @@
 import { env, InferenceSession, Tensor } from 'onnxruntime-node';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
+import { OnnxGraph } from './onnx.ts';
 
 // What the runtime has to say arrives as errors; it should not print as well.
 env.logLevel = 'fatal';
@@ -36,6 +37,41 @@ export async function openSession(model: Uint8Array, device: Device): Promise<In
       category: 'unavailable',
       cause,
     });
+  }
+}
+
+/**
+ * Devices of the workers: each thread has one. The processor takes `threads` of them, every other
+ * device one.
+ *
+ * @param devices  names with commas between: `cpu`, `webgpu`, `cuda:0,cuda:1`
+ * @throws UserError `device-unknown`
+ */
+export function devicesOfWorkers(devices: string, threads: number): readonly Device[] {
+  const names = devices.split(',').map((name) => name.trim());
+  for (const name of names) executionProvider(name);
+  if (new Set(names).size < names.length) {
+    throw new UserError('device-twice', `the devices ${devices} name one twice`, {
+      category: 'arguments',
+    });
+  }
+  return names.flatMap((name) => (name === 'cpu' ? Array<Device>(threads).fill(name) : [name]));
+}
+
+/**
+ * Tries each device, so that a missing one is told before hours of work.
+ *
+ * @throws UserError `device-unknown`, `device-unavailable`
+ */
+export async function tryDevices(devices: string): Promise<void> {
+  for (const device of new Set(devicesOfWorkers(devices, 1))) {
+    if (device === 'cpu') continue;
+    const graph = new OnnxGraph('try');
+    graph.input('x', 'float', [1]);
+    graph.node('Add', ['x', 'x'], {}, 'y');
+    graph.output('y', 'float', [1]);
+    const session = await openSession(graph.encode(), device);
+    await session.release();
   }
 }
 

@@ -37,17 +37,34 @@ interface Weight {
 }
 
 /**
+ * @returns the network that a model file describes, without weights
  * @param windowLength  used where the model does not say its input length
+ * @throws UserError `not-readable`, `keras-model-damaged`, `keras-network-unknown`
+ */
+export async function kerasShape(
+  modelPath: string,
+  windowLength: number,
+): Promise<{ readonly shape: LstmShape; readonly dropout: number }> {
+  const { shape, dropout } = await readNetwork(modelPath, windowLength);
+  return { shape, dropout };
+}
+
+/**
+ * @param model  model file, or the shape of a network whose layers have Keras' own names
+ * @param windowLength  used where the model file does not say its input length
  * @throws UserError `not-readable`, `keras-model-damaged`, `keras-network-unknown`, `hdf5-damaged`,
  *   `keras-weights-do-not-fit`
  */
 export async function loadKeras(
-  modelPath: string,
+  model: string | LstmShape,
   weightsPath: string,
   options: Omit<LstmOptions, 'dropout'>,
   windowLength = 32,
 ): Promise<Lstm> {
-  const network = parseKerasModel(await readWholeFile(modelPath), modelPath, windowLength);
+  const network =
+    typeof model === 'string'
+      ? await readNetwork(model, windowLength)
+      : { shape: model, dropout: 0, weighted: weightedNames(model) };
   const layers = await readWeights(weightsPath, network.weighted);
   const lstm = Lstm.create(network.shape, undefined, { ...options, dropout: network.dropout });
   fillParameters(lstm, network, layers, weightsPath);
@@ -80,6 +97,10 @@ export async function saveKeras(lstm: Lstm, modelPath: string, weightsPath: stri
 }
 
 // Reading the network
+
+async function readNetwork(path: string, windowLength: number): Promise<KerasNetwork> {
+  return parseKerasModel(await readWholeFile(path), path, windowLength);
+}
 
 interface LayerJson {
   readonly class_name?: string;
@@ -416,6 +437,12 @@ function lstmName(shape: LstmShape, layer: number): string {
 
 function layerNames(shape: LstmShape): string[] {
   return kerasLayers(shape, 0).map(({ config }) => String(config.name));
+}
+
+/** Names of the layers that have weights, as `KerasNetwork.weighted`. */
+function weightedNames(shape: LstmShape): string[] {
+  const lstms = Array.from({ length: shape.layers }, (_, layer) => lstmName(shape, layer));
+  return ['embedding_1', ...lstms, 'dense_1', 'dense_2'];
 }
 
 function kerasLayers(

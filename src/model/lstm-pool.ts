@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.ts';
+import type { Device } from './engine.ts';
 import type {
   GradientJob,
   GradientResult,
@@ -28,12 +29,14 @@ export class LstmPool {
   readonly #waiting: Map<number, Waiting> = new Map();
   #nextId = 0;
 
-  constructor(size: number, setup: WorkerSetup) {
-    this.size = size;
+  /** @param devices  one for each worker */
+  constructor(devices: readonly Device[], setup: Omit<WorkerSetup, 'device'>) {
+    this.size = devices.length;
     // The same file, compiled or not, as this one.
     const entry = new URL(`./lstm-worker${extname(import.meta.url)}`, import.meta.url);
-    this.#workers = Array.from({ length: size }, (_, index) => {
-      const worker = new Worker(entry, { workerData: setup });
+    this.#workers = devices.map((device, index) => {
+      const data: WorkerSetup = { ...setup, device };
+      const worker = new Worker(entry, { workerData: data });
       worker.on(
         'message',
         (message: { result?: Result; id?: number; error?: unknown; message?: string }) => {

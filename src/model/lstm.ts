@@ -4,6 +4,7 @@ import { UserError } from '../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../base/files.ts';
 import type { Predictions, WindowSet } from '../sequences/windows.ts';
 import { bytesOf } from './array-file.ts';
+import { devicesOfWorkers } from './engine.ts';
 import type { FirstLayer, RunContext } from './first-layer.ts';
 import { LstmPool } from './lstm-pool.ts';
 import { initialize, type LstmShape, parameterLayout } from './lstm-shape.ts';
@@ -14,7 +15,9 @@ import type { NgramParts, NgramTable } from './ngram-table.ts';
 const predictBatch = 512;
 
 export interface LstmOptions {
+  /** `cpu`, `webgpu`, `cuda:N`, or several with commas between; each takes a share of every batch. */
   readonly device: string;
+  /** Threads of the processor. */
   readonly workers: number;
   readonly dropout: number;
   readonly seed: number;
@@ -73,9 +76,9 @@ export class Lstm implements FirstLayer {
 
   /** The workers, started on first use. */
   get pool(): LstmPool {
-    this.#pool ??= new LstmPool(this.options.workers, {
+    const { device, workers } = this.options;
+    this.#pool ??= new LstmPool(devicesOfWorkers(device, workers), {
       shape: this.shape,
-      device: this.options.device,
       parameters: this.parameters,
       prior: this.prior === undefined ? undefined : shared(this.prior.parts),
       dropout: this.options.dropout,

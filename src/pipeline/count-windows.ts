@@ -46,6 +46,8 @@ export interface CountOptions {
   /** Folder for what does not fit, made when needed. */
   readonly spillDirectory: string;
   readonly notes: ImageNotes;
+  /** Seconds for one sample. */
+  readonly timeout?: number | undefined;
 }
 
 /** Fewer samples are read before threads have started. */
@@ -139,6 +141,7 @@ async function readSamples(
   const setup: ReaderSetup = {
     ...{ binDirs, rawImages, preprocessed, windowLength, filter },
     ...(calls === undefined ? {} : { calls }),
+    timeout: options.timeout,
     // Each thread counts one part while others are on their way.
     partSize: Math.min(options.mostWindows, memoryLimit / (6 * windowLength * 4 * options.threads)),
   };

@@ -16,6 +16,7 @@ import type { Evaluation, TraceFacts } from '../verdict/evaluation.ts';
 import type { ImageNotes } from './image-notes.ts';
 import { openSample, type SourceContext } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
+import { within } from './time-limit.ts';
 
 /** What training leaves behind. */
 export interface Trained {
@@ -34,6 +35,8 @@ export interface EvaluateOptions {
   readonly filter: Uint8Array;
   readonly traces: SourceContext;
   readonly notes: ImageNotes;
+  /** Seconds for reading one sample. */
+  readonly timeout?: number | undefined;
 }
 
 /** Identity of a model and its vocabulary: evaluations of different ones do not mix. */
@@ -65,7 +68,9 @@ export class Evaluator {
     const { layer, vocabulary } = this.#trained;
     const table = vocabulary.makeTable();
     const counter = new WindowCounter(this.#options.windowLength);
-    const reading = await this.#read(sample, table, counter, context);
+    const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
+      this.#read(sample, table, counter, { ...context, signal }),
+    );
     const { windows, indexOf } = classifyWindows(
       counter,
       vocabulary.inputClassesOf(table),

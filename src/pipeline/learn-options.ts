@@ -3,7 +3,7 @@ import { UserError } from '../base/errors.ts';
 import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
 import type { OptimizerOptions } from '../model/optimizer.ts';
 import type { Weighting } from '../model/window-order.ts';
-import type { FilterName } from '../sequences/filter.ts';
+import { defaultFilter, type FilterName } from '../sequences/filter.ts';
 import type { SetSizes } from './choose-sets.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
 import type { SampleSource } from './sample-source.ts';
@@ -37,15 +37,18 @@ export interface LearnOptions extends SampleSource {
   /** End with the weights of the epoch with the lowest loss. */
   readonly keepBest: boolean;
   readonly patience: number;
+  /** `cpu`, `webgpu`, `cuda:N`, or several with commas between. */
   readonly device: string;
   readonly workers: number;
+  /** Seconds for reading one sample; `undefined` = any. */
+  readonly timeout: number | undefined;
   /** Bytes that counted windows may take before they are written to disk. */
   readonly memoryLimit: number;
   /** Distinct windows that may be held before they are written to disk. */
   readonly queueSize: number;
-  /** Run folder whose model is used, or a Keras `model.json`; training is left out. */
+  /** Run folder whose model is used, or a Keras `model.json`, which is trained unless it has weights. */
   readonly useModel: string | undefined;
-  /** Keras weights (HDF5) for a Keras `useModel`. */
+  /** Keras weights (HDF5) for a Keras `useModel`, or for the network that the options describe. */
   readonly useWeights: string | undefined;
   /** Where the trained network is written for Keras: both or none. */
   readonly saveModel: string | undefined;
@@ -56,6 +59,8 @@ export interface LearnOptions extends SampleSource {
   readonly checkpointSeconds: number;
   /** Folder of a run that was interrupted: it goes on with its own options. */
   readonly resume: string | undefined;
+  /** Use what is trained already; training samples are not read. */
+  readonly skipTrain: boolean;
   readonly skipTest: boolean;
   readonly skipEval: boolean;
   readonly evaluationFormat: 'eval' | 'text';
@@ -75,6 +80,57 @@ export const defaultNetwork: LearnOptions['network'] = {
   bidirectional: defaultShape.bidirectional,
 };
 
+/** What holds where a user says nothing. */
+export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'version'> = {
+  binDirs: [],
+  rawImages: false,
+  source: 'trace',
+  process: undefined,
+  preprocessed: false,
+  inputSets: undefined,
+  outputSets: undefined,
+  sizes: { train: 8, calibrate: undefined, testNominal: 2, testAnomalous: 2 },
+  seed: 1,
+  filter: defaultFilter,
+  windowLength: defaultShape.windowLength,
+  vocabulary: 'learned',
+  maxInputClasses: undefined,
+  maxOutputClasses: undefined,
+  model: 'lstm',
+  network: defaultNetwork,
+  prior: 'ngram',
+  dropout: 0.5,
+  epochs: 2,
+  batchSize: 512,
+  optimizer: {
+    kind: 'adam',
+    learningRate: 0.001,
+    decay: 0,
+    schedule: 'one-cycle',
+    clipNorm: 1,
+  },
+  weighting: { order: 'drawn', power: 0.5, cap: 0 },
+  keepBest: false,
+  patience: 0,
+  device: 'cpu',
+  timeout: undefined,
+  memoryLimit: 2 ** 28,
+  queueSize: Number.MAX_SAFE_INTEGER,
+  useModel: undefined,
+  useWeights: undefined,
+  saveModel: undefined,
+  saveWeights: undefined,
+  saveOnnx: undefined,
+  checkpointSeconds: 60,
+  resume: undefined,
+  skipTrain: false,
+  skipTest: false,
+  skipEval: false,
+  evaluationFormat: 'eval',
+  evaluationDir: undefined,
+  out: '.',
+};
+
 /** Paths become absolute, so that the run's record holds wherever it is read. @throws UserError */
 export async function settleOptions(asked: LearnOptions): Promise<LearnOptions> {
   if (asked.resume === undefined) {
@@ -88,6 +144,15 @@ export async function settleOptions(asked: LearnOptions): Promise<LearnOptions> 
       throw new UserError('keras-prior', 'a Keras model cannot hold the n-gram: add --prior none', {
         category: 'arguments',
       });
+    }
+    if (asked.filter.length === 0 && asked.source === 'trace') {
+      throw new UserError(
+        'no-filter',
+        'every kind of transfer is left out: nothing is to be predicted',
+        {
+          category: 'arguments',
+        },
+      );
     }
     return {
       ...asked,

@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
+import { tryDevices } from '../model/engine.ts';
 import type { FitScore, RunContext } from '../model/first-layer.ts';
 import { scorePredictions } from '../model/score-windows.ts';
 import type { Sample } from '../trace/sample.ts';
@@ -26,9 +27,10 @@ import {
 } from './run-folder.ts';
 import { callOptions, type SourceContext, sourceFilter } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
+import { openStartingPoint, untrained, windowLengthOf } from './starting-point.ts';
 import { Stopwatch } from './stopwatch.ts';
 import { type TrainingSummary, train, windowsFor } from './train.ts';
-import { exportNetwork, isKeras, loadTrained, saveTrained } from './trained.ts';
+import { exportNetwork, saveTrained } from './trained.ts';
 
 export interface LearnResult {
   readonly folder: RunFolder;
@@ -57,6 +59,7 @@ export async function learn(
 ): Promise<LearnResult> {
   const clock = new Stopwatch();
   const options = await settleOptions(asked);
+  if (options.model === 'lstm') await tryDevices(options.device);
   const { samples, skipped, sets } = await chooseSamples(options, context);
   const { folder, started } = await openRun(options);
   const byDirectory = new Map(samples.map((sample) => [sample.directory, sample]));
@@ -97,19 +100,15 @@ export async function learn(
   const allSkipped = [...skipped];
   let trained: Trained | undefined;
   try {
-    const model = before === undefined ? options.useModel : folder.root;
-    const loaded =
-      model === undefined || isKeras(model)
-        ? undefined
-        : await loadTrained(model, {
-            workers: options.workers,
-            device: options.device,
-            seed: options.seed,
-          });
+    // A run that was stopped in its evaluation has its model already.
+    const trainedHere = { ...options, useModel: folder.root, useWeights: undefined };
+    const start = await openStartingPoint(before === undefined ? options : trainedHere);
+    const filter = start.kind === 'run' ? start.filter : options.filter;
     const reading = {
-      windowLength: loaded?.layer.windowLength ?? options.windowLength,
-      filter: sourceFilter(options.source, loaded?.filter ?? options.filter),
+      windowLength: windowLengthOf(start) ?? options.windowLength,
+      filter: sourceFilter(options.source, filter),
       notes: new ImageNotes(options.rawImages),
+      timeout: options.timeout,
     };
     const count: CountOptions = {
       ...reading,
@@ -123,17 +122,19 @@ export async function learn(
       spillDirectory: folder.windows,
     };
     let training: TrainingSummary | undefined;
-    if (loaded !== undefined) {
-      trained = loaded;
+    if (start.kind === 'run') {
+      trained = start.trained;
       training = before?.training;
       allSkipped.push(...(before?.skipped ?? []));
+    } else if (start.kind === 'network' && options.skipTrain) {
+      trained = untrained(start.network);
     } else {
-      const result = await train(pick(sets.train), options, count, folder, context, clock);
+      const result = await train(start, pick(sets.train), options, count, folder, context, clock);
       trained = result.trained;
       training = result.summary;
       allSkipped.push(...result.skipped);
     }
-    await saveTrained(folder, trained, loaded?.filter ?? options.filter);
+    await saveTrained(folder, trained, filter);
     await exportNetwork(trained, options);
     await rm(folder.checkpoint, { force: true });
 

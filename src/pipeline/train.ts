@@ -18,8 +18,8 @@ import type { Trained } from './evaluate.ts';
 import type { LearnOptions } from './learn-options.ts';
 import type { RunFolder } from './run-folder.ts';
 import type { SkippedSample } from './skipped.ts';
+import { kerasClasses, type StartingPoint } from './starting-point.ts';
 import type { Stopwatch } from './stopwatch.ts';
-import { kerasSizes, openKeras } from './trained.ts';
 
 export interface TrainingSummary {
   readonly traces: number;
@@ -33,6 +33,7 @@ export interface TrainingSummary {
 
 /** Reads the training traces, learns the vocabulary and fits the first layer. @throws UserError */
 export async function train(
+  start: Exclude<StartingPoint, { kind: 'run' }>,
   samples: readonly Sample[],
   options: LearnOptions,
   count: CountOptions,
@@ -68,8 +69,12 @@ export async function train(
       { category: 'input', path: resolve(options.root) },
     );
   }
-  const keras = options.useModel === undefined ? undefined : await openKeras(options);
-  const sizes = keras === undefined ? options : kerasSizes(keras);
+  const sizes =
+    start.kind === 'network'
+      ? kerasClasses(start.network)
+      : start.kind === 'shape'
+        ? kerasClasses(start.shape)
+        : options;
   const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.windows, {
     kind: sizes.vocabulary,
     ...(sizes.maxInputClasses === undefined ? {} : { maxInputClasses: sizes.maxInputClasses }),
@@ -82,9 +87,9 @@ export async function train(
   );
   clock.start('training');
   const { layer, epochs } =
-    keras === undefined
-      ? await fitLayer(windows, vocabulary, options, folder, context)
-      : { layer: keras, epochs: [] };
+    start.kind === 'network'
+      ? { layer: start.network, epochs: [] }
+      : await fitLayer(start, windows, vocabulary, options, folder, context);
   return {
     trained: { layer, vocabulary, profile: corpus.profile },
     skipped: corpus.skipped,
@@ -101,6 +106,7 @@ export async function train(
 }
 
 async function fitLayer(
+  start: Exclude<StartingPoint, { kind: 'run' | 'network' }>,
   windows: WindowSet,
   vocabulary: Vocabulary,
   options: LearnOptions,
@@ -108,17 +114,16 @@ async function fitLayer(
   context: RunContext,
 ): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
   const { inputClasses, outputClasses } = vocabulary;
-  if (options.model === 'ngram')
+  if (start.kind === 'nothing' && options.model === 'ngram')
     return { layer: Ngram.fit(windows, inputClasses, outputClasses), epochs: [] };
-  const shape: LstmShape = {
-    ...defaultShape,
-    ...options.network,
-    windowLength: options.windowLength,
-    inputClasses,
-    outputClasses,
-  };
+  const { windowLength } = windows;
+  const shape: LstmShape =
+    start.kind === 'shape'
+      ? start.shape
+      : { ...defaultShape, ...options.network, windowLength, inputClasses, outputClasses };
   const prior = options.prior === 'none' ? undefined : NgramTable.fit(windows, outputClasses);
-  const { device, workers, dropout, seed } = options;
+  const { device, workers, seed } = options;
+  const dropout = start.kind === 'shape' ? start.dropout : options.dropout;
   const layer = Lstm.create(shape, prior, { device, workers, dropout, seed });
   const lines: string[] = [];
   try {

@@ -4,7 +4,7 @@ import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { TransferProfile } from '../flow/evidence-profile.ts';
 import type { FirstLayer } from '../model/first-layer.ts';
-import { loadKeras, saveKeras } from '../model/keras.ts';
+import { saveKeras } from '../model/keras.ts';
 import { Lstm } from '../model/lstm.ts';
 import { Ngram } from '../model/ngram.ts';
 import { saveOnnx as writeOnnx } from '../model/onnx-export.ts';
@@ -59,10 +59,6 @@ export async function loadTrained(
   }
   return { layer, vocabulary, profile, filter };
 }
-/** @returns whether a model's path is that of a Keras model */
-export function isKeras(path: string): boolean {
-  return path.endsWith('.json');
-}
 
 /** Writes the network for other programs, where that was asked for. */
 export async function exportNetwork(trained: Trained, options: LearnOptions): Promise<void> {
@@ -81,22 +77,4 @@ export async function exportNetwork(trained: Trained, options: LearnOptions): Pr
       'wayward.vocabulary': trained.vocabulary.serialized,
     });
   }
-}
-/** @throws UserError */
-export async function openKeras(options: LearnOptions): Promise<Lstm> {
-  const { useModel = '', useWeights, device, workers, seed, windowLength } = options;
-  if (useWeights === undefined) {
-    throw new UserError('keras-half', 'a Keras model needs --use-weights', {
-      category: 'arguments',
-    });
-  }
-  return loadKeras(useModel, useWeights, { device, workers, seed }, windowLength);
-}
-
-/** A network that Wayward did not train knows the ancestor's classes, `BBID mod N`, only. */
-export function kerasSizes(
-  network: Lstm,
-): Pick<LearnOptions, 'vocabulary' | 'maxInputClasses' | 'maxOutputClasses'> {
-  const { inputClasses, outputClasses } = network;
-  return { vocabulary: 'hash', maxInputClasses: inputClasses, maxOutputClasses: outputClasses };
 }

@@ -11,6 +11,7 @@ import { WindowCounter } from '../sequences/window-counter.ts';
 import type { OpenedTrace } from '../trace/open-trace.ts';
 import type { Sample } from '../trace/sample.ts';
 import { openSample, type SourceContext } from './sample-source.ts';
+import { within } from './time-limit.ts';
 
 /** What a thread needs to read samples. */
 export interface ReaderSetup {
@@ -20,6 +21,8 @@ export interface ReaderSetup {
   readonly calls?: CallLogOptions;
   readonly windowLength: number;
   readonly filter: Uint8Array;
+  /** Seconds for one sample. */
+  readonly timeout: number | undefined;
   /** Distinct windows after which they are handed on. */
   readonly partSize: number;
 }
@@ -81,7 +84,8 @@ export class TrainingReader {
     signal?: AbortSignal,
   ): Promise<SampleEnd> {
     try {
-      return await this.#read(sample, send, signal);
+      const { timeout } = this.#setup;
+      return await within(timeout, sample, signal, (stop) => this.#read(sample, send, stop));
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       return { reason: error.message };
@@ -95,7 +99,7 @@ export class TrainingReader {
   async #read(
     sample: Sample,
     send: (part: SamplePart) => void,
-    signal: AbortSignal | undefined,
+    signal: AbortSignal,
   ): Promise<SampleEnd> {
     const { windowLength, filter, partSize } = this.#setup;
     const table = new SymbolTable();
@@ -122,7 +126,7 @@ export class TrainingReader {
           evidence.push(batch);
           if (counter.length > partSize) send(take());
         },
-        signal === undefined ? {} : { signal },
+        { signal },
       );
       symbolCounts = windower.addSymbolCounts(symbolCounts, table);
       transfers.push(portable(evidence.indirectTransfers));
