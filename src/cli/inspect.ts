@@ -18,6 +18,7 @@ interface Options {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
+  readonly process: string | undefined;
   readonly preprocessed: boolean;
   readonly hash: boolean;
   readonly hottest: number;
@@ -62,6 +63,7 @@ const spec: CommandSpec<Options> = {
       sample,
       binDirs: o.binDir ?? [],
       rawImages: o.rawImages ?? false,
+      process: o.process,
       preprocessed: o.preprocessed ?? false,
       hash: o.hash ?? false,
       hottest: o.hottest,
@@ -172,6 +174,7 @@ function describe(report: TraceReport): string[] {
     lines.push(`               ${describeMark(gap).slice(1, -1)}`);
   if (report.gaps.length > gapsShown)
     lines.push(`               and ${showCount(report.gaps.length - gapsShown)} more`);
+  for (const note of report.notes) lines.push(`  note         ${note}`);
   for (const path of report.missing) lines.push(`  no image     ${path}`);
   for (const path of report.flat) lines.push(`  memory dump  ${path}`);
   if (report.fingerprint !== undefined) {

@@ -92,6 +92,11 @@ export const imageOptions: readonly OptionSpec[] = [
     repeats: true,
   },
   { flags: '--raw-images', help: 'map every image flat, whatever it looks like' },
+  {
+    flags: '--process <id>',
+    help: 'number or name of the process that counts, where a map or report holds several',
+    parse: text,
+  },
 ];
 
 /** What sequences are made from; whatever reads samples has these. */
@@ -101,11 +106,6 @@ export const sourceOptions: readonly OptionSpec[] = [
     help: 'trace, api (calls in a format told by content), or report, strace, integers',
     parse: choice(...sourceNames),
     default: 'trace',
-  },
-  {
-    flags: '--process <id>',
-    help: 'number or name of the process whose calls count',
-    parse: text,
   },
 ];
 

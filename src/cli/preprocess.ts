@@ -23,6 +23,7 @@ interface Options extends QueueOptions {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
+  readonly process: string | undefined;
   readonly format: 'wayward' | 'ancestor';
   readonly force: boolean;
   readonly timeout: number | undefined;
@@ -101,6 +102,7 @@ function preprocessOptions(args: readonly string[], o: Options): PreprocessOptio
     paths: paths.map((path) => resolve(path)),
     binDirs: binDirs.map((path) => resolve(path)),
     rawImages: o.rawImages ?? false,
+    process: o.process,
     format: o.format,
     force: o.force ?? false,
     timeout: o.timeout,

@@ -26,7 +26,7 @@ const spec: CommandSpec<Options> = {
     ['[file]', 'make: the sets file to write'],
   ],
   options: [
-    { flags: '-p, --preprocessed', help: 'stored traces (trace_parsed.gz) are what counts' },
+    { flags: '-p, --preprocessed', help: 'stored traces (see preprocess) are what counts' },
     ...sizeOptions,
     { flags: '--seed <n>', help: 'fixes the sets', parse: integer(0, 4294967295), default: 1 },
   ],

@@ -39,6 +39,7 @@ interface Options extends FilterFlags {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
+  readonly process: string | undefined;
   readonly preprocessed: boolean;
   readonly sequenceLen: number;
   readonly maxWindows: number;
@@ -55,7 +56,7 @@ const spec: CommandSpec<Options> = {
   ],
   options: [
     ...imageOptions,
-    { flags: '-p, --preprocessed', help: 'read stored traces (trace_parsed.gz) only' },
+    { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
     ...filterOptions,
     {
       flags: '-s, --sequence-len <n>',
@@ -83,6 +84,7 @@ const spec: CommandSpec<Options> = {
         plot: o.plot,
         binDirs: o.binDir ?? [],
         rawImages: o.rawImages ?? false,
+        process: o.process,
         preprocessed: o.preprocessed ?? false,
         filter: filterOf(o),
         maxLength: o.sequenceLen,

@@ -126,6 +126,7 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
     };
   };
   const symbols: ImageSymbol[] = [];
+  let names = 0;
   let tables = 0;
   for (let index = 0; index < shnum && tables < maxSymbolTables; index++) {
     const table = section(index);
@@ -154,6 +155,8 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
           ? readName(view, strings.offset + nameAt, strings.offset + strings.size)
           : '';
       if (name === '' || !Number.isSafeInteger(address)) continue;
+      names += name.length;
+      if (names > nameBudget(size)) return inOrder(symbols);
       symbols.push({
         address,
         size: word(at + (layout.is64 ? 16 : 8)),
@@ -162,9 +165,19 @@ function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
       });
     }
   }
+  return inOrder(symbols);
+}
+
+/** By address; of several names for one, functions' first. */
+function inOrder(symbols: ImageSymbol[]): ImageSymbol[] {
   return symbols.sort(
     (a, b) => a.address - b.address || Number(b.isFunction) - Number(a.isFunction),
   );
+}
+
+/** @returns characters that the symbols of a file may have: hostile ones share one long name */
+export function nameBudget(fileSize: number): number {
+  return 4 * fileSize + 65_536;
 }
 
 /** @returns whether a stretch lies in a file of `size` bytes; false for NaN */

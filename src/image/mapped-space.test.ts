@@ -108,6 +108,18 @@ describe('an address space', () => {
     expect((await at('20')).find(0x20010)?.bytes).toBe((await at('40')).find(0x40010)?.bytes);
   });
 
+  test('100,000 lines are mapped, whatever they show', async () => {
+    for (const path of ['/x/Dump.bin', '/x/gone']) {
+      const lines = Array.from({ length: 100_000 }, (_, i) => {
+        const at = (0x10000 + i * 0x1000).toString(16);
+        return `${at}-${(0x11000 + i * 0x1000).toString(16)} r-xp 00002000 00:00 0 ${path}`;
+      });
+      const space = await build(lines.join('\n'));
+      expect(space.sections.length).toBe(path === '/x/Dump.bin' ? 100_000 : 0);
+      expect(space.moduleAt(0x10000 + 99_999 * 0x1000)).toBe(99_999);
+    }
+  });
+
   test('names the folder that cannot be read', async () => {
     const map = parseMemoryMap('1000-2000 r-xp 0 00:00 0 /a', 'map');
     await expect(buildAddressSpace(map, new ImageStore(['/nowhere']))).rejects.toThrow(
@@ -143,6 +155,31 @@ describe('hostile headers', () => {
         image?.symbols();
       }),
       { numRuns: 400, seed: 5 },
+    );
+  });
+
+  test('thousands of segments in thousands of regions are refused', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
+    const bytes = new Uint8Array(64 + 4096 * 56 + 8192);
+    const view = new DataView(bytes.buffer);
+    bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1]);
+    view.setBigUint64(32, 64n, true);
+    view.setUint16(54, 56, true);
+    view.setUint16(56, 4096, true);
+    for (let i = 0; i < 4096; i++) {
+      const at = 64 + 56 * i;
+      view.setUint32(at, 1, true);
+      view.setUint32(at + 4, 5, true);
+      view.setBigUint64(at + 16, BigInt(i), true);
+      view.setBigUint64(at + 32, 1n, true);
+    }
+    writeFileSync(join(folder, 'hostile.so'), bytes);
+    const row = (i: number): string =>
+      `1 a.exe 0x${(0x10000 + i * 0x1000).toString(16).padStart(8, '0')} True True True /x/hostile.so\n`;
+    const rows = Array.from({ length: 1000 }, (_, i) => row(i)).join('');
+    const map = parseMemoryMap(`Pid Process Base InLoad InInit InMem MappedPath\n${rows}`, 'map');
+    await expect(buildAddressSpace(map, new ImageStore([folder]))).rejects.toThrow(
+      '/x/hostile.so: the memory map and the headers of its files ask for more than 1048576 sections',
     );
   });
 

@@ -1,4 +1,5 @@
 import type { Address } from '../base/address.ts';
+import { UserError } from '../base/errors.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
@@ -7,6 +8,8 @@ import type { MemoryMap, Region } from './memory-map.ts';
 import { isMadeCode, moduleName } from './module-name.ts';
 
 const pageSize = 4096;
+/** Real processes have thousands; hostile headers could ask for millions in each of many regions. */
+const mostSections = 1 << 20;
 
 /**
  * Puts the images of a memory map where the map has them.
@@ -25,7 +28,7 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Prom
   const flat = new Set<string>();
   for (const region of map.regions) {
     const image = images.get(region.path);
-    const module = space.moduleFor(region, image, map.regions);
+    const module = space.moduleFor(region, image);
     if (image === undefined) {
       if (region.path !== '' && region.isExecutable !== false) missing.add(region.path);
       continue;
@@ -54,6 +57,8 @@ class MappedSpace implements AddressSpace {
   readonly #regions: readonly Region[];
   readonly #regionModules: number[] = [];
   readonly #places: Place[] = [];
+  /** Where the last region so far lies that shows a file from its beginning. */
+  readonly #beginnings: Map<string, Address> = new Map();
   readonly #moduleByKey: Map<string, number> = new Map();
   #starts: Float64Array = new Float64Array(0);
   #last: Section | undefined;
@@ -67,12 +72,13 @@ class MappedSpace implements AddressSpace {
    *
    * @returns its index; -1 for code that belongs to no file
    */
-  moduleFor(region: Region, image: Image | undefined, regions: readonly Region[]): number {
+  moduleFor(region: Region, image: Image | undefined): number {
     if (isMadeCode(region.path)) {
       this.#regionModules.push(-1);
       return -1;
     }
-    const base = baseOf(region, image, regions);
+    if (region.fileOffset === 0) this.#beginnings.set(region.path, region.start);
+    const base = baseOf(region, image, this.#beginnings.get(region.path));
     const key = `${base} ${region.path}`;
     let index = this.#moduleByKey.get(key);
     if (index === undefined) {
@@ -95,7 +101,7 @@ class MappedSpace implements AddressSpace {
   ): void {
     const length = Math.min(region.end - region.start, image.bytes.length - fileOffset);
     if (length <= 0) return;
-    this.sections.push({
+    this.#add({
       start: region.start,
       end: region.start + length,
       bytes: store.part(image, fileOffset, length),
@@ -114,7 +120,7 @@ class MappedSpace implements AddressSpace {
       const end = Math.min(start + segment.length, region.end);
       // Hostile headers can make segments overlap; the first one stays.
       if (start < free || end <= start) continue;
-      this.sections.push({
+      this.#add({
         start,
         end,
         bytes: store.part(image, segment.fileOffset, end - start),
@@ -126,6 +132,17 @@ class MappedSpace implements AddressSpace {
       });
       free = end;
     }
+  }
+
+  #add(section: Section): void {
+    if (this.sections.length === mostSections) {
+      throw new UserError(
+        'map-too-large',
+        `the memory map and the headers of its files ask for more than ${mostSections} sections`,
+        { category: 'input', path: this.modules[section.module]?.path ?? '' },
+      );
+    }
+    this.sections.push(section);
   }
 
   settle(missing: readonly string[], flat: readonly string[]): void {
@@ -211,8 +228,10 @@ class MappedSpace implements AddressSpace {
 /**
  * Lowest address at which the image would be mapped whole, so that offsets from it are the same
  * whether a map lists all parts of a file or its code alone.
+ *
+ * @param beginning  where the nearest part below lies that begins the file
  */
-function baseOf(region: Region, image: Image | undefined, regions: readonly Region[]): Address {
+function baseOf(region: Region, image: Image | undefined, beginning: Address | undefined): Address {
   if (region.fileOffset === undefined) return region.start;
   const own = segmentOf(image, region);
   if (own !== undefined && image !== undefined) {
@@ -220,13 +239,8 @@ function baseOf(region: Region, image: Image | undefined, regions: readonly Regi
     return region.start - (address - pageFloor(image.lowest));
   }
   if (region.fileOffset === 0) return region.start;
-  // Data that no segment explains, or a missing file: the nearest part below that begins the file.
-  let base: Address | undefined;
-  for (const other of regions) {
-    if (other.start > region.start) break;
-    if (other.path === region.path && other.fileOffset === 0) base = other.start;
-  }
-  return base ?? region.start - region.fileOffset;
+  // Data that no segment explains, or a missing file.
+  return beginning ?? region.start - region.fileOffset;
 }
 
 /** The segment that a region of a file shows; loaders map whole pages. */

@@ -5,7 +5,7 @@ import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
-import { parseMemoryMap, readMemoryMap } from './memory-map.ts';
+import { parseMemoryMap, parseMemoryMaps, readMemoryMap } from './memory-map.ts';
 
 const parse = (text: string) => parseMemoryMap(text, 'mapping.txt').regions;
 
@@ -45,8 +45,8 @@ ffffffffff600000-ffffffffff601000 r-xp 00000000 00:00 0 [vsyscall]
   test.each([
     ['2000-1000 r-xp 0 00:00 0 /a', 'line 1: the range ends before it starts'],
     [
-      '1000-3000 r-xp 0 00:00 0 /a\n2000-4000 r-xp 0 00:00 0 /b',
-      'two regions overlap: 1000-3000 /a and 2000-4000 /b',
+      '1000-3000 r-xp 0 00:00 0 /a\n\n2000-4000 r-xp 0 00:00 0 /b',
+      'line 3: two regions overlap: 0x1000-0x3000 /a (line 1) and 0x2000-0x4000 /b (line 3)',
     ],
     ['1000-2000 r-xp 0 00:00 0 /a\nrubbish', 'line 2: no row of a memory map: "rubbish"'],
     ['0123456789abcdef-f123456789abcdef r-xp 0 00:00 0', 'line 1: an address is not canonical'],
@@ -103,7 +103,7 @@ describe('ldrmodules', () => {
   test('of Volatility 3 are separated by tabs', () => {
     const text =
       'Volatility 3 Framework 2.5.0\n\nPid\tProcess\tBase\tInLoad\tInInit\tInMem\tMappedPath\n\n' +
-      '4\tSystem\t0x77b30000\tFalse\tFalse\tFalse\t\\Windows\\System32\\ntdll.dll\n8\ta.exe\t0x10000\tTrue\tTrue\tTrue\tN/A\n';
+      '8\ta.exe\t0x77b30000\tFalse\tFalse\tFalse\t\\Windows\\System32\\ntdll.dll\n8\ta.exe\t0x10000\tTrue\tTrue\tTrue\tN/A\n';
     expect(parse(text).map(({ start, path }) => [start, path])).toEqual([
       [0x10000, ''],
       [0x77b30000, '\\Windows\\System32\\ntdll.dll'],
@@ -113,6 +113,64 @@ describe('ldrmodules', () => {
   test('with two files at one base are refused', () => {
     const twice = volatility2.replace('0x0000000000fd0000', '0x0000000073960000');
     expect(() => parse(twice)).toThrow('is mapped at 0x0000000073960000, too');
+  });
+});
+
+describe('several processes', () => {
+  const show = (text: string) =>
+    parseMemoryMaps(text, 'mapping.txt').map(({ process, regions }) => [
+      process,
+      ...regions.map(({ start, end, path }) => [start, end, path]),
+    ]);
+
+  test('of ldrmodules are kept apart, each with its own ends', () => {
+    const text = `Pid      Process              Base       InLoad InInit InMem MappedPath
+-------- -------------------- ---------- ------ ------ ----- ----------
+     608 csrss.exe            0x00400000 True   False  True  \\a.exe
+     700 my program.exe       0x00400000 True   False  True  \\b.exe
+     608 csrss.exe            0x7c900000 True   True   True  \\ntdll.dll
+     700 my program.exe       0x7c900000 True   True   True  \\ntdll.dll
+     700 my program.exe       0x10000000 True   True   True
+`;
+    expect(show(text)).toEqual([
+      [
+        { pid: 608, name: 'csrss.exe' },
+        [0x400000, 0x7c900000, '\\a.exe'],
+        [0x7c900000, 2 ** 32, '\\ntdll.dll'],
+      ],
+      [
+        { pid: 700, name: 'my program.exe' },
+        [0x400000, 0x10000000, '\\b.exe'],
+        [0x10000000, 0x7c900000, ''],
+        [0x7c900000, 2 ** 32, '\\ntdll.dll'],
+      ],
+    ]);
+  });
+
+  test('of Volatility 3, 64-bit, too', () => {
+    const text =
+      'Pid\tProcess\tBase\tInLoad\tInInit\tInMem\tMappedPath\n' +
+      '4\tSystem\t0x7ffa5d2f0000\tFalse\tFalse\tFalse\t\\Windows\\System32\\ntdll.dll\n' +
+      '912\tlsass.exe\t0x7ff6a1230000\tTrue\tFalse\tTrue\t\\Windows\\System32\\lsass.exe\n';
+    expect(show(text).map(([process]) => process)).toEqual([
+      { pid: 4, name: 'System' },
+      { pid: 912, name: 'lsass.exe' },
+    ]);
+    expect(() => parse(text)).toThrow('mapping.txt: holds the maps of 2 processes');
+  });
+
+  test('of /proc stand under the headings of tail', () => {
+    const text = `==> /proc/17/maps <==
+1000-2000 r--p 00000000 00:00 0 /usr/bin/a
+2000-3000 r-xp 00001000 00:00 0 /usr/bin/a
+
+==> /proc/18/maps <==
+1000-3000 r-xp 00000000 00:00 0 /usr/bin/b
+`;
+    expect(show(text)).toEqual([
+      [{ pid: 17, name: 'a' }, [0x1000, 0x2000, '/usr/bin/a'], [0x2000, 0x3000, '/usr/bin/a']],
+      [{ pid: 18, name: 'b' }, [0x1000, 0x3000, '/usr/bin/b']],
+    ]);
   });
 });
 

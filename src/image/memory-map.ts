@@ -1,4 +1,4 @@
-import type { Address } from '../base/address.ts';
+import { type Address, formatAddress } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip } from '../base/files.ts';
 import { isLdrModules, parseLdrModules } from './ldrmodules.ts';
@@ -20,42 +20,99 @@ export interface Region {
 /** Which files a traced process had where. Regions are sorted and do not overlap. */
 export interface MemoryMap {
   readonly format: 'proc-maps' | 'ldrmodules';
+  readonly process: MappedProcess;
   readonly regions: readonly Region[];
+}
+
+/** As far as the map says; `/proc/PID/maps` by itself says neither. */
+export interface MappedProcess {
+  readonly pid: number | undefined;
+  readonly name: string;
+}
+
+/** One process of a map's file as it stands there. */
+export interface ProcessRows extends MappedProcess {
+  readonly rows: readonly MapRow[];
+}
+
+export interface MapRow extends Region {
+  /** Line of the file, from 1. */
+  readonly line: number;
 }
 
 /**
  * Reads `mapping.txt[.gz]`: `/proc/PID/maps`, or the `ldrmodules` table of Volatility 2 or 3, told
  * apart by content.
  *
+ * @returns one map for each process in it, in the order of their first rows
  * @throws UserError naming the file, the line and the cause
  */
-export async function readMemoryMap(path: string): Promise<MemoryMap> {
+export async function readMemoryMaps(path: string): Promise<readonly MemoryMap[]> {
   const bytes = await readMaybeGzip(path);
-  return parseMemoryMap(Buffer.from(bytes).toString('utf8'), path);
+  return parseMemoryMaps(Buffer.from(bytes).toString('utf8'), path);
+}
+
+/**
+ * Reads a map of one process.
+ *
+ * @throws UserError as `readMemoryMaps`, and `map-of-many` when there are more processes than one
+ */
+export async function readMemoryMap(path: string): Promise<MemoryMap> {
+  return onlyOne(await readMemoryMaps(path), path);
+}
+
+/** As `readMemoryMap`. @param path  for messages only */
+export function parseMemoryMap(text: string, path: string): MemoryMap {
+  return onlyOne(parseMemoryMaps(text, path), path);
 }
 
 /** @param path  for messages only */
-export function parseMemoryMap(text: string, path: string): MemoryMap {
+export function parseMemoryMaps(text: string, path: string): readonly MemoryMap[] {
   const lines = text.split(/\r?\n/);
   const format = isLdrModules(lines) ? 'ldrmodules' : 'proc-maps';
-  const regions =
+  const processes =
     format === 'ldrmodules' ? parseLdrModules(lines, path) : parseProcMaps(lines, path);
-  if (regions.length === 0) {
+  const maps = processes.map(
+    ({ rows, pid, name }): MemoryMap => ({
+      format,
+      process: { pid, name },
+      regions: inOrder(rows, path),
+    }),
+  );
+  if (!maps.some(({ regions }) => regions.length > 0)) {
     throw new UserError('map-empty', 'the memory map has no regions', { category: 'input', path });
   }
-  regions.sort((a, b) => a.start - b.start || a.end - b.end);
-  for (let i = 1; i < regions.length; i++) {
-    if (regions[i].start < regions[i - 1].end) {
-      const show = ({ start, end, path: name }: Region): string =>
-        `${start.toString(16)}-${end.toString(16)} ${name}`.trimEnd();
-      throw new UserError(
+  return maps.filter(({ regions }) => regions.length > 0);
+}
+
+function onlyOne(maps: readonly MemoryMap[], path: string): MemoryMap {
+  const [map] = maps;
+  if (map === undefined || maps.length > 1) {
+    throw new UserError('map-of-many', `holds the maps of ${maps.length} processes`, {
+      category: 'input',
+      path,
+    });
+  }
+  return map;
+}
+
+/** @returns the regions, sorted */
+function inOrder(rows: readonly MapRow[], path: string): Region[] {
+  const sorted = [...rows].sort((a, b) => a.start - b.start || a.end - b.end);
+  for (let i = 1; i < sorted.length; i++) {
+    const [before, row] = [sorted[i - 1], sorted[i]];
+    if (row.start < before.end) {
+      const show = ({ start, end, path: name, line }: MapRow): string =>
+        `${`${formatAddress(start)}-${formatAddress(end)} ${name}`.trimEnd()} (line ${line})`;
+      throw mapError(
         'map-overlap',
-        `two regions overlap: ${show(regions[i - 1])} and ${show(regions[i])}`,
-        { category: 'input', path },
+        path,
+        Math.max(before.line, row.line),
+        `two regions overlap: ${show(before)} and ${show(row)}`,
       );
     }
   }
-  return { format, regions };
+  return sorted.map(({ line: _, ...region }) => region);
 }
 
 /** What a reader of one format throws. @param line  from 1 */

@@ -1,11 +1,15 @@
+import { nameBudget } from './elf.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 
 const maxSections = 256;
 const maxExports = 1 << 16;
+/** Fewer zeros than this may be chance. */
+const smallestGap = 64;
 const memExecute = 0x2000_0000;
 
 /**
- * Reads a PE executable or library, 32- or 64-bit. Addresses are relative to the image base (RVA).
+ * Reads a PE executable or library, 32- or 64-bit, as a file or dumped from memory in one piece.
+ * Addresses are relative to the image base (RVA).
  *
  * @returns `undefined` for anything else, and for a PE whose sections' raw data lie outside the
  *   file: such bytes are a memory dump that begins with a PE header
@@ -24,7 +28,7 @@ export function parsePe(bytes: Uint8Array): Image | undefined {
     return undefined;
   if (optionalSize < 64) return undefined;
   const headerBytes = Math.min(view.getUint32(optional + 60, true), bytes.length);
-  const segments: Segment[] = [
+  const segments: { -readonly [K in keyof Segment]: Segment[K] }[] = [
     { address: 0, fileOffset: 0, length: headerBytes, isExecutable: false },
   ];
   for (let i = 0; i < sections; i++) {
@@ -39,6 +43,12 @@ export function parsePe(bytes: Uint8Array): Image | undefined {
     if (length > 0) segments.push({ address, fileOffset, length, isExecutable });
   }
   segments.sort((a, b) => a.address - b.address);
+  if (isMemoryLayout(bytes, segments)) {
+    for (const segment of segments) {
+      segment.fileOffset = segment.address;
+      segment.length = Math.max(0, Math.min(segment.length, bytes.length - segment.address));
+    }
+  }
   let symbols: readonly ImageSymbol[] | undefined;
   return {
     kind: 'pe',
@@ -51,6 +61,25 @@ export function parsePe(bytes: Uint8Array): Image | undefined {
       return symbols;
     },
   };
+}
+
+/**
+ * A PE image dumped from memory still has the headers of its file, but its sections lie where the
+ * loader put them: between the headers and the first section there is nothing but zeros, where the
+ * file has the first section's bytes already.
+ */
+function isMemoryLayout(bytes: Uint8Array, segments: readonly Segment[]): boolean {
+  const [headers, ...sections] = segments;
+  if (headers === undefined) return false;
+  const moved = sections.filter(({ address, fileOffset }) => address !== fileOffset);
+  const first = sections[0];
+  const last = sections.at(-1);
+  if (moved.length === 0 || first === undefined || last === undefined) return false;
+  if (first.address >= bytes.length || last.address >= bytes.length) return false;
+  const inGap = Math.min(...moved.map(({ fileOffset }) => fileOffset));
+  const gap = bytes.subarray(Math.max(headers.length, inGap), first.address);
+  if (gap.length < smallestGap) return bytes.length >= last.address + last.length;
+  return gap.every((byte) => byte === 0);
 }
 
 /** @returns width of a PE's code by its optional header, `undefined` for anything else */
@@ -87,6 +116,7 @@ function readExports(
   const ordinals = at(view.getUint32(table + 36, true), count * 2);
   if (names === undefined || ordinals === undefined) return [];
   const symbols: ImageSymbol[] = [];
+  let namesLength = 0;
   for (let i = 0; i < count; i++) {
     const ordinal = view.getUint16(ordinals + i * 2, true);
     const entry = ordinal < functionCount ? at(functions + ordinal * 4, 4) : undefined;
@@ -95,7 +125,10 @@ function readExports(
     const address = view.getUint32(entry, true);
     // An address inside the export directory is the name of another library's function.
     if (address >= first && address < first + size) continue;
-    symbols.push({ address, size: 0, name: readName(view, nameAt), isFunction: true });
+    const name = readName(view, nameAt);
+    namesLength += name.length;
+    if (namesLength > nameBudget(view.byteLength)) break;
+    symbols.push({ address, size: 0, name, isFunction: true });
   }
   return symbols.sort((a, b) => a.address - b.address);
 }

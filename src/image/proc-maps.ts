@@ -1,19 +1,29 @@
 import { parseAddress } from '../base/address.ts';
-import { mapError, type Region } from './memory-map.ts';
+import { type MapRow, mapError, type ProcessRows } from './memory-map.ts';
+import { moduleName } from './module-name.ts';
 
 /** `start-end perms offset dev inode path` */
 const row =
   /^([0-9a-f]{1,16})-([0-9a-f]{1,16})\s+(\S{4,5})\s+([0-9a-f]{1,16})\s+\S+\s+\d+(?:\s+(.*))?$/i;
 
+/** What `tail -n +1 /proc/[0-9]*\/maps` writes before each file. */
+const heading = /^==> .*?(\d+)\/maps <==$/;
+
 /**
- * Parses `/proc/PID/maps`. Empty lines are skipped.
+ * Parses `/proc/PID/maps`, or several of them, each under a line `==> /proc/PID/maps <==`. Empty
+ * lines are skipped. A process has the name of the first file whose code it maps.
  *
  * @see proc_pid_maps(5)
  */
-export function parseProcMaps(lines: readonly string[], file: string): Region[] {
-  const regions: Region[] = [];
+export function parseProcMaps(lines: readonly string[], file: string): ProcessRows[] {
+  const processes: { pid: number | undefined; rows: MapRow[] }[] = [{ pid: undefined, rows: [] }];
   lines.forEach((line, index) => {
     if (line.trim() === '') return;
+    const pid = heading.exec(line.trim())?.[1];
+    if (pid !== undefined) {
+      processes.push({ pid: Number(pid), rows: [] });
+      return;
+    }
     const match = row.exec(line.trim());
     if (match === null) {
       throw mapError('map-row', file, index + 1, `no row of a memory map: "${line.slice(0, 80)}"`);
@@ -28,7 +38,8 @@ export function parseProcMaps(lines: readonly string[], file: string): Region[] 
     if (last < start) {
       throw mapError('map-range-reversed', file, index + 1, 'the range ends before it starts');
     }
-    regions.push({
+    processes.at(-1)?.rows.push({
+      line: index + 1,
       start,
       end: last + 1,
       // The kernel marks files that were deleted since; their name still says what was mapped.
@@ -37,5 +48,8 @@ export function parseProcMaps(lines: readonly string[], file: string): Region[] 
       isExecutable: perms[2] === 'x',
     });
   });
-  return regions;
+  return processes.map(({ pid, rows }) => {
+    const program = rows.find(({ isExecutable, path }) => isExecutable && path.startsWith('/'));
+    return { pid, name: moduleName(program?.path ?? ''), rows };
+  });
 }

@@ -18,6 +18,8 @@ export interface InspectOptions {
   readonly sample: string;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
+  /** Number or name of the traced process, for maps of several. */
+  readonly process?: string | undefined;
   readonly preprocessed: boolean;
   /** Compute the fingerprint. */
   readonly hash: boolean;
@@ -47,6 +49,8 @@ export interface TraceReport {
   }[];
   readonly missing: readonly string[];
   readonly flat: readonly string[];
+  /** What else there is to know about how it was opened, a sentence each. */
+  readonly notes: readonly string[];
   readonly hottest: readonly HotBlock[];
   readonly fingerprint: string | undefined;
   readonly instructions: number | undefined;
@@ -83,6 +87,7 @@ export async function inspect(
         modules: counts.modules(),
         missing: trace.missing,
         flat: trace.flat,
+        notes: trace.notes ?? [],
         hottest: counts.hottest(options.hottest, space),
         fingerprint: fingerprint?.value,
         instructions: fingerprint?.instructions,
@@ -200,7 +205,8 @@ export async function listPackets(
 async function open(options: InspectOptions, codeCache: CodeCache): ReturnType<typeof openTraces> {
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   const sample = await readSample(options.sample);
-  return openTraces(sample, { images, codeCache, preprocessed: options.preprocessed });
+  const { preprocessed, process } = options;
+  return openTraces(sample, { images, codeCache, preprocessed, process });
 }
 
 function addressOf(blocks: BlockTable, block: number): Address {

@@ -23,6 +23,8 @@ export interface NoveltyOptions {
   readonly plot: string | undefined;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
+  /** Number or name of the traced process, for maps of several. */
+  readonly process?: string | undefined;
   readonly preprocessed: boolean;
   readonly filter: readonly FilterName[];
   /** Blocks in a sequence, without the block that it led to. */
@@ -69,7 +71,8 @@ export async function novelty(
   );
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   const codeCache = new CodeCache();
-  const traces = { images, codeCache, preprocessed: options.preprocessed };
+  const { preprocessed, process } = options;
+  const traces = { images, codeCache, preprocessed, process };
   const { windowLength } = options;
   const read = {
     table: new SymbolTable(),

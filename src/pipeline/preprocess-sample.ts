@@ -18,6 +18,8 @@ export type StoredFormat = 'wayward' | 'ancestor';
 export interface PreprocessSampleOptions {
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
+  /** Number or name of the traced process, for maps of several. */
+  readonly process?: string | undefined;
   readonly format: StoredFormat;
   /** Decode again what is stored already. */
   readonly force: boolean;
@@ -85,7 +87,13 @@ export async function preprocessSample(
   let { blocks, gaps } = result;
   try {
     const { images, codeCache } = decoding;
-    const traces = await openTraces(sample, { images, codeCache, preprocessed: false, hash: true });
+    const traces = await openTraces(sample, {
+      images,
+      codeCache,
+      process: options.process,
+      preprocessed: false,
+      hash: true,
+    });
     for (const [index, trace] of traces.entries()) {
       const summary = await store(files[index], trace, sample, options, stop);
       blocks += summary.blocks;

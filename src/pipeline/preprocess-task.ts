@@ -3,7 +3,7 @@ import { basename } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { readSample } from '../trace/sample.ts';
 import type { Job } from '../workers/job.ts';
-import { flag, listOf, number, oneOf, optional, path, record } from '../workers/schema.ts';
+import { flag, listOf, number, oneOf, optional, path, record, text } from '../workers/schema.ts';
 import {
   Decoding,
   type PreprocessedSample,
@@ -21,6 +21,7 @@ const read = record({
   sample: path,
   binDirs: listOf(path, 100),
   rawImages: flag,
+  process: optional(text(200)),
   format: oneOf('wayward', 'ancestor'),
   force: flag,
   timeout: optional(number(0, 1e6)),
@@ -35,10 +36,10 @@ export const preprocessTask: Task = defineTask<Options>({
 });
 
 export function preprocessJob(sample: string, options: PreprocessSampleOptions): Job {
-  const { binDirs, rawImages, format, force, timeout, partial } = options;
+  const { binDirs, rawImages, process, format, force, timeout, partial } = options;
   return {
     task: 'preprocess',
-    options: { sample, binDirs, rawImages, format, force, timeout, partial },
+    options: { sample, binDirs, rawImages, process, format, force, timeout, partial },
   };
 }
 

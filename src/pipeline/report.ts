@@ -16,7 +16,7 @@ import { type CodeReader, type PatchContext, readPatchContexts } from '../verdic
 import { findPatches, type Patch } from '../verdict/patches.ts';
 import { readInstructions } from '../x86/instruction-text.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
-import { readRunRecord, runFolder } from './run-folder.ts';
+import { processOf, readRunRecord, runFolder } from './run-folder.ts';
 import { findVocabulary } from './run-vocabulary.ts';
 
 export interface ReportOptions extends ClassifyOptions {
@@ -94,7 +94,7 @@ async function readDetails(
         read = await readContexts(
           evaluation,
           patches,
-          { images, codeCache, preprocessed },
+          { images, codeCache, preprocessed, process: processOf(record) },
           context,
         );
       } catch (error) {

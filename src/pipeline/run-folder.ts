@@ -81,6 +81,12 @@ export async function readRunRecord(folder: RunFolder): Promise<RunRecord | unde
   });
 }
 
+/** @returns the traced process that a run was told */
+export function processOf(record: RunRecord | undefined): string | undefined {
+  const process = record?.options.process;
+  return typeof process === 'string' ? process : undefined;
+}
+
 /** Content hash of an input file, for `run.json`. */
 export function contentHash(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16);

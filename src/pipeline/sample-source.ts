@@ -58,7 +58,9 @@ export async function openSample(
   sample: Sample,
   context: SourceContext,
 ): Promise<readonly OpenedTrace[]> {
-  if (sample.calls === undefined) return openTraces(sample, context);
+  if (sample.calls === undefined) {
+    return openTraces(sample, { process: context.calls?.process, ...context });
+  }
   const log = await readCallLog(sample.calls, context.calls);
   const source = new CallSource(log);
   const notes = log.notes.map((note) => `${sample.calls}: ${note}`);

@@ -14,7 +14,7 @@ import { countTerms, type TermNames, type TermPart } from '../verdict/slice-term
 import { type Slice, slicesByCorrectness, slicesOfPatches } from '../verdict/slices.ts';
 import type { Terms } from '../verdict/sparse-vector.ts';
 import { needsRecording, partsOfVector, type VectorKind } from '../verdict/vector-kinds.ts';
-import { readRunRecord, runFolder } from './run-folder.ts';
+import { processOf, readRunRecord, runFolder } from './run-folder.ts';
 import { findEvaluations } from './run-path.ts';
 import { findVocabulary } from './run-vocabulary.ts';
 import type { SkippedSample } from './skipped.ts';
@@ -68,6 +68,7 @@ export async function sliceSamples(
     }),
     codeCache,
     preprocessed: record?.options.preprocessed === true,
+    process: processOf(record),
   };
   const reader = new CodeOfSlices(traces, recipe.around);
   const names: TermNames = new Map();

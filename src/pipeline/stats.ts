@@ -26,6 +26,8 @@ export interface StatsOptions {
   readonly plot: string | undefined;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
+  /** Number or name of the traced process, for maps of several. */
+  readonly process?: string | undefined;
   readonly preprocessed: boolean;
   readonly filter: readonly FilterName[];
   /** Longest sequence, in blocks. */
@@ -88,7 +90,8 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
         facts: { distinct: all.length },
       });
       try {
-        const traces = { images, codeCache, preprocessed: options.preprocessed };
+        const { preprocessed, process } = options;
+        const traces = { images, codeCache, preprocessed, process };
         const read = await countSampleWindows(
           each,
           { table, windowLength: options.maxLength, filter, traces },

@@ -8,7 +8,14 @@ import { TraceDecoder } from '../flow/trace-decoder.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
-import { readMemoryMap } from '../image/memory-map.ts';
+import { readMemoryMaps } from '../image/memory-map.ts';
+import {
+  type ChosenProcess,
+  chooseProcess,
+  type MapScore,
+  scoreByCode,
+  scoreByModules,
+} from './choose-process.ts';
 import { ParsedTrace } from './parsed-trace.ts';
 import { type Sample, storedName } from './sample.ts';
 import { StoredTrace } from './stored-trace.ts';
@@ -20,6 +27,8 @@ export interface TraceContext {
   readonly codeCache: CodeCache;
   /** Read stored traces, never raw ones. */
   readonly preprocessed: boolean;
+  /** Number or name of the process that was traced, for maps of several. */
+  readonly process?: string | undefined;
   /** Hash raw traces while they are read. */
   readonly hash?: boolean;
 }
@@ -49,12 +58,21 @@ export async function openTraces(
   sample: Sample,
   context: TraceContext,
 ): Promise<readonly OpenedTrace[]> {
-  const map = sample.map === undefined ? undefined : await readMemoryMap(sample.map);
+  const { images, codeCache } = context;
+  const maps = sample.map === undefined ? [] : await readMemoryMaps(sample.map);
+  const choose = async (score: MapScore): Promise<Partial<ChosenProcess>> => {
+    if (sample.map === undefined) return {};
+    const hints = { wanted: context.process, program: sample.file };
+    return chooseProcess(maps, sample.map, hints, score);
+  };
   if (context.preprocessed || sample.traces.length === 0) {
-    if (sample.stored.length > 0) {
+    const [first] = sample.stored;
+    if (first !== undefined) {
       await refuseStale(sample);
+      const modules = maps.length > 1 ? await new StoredTrace(first).readModules() : [];
+      const { map, note } = await choose(scoreByModules(modules));
       // Images, when they are at hand, serve what looks at code beside the blocks.
-      const code = map === undefined ? undefined : await buildAddressSpace(map, context.images);
+      const code = map === undefined ? undefined : await buildAddressSpace(map, images);
       const missing = code?.missing ?? [];
       const space = code !== undefined && code.sections.length > 0 ? code : undefined;
       return sample.stored.map((path) => ({
@@ -63,6 +81,7 @@ export async function openTraces(
         space,
         missing: space === undefined ? [] : missing,
         flat: space?.flat ?? [],
+        ...(space === undefined || note === undefined ? {} : { notes: [note] }),
       }));
     }
     if (sample.parsed === undefined) {
@@ -71,26 +90,30 @@ export async function openTraces(
         path: sample.directory,
       });
     }
-    const source = new ParsedTrace(sample.parsed, map);
+    // Its modules are checksums of paths; any process's map can name them.
+    const regions = maps.flatMap((map) => map.regions);
+    const source = new ParsedTrace(sample.parsed, regions);
     return [{ path: sample.parsed, source, space: undefined, missing: [], flat: [] }];
   }
+  const { map, note } = await choose(scoreByCode(sample.traces[0] ?? '', images, codeCache));
   if (map === undefined) {
     throw new UserError('sample-incomplete', 'has no mapping.txt', {
       category: 'input',
       path: sample.directory,
     });
   }
-  const space = await buildAddressSpace(map, context.images);
+  const space = await buildAddressSpace(map, images);
   return sample.traces.map((path) => {
     const hash = context.hash ? createHash('sha256') : undefined;
     const bytes = streamMaybeGzip(path);
     const input = hash === undefined ? bytes : tapped(bytes, (chunk) => hash.update(chunk));
     return {
       path,
-      source: new TraceDecoder({ space, input, codeCache: context.codeCache }),
+      source: new TraceDecoder({ space, input, codeCache }),
       space,
       missing: space.missing,
       flat: space.flat,
+      ...(note === undefined ? {} : { notes: [note] }),
       ...(hash === undefined ? {} : { hash: () => hash.digest('hex') }),
     };
   });

@@ -15,7 +15,7 @@ import { ParsedTrace } from './parsed-trace.ts';
 import { findSamples } from './sample.ts';
 
 const path = '/bin/a';
-const map = parseMemoryMap(`1000-9000 r-xp 00000000 00:00 0 ${path}`, 'map');
+const { regions } = parseMemoryMap(`1000-9000 r-xp 00000000 00:00 0 ${path}`, 'map');
 const file = join(mkdtempSync(join(tmpdir(), 'wayward-')), 'trace_parsed.gz');
 
 /** One record as the ancestor writes it. */
@@ -37,7 +37,7 @@ const bbid = (offset: number, checksum: number = adler32(path)): bigint =>
 
 async function read(records: readonly Buffer[], raw?: Uint8Array) {
   writeFileSync(file, raw ?? gzipSync(Buffer.concat(records)));
-  const trace = new ParsedTrace(file, map);
+  const trace = new ParsedTrace(file, regions);
   const flow: (string | number)[] = [];
   const summary = await trace.run(({ entries, length }) => {
     for (const entry of entries.subarray(0, length)) {

@@ -6,7 +6,7 @@ import { enlarged } from '../base/typed-array.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
-import type { MemoryMap } from '../image/memory-map.ts';
+import type { Region } from '../image/memory-map.ts';
 import { moduleName } from '../image/module-name.ts';
 import { Transfer, type TransferKind } from '../x86/transfer.ts';
 
@@ -27,10 +27,10 @@ export class ParsedTrace implements BlockSource {
   readonly #table: ParsedBlocks;
   readonly #marks: Mark[] = [];
 
-  /** @param map  names the modules; without it they are named by their checksum */
-  constructor(path: string, map: MemoryMap | undefined) {
+  /** @param regions  name the modules; others are named by their checksum */
+  constructor(path: string, regions: readonly Region[]) {
     this.#path = path;
-    this.#table = new ParsedBlocks(map);
+    this.#table = new ParsedBlocks(regions);
   }
 
   get blocks(): BlockTable {
@@ -189,8 +189,8 @@ class ParsedBlocks implements BlockTable {
   readonly #byModule: Map<number, number>[] = [];
   readonly #known: Map<number, { readonly path: string; readonly base: Address }> = new Map();
 
-  constructor(map: MemoryMap | undefined) {
-    for (const { path, start, fileOffset } of map?.regions ?? []) {
+  constructor(regions: readonly Region[]) {
+    for (const { path, start, fileOffset } of regions) {
       const checksum = adler32(path);
       const place = { path, base: start - (fileOffset ?? 0) };
       if (!this.#known.has(checksum)) this.#known.set(checksum, place);

@@ -105,9 +105,18 @@ export class StoredTrace implements BlockSource {
    * @throws UserError when the file is not whole
    */
   async readOrigin(): Promise<TraceOrigin | undefined> {
+    return (await this.#readAhead()).origin;
+  }
+
+  /** @returns the modules of its blocks. @throws UserError when the file is not whole */
+  async readModules(): Promise<readonly Module[]> {
+    return (await this.#readAhead()).modules;
+  }
+
+  async #readAhead(): Promise<Dictionary> {
     const file = await this.#open();
     try {
-      return (await this.#readDictionary(file)).origin;
+      return await this.#readDictionary(file);
     } finally {
       await file.close();
     }
