@@ -34,6 +34,7 @@ const tasks = {
   fuzz: { run: [['bench/fuzz.ts']] },
   examples: { run: [['examples/make.ts']] },
   'bench:gpu': { run: [['bench/gpu.bench.ts']] },
+  'bench:cluster': { run: [['bench/cluster.bench.ts']] },
   'bench:models': { run: [['bench/models.bench.ts']] },
 };
 

@@ -98,7 +98,7 @@ const spec: CommandSpec<Options> = {
     },
     {
       flags: '--weighting <kind>',
-      help: `${weightings.join(', ')} [behaviour: tfidf for functions, else presence; classes: presence; else tfidf]`,
+      help: `${weightings.join(', ')} [behaviour, classes: presence; else tfidf]`,
       parse: choice(...weightings),
     },
     {

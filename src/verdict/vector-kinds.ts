@@ -25,7 +25,7 @@ export type VectorKind = (typeof vectorKindNames)[number];
  */
 const parts: Readonly<Record<VectorKind, readonly (readonly [TermPart, Weighting])[]>> = {
   behaviour: [
-    ['functions', 'tfidf'],
+    ['functions', 'presence'],
     ['evidence', 'presence'],
     ['transfers', 'presence'],
   ],

@@ -1,0 +1,306 @@
+/**
+ * How well kinds of vectors tell families of attacks apart, and what a store of many slices costs.
+ *
+ *     npm run bench:cluster [-- families | scale | million]
+ *
+ * `families`: on the attacks of the bundled examples and, where they are, of `pdftotext`: adjusted
+ * Rand index of clusters against the families, and leave-one-out accuracy of the nearest neighbour,
+ * both of the worst slice of each trace. Nobody tells the clusters how many families there are. A
+ * trace without a slice counts as a cluster of its own and as wrong.
+ * `scale`: a store of 100,000 slices made from real ones. `million`: the index of 1,000,000.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { silentLogger } from '../src/base/log.ts';
+import { Random } from '../src/base/random.ts';
+import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
+import { type SliceRecipe, sliceSamples } from '../src/pipeline/slice-samples.ts';
+import { FileStore } from '../src/store/file-store.ts';
+import { writeSets } from '../src/trace/sets-file.ts';
+import type { ClusterMethod } from '../src/verdict/clusters.ts';
+import { scoreFamilies } from '../src/verdict/family-scores.ts';
+import { NeighbourIndex } from '../src/verdict/neighbour-index.ts';
+import { decodeSample, encodeSample, type SampleSlices } from '../src/verdict/slice-record.ts';
+import type { TermCounts } from '../src/verdict/slice-terms.ts';
+import { cosine, type SparseVector, type Terms, Vectorizer } from '../src/verdict/sparse-vector.ts';
+import { partsOfVector, type VectorKind, type Weighting } from '../src/verdict/vector-kinds.ts';
+
+const context = { log: silentLogger, progress: () => {} };
+const here = import.meta.dirname;
+const scratch = await mkdtemp(join(tmpdir(), 'wayward-cluster-'));
+const corpora = [
+  { name: 'examples', root: join(here, '../examples/corpus') },
+  { name: 'pdftotext', root: join(here, '../../shared/data/pdftotext') },
+].filter(({ root }) => existsSync(root));
+const wanted = process.argv.slice(2);
+const isWanted = (part: string): boolean => wanted.length === 0 || wanted.includes(part);
+console.log(`node ${process.version}, ${cpus()[0]?.model}, ${new Date().toISOString()}`);
+try {
+  const runs = await Promise.all(corpora.map(learnFrom));
+  if (isWanted('families')) await families(runs);
+  if (isWanted('scale')) await scale(runs, 100_000);
+  if (isWanted('million')) await million(runs);
+} finally {
+  await rm(scratch, { recursive: true });
+}
+
+interface Run {
+  readonly name: string;
+  readonly path: string;
+}
+
+/** An n-gram of 100 nominal traces, and evaluations of everything else. */
+async function learnFrom({ name, root }: (typeof corpora)[number]): Promise<Run> {
+  const split = JSON.parse(readFileSync(join(root, 'split.json'), 'utf8')) as Record<
+    'train' | 'test' | 'controls' | 'attacks',
+    string[]
+  >;
+  const folders = (names: readonly string[]): string[] =>
+    names.map((sample) => join(root, 'traces', sample));
+  const sets = join(scratch, `${name}.sets`);
+  await writeSets(sets, {
+    train: folders(split.train.slice(0, 100)),
+    calibrate: folders(split.train.slice(100, 125)),
+    testNominal: folders([...split.test, ...split.controls]),
+    testAnomalous: folders(split.attacks),
+  });
+  const out = join(scratch, name);
+  const { status, stderr } = spawnSync(
+    process.execPath,
+    [
+      ...[join(here, '../src/cli/main.ts'), 'learn', join(root, 'traces'), '-i', sets],
+      ...['--bin-dir', join(root, 'bin'), '--model', 'ngram', '--skip-test', '--out', out],
+    ],
+    { encoding: 'utf8' },
+  );
+  if (status !== 0) throw new Error(stderr);
+  return { name, path: join(out, 'runs', readdirSync(join(out, 'runs'))[0] ?? '') };
+}
+
+function requestFor(run: Run, recipe: SliceRecipe, method: ClusterMethod): ClusterRequest {
+  return {
+    train: [run.path],
+    query: [],
+    add: [],
+    remove: [],
+    store: undefined,
+    redis: {},
+    recipe,
+    weighting: undefined,
+    traces: 'anomalous',
+    binDirs: [],
+    k: 1,
+    clusters: { method, radius: undefined, least: 3 },
+    mostClustered: 4000,
+  };
+}
+
+async function families(runs: readonly Run[]): Promise<void> {
+  const patches = { kind: 'patches', most: 4, leastShare: 0.1 } as const;
+  const ancestor = { kind: 'correctness', window: 10_000, threshold: 0.1 } as const;
+  const rows: { title: string; recipe: SliceRecipe; weighting: Weighting | undefined }[] = [];
+  const add = (title: string, recipe: Partial<SliceRecipe>, weighting?: Weighting): void => {
+    const whole = {
+      slices: patches,
+      vector: 'classes',
+      around: 0,
+      mostClasses: undefined,
+    } as const;
+    rows.push({ title, recipe: { ...whole, ...recipe }, weighting });
+  };
+  add("the ancestor's, at its defaults", { slices: ancestor, mostClasses: 1024 });
+  add("the ancestor's vector, of patches", { mostClasses: 1024 });
+  for (const vector of [
+    'classes',
+    'blocks',
+    'edges',
+    'functions',
+    'evidence',
+    'transfers',
+  ] as const) {
+    for (const weighting of ['presence', 'counts', 'tfidf'] as const) {
+      add(`${vector}, ${weighting}`, { vector }, weighting);
+    }
+  }
+  add('functions, tfidf, 8 blocks around', { vector: 'functions', around: 8 }, 'tfidf');
+  add('behaviour, counts', { vector: 'behaviour' }, 'counts');
+  add('behaviour, tfidf', { vector: 'behaviour' }, 'tfidf');
+  add('behaviour, presence (the default)', { vector: 'behaviour' });
+  const head = runs.flatMap(({ name }) => [`${name}: 1-NN`, 'DBSCAN', 'average', 'slices']);
+  console.log(`\n| vector | ${head.join(' | ')} |\n|---|${head.map(() => '--:').join('|')}|`);
+  for (const { title, recipe, weighting } of rows) {
+    const cells: string[] = [];
+    for (const run of runs) {
+      const score = async (method: ClusterMethod) => {
+        const result = await cluster({ ...requestFor(run, recipe, method), weighting }, context);
+        const known = result.families;
+        // Traces without a slice belong to no cluster and have no neighbour.
+        const lost = result.withoutSlices.map((name) => ({
+          family: name.replace(/[-_]?[nm]?\d+.*$/, ''),
+          cluster: -1,
+          nearest: undefined,
+        }));
+        return { known, lost, slices: result.slices.length };
+      };
+      const dense = await score('dbscan');
+      const average = await score('average');
+      const none = dense.lost.length > 0 ? scoreFamilies(dense.lost) : undefined;
+      if (dense.known === undefined) {
+        cells.push(
+          '0.00',
+          (none?.adjustedRand ?? 0).toFixed(2),
+          (none?.adjustedRand ?? 0).toFixed(2),
+        );
+      } else {
+        cells.push(
+          dense.known.nearestAccuracy.toFixed(2),
+          dense.known.adjustedRand.toFixed(2),
+          (average.known?.adjustedRand ?? 0).toFixed(2),
+        );
+      }
+      cells.push(`${dense.slices}`);
+    }
+    console.log(`| ${title} | ${cells.join(' | ')} |`);
+  }
+}
+
+/** Real slices of all evaluated traces, the faint ones too, to make many from. */
+async function realSlices(runs: readonly Run[]): Promise<Terms[]> {
+  const recipe: SliceRecipe = {
+    slices: { kind: 'patches', most: 8, leastShare: 0 },
+    vector: 'behaviour',
+    around: 8,
+    mostClasses: undefined,
+  };
+  const all: Terms[] = [];
+  for (const run of runs) {
+    const { samples } = await sliceSamples(run.path, recipe, () => true, [], context);
+    all.push(...samples.flatMap(({ slices }) => slices.map(({ terms }) => terms)));
+  }
+  return all;
+}
+
+/** A real slice that has lost every fifth term and got some of another one, and a few of its own. */
+function mixture(real: readonly Terms[], random: Random): Terms {
+  const [a, b] = [real[random.below(real.length)], real[random.below(real.length)]];
+  const mix = (part: 'functions' | 'evidence' | 'transfers', own: number): TermCounts => {
+    const counts = new Map<number, number>();
+    const take = (terms: TermCounts | undefined, share: number): void => {
+      terms?.ids.forEach((id, i) => {
+        if (random.uniform() < share) counts.set(id, terms.counts[i] + random.below(3));
+      });
+    };
+    take(b?.[part], 0.2);
+    take(a?.[part], 0.8);
+    for (let i = 0; i < own; i++) counts.set(random.below(2 ** 20), 1);
+    const ids = Int32Array.from(counts.keys()).sort();
+    return { ids, counts: Int32Array.from(ids, (id) => Math.max(1, counts.get(id) ?? 1)) };
+  };
+  return {
+    functions: mix('functions', 2),
+    evidence: mix('evidence', 0),
+    transfers: mix('transfers', 0),
+  };
+}
+
+function vectorsOf(terms: readonly Terms[], kind: VectorKind): SparseVector[] {
+  const vectorizer = new Vectorizer(partsOfVector(kind, undefined), terms);
+  return terms.map((item) => vectorizer.vector(item));
+}
+
+function describeSizes(vectors: readonly SparseVector[]): string {
+  const sizes = vectors.map(({ ids }) => ids.length).sort((a, b) => a - b);
+  const mean = sizes.reduce((sum, size) => sum + size, 0) / sizes.length;
+  return `${mean.toFixed(0)} terms on average, at most ${sizes.at(-1)}`;
+}
+
+/** Asks for ten neighbours of each, and compares with looking at every vector. */
+function ask(
+  vectors: readonly SparseVector[],
+  queries: readonly SparseVector[],
+  checked: number,
+): void {
+  const building = performance.now();
+  const index = new NeighbourIndex(vectors);
+  const built = performance.now() - building;
+  const times: number[] = [];
+  let found = 0;
+  queries.forEach((query, i) => {
+    const started = performance.now();
+    const neighbours = index.nearest(query, 10);
+    times.push(performance.now() - started);
+    if (i >= checked) return;
+    const all = Float64Array.from(vectors, (vector) => cosine(query, vector)).sort();
+    const tenth = all[all.length - 10] ?? 0;
+    // A neighbour counts when it is no farther than the tenth nearest really is.
+    found += neighbours.filter(({ distance }) => 1 - distance >= tenth - 1e-6).length;
+  });
+  times.sort((a, b) => a - b);
+  const at = (share: number): string =>
+    (times[Math.min(times.length - 1, Math.floor(share * times.length))] ?? 0).toFixed(1);
+  console.log(`index: built in ${(built / 1000).toFixed(1)} s`);
+  console.log(
+    `query, 10 neighbours: median ${at(0.5)} ms, 95 % ${at(0.95)} ms, worst ${at(1)} ms (${times.length} queries)`,
+  );
+  console.log(`recall against every vector: ${found / (10 * checked)} (${checked} queries)`);
+}
+
+async function scale(runs: readonly Run[], count: number): Promise<void> {
+  const real = await realSlices(runs);
+  const random = new Random(1);
+  const samples = Array.from({ length: count }, (_, i): SampleSlices => {
+    const terms = mixture(real, random);
+    const slice = { rank: 1, start: 1000 * i, end: 1000 * i + 50, points: 1, terms };
+    return {
+      name: `sample-${i}`,
+      file: `document-${i}.pdf`,
+      label: 'anomalous',
+      family: undefined,
+      slices: [slice],
+    };
+  });
+  console.log(`\n${count} slices from ${real.length} real ones`);
+  const names = new Map<number, string>();
+  for (const { slices } of samples) {
+    for (const id of slices[0]?.terms.functions?.ids ?? []) {
+      names.set(id, `libpoppler.so.126.0.0!_ZN6Object4free${id}`);
+    }
+  }
+  const path = join(scratch, 'scale');
+  const store = new FileStore(path, { id: 'bench', description: 'bench' });
+  const writing = performance.now();
+  const records = new Map(samples.map((sample) => [sample.name, encodeSample(sample)]));
+  const raw = [...records.values()].reduce((sum, { length }) => sum + length, 0);
+  await store.put(records, names);
+  const reading = performance.now();
+  const held = await store.readAll();
+  const decoded = Array.from(held.samples.values(), decodeSample);
+  const done = performance.now();
+  const mb = (bytes: number): string => `${(bytes / 1e6).toFixed(0)} MB`;
+  console.log(
+    `store: ${mb(statSync(path).size)} on disk, ${mb(raw)} of records (as in Redis); written in ${((reading - writing) / 1000).toFixed(1)} s, read in ${((done - reading) / 1000).toFixed(1)} s`,
+  );
+  const adding = performance.now();
+  await store.put(new Map([['one more', records.get('sample-1') ?? new Uint8Array(0)]]), new Map());
+  console.log(`one more sample: ${((performance.now() - adding) / 1000).toFixed(1)} s`);
+  const vectors = vectorsOf(
+    decoded.flatMap(({ slices }) => slices.map(({ terms }) => terms)),
+    'behaviour',
+  );
+  console.log(describeSizes(vectors));
+  ask(vectors, vectors.slice(0, 200), 100);
+}
+
+async function million(runs: readonly Run[]): Promise<void> {
+  const real = await realSlices(runs);
+  const random = new Random(2);
+  // Presence needs no frequencies, so that vectors can be made one by one.
+  const vectorizer = new Vectorizer(partsOfVector('behaviour', undefined), []);
+  const vectors = Array.from({ length: 1_000_000 }, () => vectorizer.vector(mixture(real, random)));
+  console.log('\n1,000,000 slices, the index alone');
+  console.log(describeSizes(vectors));
+  ask(vectors, vectors.slice(0, 100), 20);
+}
