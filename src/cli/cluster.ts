@@ -1,9 +1,12 @@
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { messageOf, writeFileAtomic } from '../base/files.ts';
 import { type ClusterRequest, cluster } from '../pipeline/cluster.ts';
 import { clusterDataOf } from '../pipeline/cluster-data.ts';
+import { findEvaluations } from '../pipeline/run-path.ts';
+import { renderClusterReport } from '../report/cluster-page.ts';
 import { clusterLines, clustersToJson } from '../report/cluster-text.ts';
 import {
   type VectorKind,
@@ -37,6 +40,7 @@ interface Options {
   readonly radius: number | undefined;
   readonly least: number;
   readonly mostClustered: number;
+  readonly output: string | undefined;
   readonly store: string | undefined;
   readonly redis: boolean;
   readonly hostname: string;
@@ -163,6 +167,11 @@ const spec: CommandSpec<Options> = {
       default: 4000,
     },
     {
+      flags: '-o, --output <file>',
+      help: 'the page: map, heat map, clusters, neighbours [clusters.html in the run of -t]',
+      parse: text,
+    },
+    {
       flags: '--store <place>',
       help: 'file, redis:// or rediss:// that keeps slices [slices.wayward in the run of -t, made anew]',
       parse: text,
@@ -206,11 +215,21 @@ const spec: CommandSpec<Options> = {
       signal,
     });
     const data = clusterDataOf(result, version);
+    const page = o.output ?? (await pageOf(o.train?.[0]));
+    if (page !== undefined) await writeFileAtomic(page, renderClusterReport(data));
     if (o.json) print(clustersToJson(data));
     else for (const line of clusterLines(data)) print(line);
+    if (page !== undefined && !o.json) print(`The page: ${page}`);
     return 0;
   },
 };
+
+/** Beside the evaluations that are compared; `undefined` when all come from a store. */
+async function pageOf(train: string | undefined): Promise<string | undefined> {
+  if (train === undefined) return undefined;
+  const { run, evaluation } = await findEvaluations(train);
+  return join(run ?? evaluation, 'clusters.html');
+}
 
 async function requestOf(o: Options): Promise<ClusterRequest> {
   const problems: string[] = [];

@@ -32,7 +32,7 @@ export function clusterLines(data: ClusterData): string[] {
     ),
   );
   section(
-    data.method === undefined ? 'Clusters' : `Clusters: ${data.method}`,
+    data.method === undefined ? 'Clusters' : `Clusters: ${visible(data.method)}`,
     data.clusters.flatMap((cluster, number) => {
       const members = cluster.members.map((item) => data.slices[item]);
       const traits = [
