@@ -18,6 +18,8 @@ export interface Invocation<Options> {
 export interface CommandSpec<Options> {
   readonly name: string;
   readonly aliases?: readonly string[];
+  /** Defaults of options, by name, that an alias has of its own. */
+  readonly aliasDefaults?: Readonly<Record<string, Partial<Options>>>;
   readonly group: string;
   readonly summary: string;
   /** As commander takes them: `<root>`, `[sample...]`. */
@@ -138,6 +140,9 @@ function settle<Options>(
   const problems: string[] = [];
   const config = readConfig(problems);
   const section = (config[spec.name] ?? {}) as Record<string, unknown>;
+  const words = (command.parent as { rawArgs?: readonly string[] } | null)?.rawArgs ?? [];
+  const name = words.find((word) => word === spec.name || spec.aliases?.includes(word)) ?? '';
+  const own: Readonly<Record<string, unknown>> = spec.aliasDefaults?.[name] ?? {};
   const options: Record<string, unknown> = {};
   for (const made of command.options) {
     const key = made.attributeName();
@@ -158,7 +163,7 @@ function settle<Options>(
       raw = section[key] ?? config[key];
     }
     if (raw === undefined) {
-      options[key] = option.default;
+      options[key] = own[key] ?? option.default;
       continue;
     }
     if (made.isBoolean() || made.negate) {
@@ -177,7 +182,6 @@ function settle<Options>(
     options[key] = option.repeats ? values : values.at(-1);
   }
   // What stands behind "--" is never an option of ours.
-  const words = (command.parent as { rawArgs?: readonly string[] } | null)?.rawArgs ?? [];
   const behind = words.includes('--') ? words.length - words.indexOf('--') - 1 : 0;
   const args = command.args.filter((word, index) => {
     if (index >= command.args.length - behind || !/^--?[a-zA-Z]/.test(word)) return true;

@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { UserError } from '../base/errors.ts';
 import { showCount } from '../base/format.ts';
+import { type Smoothing, smoothings } from '../model/ngram-smoothing.ts';
 import { type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
 import { reopenQueueRun } from '../pipeline/queue-run.ts';
@@ -32,6 +33,8 @@ interface Options extends QueueOptions {
   readonly calibrationSize: number | undefined;
   readonly testSizeBenign: number;
   readonly testSizeMalicious: number;
+  readonly testSize: number | undefined;
+  readonly ratio: number;
   readonly seed: number;
   readonly filter: readonly FilterName[];
   readonly disableRet: boolean;
@@ -44,6 +47,8 @@ interface Options extends QueueOptions {
   readonly embeddingInputDimension: number | undefined;
   readonly maxClasses: number | undefined;
   readonly model: 'lstm' | 'ngram';
+  readonly smoothing: Smoothing;
+  readonly order: number | 'window';
   readonly embeddingOutputDimension: number;
   readonly units: number;
   readonly layers: number;
@@ -56,7 +61,7 @@ interface Options extends QueueOptions {
   readonly optimizer: 'adam' | 'rmsprop';
   readonly learningRate: number | undefined;
   readonly learningDecay: number;
-  readonly order: 'drawn' | 'shuffled';
+  readonly sampling: 'drawn' | 'shuffled';
   readonly samplingPower: number;
   readonly samplingCap: number;
   readonly checkpointBest: boolean;
@@ -144,6 +149,17 @@ const options: readonly OptionSpec[] = [
   { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
   ...sizeOptions,
   {
+    flags: '--test-size <n>',
+    help: 'samples to judge in all, instead of the two sizes',
+    parse: integer(0),
+  },
+  {
+    flags: '--ratio <share>',
+    help: 'benign ones of --test-size',
+    parse: decimal(0, 1),
+    default: 0.5,
+  },
+  {
     flags: '--seed <n>',
     help: 'fixes sets, weights and order',
     parse: integer(0, 4294967295),
@@ -187,6 +203,18 @@ const options: readonly OptionSpec[] = [
     help: 'lstm, or ngram, which fits in seconds',
     parse: choice('lstm', 'ngram'),
     default: 'lstm',
+  },
+  {
+    flags: '--smoothing <kind>',
+    help: 'how the n-gram judges what is new: witten-bell, kneser-ney; none draws by weight, as the ancestor',
+    parse: choice(...smoothings),
+    default: 'witten-bell',
+  },
+  {
+    flags: '--order <n>',
+    help: 'longest context of the n-gram, in blocks, or window: all of it',
+    parse: (value) => (value === 'window' ? { value } : integer(1, 1024)(value)),
+    default: 'window',
   },
   {
     flags: '--embedding-output-dimension <n>',
@@ -261,7 +289,7 @@ const options: readonly OptionSpec[] = [
     default: 0,
   },
   {
-    flags: '--order <kind>',
+    flags: '--sampling <kind>',
     help: 'drawn: windows are drawn by weight; shuffled: each once an epoch, weighted in the loss',
     parse: choice('drawn', 'shuffled'),
     default: 'drawn',
@@ -341,7 +369,8 @@ const options: readonly OptionSpec[] = [
 
 const spec: CommandSpec<Options> = {
   name: 'learn',
-  aliases: ['lstm'],
+  aliases: ['lstm', 'prob'],
+  aliasDefaults: { prob: { model: 'ngram', testSize: 2, maxClasses: 256 } },
   group: 'Model',
   summary: 'Learn normal control flow from benign samples, predict the rest',
   args: [['[root]', 'folder that holds one folder a sample']],
@@ -402,6 +431,7 @@ function learnOptions(root: string, o: Options): LearnOptions {
     ijmp: o.disableIjmp,
   };
   const added: Partial<Record<FilterName, boolean>> = { call: o.learnCall, jmp: o.learnJmp };
+  const benign = Math.round((o.testSize ?? 0) * o.ratio);
   return {
     root,
     binDirs: o.binDir ?? [],
@@ -414,8 +444,8 @@ function learnOptions(root: string, o: Options): LearnOptions {
     sizes: {
       train: o.trainSize,
       calibrate: o.calibrationSize,
-      testNominal: o.testSizeBenign,
-      testAnomalous: o.testSizeMalicious,
+      testNominal: o.testSize === undefined ? o.testSizeBenign : benign,
+      testAnomalous: o.testSize === undefined ? o.testSizeMalicious : o.testSize - benign,
     },
     seed: o.seed,
     filter: filterNames.filter(
@@ -426,6 +456,8 @@ function learnOptions(root: string, o: Options): LearnOptions {
     maxInputClasses: o.embeddingInputDimension,
     maxOutputClasses: o.maxClasses,
     model: o.model,
+    smoothing: o.smoothing,
+    order: o.order === 'window' ? undefined : o.order,
     network: {
       embedding: o.embeddingOutputDimension,
       units: o.units,
@@ -444,7 +476,7 @@ function learnOptions(root: string, o: Options): LearnOptions {
       schedule: o.optimizer === 'adam' ? 'one-cycle' : 'constant',
       clipNorm: o.optimizer === 'adam' ? 1 : 0,
     },
-    weighting: { order: o.order, power: o.samplingPower, cap: o.samplingCap },
+    weighting: { order: o.sampling, power: o.samplingPower, cap: o.samplingCap },
     keepBest: o.checkpointBest ?? false,
     patience: o.patience || (o.checkpointEarlyStop ? 1 : 0),
     device: deviceOf(o),
@@ -497,7 +529,7 @@ function describe(result: LearnResult): string[] {
   }
   if (test !== undefined) {
     lines.push(
-      `Tested       ${percent(1 - test.accuracy)} of the transfers of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}`,
+      `Tested       ${percent(1 - test.accuracy)} of the transfers of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
     );
   }
   if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { defaultShape, type LstmShape } from '../model/lstm-shape.ts';
+import type { Smoothing } from '../model/ngram-smoothing.ts';
 import type { OptimizerOptions } from '../model/optimizer.ts';
 import type { Weighting } from '../model/window-order.ts';
 import { defaultFilter, type FilterName } from '../sequences/filter.ts';
@@ -26,6 +27,10 @@ export interface LearnOptions extends SampleSource {
   readonly maxInputClasses: number | undefined;
   readonly maxOutputClasses: number | undefined;
   readonly model: 'lstm' | 'ngram';
+  /** Of the n-gram; see `NgramTable`. */
+  readonly smoothing: Smoothing;
+  /** Longest context of the n-gram, in blocks; `undefined` = the whole window. */
+  readonly order: number | undefined;
   readonly network: Pick<LstmShape, 'embedding' | 'units' | 'layers' | 'dense' | 'bidirectional'>;
   /** Start from the n-gram's logits, or from nothing as the ancestor does. */
   readonly prior: 'ngram' | 'none';
@@ -97,6 +102,8 @@ export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'versi
   maxInputClasses: undefined,
   maxOutputClasses: undefined,
   model: 'lstm',
+  smoothing: 'witten-bell',
+  order: undefined,
   network: defaultNetwork,
   prior: 'ngram',
   dropout: 0.5,
@@ -134,7 +141,14 @@ export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'versi
 /** Paths become absolute, so that the run's record holds wherever it is read. @throws UserError */
 export async function settleOptions(asked: LearnOptions): Promise<LearnOptions> {
   if (asked.resume === undefined) {
-    const { saveModel, saveWeights } = asked;
+    const { saveModel, saveWeights, order, windowLength } = asked;
+    if (order !== undefined && order > windowLength) {
+      throw new UserError(
+        'order-too-long',
+        `--order ${order} is longer than the windows, which have ${windowLength} blocks`,
+        { category: 'arguments' },
+      );
+    }
     if ((saveModel === undefined) !== (saveWeights === undefined)) {
       throw new UserError('keras-half', '--save-model and --save-weights go together', {
         category: 'arguments',

@@ -13,6 +13,7 @@ import { classifyAll } from '../sequences/classify-windows.ts';
 import { Vocabulary } from '../sequences/vocabulary.ts';
 import type { WindowSet } from '../sequences/windows.ts';
 import type { Sample } from '../trace/sample.ts';
+import { calibrateNgram } from './calibrate-ngram.ts';
 import { type CountOptions, countTrainingWindows, type TrainingCorpus } from './count-windows.ts';
 import type { Trained } from './evaluate.ts';
 import type { LearnOptions } from './learn-options.ts';
@@ -89,7 +90,7 @@ export async function train(
   const { layer, epochs } =
     start.kind === 'network'
       ? { layer: start.network, epochs: [] }
-      : await fitLayer(start, windows, vocabulary, options, folder, context);
+      : await fitLayer(start, windows, vocabulary, corpus.samples, options, count, folder, context);
   return {
     trained: { layer, vocabulary, profile: corpus.profile },
     skipped: corpus.skipped,
@@ -109,14 +110,22 @@ async function fitLayer(
   start: Exclude<StartingPoint, { kind: 'run' | 'network' }>,
   windows: WindowSet,
   vocabulary: Vocabulary,
+  samples: readonly Sample[],
   options: LearnOptions,
+  count: CountOptions,
   folder: RunFolder,
   context: RunContext,
 ): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
   const { inputClasses, outputClasses } = vocabulary;
-  if (start.kind === 'nothing' && options.model === 'ngram')
-    return { layer: Ngram.fit(windows, inputClasses, outputClasses), epochs: [] };
   const { windowLength } = windows;
+  if (start.kind === 'nothing' && options.model === 'ngram') {
+    const { smoothing, order = windowLength, seed } = options;
+    const model = Ngram.fit(windows, inputClasses, outputClasses, { smoothing, order, seed });
+    const read = async (some: readonly Sample[]): Promise<WindowSet> =>
+      windowsFor(vocabulary, await countTrainingWindows(some, count, context));
+    const layer = await calibrateNgram(model, windows, samples, read, context);
+    return { layer, epochs: [] };
+  }
   const shape: LstmShape =
     start.kind === 'shape'
       ? start.shape
