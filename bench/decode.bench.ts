@@ -1,7 +1,8 @@
 /**
  * Decoding speed beside libipt's block decoder (Debian's libipt-dev), in the same run: from raw bytes in
  * memory to the stream of blocks. "Cold" builds the control-flow graph; "warm" has the decoded code of a
- * run before (the graph and its walks are built anew, as for the next trace of a corpus).
+ * run before (the graph is built anew, as for the next trace of a corpus). Times are of the wall clock
+ * and, beside them, of the processor (of all threads): the latter tell more on a busy machine.
  *
  * node bench/decode.bench.ts [FOLDER]   FOLDER holds traces as in ../shared/data/pt-bench
  */
@@ -16,11 +17,17 @@ import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
 
+interface Times {
+  readonly wall: number[];
+  readonly cpu: number[];
+}
+
 const rounds = 5;
 const root = process.argv[2] ?? '../shared/data/pt-bench';
 const work = mkdtempSync(join(tmpdir(), 'wayward-bench-'));
 const peer = buildPeer();
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1];
+const median = (values: readonly number[]): number =>
+  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 for (const name of ['py', 'py-noretc']) {
   const folder = join(root, name);
@@ -39,9 +46,9 @@ for (const name of ['py', 'py-noretc']) {
     (end - start).toString(16),
     start.toString(16),
   ]);
-  const cold: number[] = [];
-  const warm: number[] = [];
-  const theirs: number[] = [];
+  const cold: Times = { wall: [], cpu: [] };
+  const warm: Times = { wall: [], cpu: [] };
+  const theirs: Times = { wall: [], cpu: [] };
   let blocks = 0;
   let instructions = '';
   // Taken in turns, so that a noisy neighbour disturbs all alike.
@@ -50,32 +57,42 @@ for (const name of ['py', 'py-noretc']) {
     for (const times of [cold, warm]) {
       const space = await buildAddressSpace(map, images);
       const started = performance.now();
+      const startedCpu = process.cpuUsage();
       const summary = await new TraceDecoder({ space, input: bytes, codeCache }).run(() => {});
-      times.push((performance.now() - started) / 1000);
+      times.wall.push((performance.now() - started) / 1000);
+      const { user, system } = process.cpuUsage(startedCpu);
+      times.cpu.push((user + system) / 1e6);
       blocks = summary.blocks;
     }
     codeCache.dispose();
     if (peer !== undefined) {
       const { stdout } = spawnSync(peer, [raw, ...sections], { encoding: 'utf8' });
-      const [seconds, , count] = stdout.split(' ');
-      theirs.push(Number(seconds));
+      const [wall, cpu, , count] = stdout.split(' ');
+      theirs.wall.push(Number(wall));
+      theirs.cpu.push(Number(cpu));
       instructions = count ?? '';
     }
   }
-  const rate = (seconds: number): string =>
-    `${(branches / seconds / 1e6).toFixed(1).padStart(6)} M branches/s`;
   console.log(
     `${name}: ${(bytes.length / 1e6).toFixed(1)} MB, ${branches} branches, ${blocks} blocks; median of ${rounds}`,
   );
-  console.log(`  wayward, cold   ${rate(median(cold))}  (first: ${rate(cold[0])})`);
-  console.log(`  wayward, warm   ${rate(median(warm))}`);
-  if (theirs.length > 0) {
-    console.log(`  libipt blocks   ${rate(median(theirs))}  (${instructions} instructions)`);
-    console.log(`  cold / libipt   ${(median(theirs) / median(cold)).toFixed(2)}`);
-    console.log(`  warm / libipt   ${(median(theirs) / median(warm)).toFixed(2)}`);
-  } else {
-    console.log('  libipt blocks   not measured: needs libipt-dev and a C compiler');
+  const first = { wall: cold.wall.slice(0, 1), cpu: cold.cpu.slice(0, 1) };
+  const rows: [string, Times][] = [
+    ['cold', cold],
+    ['cold, the first', first],
+    ['warm', warm],
+    [`libipt (${instructions} instructions)`, theirs],
+  ];
+  for (const [label, times] of rows) {
+    if (times.wall.length === 0) continue;
+    const columns = (['wall', 'cpu'] as const).map((clock) => {
+      const rate = (branches / median(times[clock]) / 1e6).toFixed(1).padStart(6);
+      const ratio = median(theirs[clock]) / median(times[clock]);
+      return `${clock} ${rate} M branches/s${Number.isNaN(ratio) ? '' : `, ${ratio.toFixed(2)} x libipt`}`;
+    });
+    console.log(`  ${label.padEnd(32)} ${columns.join('   ')}`);
   }
+  if (peer === undefined) console.log('  libipt not measured: needs libipt-dev and a C compiler');
 }
 console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`);
 

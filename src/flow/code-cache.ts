@@ -1,5 +1,5 @@
-import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
-import { Transfer, type TransferKind } from '../x86/transfer.ts';
+import { type Bitness, BlockReader, type BlockShape, emptyShape } from '../x86/block-reader.ts';
+import { AddressIndex } from './address-index.ts';
 
 /**
  * Blocks of one run of bytes, decoded once and kept for every trace that maps it, wherever it is
@@ -8,7 +8,7 @@ import { Transfer, type TransferKind } from '../x86/transfer.ts';
 class CachedCode {
   readonly bytes: Uint8Array;
   /** Index of a shape by its block's offset in `bytes`. */
-  readonly index: Map<number, number> = new Map();
+  readonly index: AddressIndex = new AddressIndex();
   readonly shapes: BlockShape[] = [];
   readonly #bitness: Bitness;
   #reader: BlockReader | undefined;
@@ -19,11 +19,11 @@ class CachedCode {
   }
 
   shapeAt(offset: number): BlockShape {
-    const known = this.index.get(offset);
-    if (known !== undefined) return this.shapes[known];
+    const known = this.index.get(offset, 0);
+    if (known >= 0) return this.shapes[known];
     this.#reader ??= new BlockReader(this.bytes, this.#bitness);
     const shape = this.#reader.read(offset, emptyShape());
-    this.index.set(offset, this.shapes.length);
+    this.index.add(offset, 0, this.shapes.length);
     this.shapes.push(shape);
     return shape;
   }
@@ -32,17 +32,6 @@ class CachedCode {
     this.#reader?.dispose();
     this.#reader = undefined;
   }
-}
-
-export function emptyShape(): BlockShape {
-  return {
-    kind: Transfer.none as TransferKind,
-    size: 0,
-    lastInstruction: 0,
-    instructions: 0,
-    target: 0,
-    end: 'cut',
-  };
 }
 
 /**

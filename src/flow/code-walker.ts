@@ -141,7 +141,7 @@ export class CodeWalker {
         next = graph.targetOf(at);
         links = graph.links;
       }
-      if (kind === Transfer.call && !graph.isCallNext(at, next)) calls.push(at);
+      if (kind === Transfer.call) calls.push(at);
       at = next;
     }
     state.at = at;
@@ -169,7 +169,7 @@ export class CodeWalker {
       if (!batch.hasRoom(1)) this.#flush();
       batch.add(at);
       const next = graph.targetOf(at);
-      if (graph.kind[at] === Transfer.call && !graph.isCallNext(at, next)) calls.push(at);
+      if (graph.links[at * linkSize] === Transfer.call) calls.push(at);
       at = next;
     }
     this.#state.at = last;

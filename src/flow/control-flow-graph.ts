@@ -1,27 +1,29 @@
 import { type Address, addressToBigInt } from '../base/address.ts';
 import { enlarged } from '../base/typed-array.ts';
 import type { AddressSpace, Module } from '../image/address-space.ts';
-import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
+import {
+  type Bitness,
+  BlockReader,
+  type BlockShape,
+  emptyShape,
+  maxInstructionBytes,
+} from '../x86/block-reader.ts';
 import { Transfer } from '../x86/transfer.ts';
 import { AddressIndex } from './address-index.ts';
 import type { BlockTable } from './blocks.ts';
-import { type CodeCache, emptyShape } from './code-cache.ts';
+import type { CodeCache } from './code-cache.ts';
 import type { GapReason } from './mark.ts';
-
-/** The longest x86 instruction, in bytes. */
-const maxInstructionBytes = 15;
 
 /** Integers of a node in `links`. */
 export const linkSize = 4;
 /** Nodes are -1 where they were not looked up yet. */
 export const Link = {
+  /** `Transfer` kind; `jmp` also for calls that no return will match. */
   kind: 0,
   /** Node of the block that follows in memory: where a branch goes that is not taken. */
   next: 1,
   /** Node of a direct transfer's target. The decoder adds an outcome to `next` and gets here. */
   target: 2,
-  /** Node that the last TIP of an indirect transfer led to. */
-  last: 3,
 } as const;
 
 /**
@@ -50,9 +52,8 @@ export class ControlFlowGraph implements BlockTable {
 
   readonly #space: AddressSpace;
   readonly #cache: CodeCache;
-  readonly #by16: AddressIndex = new AddressIndex();
-  readonly #by32: AddressIndex = new AddressIndex();
-  readonly #by64: AddressIndex = new AddressIndex();
+  /** Nodes by bits 0..31 of their address, and the rest over the bitness. */
+  readonly #index: AddressIndex = new AddressIndex();
 
   constructor(space: AddressSpace, cache: CodeCache) {
     this.modules = space.modules;
@@ -62,8 +63,13 @@ export class ControlFlowGraph implements BlockTable {
 
   /** @returns the node of the block that starts at `address`, made when it is new */
   nodeAt(address: Address, bitness: Bitness): number {
-    const known = this.#nodes(bitness).get(address);
-    return known >= 0 ? known : this.#add(address, bitness);
+    return this.nodeAtHalves(address | 0, Math.floor(address / 0x1_0000_0000), bitness);
+  }
+
+  /** @param low  bits 0..31 of the address, signed; @param high  the rest, as a multiple of 2^32 */
+  nodeAtHalves(low: number, high: number, bitness: Bitness): number {
+    const known = this.#index.get(low, keyOf(high, bitness));
+    return known >= 0 ? known : this.#add(high * 0x1_0000_0000 + (low >>> 0), bitness);
   }
 
   targetOf(node: number): number {
@@ -83,27 +89,10 @@ export class ControlFlowGraph implements BlockTable {
     return found;
   }
 
-  /** @returns the node at `address`, where the indirect transfer that ends `from` went */
-  follow(from: number, address: Address, bitness: Bitness): number {
-    const last = this.links[from * linkSize + Link.last];
-    if (last >= 0 && this.address[last] === address && this.#bits[last] === bitness) return last;
-    const found = this.nodeAt(address, bitness);
-    this.links[from * linkSize + Link.last] = found;
-    return found;
-  }
-
   /** @returns whether `address` lies in the block, or is the start of one that is not known */
   holds(node: number, address: Address): boolean {
     const into = address - this.address[node];
     return into >= 0 && into < Math.max(1, this.size[node]);
-  }
-
-  /**
-   * @returns whether the call that ends `node` leads to the next instruction, `target`: such a call only
-   *   reads the instruction pointer, and no return will match it
-   */
-  isCallNext(node: number, target: number): boolean {
-    return this.address[target] === this.address[node] + this.size[node];
   }
 
   bitnessOf(node: number): Bitness {
@@ -113,10 +102,6 @@ export class ControlFlowGraph implements BlockTable {
   /** Why nothing is known beyond a node of kind `none`. */
   deadReason(node: number): GapReason {
     return deadReasons[this.dead[node]];
-  }
-
-  #nodes(bitness: Bitness): AddressIndex {
-    return bitness === 64 ? this.#by64 : bitness === 32 ? this.#by32 : this.#by16;
   }
 
   #add(address: Address, bitness: Bitness): number {
@@ -139,13 +124,15 @@ export class ControlFlowGraph implements BlockTable {
     this.instructions[node] = shape.instructions;
     this.kind[node] = shape.kind;
     const link = node * linkSize;
-    this.links[link] = shape.kind;
+    // A call to the next instruction only reads the instruction pointer; no return will match it.
+    const isCallNext = shape.kind === Transfer.call && shape.target === shape.size;
+    this.links[link] = isCallNext ? Transfer.jmp : shape.kind;
     this.links.fill(-1, link + 1, link + linkSize);
     this.dead[node] =
       shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
     this.#targetAddress[node] = wrap(address + shape.target, bitness);
     this.#bits[node] = bitness;
-    this.#nodes(bitness).add(address, node);
+    this.#index.add(address | 0, keyOf(Math.floor(address / 0x1_0000_0000), bitness), node);
     return node;
   }
 
@@ -199,6 +186,11 @@ const noCode = 0;
 const badInstruction = 1;
 const endless = 2;
 const deadReasons: readonly GapReason[] = ['no-code', 'bad-instruction', 'endless'];
+
+/** Addresses have 53 bits at most, so that two bits are free. */
+function keyOf(high: number, bitness: Bitness): number {
+  return (high << 2) | (bitness >> 5);
+}
 
 /** 16- and 32-bit code wraps at 2^16 and 2^32 (linear addresses at 2^32); 64-bit stays canonical. */
 function wrap(address: number, bitness: Bitness): Address {

@@ -137,7 +137,7 @@ export class TraceDecoder implements BlockSource {
             stretches.end(state, view, offset);
           }
           if (!stretches.isRecording) {
-            const next = stretches.follow(state, view, offset, end);
+            const next = stretches.advance(state, view, offset, end);
             if (next > offset) {
               offset = next;
               continue;
@@ -344,7 +344,7 @@ export class TraceDecoder implements BlockSource {
     }
     this.#emit(at, traceOffset);
     if (kind === Transfer.icall) this.#state.calls.push(at);
-    this.#state.at = this.#graph.follow(at, ip, this.#state.bitness);
+    this.#state.at = this.#nodeAt(ip);
     if (this.#queue.length > 0) this.#drain(traceOffset);
   }
 

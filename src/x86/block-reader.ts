@@ -7,6 +7,7 @@ import {
   Mnemonic,
   OpKind,
 } from 'iced-x86';
+import { InstructionLength } from './instruction-length.ts';
 import { Transfer, type TransferKind } from './transfer.ts';
 
 export type Bitness = 16 | 32 | 64;
@@ -28,47 +29,100 @@ export interface BlockShape {
 /** A block longer than this is no code that anybody runs without a branch. */
 const maxInstructions = 65536;
 
+/** The longest x86 instruction, in bytes. */
+export const maxInstructionBytes = 15;
+
+/** @returns a shape to read into */
+export function emptyShape(): BlockShape {
+  return {
+    kind: Transfer.none,
+    size: 0,
+    lastInstruction: 0,
+    instructions: 0,
+    target: 0,
+    end: 'cut',
+  };
+}
+
 /**
- * Reads basic blocks from one run of code bytes.
- *
- * Holds a copy of the bytes in the decoder's own memory; `dispose` frees it.
+ * Reads basic blocks from one run of code bytes: common instructions by table, the others with the
+ * full decoder, one at a time.
  */
 export class BlockReader {
-  readonly #decoder: Decoder;
-  readonly #instruction: Instruction = new Instruction();
-  readonly #length: number;
+  readonly #bytes: Uint8Array;
   readonly #bitness: Bitness;
+  readonly #lengths: InstructionLength | undefined;
+  readonly #instruction: Instruction = new Instruction();
 
-  constructor(bytes: Uint8Array, bitness: Bitness) {
-    this.#decoder = new Decoder(bitness, bytes, DecoderOptions.None);
-    this.#length = bytes.length;
+  /** @param isByTable  false decodes all instructions in full, as a judge of the tables */
+  constructor(bytes: Uint8Array, bitness: Bitness, isByTable: boolean = true) {
+    this.#bytes = bytes;
     this.#bitness = bitness;
+    if (isByTable && bitness !== 16) this.#lengths = new InstructionLength();
   }
 
   /** Reads the block at `offset` into `shape`. @returns `shape` */
   read(offset: number, shape: BlockShape): BlockShape {
-    const decoder = this.#decoder;
-    const instruction = this.#instruction;
+    const bytes = this.#bytes;
+    const lengths = this.#lengths;
+    const is64 = this.#bitness === 64;
     shape.kind = Transfer.none;
-    shape.size = 0;
     shape.lastInstruction = 0;
-    shape.instructions = 0;
     shape.target = 0;
     shape.end = 'cut';
-    if (offset < 0 || offset >= this.#length) return shape;
-    decoder.position = offset;
-    // Addresses count from the block's start, so that direct targets come out relative to it.
-    decoder.ip = 0n;
-    for (;;) {
-      if (!decoder.canDecode) return shape;
+    let size = 0;
+    let instructions = 0;
+    if (offset >= 0) {
+      while (offset + size < bytes.length) {
+        const length = lengths === undefined ? 0 : lengths.read(bytes, offset + size, is64);
+        const added = length > 0 ? length : this.#decode(offset + size, size, shape);
+        if (added === 0) break;
+        shape.lastInstruction = size;
+        size += added;
+        instructions++;
+        if (length > 0) {
+          const { kind } = lengths as InstructionLength;
+          if (kind !== Transfer.none) {
+            shape.kind = kind as TransferKind;
+            shape.end = 'transfer';
+            if (kind <= Transfer.jmp || kind === Transfer.call) {
+              const target = size + (lengths as InstructionLength).displacement;
+              shape.target = is64 ? target : target | 0;
+            }
+            break;
+          }
+        } else if (shape.end !== 'cut') break;
+        if (instructions === maxInstructions) {
+          shape.end = 'long';
+          break;
+        }
+      }
+    }
+    shape.size = size;
+    shape.instructions = instructions;
+    return shape;
+  }
+
+  /**
+   * Decodes the instruction at `at`, `size` bytes into its block. A transfer or fault ends the shape.
+   *
+   * @returns its bytes; 0 where there is none, with the reason in the shape
+   */
+  #decode(at: number, size: number, shape: BlockShape): number {
+    const decoder = new Decoder(
+      this.#bitness,
+      this.#bytes.subarray(at, at + maxInstructionBytes),
+      DecoderOptions.None,
+    );
+    const instruction = this.#instruction;
+    try {
+      // Addresses count from the block's start, so that direct targets come out relative to it.
+      decoder.ip = BigInt(size);
       decoder.decodeOut(instruction);
       if (decoder.lastError !== DecoderError.None) {
         shape.end = decoder.lastError === DecoderError.NoMoreBytes ? 'cut' : 'invalid';
-        return shape;
+        return 0;
       }
-      shape.lastInstruction = shape.size;
-      shape.size += instruction.length;
-      shape.instructions++;
       const flow = instruction.flowControl;
       if (flow !== FlowControl.Next) {
         shape.kind = kindOf(instruction, flow);
@@ -79,22 +133,17 @@ export class BlockReader {
             shape.target = Number(BigInt.asIntN(bits, instruction.nearBranchTarget));
           }
           shape.end = 'transfer';
-          return shape;
-        }
-        if (flow === FlowControl.Exception) {
+        } else if (flow === FlowControl.Exception) {
           shape.end = 'fault';
-          return shape;
         }
       }
-      if (shape.instructions === maxInstructions) {
-        shape.end = 'long';
-        return shape;
-      }
+      return instruction.length;
+    } finally {
+      decoder.free();
     }
   }
 
   dispose(): void {
-    this.#decoder.free();
     this.#instruction.free();
   }
 }
