@@ -98,7 +98,15 @@ try {
     testNominal: directories.slice(16),
     testAnomalous: [],
   });
-  const read = { binDirs: [], rawImages: false, preprocessed: true, filter, plot: undefined };
+  const read = {
+    binDirs: [],
+    rawImages: false,
+    source: 'trace' as const,
+    process: undefined,
+    preprocessed: true,
+    filter,
+    plot: undefined,
+  };
   const targets = await timed('stats', () =>
     stats(
       { ...read, root, output: join(work, 't.csv'), maxLength: 32, maxWindows: 2_000_000 },

@@ -6,7 +6,7 @@ import { type Smoothing, smoothings } from '../model/ngram-smoothing.ts';
 import { type LearnResult, learn } from '../pipeline/learn.ts';
 import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
 import { reopenQueueRun } from '../pipeline/queue-run.ts';
-import { type SourceName, sourceNames } from '../pipeline/sample-source.ts';
+import { type SampleSource, type SourceName, sourceNames } from '../pipeline/sample-source.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, choices, decimal, integer, type OptionSpec, text } from './option.ts';
@@ -20,13 +20,10 @@ import {
 } from './queue-options.ts';
 import { version } from './version.ts';
 
-interface Options extends QueueOptions {
+interface Options extends QueueOptions, SourceFlags {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
-  readonly source: SourceName;
-  readonly process: string | undefined;
-  readonly preprocessed: boolean;
   readonly inputSets: string | undefined;
   readonly outputSets: string | undefined;
   readonly trainSize: number;
@@ -113,6 +110,16 @@ export const sourceOptions: readonly OptionSpec[] = [
     default: 'trace',
   },
 ];
+
+export interface SourceFlags {
+  readonly source: SourceName;
+  readonly process: string | undefined;
+  readonly preprocessed: boolean;
+}
+
+export function sourceOf({ source, process, preprocessed }: SourceFlags): SampleSource {
+  return { source, process, preprocessed: preprocessed ?? false };
+}
 
 /** How many samples go into each set; `sets` has these, too. */
 export const sizeOptions: readonly OptionSpec[] = [
@@ -436,9 +443,7 @@ function learnOptions(root: string, o: Options): LearnOptions {
     root,
     binDirs: o.binDir ?? [],
     rawImages: o.rawImages ?? false,
-    source: o.source,
-    process: o.process,
-    preprocessed: o.preprocessed ?? false,
+    ...sourceOf(o),
     inputSets: o.inputSets,
     outputSets: o.outputSets,
     sizes: {

@@ -2,16 +2,14 @@ import type { Command } from 'commander';
 import { showCount } from '../base/format.ts';
 import { type NoveltyResult, novelty } from '../pipeline/novelty.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { imageOptions } from './learn.ts';
+import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './learn.ts';
 import { decimal, integer, text } from './option.ts';
 import { type FilterFlags, filterOf, filterOptions } from './stats.ts';
 
-interface Options extends FilterFlags {
+interface Options extends FilterFlags, SourceFlags {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
-  readonly process: string | undefined;
-  readonly preprocessed: boolean;
   readonly sequenceLen: number;
   readonly errorRate: number;
   readonly exact: boolean;
@@ -28,6 +26,7 @@ const spec: CommandSpec<Options> = {
   args: [['<sets>', 'sets file']],
   options: [
     ...imageOptions,
+    ...sourceOptions,
     { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
     ...filterOptions,
     {
@@ -64,8 +63,7 @@ const spec: CommandSpec<Options> = {
         plot: o.plot,
         binDirs: o.binDir ?? [],
         rawImages: o.rawImages ?? false,
-        process: o.process,
-        preprocessed: o.preprocessed ?? false,
+        ...sourceOf(o),
         filter: filterOf(o),
         windowLength: o.sequenceLen,
         maxWindows: o.maxWindows,

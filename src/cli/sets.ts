@@ -3,12 +3,11 @@ import { UserError } from '../base/errors.ts';
 import { checkSets, makeSets } from '../pipeline/sets.ts';
 import { readSets, type Sets } from '../trace/sets-file.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { sizeOptions } from './learn.ts';
+import { type SourceFlags, sizeOptions, sourceOf, sourceOptions } from './learn.ts';
 import { integer } from './option.ts';
 
-interface Options {
+interface Options extends SourceFlags {
   readonly json: boolean;
-  readonly preprocessed: boolean;
   readonly trainSize: number;
   readonly calibrationSize: number | undefined;
   readonly testSizeBenign: number;
@@ -26,6 +25,7 @@ const spec: CommandSpec<Options> = {
     ['[file]', 'make: the sets file to write'],
   ],
   options: [
+    ...sourceOptions,
     { flags: '-p, --preprocessed', help: 'stored traces (see preprocess) are what counts' },
     ...sizeOptions,
     { flags: '--seed <n>', help: 'fixes the sets', parse: integer(0, 4294967295), default: 1 },
@@ -55,7 +55,7 @@ const spec: CommandSpec<Options> = {
               testAnomalous: o.testSizeMalicious,
             },
             seed: o.seed,
-            preprocessed: o.preprocessed ?? false,
+            ...sourceOf(o),
           },
           context,
         );
@@ -75,7 +75,7 @@ const spec: CommandSpec<Options> = {
         return 0;
       }
       case 'check': {
-        const { sets, problems } = await checkSets(path, o.preprocessed ?? false, context);
+        const { sets, problems } = await checkSets(path, sourceOf(o), context);
         show(sets, { problems });
         if (!o.json) for (const problem of problems) print(problem);
         if (!o.json && problems.length === 0)

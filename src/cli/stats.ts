@@ -4,7 +4,7 @@ import { type StatsResult, stats } from '../pipeline/stats.ts';
 import { shareWithin } from '../report/target-chart.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { imageOptions } from './learn.ts';
+import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './learn.ts';
 import { choices, integer, type OptionSpec, text } from './option.ts';
 
 export interface FilterFlags {
@@ -35,12 +35,10 @@ export function filterOf({ filter, ret, call, jmp }: FilterFlags): readonly Filt
   return named.length > 0 ? named : filter;
 }
 
-interface Options extends FilterFlags {
+interface Options extends FilterFlags, SourceFlags {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
-  readonly process: string | undefined;
-  readonly preprocessed: boolean;
   readonly sequenceLen: number;
   readonly maxWindows: number;
   readonly plot: string | undefined;
@@ -56,6 +54,7 @@ const spec: CommandSpec<Options> = {
   ],
   options: [
     ...imageOptions,
+    ...sourceOptions,
     { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
     ...filterOptions,
     {
@@ -84,8 +83,7 @@ const spec: CommandSpec<Options> = {
         plot: o.plot,
         binDirs: o.binDir ?? [],
         rawImages: o.rawImages ?? false,
-        process: o.process,
-        preprocessed: o.preprocessed ?? false,
+        ...sourceOf(o),
         filter: filterOf(o),
         maxLength: o.sequenceLen,
         maxWindows: o.maxWindows,

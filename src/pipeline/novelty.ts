@@ -5,16 +5,16 @@ import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { type NoveltyPoint, renderNovelty } from '../report/novelty-chart.ts';
 import { ScalableBloomFilter } from '../sequences/bloom-filter.ts';
-import { type FilterName, filterTable } from '../sequences/filter.ts';
+import type { FilterName } from '../sequences/filter.ts';
 import { SymbolTable } from '../sequences/symbol-table.ts';
 import { hashOfSymbol, hashWindow, mix, WindowCounter } from '../sequences/window-counter.ts';
-import { readSample } from '../trace/sample.ts';
 import { readSets } from '../trace/sets-file.ts';
 import { writeChart } from './plots.ts';
+import { callOptions, readSourceSample, type SampleSource, sourceFilter } from './sample-source.ts';
 import { countSampleWindows } from './sample-windows.ts';
 import type { SkippedSample } from './skipped.ts';
 
-export interface NoveltyOptions {
+export interface NoveltyOptions extends SampleSource {
   /** Sets file. */
   readonly sets: string;
   /** CSV file to write. */
@@ -23,9 +23,6 @@ export interface NoveltyOptions {
   readonly plot: string | undefined;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
-  /** Number or name of the traced process, for maps of several. */
-  readonly process?: string | undefined;
-  readonly preprocessed: boolean;
   readonly filter: readonly FilterName[];
   /** Blocks in a sequence, without the block that it led to. */
   readonly windowLength: number;
@@ -72,12 +69,12 @@ export async function novelty(
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   const codeCache = new CodeCache();
   const { preprocessed, process } = options;
-  const traces = { images, codeCache, preprocessed, process };
+  const traces = { images, codeCache, preprocessed, process, calls: callOptions(options) };
   const { windowLength } = options;
   const read = {
     table: new SymbolTable(),
     windowLength,
-    filter: filterTable(options.filter),
+    filter: sourceFilter(options.source, options.filter),
     traces,
   };
   const seen =
@@ -92,7 +89,7 @@ export async function novelty(
       const progress = { step: 'reading traces', total: listed.length, unit: 'traces' };
       context.progress({ ...progress, done: index, facts: { unique: total } });
       try {
-        const sample = await readSample(directory, options.preprocessed ? 'preprocessed' : 'any');
+        const sample = await readSourceSample(directory, options);
         const news = new TraceNews(seen, options.errorRate, options.maxWindows);
         const { counter } = await countSampleWindows(sample, read, context, news.limit);
         const { fresh, distinct } = news.finish(counter);

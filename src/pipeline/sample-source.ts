@@ -4,7 +4,7 @@ import { CallSource } from '../sequences/call-source.ts';
 import { type FilterName, filterTable } from '../sequences/filter.ts';
 import { type CallLogOptions, readCallLog } from '../sequences/read-calls.ts';
 import { type OpenedTrace, openTraces, type TraceContext } from '../trace/open-trace.ts';
-import { findSamples, readSample, type Sample, type Skipped } from '../trace/sample.ts';
+import { findSamples, readSample, type Sample, type Skipped, samplesAt } from '../trace/sample.ts';
 
 /** What sequences are made from: Intel PT, or logs of calls in any format (`api`) or in one. */
 export const sourceNames = ['trace', 'api', 'report', 'strace', 'integers'] as const;
@@ -26,6 +26,15 @@ export async function findSourceSamples(
 ): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
   if (source !== 'trace') return findCallSamples(root);
   return findSamples(root, preprocessed ? 'preprocessed' : 'any');
+}
+
+/** The samples of a root, or the one that lies there itself. @throws UserError */
+export async function sourceSamplesAt(
+  path: string,
+  source: SampleSource,
+): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
+  if (source.source !== 'trace') return findCallSamples(path);
+  return samplesAt(path, source.preprocessed ? 'preprocessed' : 'any');
 }
 
 /** @throws UserError */
@@ -51,6 +60,16 @@ export function callOptions({ source, process }: SampleSource): CallLogOptions {
   const format: CallLogFormat | undefined =
     source === 'trace' || source === 'api' ? undefined : source;
   return { format, process };
+}
+
+/** Where the samples of a run came from, by its record. */
+export function sourceOfRun(options: Readonly<Record<string, unknown>> | undefined): SampleSource {
+  return {
+    // Runs of before there were other sources do not say.
+    source: sourceNames.find((name) => name === options?.source) ?? 'trace',
+    process: typeof options?.process === 'string' ? options.process : undefined,
+    preprocessed: options?.preprocessed === true,
+  };
 }
 
 /** Opens a sample of any source. @throws UserError */

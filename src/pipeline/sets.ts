@@ -1,9 +1,10 @@
 import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import { findSamples, readSample, type Sample } from '../trace/sample.ts';
+import type { Sample } from '../trace/sample.ts';
 import { readSets, type Sets, writeSets } from '../trace/sets-file.ts';
 import type { ChosenSets, Duplicate, SetSizes } from './choose-sets.ts';
 import { dealSamples, hashSamples } from './deal-samples.ts';
+import { findSourceSamples, readSourceSample, type SampleSource } from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 
 export interface MadeSets {
@@ -14,16 +15,15 @@ export interface MadeSets {
 
 /** Deals the samples of a root out as `learn` does and writes the sets file. @throws UserError */
 export async function makeSets(
-  options: {
+  options: SampleSource & {
     readonly root: string;
     readonly output: string;
     readonly sizes: SetSizes;
     readonly seed: number;
-    readonly preprocessed: boolean;
   },
   context: RunContext,
 ): Promise<MadeSets> {
-  const found = await findSamples(options.root, options.preprocessed ? 'preprocessed' : 'any');
+  const found = await findSourceSamples(options.root, options);
   const { sets, duplicates } = await dealSamples(found.samples, options, context);
   await writeSets(options.output, sets);
   const skipped = found.skipped.map(({ directory, reason }) => ({ name: directory, reason }));
@@ -44,7 +44,7 @@ export interface CheckedSets {
  */
 export async function checkSets(
   path: string,
-  preprocessed: boolean,
+  source: SampleSource,
   context: RunContext,
 ): Promise<CheckedSets> {
   const { sets, skipped } = await readSets(path, '/');
@@ -55,7 +55,7 @@ export async function checkSets(
     for (const directory of list) {
       listOf.set(directory, key);
       try {
-        const sample = await readSample(directory, preprocessed ? 'preprocessed' : 'any');
+        const sample = await readSourceSample(directory, source);
         samples.push(sample);
         const isWrong = (sample.label === 'anomalous') !== (key === 'testAnomalous');
         const label = sample.label === 'anomalous' ? 'malicious' : 'benign';
@@ -68,7 +68,7 @@ export async function checkSets(
     }
   }
   const first = new Map<string, string>();
-  for (const { directory, content } of await hashSamples(samples, preprocessed, context)) {
+  for (const { directory, content } of await hashSamples(samples, source.preprocessed, context)) {
     if (content === undefined) {
       problems.push(`${directory}: its trace cannot be read`);
       continue;

@@ -4,8 +4,6 @@ import { CodeFacts, CodeFactsCache } from '../flow/evidence-code.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import { openTraces, type TraceContext } from '../trace/open-trace.ts';
-import { readSample } from '../trace/sample.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
 import { evaluationsIn } from '../verdict/evaluation-folder.ts';
 import { type FunctionReader, readSliceCode, type SliceCode } from '../verdict/slice-code.ts';
@@ -14,9 +12,17 @@ import { countTerms, type TermNames, type TermPart } from '../verdict/slice-term
 import { type Slice, slicesByCorrectness, slicesOfPatches } from '../verdict/slices.ts';
 import type { Terms } from '../verdict/sparse-vector.ts';
 import { needsRecording, partsOfVector, type VectorKind } from '../verdict/vector-kinds.ts';
-import { processOf, readRunRecord, runFolder } from './run-folder.ts';
+import { readRunRecord, runFolder } from './run-folder.ts';
 import { findEvaluations } from './run-path.ts';
 import { findVocabulary } from './run-vocabulary.ts';
+import {
+  callOptions,
+  openSample,
+  readSourceSample,
+  type SampleSource,
+  type SourceContext,
+  sourceOfRun,
+} from './sample-source.ts';
 import type { SkippedSample } from './skipped.ts';
 
 /** How slices are cut and what is counted in them. Slices made differently are not compared. */
@@ -62,15 +68,17 @@ export async function sliceSamples(
   const known = (record?.options.binDirs as readonly string[] | undefined) ?? [];
   const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
   const codeCache = new CodeCache();
-  const traces: TraceContext = {
+  const source = sourceOfRun(record?.options);
+  const traces: SourceContext = {
     images: new ImageStore(binDirs.length > 0 ? binDirs : known, {
       rawImages: record?.options.rawImages === true,
     }),
     codeCache,
-    preprocessed: record?.options.preprocessed === true,
-    process: processOf(record),
+    preprocessed: source.preprocessed,
+    process: source.process,
+    calls: callOptions(source),
   };
-  const reader = new CodeOfSlices(traces, recipe.around);
+  const reader = new CodeOfSlices(source, traces, recipe.around);
   const names: TermNames = new Map();
   const samples: SampleSlices[] = [];
   const skipped: SkippedSample[] = [];
@@ -170,11 +178,13 @@ function cut(evaluation: Evaluation, { slices }: SliceRecipe): Slice[] {
 
 /** Reads recordings again for the code of slices. */
 class CodeOfSlices {
-  readonly #traces: TraceContext;
+  readonly #source: SampleSource;
+  readonly #traces: SourceContext;
   readonly #around: number;
   readonly #facts: CodeFactsCache = new CodeFactsCache();
 
-  constructor(traces: TraceContext, around: number) {
+  constructor(source: SampleSource, traces: SourceContext, around: number) {
+    this.#source = source;
     this.#traces = traces;
     this.#around = around;
   }
@@ -189,8 +199,8 @@ class CodeOfSlices {
         category: 'input',
       });
     }
-    const sample = await readSample(evaluation.sample.directory);
-    const threads = await openTraces(sample, this.#traces);
+    const sample = await readSourceSample(evaluation.sample.directory, this.#source);
+    const threads = await openSample(sample, this.#traces);
     return readSliceCode(
       slices,
       threads.map(({ source, space }) => ({ source, code: this.#functions(space) })),

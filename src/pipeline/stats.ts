@@ -4,7 +4,7 @@ import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { renderTargets } from '../report/target-chart.ts';
-import { type FilterName, filterTable } from '../sequences/filter.ts';
+import type { FilterName } from '../sequences/filter.ts';
 import { SymbolTable } from '../sequences/symbol-table.ts';
 import {
   distributeTargets,
@@ -12,12 +12,12 @@ import {
   type TargetDistribution,
 } from '../sequences/target-statistics.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
-import { samplesAt } from '../trace/sample.ts';
 import { writeChart } from './plots.ts';
+import { callOptions, type SampleSource, sourceFilter, sourceSamplesAt } from './sample-source.ts';
 import { countSampleWindows } from './sample-windows.ts';
 import type { SkippedSample } from './skipped.ts';
 
-export interface StatsOptions {
+export interface StatsOptions extends SampleSource {
   /** Folder that holds one folder a sample, or a sample's folder. */
   readonly root: string;
   /** CSV file to write. */
@@ -26,9 +26,6 @@ export interface StatsOptions {
   readonly plot: string | undefined;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
-  /** Number or name of the traced process, for maps of several. */
-  readonly process?: string | undefined;
-  readonly preprocessed: boolean;
   readonly filter: readonly FilterName[];
   /** Longest sequence, in blocks. */
   readonly maxLength: number;
@@ -53,7 +50,7 @@ export interface StatsResult {
  * @throws UserError
  */
 export async function stats(options: StatsOptions, context: RunContext): Promise<StatsResult> {
-  const found = await samplesAt(options.root, options.preprocessed ? 'preprocessed' : 'any');
+  const found = await sourceSamplesAt(options.root, options);
   const skipped: SkippedSample[] = found.skipped.map(({ directory, reason }) => ({
     name: directory,
     reason,
@@ -62,7 +59,7 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
   const codeCache = new CodeCache();
   const table = new SymbolTable();
   const all = new WindowCounter(options.maxLength);
-  const filter = filterTable(options.filter);
+  const filter = sourceFilter(options.source, options.filter);
   let halvings = 0;
   const sample = (counter: WindowCounter): void => {
     if (halvings > 0) counter.retain((index) => isSampled(counter, index, halvings));
@@ -91,7 +88,7 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
       });
       try {
         const { preprocessed, process } = options;
-        const traces = { images, codeCache, preprocessed, process };
+        const traces = { images, codeCache, preprocessed, process, calls: callOptions(options) };
         const read = await countSampleWindows(
           each,
           { table, windowLength: options.maxLength, filter, traces },

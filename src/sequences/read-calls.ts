@@ -2,7 +2,7 @@ import { UserError } from '../base/errors.ts';
 import { streamMaybeGzip } from '../base/files.ts';
 import type { CallLog, CallLogFormat } from './call-log.ts';
 import type { CallRecorder, ProcessCalls } from './call-recorder.ts';
-import { largest, largestOfTarget, namesOf, processesCalled } from './choose-process.ts';
+import { largest, largestOfTarget, namesOf, processesCalled } from './calling-process.ts';
 import { readIntegers } from './integer-log.ts';
 import { readReport } from './report-log.ts';
 import { parseStraceLine, readStrace } from './strace-log.ts';
