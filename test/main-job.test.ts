@@ -503,7 +503,7 @@ describe('bad input', () => {
     ['2000-1000 r-xp 0 00:00 0 /a', 'mapping.txt: line 1: the range ends before it starts'],
     [
       '1000-3000 r-xp 0 00:00 0 /a\n2000-4000 r-xp 0 00:00 0 /b',
-      'mapping.txt: two regions overlap: 1000-3000 /a and 2000-4000 /b',
+      'mapping.txt: line 2: two regions overlap: 0x1000-0x3000 /a (line 1) and 0x2000-0x4000 /b (line 2)',
     ],
   ])('the map %j is refused by name and line', (map, message) => {
     const { status, stderr } = wayward(['inspect', rawSample(map)]);

@@ -7,6 +7,7 @@ import {
   inspect,
   listBlocks,
   listPackets,
+  type TraceBlock,
   type TraceReport,
 } from '../pipeline/inspect.ts';
 import { transferNames } from '../x86/transfer.ts';
@@ -43,7 +44,7 @@ const spec: CommandSpec<Options> = {
       parse: integer(0),
       default: 10,
     },
-    { flags: '--blocks', help: 'list every block that ran' },
+    { flags: '--blocks', help: 'list every block that ran, with the instruction that ends it' },
     { flags: '--transfers', help: 'list every transfer but conditional branches: from, kind, to' },
     { flags: '--packets', help: 'list the packets of the raw trace' },
     { flags: '--limit <n>', help: 'lines of a list at most', parse: integer(1) },
@@ -81,12 +82,12 @@ const spec: CommandSpec<Options> = {
       return 0;
     }
     if (o.blocks || o.transfers) {
-      let before: { place: string; transfer: string; index: number } | undefined;
+      let before: TraceBlock | undefined;
       await listBlocks(inspected, context, (line) => {
         if ('mark' in line) {
           before = undefined;
           return lines.add(
-            o.json ? JSON.stringify(line) : `${line.index} ${describeMark(line.mark)}`,
+            o.json ? JSON.stringify(line) : `${column(line.index)}  ${describeMark(line.mark)}`,
           );
         }
         const from = before;
@@ -95,7 +96,7 @@ const spec: CommandSpec<Options> = {
           return lines.add(
             o.json
               ? JSON.stringify(line)
-              : `${line.index} ${line.address} ${line.place} ${line.transfer}`,
+              : `${column(line.index)} ${line.address.padStart(14)}  ${line.transfer.padEnd(7)} ${line.place}${comment(line)}`,
           );
         }
         if (from === undefined || from.transfer === 'jcc') return true;
@@ -103,11 +104,14 @@ const spec: CommandSpec<Options> = {
           o.json
             ? JSON.stringify({
                 index: from.index,
+                address: from.address,
                 from: from.place,
                 transfer: from.transfer,
+                instruction: from.instruction,
                 to: line.place,
+                target: line.address,
               })
-            : `${from.index} ${from.place} ${from.transfer} ${line.place}`,
+            : `${column(from.index)}  ${from.transfer.padEnd(7)} ${from.place} -> ${line.place}${comment(from)}`,
         );
       });
       lines.flush();
@@ -121,6 +125,14 @@ const spec: CommandSpec<Options> = {
 };
 
 export const inspectCommand: Command = defineCommand(spec);
+
+function column(index: number): string {
+  return String(index).padStart(9);
+}
+
+function comment({ instruction }: TraceBlock): string {
+  return instruction === undefined ? '' : `  ; ${instruction}`;
+}
 
 /** Collects lines, because one write for each of millions is slow. */
 class Lines {
@@ -157,6 +169,7 @@ function describeMark(mark: Mark): string {
 }
 
 const gapsShown = 10;
+const modulesShown = 15;
 
 function describe(report: TraceReport): string[] {
   const { summary } = report;
@@ -182,11 +195,13 @@ function describe(report: TraceReport): string[] {
       `  hash         ${report.fingerprint}  (${showCount(report.decisions ?? 0)} decisions, ${showCount(report.instructions ?? 0)} instructions)`,
     );
   }
-  for (const { path, blocks, distinct } of report.modules) {
+  const unlisted = report.modules.length - modulesShown;
+  for (const { path, blocks, distinct } of report.modules.slice(0, modulesShown)) {
     lines.push(
       `  module       ${showCount(blocks).padStart(13)} blocks ${showCount(distinct).padStart(7)} distinct  ${path || '(unnamed)'}`,
     );
   }
+  if (unlisted > 0) lines.push(`               and ${unlisted} more (--json lists all)`);
   for (const { place, count, share } of report.hottest) {
     lines.push(
       `  hot block    ${showCount(count).padStart(13)} ${(100 * share).toFixed(1).padStart(5)} %  ${place}`,

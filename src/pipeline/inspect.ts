@@ -11,6 +11,7 @@ import { findPsb, packetLength } from '../pt/packet.ts';
 import { describePacket, type PacketText } from '../pt/packet-text.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
+import { readInstructions } from '../x86/instruction-text.ts';
 import { type TransferName, transferNames } from '../x86/transfer.ts';
 
 export interface InspectOptions {
@@ -101,15 +102,21 @@ export async function inspect(
   return reports;
 }
 
-/** One executed block, or a mark between blocks. */
-export type TraceLine =
-  | {
-      readonly index: number;
-      readonly address: string;
-      readonly place: string;
-      readonly transfer: TransferName;
-    }
-  | { readonly index: number; readonly mark: Mark };
+/** One executed block. */
+export interface TraceBlock {
+  /** Blocks before it in the trace. */
+  readonly index: number;
+  readonly address: string;
+  /** `libc.so.6!malloc+0x1c` */
+  readonly place: string;
+  /** How it ends. */
+  readonly transfer: TransferName;
+  /** Text of its last instruction, where its code is at hand. */
+  readonly instruction: string | undefined;
+}
+
+/** A block, or a mark before the block with this index. */
+export type TraceLine = TraceBlock | { readonly index: number; readonly mark: Mark };
 
 /** Reads the blocks of a sample in order. @param visit  false ends the reading */
 export async function listBlocks(
@@ -122,6 +129,7 @@ export async function listBlocks(
   try {
     for (const { source, space } of await open(options, codeCache)) {
       const places: (string | undefined)[] = [];
+      const instructions: (string | undefined)[] = [];
       let index = -1;
       let isDone = false;
       const signal =
@@ -137,13 +145,17 @@ export async function listBlocks(
             }
             index++;
             const address = addressOf(blocks, block);
-            places[block] ??= placeOf(blocks, block, space);
+            if (places[block] === undefined) {
+              places[block] = placeOf(blocks, block, space);
+              instructions[block] = lastInstruction(blocks, block, space);
+            }
             const transfer = transferNames[blocks.kind[block]] ?? 'none';
             isDone = !visit({
               index,
               address: formatAddress(address),
               place: places[block],
               transfer,
+              instruction: instructions[block],
             });
           }
           if (isDone) stop.abort(enough);
@@ -224,6 +236,23 @@ function placeOf(blocks: BlockTable, block: number, space: AddressSpace | undefi
   return symbol === undefined
     ? `${name}${hex(blocks.offset[block])}`
     : `${name}!${symbol.name}${hex(symbol.offset)}`;
+}
+
+function lastInstruction(
+  blocks: BlockTable,
+  block: number,
+  space: AddressSpace | undefined,
+): string | undefined {
+  const start = addressOf(blocks, block);
+  const address = start + blocks.lastInstruction[block];
+  const section = space?.find(address);
+  if (section === undefined) return undefined;
+  const from = address - section.start;
+  const bytes = section.bytes.subarray(
+    from,
+    from + blocks.size[block] - blocks.lastInstruction[block],
+  );
+  return readInstructions(bytes, address, section.bits ?? 64)[0]?.text;
 }
 
 /** How often each block ran. */

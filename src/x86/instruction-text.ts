@@ -39,9 +39,9 @@ export function readInstructions(
   formatter.hexSuffix = '';
   formatter.uppercaseHex = false;
   formatter.spaceAfterOperandSeparator = true;
+  formatter.branchLeadingZeros = false;
   if (names === 'xed') {
     formatter.showBranchSize = false;
-    formatter.branchLeadingZeros = false;
     formatter.cc_e = CC_e.z;
     formatter.cc_ne = CC_ne.nz;
     formatter.cc_ae = CC_ae.nb;
