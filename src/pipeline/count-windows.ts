@@ -48,7 +48,16 @@ export interface CountOptions {
   readonly notes: ImageNotes;
   /** Seconds for one sample. */
   readonly timeout?: number | undefined;
+  /** Reads the samples elsewhere; without it, threads of this process do. */
+  readonly elsewhere?: SampleReading | undefined;
 }
+
+/** Reads samples. @param take  gets the parts of each sample and its end, in order */
+export type SampleReading = (
+  samples: readonly Sample[],
+  options: CountOptions,
+  take: (job: number, message: SamplePart | SampleEnd) => void,
+) => Promise<void>;
 
 /** Fewer samples are read before threads have started. */
 const fewSamples = 4;
@@ -92,7 +101,9 @@ export async function countTrainingWindows(
     });
   try {
     let before = 0;
-    await readSamples(samples, options, context, (job, message) => {
+    const reading: SampleReading =
+      options.elsewhere ?? ((all, how, take) => readSamples(all, how, context, take));
+    await reading(samples, options, (job, message) => {
       if ('windows' in message) {
         stage(message);
         return;

@@ -10,6 +10,7 @@ import type { Sample } from '../trace/sample.ts';
 import { writeSets } from '../trace/sets-file.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import type { ChosenSets } from './choose-sets.ts';
+import { countElsewhere } from './count-elsewhere.ts';
 import { type CountOptions, countTrainingWindows } from './count-windows.ts';
 import { type EvaluationTask, Evaluator, modelIdentity, type Trained } from './evaluate.ts';
 import { evaluateSamples, openInProcess } from './evaluate-samples.ts';
@@ -49,7 +50,7 @@ export interface LearnResult {
  * Learns normal control flow from nominal traces, tests how well it predicts unseen nominal ones,
  * and writes one evaluation for each calibration and test trace.
  *
- * @param open  who evaluates; without it, this process
+ * @param open  who reads and evaluates; without it, this process
  * @throws UserError
  */
 export async function learn(
@@ -98,6 +99,7 @@ export async function learn(
     calls: callOptions(options),
   };
   const allSkipped = [...skipped];
+  const elsewhere = await open?.(folder, context);
   let trained: Trained | undefined;
   try {
     // A run that was stopped in its evaluation has its model already.
@@ -120,6 +122,9 @@ export async function learn(
       memoryLimit: options.memoryLimit,
       mostWindows: options.queueSize,
       spillDirectory: folder.windows,
+      ...(elsewhere === undefined
+        ? {}
+        : { elsewhere: countElsewhere(elsewhere, options, folder.counts) }),
     };
     let training: TrainingSummary | undefined;
     if (start.kind === 'run') {
@@ -149,6 +154,7 @@ export async function learn(
 
     const between: ResultBefore = { training, test, skipped: allSkipped.slice(skipped.length) };
     await writeRunRecord(folder, { ...record, result: { ...between } });
+    await rm(folder.counts, { recursive: true, force: true });
 
     const evaluation = resolve(options.evaluationDir ?? folder.evaluation);
     let evaluated = 0;
@@ -165,13 +171,8 @@ export async function learn(
         ...{ source: options.source, process: options.process, preprocessed: options.preprocessed },
         format: options.evaluationFormat,
       };
-      const scheduler = await (open?.(folder, context) ?? openInProcess(evaluator, context));
-      let failed: readonly SkippedSample[];
-      try {
-        failed = await evaluateSamples(tasks, setup, scheduler, context);
-      } finally {
-        await scheduler.close();
-      }
+      const scheduler = elsewhere ?? openInProcess(evaluator, context);
+      const failed = await evaluateSamples(tasks, setup, scheduler, context);
       evaluated = tasks.length - failed.length;
       for (const item of failed) {
         if (!allSkipped.some(({ name }) => name === item.name)) allSkipped.push(item);
@@ -212,6 +213,7 @@ export async function learn(
       },
     );
   } finally {
+    await elsewhere?.close();
     await trained?.layer.dispose();
     codeCache.dispose();
   }

@@ -16,6 +16,8 @@ export interface RunFolder {
   readonly checkpoint: string;
   /** Counted windows that memory does not hold, while they are counted. */
   readonly windows: string;
+  /** What workers have counted, until it is put together. */
+  readonly counts: string;
   /** One JSON object a line: loss, accuracy, speed. */
   readonly metrics: string;
   /** One file a trace: what was predicted, what came. */
@@ -31,6 +33,7 @@ export function runFolder(root: string): RunFolder {
     model: join(root, 'model'),
     checkpoint: join(root, 'training.bin'),
     windows: join(root, 'windows'),
+    counts: join(root, 'counts'),
     metrics: join(root, 'metrics.ndjson'),
     evaluation: join(root, 'evaluation'),
   };

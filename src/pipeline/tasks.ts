@@ -4,12 +4,14 @@ import type { Logger } from '../base/log.ts';
 import type { Confinement } from '../workers/confinement.ts';
 import type { Job } from '../workers/job.ts';
 import type { Answer } from '../workers/process-pool.ts';
+import { countTask } from './count-task.ts';
 import { evaluateTask } from './evaluate-task.ts';
 import { preprocessTask } from './preprocess-task.ts';
 import type { Task } from './task.ts';
 
 const tasks: ReadonlyMap<string, Task> = new Map([
   ['preprocess', preprocessTask],
+  ['count', countTask],
   ['evaluate', evaluateTask],
 ]);
 
