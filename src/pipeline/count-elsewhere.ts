@@ -17,10 +17,10 @@ export function countElsewhere(
   { source, process, preprocessed }: SampleSource,
   out: string,
 ): SampleReading {
-  return async (samples, { binDirs, rawImages, windowLength, filter }, take) => {
+  return async (samples, { binDirs, rawImages, windowLength, filter, timeout }, take) => {
     const setup: CountSetup = {
       ...{ source, process, preprocessed, binDirs, rawImages, windowLength, partSize, out },
-      filter: [...filter],
+      ...{ filter: [...filter], timeout },
     };
     const outcomes = samples.map(({ directory }) => scheduler.submit(countJob(directory, setup)));
     // Each is awaited in its turn; until then its failure is not nobody's.

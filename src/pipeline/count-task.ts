@@ -10,6 +10,7 @@ import {
   fileName,
   flag,
   listOf,
+  number,
   oneOf,
   optional,
   path,
@@ -31,6 +32,8 @@ export interface CountSetup extends SampleSource {
   readonly filter: readonly number[];
   /** Distinct windows that a worker holds. */
   readonly partSize: number;
+  /** Seconds for one sample; `undefined` = any. */
+  readonly timeout: number | undefined;
   /** Folder for what was counted. */
   readonly out: string;
 }
@@ -49,6 +52,7 @@ const read = record({
   windowLength: wholeNumber(1, 4096),
   filter: listOf(wholeNumber(0, 1), 256),
   partSize: wholeNumber(1, 1 << 24),
+  timeout: optional(number(0, 1e6)),
   out: path,
   sample: path,
 });
@@ -117,9 +121,9 @@ function readerFor({ sample: _, out: __, ...options }: Options): TrainingReader 
   const key = JSON.stringify([options, options.binDirs.map(folderState)]);
   if (kept?.key !== key) {
     kept?.reader.dispose();
-    const { binDirs, rawImages, preprocessed, windowLength, filter, partSize } = options;
+    const { binDirs, rawImages, preprocessed, windowLength, filter, partSize, timeout } = options;
     const reader = new TrainingReader({
-      ...{ binDirs, rawImages, preprocessed, windowLength, partSize },
+      ...{ binDirs, rawImages, preprocessed, windowLength, partSize, timeout },
       filter: Uint8Array.from(filter),
       calls: callOptions(options),
     });

@@ -6,7 +6,7 @@ import type { RunContext } from '../model/first-layer.ts';
 import { writeEvaluation } from '../verdict/evaluation-file.ts';
 import { writeTextEvaluation } from '../verdict/evaluation-text.ts';
 import type { Job } from '../workers/job.ts';
-import { flag, listOf, oneOf, optional, path, record, text } from '../workers/schema.ts';
+import { flag, listOf, number, oneOf, optional, path, record, text } from '../workers/schema.ts';
 import { Evaluator, modelIdentity } from './evaluate.ts';
 import { ImageNotes } from './image-notes.ts';
 import { folderState } from './preprocess-task.ts';
@@ -29,6 +29,8 @@ export interface EvaluateSetup extends SampleSource {
   readonly model: string;
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
+  /** Seconds to read one sample; `undefined` = any. */
+  readonly timeout: number | undefined;
   /** Folder for the evaluations. */
   readonly out: string;
   readonly format: 'eval' | 'text';
@@ -47,6 +49,7 @@ const read = record({
   model: text(64),
   binDirs: listOf(path, 100),
   rawImages: flag,
+  timeout: optional(number(0, 1e6)),
   out: path,
   format: oneOf('eval', 'text'),
   device: text(20),
@@ -105,9 +108,10 @@ let kept:
   | undefined;
 
 async function evaluatorFor(options: Options): Promise<Evaluator> {
-  const { run, model, binDirs, rawImages, preprocessed, source, process, device } = options;
+  const { run, model, binDirs, rawImages, preprocessed, source, process, device, timeout } =
+    options;
   const key = JSON.stringify([
-    ...[run, model, rawImages, preprocessed, source, process, device],
+    ...[run, model, rawImages, preprocessed, source, process, device, timeout],
     ...[...binDirs, runFolder(run).model].map(folderState),
   ]);
   if (kept?.key === key) return kept.evaluator;
@@ -134,6 +138,7 @@ async function evaluatorFor(options: Options): Promise<Evaluator> {
       calls: callOptions(options),
     },
     notes: new ImageNotes(rawImages),
+    timeout,
   });
   const dispose = async (): Promise<void> => {
     await trained.layer.dispose();

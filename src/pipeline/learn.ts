@@ -169,7 +169,7 @@ export async function learn(
         ...{ run: folder.root, model: modelIdentity(trained), out: evaluation },
         ...{ binDirs: options.binDirs, rawImages: options.rawImages, device: options.device },
         ...{ source: options.source, process: options.process, preprocessed: options.preprocessed },
-        format: options.evaluationFormat,
+        ...{ format: options.evaluationFormat, timeout: options.timeout },
       };
       const scheduler = elsewhere ?? openInProcess(evaluator, context);
       const failed = await evaluateSamples(tasks, setup, scheduler, context);
