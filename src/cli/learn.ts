@@ -213,7 +213,7 @@ const options: readonly OptionSpec[] = [
   },
   {
     flags: '--smoothing <kind>',
-    help: 'how the n-gram judges what is new: witten-bell, kneser-ney; none draws by weight, as the ancestor',
+    help: 'how the n-gram, alone or below the network, judges what is new: witten-bell, kneser-ney; none draws by weight, as the ancestor',
     parse: choice(...smoothings),
     default: 'witten-bell',
   },

@@ -141,7 +141,14 @@ export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'versi
 /** Paths become absolute, so that the run's record holds wherever it is read. @throws UserError */
 export async function settleOptions(asked: LearnOptions): Promise<LearnOptions> {
   if (asked.resume === undefined) {
-    const { saveModel, saveWeights, order, windowLength } = asked;
+    const { saveModel, saveWeights, order, windowLength, smoothing, model, prior } = asked;
+    if (smoothing === 'none' && model === 'lstm' && prior === 'ngram') {
+      throw new UserError(
+        'prior-unsmoothed',
+        '--smoothing none leaves a network nothing to add to: choose another, --prior none, or --model ngram',
+        { category: 'arguments' },
+      );
+    }
     if (order !== undefined && order > windowLength) {
       throw new UserError(
         'order-too-long',

@@ -118,9 +118,10 @@ async function fitLayer(
 ): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
   const { inputClasses, outputClasses } = vocabulary;
   const { windowLength } = windows;
+  const { smoothing, order = windowLength } = options;
+  const ngram = { smoothing, order, seed: options.seed };
   if (start.kind === 'nothing' && options.model === 'ngram') {
-    const { smoothing, order = windowLength, seed } = options;
-    const model = Ngram.fit(windows, inputClasses, outputClasses, { smoothing, order, seed });
+    const model = Ngram.fit(windows, inputClasses, outputClasses, ngram);
     const read = async (some: readonly Sample[]): Promise<WindowSet> =>
       windowsFor(vocabulary, await countTrainingWindows(some, count, context));
     const layer = await calibrateNgram(model, windows, samples, read, context);
@@ -130,7 +131,8 @@ async function fitLayer(
     start.kind === 'shape'
       ? start.shape
       : { ...defaultShape, ...options.network, windowLength, inputClasses, outputClasses };
-  const prior = options.prior === 'none' ? undefined : NgramTable.fit(windows, outputClasses);
+  const prior =
+    options.prior === 'none' ? undefined : NgramTable.fit(windows, outputClasses, ngram);
   const { device, workers, seed } = options;
   const dropout = start.kind === 'shape' ? start.dropout : options.dropout;
   const layer = Lstm.create(shape, prior, { device, workers, dropout, seed });

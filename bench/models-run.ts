@@ -1,0 +1,43 @@
+/**
+ * One run of `learn` for `models.bench.ts`, in a process of its own, so that its memory is its own:
+ *
+ *     node bench/models-run.ts OPTIONS.json RESULT.json
+ */
+import { readFileSync } from 'node:fs';
+import { writeFileAtomic } from '../src/base/files.ts';
+import { learn } from '../src/pipeline/learn.ts';
+import type { LearnOptions } from '../src/pipeline/learn-options.ts';
+
+/** What a run left behind. */
+export interface RunResult {
+  readonly evaluation: string;
+  /** By phase: reading, training, testing, evaluation. */
+  readonly seconds: Readonly<Record<string, number>>;
+  /** Largest resident set, bytes. */
+  readonly memory: number;
+  /** Of the windows of nominal test traces. */
+  readonly mispredicted: number;
+  readonly loss: number;
+  readonly calibrationError: number;
+}
+
+if (process.argv[1] === import.meta.filename) {
+  const [, , optionsPath, resultPath] = process.argv;
+  const options = JSON.parse(readFileSync(optionsPath, 'utf8')) as LearnOptions;
+  const log = {
+    log: (level: string, message: string): void => {
+      if (level === 'warning') console.log(`  ${message}`);
+    },
+  };
+  const { evaluation, seconds, test } = await learn(options, { log, progress: () => {} });
+  const result: RunResult = {
+    evaluation,
+    seconds,
+    memory: process.resourceUsage().maxRSS * 1024,
+    mispredicted: 1 - (test?.accuracy ?? Number.NaN),
+    loss: test?.loss ?? Number.NaN,
+    calibrationError: test?.calibrationError ?? Number.NaN,
+  };
+  await writeFileAtomic(resultPath, JSON.stringify(result));
+  process.exit(0);
+}
