@@ -11,7 +11,7 @@ import type {
   WorkerSetup,
 } from './lstm-worker.ts';
 
-type Result = GradientResult | PredictResult | { readonly id: number };
+type Result = GradientResult | PredictResult;
 
 interface Waiting {
   readonly worker: number;
@@ -75,13 +75,6 @@ export class LstmPool {
       kind: 'predict',
       id: this.#nextId++,
     }) as Promise<PredictResult>;
-  }
-
-  /** Makes the workers take the parameters anew for predictions. */
-  async refresh(): Promise<void> {
-    await Promise.all(
-      this.#workers.map((_, worker) => this.#send(worker, { kind: 'refresh', id: this.#nextId++ })),
-    );
   }
 
   async dispose(): Promise<void> {

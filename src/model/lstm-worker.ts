@@ -59,13 +59,7 @@ export interface PredictResult {
   readonly targetRank: Int32Array;
 }
 
-/** Parameters have changed, and predictions come next: forget the sessions. */
-export interface RefreshJob {
-  readonly kind: 'refresh';
-  readonly id: number;
-}
-
-export type Job = GradientJob | PredictJob | RefreshJob;
+export type Job = GradientJob | PredictJob;
 
 class LstmWorker {
   readonly #setup: WorkerSetup;
@@ -89,20 +83,8 @@ class LstmWorker {
     this.#stamp = new Int32Array(setup.shape.inputClasses);
   }
 
-  async handle(job: Job): Promise<GradientResult | PredictResult | { readonly id: number }> {
-    switch (job.kind) {
-      case 'gradient':
-        return this.#gradient(job);
-      case 'predict':
-        return this.#predict(job);
-      case 'refresh':
-        await this.#inference?.release();
-        this.#inference = undefined;
-        // Hundreds of megabytes that predictions have no use for.
-        await this.#training?.release();
-        this.#training = undefined;
-        return { id: job.id };
-    }
+  handle(job: Job): Promise<GradientResult | PredictResult> {
+    return job.kind === 'gradient' ? this.#gradient(job) : this.#predict(job);
   }
 
   async #gradient(job: GradientJob): Promise<GradientResult> {

@@ -1,6 +1,7 @@
-import { mkdtemp, readFile, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
 import { type ProgressSink, silentLogger } from '../base/log.ts';
 import { Random } from '../base/random.ts';
@@ -132,4 +133,94 @@ test('a checkpoint that cannot be written ends the run by name', async () => {
   await expect(
     trainLstm(create(1), windows, { ...options, checkpoint }, quiet),
   ).rejects.toMatchObject({ code: 'write-failed' });
+});
+
+/** Trains as `create` and `options` say, in a process whose files may not grow beyond `kilobytes`. */
+function trainWithLimit(path: string, kilobytes: number): { status: number | null; error: string } {
+  const here = import.meta.dirname;
+  const code = `
+    import { Lstm } from '${here}/lstm.ts';
+    import { NgramTable } from '${here}/ngram-table.ts';
+    import { trainLstm } from '${here}/train-lstm.ts';
+    const [shape, options, plain, checkpoint] = JSON.parse(process.argv[1]);
+    const windows = {
+      ...plain,
+      symbols: Int32Array.from(plain.symbols),
+      targets: Int32Array.from(plain.targets),
+      counts: Float64Array.from(plain.counts),
+    };
+    const prior = NgramTable.fit(windows, shape.outputClasses);
+    const lstm = Lstm.create(shape, prior, { device: 'cpu', workers: 1, dropout: 0.3, seed: 1 });
+    try {
+      await trainLstm(lstm, windows, { ...options, checkpoint }, { log: { log() {} }, progress() {} });
+    } catch (error) {
+      console.log(error.name, error.code, error.category, error.message);
+      process.exitCode = 3;
+    }
+    await lstm.dispose();`;
+  const { symbols, targets, counts } = windows;
+  const plain = { ...windows, symbols: [...symbols], targets: [...targets], counts: [...counts] };
+  const checkpoint = { path, everySeconds: 0, resume: true };
+  const { status, stdout, stderr } = spawnSync(
+    'bash',
+    [
+      '-c',
+      `ulimit -f ${kilobytes} && exec "$0" --input-type=module-typescript -e "$1" "$2"`,
+      process.execPath,
+      code,
+      JSON.stringify([shape, options, plain, checkpoint]),
+    ],
+    { encoding: 'utf8' },
+  );
+  return { status, error: stdout + stderr };
+}
+
+test('a full disk ends the run by name and leaves the last checkpoint whole', async () => {
+  const path = await newPath();
+  await interrupted(create(1), path, 4, false);
+  const before = await readFile(path);
+  // The size of a file is limited here, since a disk cannot be filled; both fail in the middle of a write.
+  const kilobytes = (before.length - 100) >> 10;
+  expect(kilobytes).toBeGreaterThan(3);
+  const { status, error } = trainWithLimit(path, kilobytes);
+  expect(error).toMatch(/^UserError write-failed runtime .*training\.bin: .*(EFBIG|too large)/);
+  expect(status).toBe(3);
+  expect(await readFile(path)).toEqual(before);
+  expect(await readdir(dirname(path))).toEqual(['training.bin']);
+  // With room again it goes on to the result of an unbroken run.
+  const [unbroken, resumed] = [create(1), create(1)];
+  await trainLstm(unbroken, windows, options, quiet);
+  const checkpoint = { path, everySeconds: 1e9, resume: true };
+  await trainLstm(resumed, windows, { ...options, checkpoint }, quiet);
+  expect(resumed.parameters).toEqual(unbroken.parameters);
+});
+
+test('shuffled epochs go on where they were, too', async () => {
+  const shuffled: TrainOptions = {
+    ...options,
+    batchSize: 256,
+    weighting: { order: 'shuffled', power: 0.5, cap: 8 },
+    keepBest: true,
+    patience: 0,
+  };
+  const unbroken = create(1);
+  const expected = await trainLstm(unbroken, windows, shuffled, quiet);
+  // 900 windows in batches of 256: the last one of an epoch holds what is left.
+  expect(expected.epochs.map((epoch) => epoch.windows)).toEqual([900, 900, 900, 900]);
+  const path = await newPath();
+  const stop = new AbortController();
+  let batches = 0;
+  const checkpoint = { path, everySeconds: 1e9, resume: false };
+  await expect(
+    trainLstm(
+      create(1),
+      windows,
+      { ...shuffled, checkpoint },
+      { log: silentLogger, progress: () => ++batches === 6 && stop.abort(), signal: stop.signal },
+    ),
+  ).rejects.toThrow('abort');
+  const resumed = create(2);
+  const again = { ...shuffled, checkpoint: { ...checkpoint, resume: true } };
+  expect(figures(await trainLstm(resumed, windows, again, quiet))).toEqual(figures(expected));
+  expect(resumed.parameters).toEqual(unbroken.parameters);
 });
