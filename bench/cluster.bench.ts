@@ -1,7 +1,7 @@
 /**
  * How well kinds of vectors tell families of attacks apart, and what a store of many slices costs.
  *
- *     npm run bench:cluster [-- families | scale | million]
+ *     npm run bench:cluster [-- families | stability | scale | million]
  *
  * `families`: on the attacks of the bundled examples and, where they are, of `pdftotext`: adjusted
  * Rand index of clusters against the families, and leave-one-out accuracy of the nearest neighbour,
@@ -20,7 +20,8 @@ import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
 import { type SliceRecipe, sliceSamples } from '../src/pipeline/slice-samples.ts';
 import { FileStore } from '../src/store/file-store.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
-import type { ClusterMethod } from '../src/verdict/clusters.ts';
+import { type ClusterMethod, makeClusters } from '../src/verdict/clusters.ts';
+import { DistanceMatrix } from '../src/verdict/distances.ts';
 import { scoreFamilies } from '../src/verdict/family-scores.ts';
 import { NeighbourIndex } from '../src/verdict/neighbour-index.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../src/verdict/slice-record.ts';
@@ -30,6 +31,8 @@ import { partsOfVector, type VectorKind, type Weighting } from '../src/verdict/v
 
 const context = { log: silentLogger, progress: () => {} };
 const here = import.meta.dirname;
+/** Stands for a vector that is not there. */
+const none: SparseVector = { ids: new Int32Array(0), weights: new Float32Array(0) };
 const scratch = await mkdtemp(join(tmpdir(), 'wayward-cluster-'));
 const corpora = [
   { name: 'examples', root: join(here, '../examples/corpus') },
@@ -41,6 +44,7 @@ console.log(`node ${process.version}, ${cpus()[0]?.model}, ${new Date().toISOStr
 try {
   const runs = await Promise.all(corpora.map(learnFrom));
   if (isWanted('families')) await families(runs);
+  if (isWanted('stability')) await stability(runs);
   if (isWanted('scale')) await scale(runs, 100_000);
   if (isWanted('million')) await million(runs);
 } finally {
@@ -164,6 +168,60 @@ async function families(runs: readonly Run[]): Promise<void> {
       cells.push(`${dense.slices}`);
     }
     console.log(`| ${title} | ${cells.join(' | ')} |`);
+  }
+}
+
+/** How much the figures of the default hang on single traces: 100 times four fifths of them. */
+async function stability(runs: readonly Run[]): Promise<void> {
+  const recipe: SliceRecipe = {
+    slices: { kind: 'patches', most: 4, leastShare: 0.1 },
+    vector: 'behaviour',
+    around: 0,
+    mostClasses: undefined,
+  };
+  console.log('\nthe default on 100 random four fifths of the traces: 10 %, median, 90 %');
+  for (const run of runs) {
+    const isWanted = ({ label }: { readonly label: string }): boolean => label === 'anomalous';
+    const { samples } = await sliceSamples(run.path, recipe, isWanted, [], context);
+    const random = new Random(1);
+    const scores: { rand: number; nearest: number }[] = [];
+    for (let i = 0; i < 100; i++) {
+      const some = random.shuffle([...samples]).slice(0, Math.round(0.8 * samples.length));
+      const slices = some.flatMap((sample) => sample.slices.map((slice) => ({ sample, slice })));
+      const vectors = vectorsOf(
+        slices.map(({ slice }) => slice.terms),
+        'behaviour',
+      );
+      const index = new NeighbourIndex(vectors);
+      const distances = DistanceMatrix.from(vectors.length, (a, b) =>
+        Math.max(0, 1 - cosine(vectors[a] ?? none, vectors[b] ?? none)),
+      );
+      const { clusterOf } = makeClusters(distances, {
+        method: 'dbscan',
+        radius: undefined,
+        least: 3,
+      });
+      const items = slices.flatMap(({ sample, slice }, at) => {
+        if (slice !== sample.slices[0]) return [];
+        const [near] = index.nearest(vectors[at] ?? none, 1, (j) => slices[j]?.sample !== sample);
+        return [
+          {
+            family: sample.family ?? '',
+            cluster: clusterOf[at] ?? -1,
+            nearest: near === undefined ? undefined : slices[near.item]?.sample.family,
+          },
+        ];
+      });
+      const { adjustedRand, nearestAccuracy } = scoreFamilies(items);
+      scores.push({ rand: adjustedRand, nearest: nearestAccuracy });
+    }
+    const at = (values: readonly number[]): string => {
+      const sorted = [...values].sort((a, b) => a - b);
+      return [10, 50, 90].map((i) => (sorted[i] ?? 0).toFixed(2)).join(', ');
+    };
+    console.log(
+      `${run.name}: adjusted Rand index ${at(scores.map(({ rand }) => rand))}; 1-NN ${at(scores.map(({ nearest }) => nearest))}`,
+    );
   }
 }
 

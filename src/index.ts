@@ -17,6 +17,13 @@ export { buildAddressSpace } from './image/mapped-space.ts';
 export { readMemoryMap } from './image/memory-map.ts';
 export type { FirstLayer, FitScore, RunContext } from './model/first-layer.ts';
 export { type ClassifyOptions, type ClassifyResult, classify } from './pipeline/classify.ts';
+export {
+  type ClusterRequest,
+  type ClusterResult,
+  cluster,
+  type NamedSlice,
+} from './pipeline/cluster.ts';
+export { clusterDataOf } from './pipeline/cluster-data.ts';
 export { type DemoOptions, type DemoResult, demo } from './pipeline/demo.ts';
 export { examineMachine, type Finding } from './pipeline/doctor.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './pipeline/inspect.ts';
@@ -26,6 +33,8 @@ export { type NoveltyOptions, type NoveltyResult, novelty } from './pipeline/nov
 export { preprocess } from './pipeline/preprocess.ts';
 export { type ReportOptions, report } from './pipeline/report.ts';
 export { checkSets, makeSets } from './pipeline/sets.ts';
+export type { SliceRecipe } from './pipeline/slice-samples.ts';
 export { type StatsOptions, type StatsResult, stats } from './pipeline/stats.ts';
+export { renderClusterReport } from './report/cluster-page.ts';
 export { openTraces } from './trace/open-trace.ts';
 export { findSamples, readSample, type Sample } from './trace/sample.ts';
