@@ -221,7 +221,20 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
 
   test('options that contradict each other are told together', () => {
     const { status, stderr } = wayward(
-      ...['cluster', '-t', run, '-r', '--store', 'x', '-m', '5', '--slices', 'patches'],
+      ...[
+        'cluster',
+        '-t',
+        run,
+        '-r',
+        '--store',
+        'x',
+        '-m',
+        '5',
+        '--vector',
+        'blocks',
+        '--slices',
+        'patches',
+      ],
       ...['--window', '5'],
     );
     expect(status).toBe(1);

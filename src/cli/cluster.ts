@@ -33,7 +33,7 @@ interface Options {
   readonly perTrace: number;
   readonly leastShare: number;
   readonly around: number;
-  readonly vector: VectorKind;
+  readonly vector: VectorKind | undefined;
   readonly weighting: Weighting | undefined;
   readonly maxVal: number | undefined;
   readonly method: 'dbscan' | 'average';
@@ -96,9 +96,8 @@ const spec: CommandSpec<Options> = {
     },
     {
       flags: '--vector <kind>',
-      help: `what slices are compared by: ${vectorKindNames.join(', ')} (the ancestor: classes)`,
+      help: `what slices are compared by: ${vectorKindNames.join(', ')} [behaviour; with -m: classes, as the ancestor]`,
       parse: choice(...vectorKindNames),
-      default: 'behaviour',
     },
     {
       flags: '--weighting <kind>',
@@ -203,10 +202,7 @@ const spec: CommandSpec<Options> = {
       'wayward cluster -q runs/NEW --store redis://localhost:6379/0 --traces flagged',
       'looks up what classify flagged in what is kept there',
     ],
-    [
-      'wayward cluster -t runs/RUN --vector classes --slices correctness -m 1024',
-      'as the ancestor did it',
-    ],
+    ['wayward cluster -t runs/RUN -m 1024 --slices correctness', 'as the ancestor did it'],
   ],
   run: async ({ options: o, terminal, signal, print }) => {
     const result = await cluster(await requestOf(o), {
@@ -239,7 +235,8 @@ async function requestOf(o: Options): Promise<ClusterRequest> {
     problems.push('--window and --threshold belong to --slices correctness');
   }
   if (o.redis && o.store !== undefined) problems.push('-r and --store both name a store');
-  if (o.maxVal !== undefined && o.vector !== 'classes') {
+  const vector = o.vector ?? (o.maxVal === undefined ? 'behaviour' : 'classes');
+  if (o.maxVal !== undefined && vector !== 'classes') {
     problems.push('--max-val belongs to --vector classes');
   }
   const store = o.redis ? `redis://${hostOf(o.hostname)}:${o.port}/${o.db}` : o.store;
@@ -264,7 +261,7 @@ async function requestOf(o: Options): Promise<ClusterRequest> {
         kind === 'patches'
           ? { kind, most: o.perTrace, leastShare: o.leastShare }
           : { kind, window: o.window ?? 10_000, threshold: o.threshold ?? 0.1 },
-      vector: o.vector,
+      vector,
       around: o.around,
       mostClasses: o.maxVal,
     },

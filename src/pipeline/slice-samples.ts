@@ -106,7 +106,7 @@ export async function sliceSamples(
         );
       }
       if (!isWanted(sample)) continue;
-      context.progress({ step: 'cutting slices', done: seen++, total: 0, unit: 'traces' });
+      seen++;
       const slices = cut(evaluation, recipe);
       let codes: readonly SliceCode[] | undefined;
       if (needsRecording(recipe.vector) && slices.length > 0) {
@@ -118,6 +118,7 @@ export async function sliceSamples(
           continue;
         }
       }
+      context.progress({ step: 'cutting slices', done: seen, total: 0, unit: 'traces' });
       const parts = partsOf(recipe);
       const options = {
         mostClasses: recipe.mostClasses,
