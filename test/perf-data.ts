@@ -21,6 +21,8 @@ export interface PerfDataOptions {
   readonly buildIds?: readonly { readonly path: string; readonly buildId: string }[];
 }
 
+/** pt and branch: what perf sets for control flow. */
+export const controlFlow = 0x2001;
 export const tscBit = 0x400;
 export const mtcBit = 0x200;
 const pmuType = 8;
@@ -58,6 +60,7 @@ export class PerfDataWriter {
     if (options.isPipe) {
       this.record(64, 0, Buffer.concat([this.#attr(), u64(eventId)]));
       this.record(80, 0, Buffer.concat([u64(6n), string('x86_64')]));
+      this.record(80, 0, Buffer.concat([u64(7n), u32(64), u32(64)]));
     }
     const isPerCpu = options.isPerCpu ?? false;
     const info = [
@@ -167,7 +170,8 @@ export class PerfDataWriter {
     const body = Buffer.concat([
       u64(padded.length),
       u64(offset),
-      u64(0),
+      // The time stamp counter when perf took the data: gives a TSC packet its upper eight bits.
+      u64(1),
       u32(index),
       u32(tid),
       u32(cpu),
@@ -185,6 +189,7 @@ export class PerfDataWriter {
     const { buildIds = [] } = this.#options;
     if (buildIds.length > 0) features.push([2, Buffer.concat(buildIds.map(buildIdEvent))]);
     features.push([6, string('x86_64')]);
+    features.push([7, Buffer.concat([u32(64), u32(64)])]);
     features.push([9, string('GenuineIntel,6,158,10')]);
     const index = this.#index.flatMap(({ at, size }) => [u64(at), u64(size)]);
     features.push([18, Buffer.concat([u64(this.#index.length), ...index])]);
@@ -219,7 +224,7 @@ export class PerfDataWriter {
   }
 
   #attr(): Buffer {
-    const { config = 1, excludeKernel = true, switches = 0 } = this.#options;
+    const { config = controlFlow, excludeKernel = true, switches = 0 } = this.#options;
     const attr = Buffer.alloc(this.#attrBytes);
     attr.writeUInt32LE(pmuType, 0);
     attr.writeUInt32LE(this.#attrBytes, 4);

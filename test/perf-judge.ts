@@ -2,6 +2,7 @@ import { execFile } from 'node:child_process';
 import { promisify } from 'node:util';
 import { formatAddress } from '../src/base/address.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
+import type { Mark } from '../src/flow/mark.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { openTraces } from '../src/trace/open-trace.ts';
 import { readSample } from '../src/trace/sample.ts';
@@ -72,9 +73,9 @@ export async function ourBranches(directory: string, binDir: string): Promise<Br
       const block = entries[i];
       if (before >= 0) {
         const from = hex(before, lastInstruction[before]);
+        const to = block >= 0 ? hex(block, 0) : reached(source.marks[~block]);
         if (kind[before] === Transfer.syscall) branches.push(`${from}>syscall`);
-        else if (block >= 0) {
-          const to = hex(block, 0);
+        else if (to !== undefined) {
           if (kind[before] !== Transfer.jcc || to !== hex(before, size[before])) {
             branches.push(`${from}>${to}`);
           }
@@ -95,4 +96,10 @@ export async function ourBranches(directory: string, binDir: string): Promise<Br
   }
   codeCache.dispose();
   return { branches, problems };
+}
+
+/** @returns where flow was at an overflow: the last branch is known */
+function reached(mark: Mark): string | undefined {
+  const isKnown = mark.kind === 'gap' && mark.reason === 'overflow' && mark.address !== undefined;
+  return isKnown ? formatAddress(mark.address).slice(2) : undefined;
 }

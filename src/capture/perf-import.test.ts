@@ -1,11 +1,20 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PerfDataWriter, type When } from '../../test/perf-data.ts';
-import { ourBranches, perfBranches } from '../../test/perf-judge.ts';
+import { type PerfDataOptions, PerfDataWriter, type When } from '../../test/perf-data.ts';
+import { type Branches, ourBranches, perfBranches } from '../../test/perf-judge.ts';
+import { type Execution, executionsOf } from '../../test/pt-machine.ts';
+import {
+  type Mapping,
+  type Process,
+  type ScheduleOptions,
+  schedule,
+} from '../../test/pt-schedule.ts';
+import { Transfer } from '../x86/transfer.ts';
 import { ImageCollection } from './image-collection.ts';
 import { PerfImages } from './perf-images.ts';
 import { importPerf, type PerfImported } from './perf-import.ts';
@@ -37,25 +46,47 @@ async function importBytes(
   return { imported, file, root };
 }
 
-/** Every thread's branches are those that perf finds. @returns how many there are */
-async function expectAgreement(bytes: Buffer): Promise<number[]> {
+/** Every thread's branches are those that perf finds. @returns what we found */
+async function expectAgreement(bytes: Buffer): Promise<Branches[]> {
   const { imported, file, root } = await importBytes(bytes);
   const theirs = await perfBranches(file, join(folder, 'home'));
-  const counts: number[] = [];
+  const decoded: Branches[] = [];
   for (const { tid, folder: sample } of imported.threads) {
     expect(sample).toBeDefined();
     const ours = await ourBranches(sample ?? '', join(root, 'bin'));
     expect(ours.branches).toEqual(theirs.get(tid)?.branches);
-    counts.push(ours.branches.length);
+    decoded.push(ours);
   }
-  return counts;
+  return decoded;
 }
 
-interface Mapping {
-  readonly start: number;
-  readonly end: number;
-  readonly offset: number;
-  readonly path: string;
+const plain: ScheduleOptions = {
+  cpus: 2,
+  seed: 1,
+  stamps: 'tsc',
+  compressReturns: true,
+  switches: 3,
+};
+
+function mapAll(writer: PerfDataWriter, { pid, mappings }: Process, when: When): void {
+  for (const { start, end, offset, path, buildId } of mappings) {
+    writer.mmap2(pid, start, end - start, offset, path, when, buildId);
+  }
+}
+
+/** Branches that a thread took, system calls among them. */
+function branchCount({ start, end, kind }: Execution): number {
+  let count = 0;
+  for (let i = 0; i < kind.length; i++) {
+    const isLast = i + 1 === kind.length;
+    if (kind[i] === Transfer.syscall) count++;
+    else if (!isLast && (kind[i] !== Transfer.jcc || start[i + 1] !== end[i])) count++;
+  }
+  return count;
+}
+
+function descending(a: number, b: number): number {
+  return b - a;
 }
 
 async function codeOf(sample: string): Promise<Mapping[]> {
@@ -70,29 +101,121 @@ async function codeOf(sample: string): Promise<Mapping[]> {
   );
 }
 
+const threadsSource = `
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+typedef int (*op)(int);
+static int twice(int x) { return 2 * x; }
+static int next(int x) { return x + 1; }
+static int fib(int n) { return n < 2 ? n : fib(n - 1) + fib(n - 2); }
+static op ops[] = {twice, next, fib};
+static void *work(void *arg) {
+  long id = (long)arg;
+  volatile int sum = 0;
+  char text[32];
+  for (int i = 0; i < 40; i++) {
+    sum += ops[(i + id) % 3](i % 9);
+    int n = snprintf(text, sizeof text, "%d %ld", sum, id);
+    if (write(-1, text, n) < 0) sum++;
+    if (i % 3 == id) getppid();
+  }
+  return 0;
+}
+int main(void) {
+  pthread_t t[3];
+  for (long i = 0; i < 3; i++) pthread_create(&t[i], 0, work, (void *)i);
+  work((void *)3);
+  for (int i = 0; i < 3; i++) pthread_join(t[i], 0);
+}
+`;
+
 describe.skipIf(!canRecord || !hasPerf)('import of perf.data', () => {
-  it.each([true, false])('agrees with perf on one thread, return compression %s', async (on) => {
-    const sample = join(folder, `true-${on}`);
-    await record({
-      command: '/bin/true',
-      args: [],
-      label: 'benign',
-      name: 'true',
-      out: sample,
-      compressReturns: on,
-    });
-    const trace = gunzipSync(await readFile(join(sample, 'trace_0.gz')));
+  let threads: Process;
+  let single: Process;
+  let singleTrace: Buffer;
+
+  beforeAll(async () => {
+    const source = join(folder, 'threads.c');
+    await writeFile(source, threadsSource);
+    execFileSync('cc', ['-O1', '-pthread', '-o', join(folder, 'threads'), source]);
+    const processOf = async (command: string, pid: number): Promise<Process> => {
+      const comm = basename(command);
+      const out = join(folder, 'recorded', comm);
+      const binDir = join(folder, 'bin');
+      await record({ command, args: [], label: 'benign', name: comm, out, binDir });
+      return { pid, comm, mappings: await codeOf(out), threads: await executionsOf(out, binDir) };
+    };
+    threads = await processOf(join(folder, 'threads'), 4000);
+    single = await processOf('/bin/true', 100);
+    singleTrace = gunzipSync(await readFile(join(folder, 'recorded/true/trace_0.gz')));
+  });
+
+  /** One thread's own buffer, without any time. */
+  function perThread(options: PerfDataOptions): Buffer {
     const when: When = { pid: 100, tid: 100, time: 1000n, cpu: 0 };
-    const writer = new PerfDataWriter({ config: on ? 1 : 0x801 });
+    const writer = new PerfDataWriter(options);
     writer.comm(100, 100, 'true', when, true);
-    for (const { start, end, offset, path } of await codeOf(sample)) {
-      writer.mmap2(100, start, end - start, offset, path, when);
-    }
+    mapAll(writer, single, when);
     writer.itraceStart(100, 100, when);
-    writer.aux(0, trace.length, 0, { ...when, time: 2000n });
-    writer.auxtrace(0, 100, -1, 0, trace);
+    writer.aux(0, singleTrace.length, 0, { ...when, time: 2000n });
+    writer.auxtrace(0, 100, -1, 0, singleTrace);
     writer.exit(100, 100, { ...when, time: 3000n });
-    const [branches] = await expectAgreement(writer.finish());
-    expect(branches).toBeGreaterThan(5000);
+    return writer.finish();
+  }
+
+  it('agrees with perf on one thread, and reads the same from a pipe', async () => {
+    const [thread] = await expectAgreement(perThread({}));
+    expect(thread.branches.length).toBeGreaterThan(5000);
+    expect(thread.problems).toEqual([]);
+    const { imported, root } = await importBytes(perThread({ isPipe: true }));
+    const [{ folder: sample }] = imported.threads;
+    expect(await ourBranches(sample ?? '', join(root, 'bin'))).toEqual(thread);
+  });
+
+  it.each<Partial<ScheduleOptions>>([
+    { cpus: 1, switches: 2 },
+    { cpus: 1, switches: 3, compressReturns: false },
+    { cpus: 3, switches: 3, stamps: 'mtc' },
+    { cpus: 2, switches: 2, stamps: 'mtc', compressReturns: false },
+    { cpus: 3, switches: 3, isSystemWide: true },
+    { cpus: 2, switches: 3, chunkBytes: 333 },
+  ])('cuts the trace of processors into threads as perf does: %o', async (options) => {
+    const bytes = schedule([threads, single], { ...plain, ...options });
+    const decoded = await expectAgreement(bytes);
+    expect(decoded.map(({ problems }) => problems)).toEqual([[], [], [], [], []]);
+    // Nothing is missing, either.
+    const executed = [...threads.threads, ...single.threads].map(branchCount);
+    expect(decoded.map(({ branches }) => branches.length).sort(descending)).toEqual(
+      executed.sort(descending),
+    );
+  });
+
+  it.each<Partial<ScheduleOptions>>([
+    { overflows: 25, stamps: 'mtc' },
+    { truncations: 20 },
+    { truncations: 20, overflows: 20, switches: 2, cpus: 3 },
+  ])('agrees with perf where packets or data were lost: %o', async (options) => {
+    const bytes = schedule([threads], { ...plain, compressReturns: false, ...options });
+    const decoded = await expectAgreement(bytes);
+    const gaps = decoded.flatMap(({ problems }) => problems);
+    expect(gaps.length).toBeGreaterThan(3);
+    for (const gap of gaps) expect(gap).toMatch(/^overflow/);
+  });
+
+  // Perf follows the calls of all threads of a processor, a thread's own trace has its own calls only.
+  it('shows a gap and no wrong branch where a return needs calls that were lost', async () => {
+    const bytes = schedule([threads], { ...plain, truncations: 20, overflows: 20 });
+    const { imported, file, root } = await importBytes(bytes);
+    const theirs = await perfBranches(file, join(folder, 'home'));
+    for (const { tid, folder: sample } of imported.threads) {
+      const { branches, problems } = await ourBranches(sample ?? '', join(root, 'bin'));
+      for (const problem of problems) expect(problem).toMatch(/^(overflow|mismatch)/);
+      const expected = theirs.get(tid)?.branches ?? [];
+      let at = 0;
+      for (const branch of branches) at = expected.indexOf(branch, at) + 1 || Number.NaN;
+      expect(at).toBeGreaterThanOrEqual(branches.length);
+      expect(branches.length / expected.length).toBeGreaterThan(0.3);
+    }
   });
 });

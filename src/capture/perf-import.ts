@@ -9,11 +9,12 @@ import { UserError } from '../base/errors.ts';
 import { messageOf, writeFileAtomic } from '../base/files.ts';
 import { type Logger, type ProgressSink, silentLogger } from '../base/log.ts';
 import { moduleName } from '../image/module-name.ts';
+import { tscPacket } from '../pt/encoder.ts';
 import { Ext, IpPacket, Opcode, psbBytes } from '../pt/packet.ts';
 import type { ImageCollection } from './image-collection.ts';
 import { PerfFile } from './perf-file.ts';
 import type { PerfImages } from './perf-images.ts';
-import { type OwnerAt, type Piece, PieceCutter } from './perf-pieces.ts';
+import { type Piece, PieceCutter, type Turns } from './perf-pieces.ts';
 import type { CodeMapping, PerfThread } from './perf-processes.ts';
 import { type PerfLosses, PerfRecording, type PtInfo, type TraceBuffer } from './perf-recording.ts';
 import { TraceStream } from './perf-stream.ts';
@@ -80,13 +81,15 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
   try {
     const recording = await PerfRecording.read(file, signal);
     const byThread = new Map<PerfThread, ThreadPiece[]>();
+    /** Buffers of processors on which threads took turns. */
+    const shared = new Set<TraceStream>();
     let bytesSkipped = 0;
     let bytesOverlapping = 0;
     let done = 0;
     for (const buffer of recording.buffers.values()) {
       const stream = await TraceStream.open(file, buffer, recording.info.isSnapshot);
       bytesOverlapping += stream.overlap;
-      const cutter = new PieceCutter(ownersOf(recording.info, buffer, stream), recording.info.mtc);
+      const cutter = new PieceCutter(turnsOf(recording.info, buffer, stream), recording.info.mtc);
       for await (const { bytes, isLossBefore } of stream.blocks()) {
         signal?.throwIfAborted();
         if (isLossBefore) cutter.lose();
@@ -96,6 +99,8 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
       }
       cutter.finish();
       bytesSkipped += cutter.bytesSkipped;
+      const owners = new Set(cutter.pieces.map(({ owner }) => owner));
+      if (owners.size > 1 && recording.info.compressesReturns) shared.add(stream);
       for (const piece of cutter.pieces) {
         const pieces = byThread.get(piece.owner);
         if (pieces === undefined) byThread.set(piece.owner, [{ stream, piece }]);
@@ -113,7 +118,17 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
     const name = sampleNames(wanted, options.name);
     for (const [thread, pieces] of wanted) {
       signal?.throwIfAborted();
-      threads.push(await writeSample(options, file, thread, pieces, name(thread), missing));
+      const facts = {
+        schemaVersion: 1,
+        tool: 'perf',
+        perfVersion: file.version,
+        commandLine: file.commandLine,
+        sharesProcessor:
+          pieces.some(({ stream }) => shared.has(stream)) ||
+          (recording.info.compressesReturns &&
+            new Set(pieces.map(({ stream }) => stream)).size > 1),
+      };
+      threads.push(await writeSample(options, file, thread, pieces, name(thread), facts, missing));
       options.progress?.({
         step: 'writing',
         done: threads.length,
@@ -162,33 +177,55 @@ function sampleNames(
 }
 
 /** Whose trace it is, by the best that the recording tells: context switches, else who ran at each flush. */
-function ownersOf(info: PtInfo, buffer: TraceBuffer, stream: TraceStream): OwnerAt<PerfThread> {
-  const { switches, flushes, first } = buffer;
-  const { cpu } = buffer.chunks[0];
-  let owner = first;
-  let next = 0;
-  const current = (): PerfThread => {
-    if (owner === undefined) throw new Error('internal error: a buffer without a first thread');
-    return owner;
-  };
+function turnsOf(
+  info: PtInfo,
+  { chunks, switches, flushes, first }: TraceBuffer,
+  stream: TraceStream,
+): Turns<PerfThread> {
+  const [{ cpu }] = chunks;
   if (info.clock !== undefined) {
-    return {
-      ownerAt: (time) => {
-        while (next < switches.length && switches[next].time <= time)
-          owner = switches[next++].thread;
-        return current();
-      },
-    };
+    return new ListedTurns(first, switches.length, (next, time) =>
+      switches[next].time <= time ? switches[next].thread : undefined,
+    );
   }
-  if (cpu < 0 || info.isSnapshot) return { ownerAt: current };
-  return {
-    ownerAt: (_time, position) => {
-      const offset = stream.offsetOf(position);
-      while (next < flushes.length && flushes[next].position <= offset) next++;
-      owner = flushes[next]?.thread ?? owner;
-      return current();
-    },
-  };
+  const byFlush = cpu >= 0 && !info.isSnapshot;
+  return new ListedTurns(
+    flushes[0]?.thread ?? first,
+    byFlush ? flushes.length - 1 : 0,
+    (next, _time, position) =>
+      flushes[next].position <= stream.offsetOf(position) ? flushes[next + 1].thread : undefined,
+  );
+}
+
+/** Turns that come one after the other, each when a place in the trace is reached. */
+class ListedTurns implements Turns<PerfThread> {
+  owner: PerfThread;
+  readonly #count: number;
+  readonly #turn: (next: number, time: number, position: number) => PerfThread | undefined;
+  #next = 0;
+
+  /** @param turn  the owner from turn `next` on if the place is not before it */
+  constructor(
+    first: PerfThread,
+    count: number,
+    turn: (next: number, time: number, position: number) => PerfThread | undefined,
+  ) {
+    this.owner = first;
+    this.#count = count;
+    this.#turn = turn;
+  }
+
+  advance(time: number, position: number): boolean {
+    let isSwitched = false;
+    while (this.#next < this.#count) {
+      const owner = this.#turn(this.#next, time, position);
+      if (owner === undefined) break;
+      this.owner = owner;
+      this.#next++;
+      isSwitched = true;
+    }
+    return isSwitched;
+  }
 }
 
 async function writeSample(
@@ -197,6 +234,7 @@ async function writeSample(
   thread: PerfThread,
   pieces: ThreadPiece[],
   name: string,
+  facts: object,
   missing: Map<string, string>,
 ): Promise<ImportedThread> {
   const { tid, program } = thread;
@@ -238,6 +276,8 @@ async function writeSample(
     const family = options.family === undefined ? '' : `${options.family}\n`;
     const info = `${options.name}\n${options.label}\n${family}`;
     await writeFileAtomic(join(part, 'info.txt'), info);
+    const recording = `${JSON.stringify({ ...facts, ...result, traceBytes }, undefined, 2)}\n`;
+    await writeFileAtomic(join(part, 'recording.json'), recording);
     await rename(part, out);
     return { ...result, folder: out, traceBytes };
   } catch (cause) {
@@ -280,12 +320,6 @@ function enablePacket(ip: Address): number[] {
   const bytes = Buffer.alloc(8);
   bytes.writeBigInt64LE(BigInt(ip));
   return [(3 << 5) | IpPacket.tipPge, ...bytes.subarray(0, 6)];
-}
-
-function tscPacket(time: number): number[] {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(Math.trunc(time)));
-  return [Opcode.tsc, ...bytes.subarray(0, 7)];
 }
 
 /** @returns the lines of `/proc/PID/maps`, code only, once the files are in the collection */

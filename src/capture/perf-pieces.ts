@@ -25,10 +25,17 @@ export interface Piece<Owner> {
   lostAfter: boolean;
 }
 
-/** Tells whose trace a piece is. Times never go back. */
-export interface OwnerAt<Owner> {
-  /** @param time  ticks, -1 = not known; @param position  in the buffer's trace */
-  ownerAt(time: number, position: number): Owner;
+/** Tells whose trace it is. Times and positions never go back. */
+export interface Turns<Owner> {
+  /**
+   * Goes on to a place in the trace.
+   *
+   * @param time  ticks, -1 = not known
+   * @param position  in the buffer's trace
+   * @returns whether there was a switch since the last call, maybe back to the same owner
+   */
+  advance(time: number, position: number): boolean;
+  readonly owner: Owner;
 }
 
 const State = { off: 0, user: 1, lost: 2 } as const;
@@ -43,7 +50,7 @@ export class PieceCutter<Owner> {
   readonly pieces: Piece<Owner>[] = [];
   /** Bytes before the first PSB, and after damage up to the next one. */
   bytesSkipped = 0;
-  readonly #owners: OwnerAt<Owner>;
+  readonly #turns: Turns<Owner>;
   readonly #clock: PtClock;
   readonly #ip: LastIp = new LastIp();
   #state: number = State.lost;
@@ -62,8 +69,8 @@ export class PieceCutter<Owner> {
   #rest: Uint8Array = new Uint8Array(0);
   #position = 0;
 
-  constructor(owners: OwnerAt<Owner>, rate: MtcRate | undefined) {
-    this.#owners = owners;
+  constructor(turns: Turns<Owner>, rate: MtcRate | undefined) {
+    this.#turns = turns;
     this.#clock = new PtClock(rate);
   }
 
@@ -191,16 +198,16 @@ export class PieceCutter<Owner> {
     if (ip < 0) return;
     this.#afterOverflow = false;
     const { time } = this.#clock;
-    const owner = this.#owners.ownerAt(time, from);
+    const isSwitched = this.#turns.advance(time, from);
     this.#state = State.user;
-    if (this.#open?.owner === owner) {
+    if (this.#open !== undefined && !isSwitched) {
       // The packet that says so is inside of the piece.
       this.#isLost = false;
       return;
     }
     this.#close();
     this.#open = {
-      owner,
+      owner: this.#turns.owner,
       time,
       from,
       to: from,

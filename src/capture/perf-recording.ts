@@ -46,6 +46,8 @@ export interface PtInfo {
   readonly isSnapshot: boolean;
   readonly isPerCpu: boolean;
   readonly hasKernel: boolean;
+  /** Returns that go back to their call are written as one bit. */
+  readonly compressesReturns: boolean;
 }
 
 /** Trace data that one AUXTRACE record brought. */
@@ -76,8 +78,10 @@ export interface TraceBuffer {
   /** Which thread ran when the kernel handed over all trace up to a position. */
   readonly flushes: { readonly position: number; readonly thread: PerfThread }[];
   /** Whose trace it is before the first switch. */
-  first: PerfThread | undefined;
+  readonly first: PerfThread;
 }
+
+type Draft = Omit<TraceBuffer, 'first'> & { first?: PerfThread };
 
 /** What a recording lacks, counted. */
 export interface PerfLosses {
@@ -167,13 +171,12 @@ export class PerfRecording {
         path: file.path,
       });
     }
-    reader.settle(info);
-    return new PerfRecording(info, reader.buffers, reader.losses);
+    return new PerfRecording(info, reader.settle(info), reader.losses);
   }
 }
 
 class RecordReader {
-  readonly buffers: Map<number, TraceBuffer> = new Map();
+  readonly buffers: Map<number, Draft> = new Map();
   readonly losses: PerfLosses = {
     truncated: 0,
     partial: 0,
@@ -386,6 +389,7 @@ class RecordReader {
       isSnapshot: word(8) !== 0,
       isPerCpu: word(9) !== 0,
       hasKernel: !(attr?.excludeKernel ?? false),
+      compressesReturns: !hasBits(config, word(6)),
     };
   }
 
@@ -412,12 +416,11 @@ class RecordReader {
         losses: [],
         switches: [],
         flushes: [],
-        first: undefined,
       });
   }
 
   /** Works out who ran where, once all records are there. */
-  settle(info: PtInfo): void {
+  settle(info: PtInfo): Map<number, TraceBuffer> {
     if (info.isPerCpu && info.switches === 1 && !this.#events.some(({ kind }) => kind === 'run')) {
       throw new UserError(
         'perf-old-switches',
@@ -427,8 +430,8 @@ class RecordReader {
     }
     const ticks = (time: number): number =>
       info.clock === undefined ? time : info.clock.ticks(BigInt(Math.trunc(time)));
-    const byCpu = new Map<number, TraceBuffer>();
-    const byTid = new Map<number, TraceBuffer>();
+    const byCpu = new Map<number, Draft>();
+    const byTid = new Map<number, Draft>();
     for (const buffer of this.buffers.values()) {
       const { cpu, tid } = buffer.chunks[0];
       if (cpu >= 0) byCpu.set(cpu, buffer);
@@ -475,11 +478,13 @@ class RecordReader {
         }
       }
     }
-    for (const buffer of this.buffers.values()) {
+    const buffers = new Map<number, TraceBuffer>();
+    for (const [index, buffer] of this.buffers) {
       buffer.losses.sort((a, b) => a - b);
-      const { tid } = buffer.chunks[0];
-      buffer.first ??= processes.thread(-1, tid);
+      const { first = processes.thread(-1, buffer.chunks[0].tid) } = buffer;
+      buffers.set(index, { ...buffer, first });
     }
+    return buffers;
   }
 }
 

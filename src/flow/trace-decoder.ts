@@ -16,6 +16,8 @@ export interface TraceDecoderOptions {
   readonly input: Uint8Array | AsyncIterable<Uint8Array>;
   /** Shared by the traces of a corpus; a private one when absent. */
   readonly codeCache?: CodeCache;
+  /** The trace is one thread's part of what a processor ran: calls of other threads were returned from, too. */
+  readonly sharesProcessor?: boolean;
 }
 
 /** Outcomes of each piece that a long TNT packet is cut into. */
@@ -39,6 +41,7 @@ export class TraceDecoder implements BlockSource {
   readonly #graph: ControlFlowGraph;
   readonly #marks: Mark[] = [];
   readonly #input: TraceDecoderOptions['input'];
+  readonly #sharesProcessor: boolean;
 
   #time: number | undefined;
 
@@ -71,6 +74,7 @@ export class TraceDecoder implements BlockSource {
   constructor(options: TraceDecoderOptions) {
     this.#graph = new ControlFlowGraph(options.space, options.codeCache ?? new CodeCache());
     this.#input = options.input;
+    this.#sharesProcessor = options.sharesProcessor ?? false;
     this.#walker = new CodeWalker(this.#graph, this.#state, () => this.#flush(this.#walkOffset));
   }
 
@@ -344,8 +348,22 @@ export class TraceDecoder implements BlockSource {
     }
     this.#emit(at, traceOffset);
     if (kind === Transfer.icall) this.#state.calls.push(at);
+    else if (kind === Transfer.ret && this.#sharesProcessor) this.#returned(ip);
     this.#state.at = this.#nodeAt(ip);
     if (this.#queue.length > 0) this.#drain(traceOffset);
+  }
+
+  /**
+   * Threads that take turns on a processor share its stack of calls: where another thread's lie on top,
+   * a return is not compressed, and here, where each thread has its own stack, takes its call off.
+   */
+  #returned(to: Address): void {
+    const { calls } = this.#state;
+    const call = calls.pop();
+    if (call >= 0 && this.#graph.address[call] + this.#graph.size[call] === to) return;
+    if (call >= 0) calls.push(call);
+    // With other calls on the stack, it would go another way.
+    this.#stretches.abandon();
   }
 
   /** Event trace also gives a FUP to IRET and others, whose TIP is an ordinary one. */
@@ -534,9 +552,10 @@ export class TraceDecoder implements BlockSource {
   #overflow(traceOffset: number): void {
     this.#overflows++;
     this.#fup = undefined;
+    const at = this.#pausedAt?.node ?? this.#state.at;
     this.#pausedAt = undefined;
     this.#dropState();
-    this.#startGap('overflow', traceOffset, undefined);
+    this.#startGap('overflow', traceOffset, at < 0 ? undefined : this.#graph.address[at]);
     this.#afterOverflow = true;
     this.#inPsb = false;
   }

@@ -1,5 +1,5 @@
 import { type Address, low32 } from '../base/address.ts';
-import { Ext, IpPacket, psbBytes } from './packet.ts';
+import { Ext, IpPacket, Opcode, psbBytes } from './packet.ts';
 
 /** Bytes of trace after which the encoder asks for a PSB. */
 const psbDistance = 4096;
@@ -15,6 +15,7 @@ export class PtEncoder {
   readonly #sink: (bytes: Uint8Array) => void;
   readonly #compressReturns: boolean;
   readonly #mode: number;
+  readonly #time: (() => number) | undefined;
   #bytes: Uint8Array = new Uint8Array(1 << 16);
   #length = 0;
   #sincePsb = psbDistance;
@@ -30,12 +31,20 @@ export class PtEncoder {
   /** Bytes given to the sink or about to be. */
   total = 0;
 
-  /** @param sink  gets packets in order; the bytes are a copy that it may keep */
+  /**
+   * @param sink  gets packets in order; the bytes are a copy that it may keep
+   * @param options.time  the time stamp counter, for a TSC packet in each PSB+
+   */
   constructor(
     sink: (bytes: Uint8Array) => void,
-    options: { readonly bitness: 32 | 64; readonly compressReturns: boolean },
+    options: {
+      readonly bitness: 32 | 64;
+      readonly compressReturns: boolean;
+      readonly time?: () => number;
+    },
   ) {
     this.#sink = sink;
+    this.#time = options.time;
     this.#mode = options.bitness === 64 ? 1 : 2;
     this.#compressReturns = options.compressReturns;
   }
@@ -86,6 +95,9 @@ export class PtEncoder {
         this.branch(true);
         return;
       }
+      // Decoders differ in whether a return that is not compressed takes its call off: none is
+      // misled when no older call is used again.
+      this.#depth = 0;
     }
     this.indirect(to);
   }
@@ -106,6 +118,33 @@ export class PtEncoder {
     this.#byte2(0x02, Ext.psbend);
   }
 
+  /** Packets were lost: OVF. Flow goes on with `resume` or `enable`. */
+  overflow(): void {
+    this.#bits = 0;
+    this.#bitCount = 0;
+    this.#byte2(0x02, Ext.ovf);
+    this.#last1 = 0;
+    this.#last2 = 0;
+    this.#depth = 0;
+  }
+
+  /** After `overflow`, packets come again before the instruction at `ip`: FUP. */
+  resume(ip: Address): void {
+    this.#ip(IpPacket.fup, ip);
+  }
+
+  /** Tracing itself was turned off and on: the next packets are a PSB+. */
+  restart(): void {
+    this.#flushBits();
+    this.#sincePsb = psbDistance;
+  }
+
+  /** Any other packet, as it is. */
+  packet(bytes: Iterable<number>): void {
+    this.#flushBits();
+    for (const byte of bytes) this.#byte(byte);
+  }
+
   /** Gives what is left to the sink. */
   finish(): void {
     this.#flushBits();
@@ -119,6 +158,7 @@ export class PtEncoder {
     // The processor forgets calls at a PSB, so that a decoder can start there.
     this.#depth = 0;
     this.#sincePsb = 0;
+    if (this.#time !== undefined) this.packet(tscPacket(this.#time()));
   }
 
   #flushBits(): void {
@@ -158,4 +198,12 @@ export class PtEncoder {
     if (this.#length > 0) this.#sink(this.#bytes.slice(0, this.#length));
     this.#length = 0;
   }
+}
+
+/** @param time  ticks of the time stamp counter; a TSC packet has the low 56 bits */
+export function tscPacket(time: number): Uint8Array {
+  const bytes = Buffer.alloc(9);
+  bytes.writeBigUInt64LE(BigInt.asUintN(56, BigInt(Math.trunc(time))), 1);
+  bytes[0] = Opcode.tsc;
+  return bytes.subarray(0, 8);
 }

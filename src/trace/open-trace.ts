@@ -109,7 +109,12 @@ export async function openTraces(
     const input = hash === undefined ? bytes : tapped(bytes, (chunk) => hash.update(chunk));
     return {
       path,
-      source: new TraceDecoder({ space, input, codeCache }),
+      source: new TraceDecoder({
+        space,
+        input,
+        codeCache,
+        sharesProcessor: sample.sharesProcessor ?? false,
+      }),
       space,
       missing: space.missing,
       flat: space.flat,

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { messageOf, readWholeFile } from '../base/files.ts';
 
 /** One recording: a folder with a trace, its memory map and its label. */
 export interface Sample {
@@ -18,6 +18,8 @@ export interface Sample {
   /** Raw Intel PT, one file a thread. */
   readonly traces: readonly string[];
   readonly map: string | undefined;
+  /** Each trace is one thread's part of what processors ran: `recording.json` says so. */
+  readonly sharesProcessor?: boolean;
   /** The ancestor's `trace_parsed.gz`. */
   readonly parsed: string | undefined;
   /** Our own stored traces (`trace_0.wayward`), one for each raw one; empty unless all are there. */
@@ -96,6 +98,7 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     ...(await readInfo(join(root, 'info.txt'))),
     traces,
     map,
+    ...(names.includes('recording.json') ? await readRecording(join(root, 'recording.json')) : {}),
     parsed,
     stored,
   };
@@ -127,6 +130,23 @@ export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'lab
     label: label === 'benign' ? 'nominal' : 'anomalous',
     family: family === '' ? undefined : family,
   };
+}
+
+/** What `import` says of how a sample came about; only what decoding depends on is read. */
+async function readRecording(path: string): Promise<Pick<Sample, 'sharesProcessor'>> {
+  let recording: unknown;
+  try {
+    recording = JSON.parse((await readWholeFile(path)).toString('utf8'));
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    throw new UserError('sample-unreadable', `is no JSON: ${messageOf(cause)}`, {
+      category: 'input',
+      path,
+      cause,
+    });
+  }
+  const shares = (recording as { sharesProcessor?: unknown } | null)?.sharesProcessor;
+  return { sharesProcessor: shares === true };
 }
 
 /** @returns name of the stored trace beside a raw one: `trace_0.wayward` for `trace_0.gz` */
