@@ -16,8 +16,9 @@ import {
   type SkippedFile,
 } from '../verdict/evaluation-folder.ts';
 import { computeFeatures, type TraceFeatures } from '../verdict/features.ts';
-import { readRunRecord, runFolder } from './run-folder.ts';
+import { type RunRecord, readRunRecord, runFolder } from './run-folder.ts';
 import { findEvaluations, type RunPath } from './run-path.ts';
+import { unitOf } from './sample-source.ts';
 
 export interface ClassifyOptions {
   /** A run's folder, or a folder of evaluations. */
@@ -91,11 +92,13 @@ export async function classify(
 ): Promise<ClassifyResult> {
   const path = await findEvaluations(options.path);
   const { traces, skipped } = await readFeatures(path, options.ignoreCache, context);
+  const record = path.run === undefined ? undefined : await readRunRecord(runFolder(path.run));
   const frame = {
     title: 'Wayward report',
+    unit: unitOf(record),
     created: new Date().toISOString(),
     generator: `Wayward ${options.version}`,
-    run: await factsOf(path, options),
+    run: factsOf(path, record, options),
     skipped: skipped.map(({ path: file, reason }) => ({ name: file, reason })),
     ...(details === undefined ? {} : { details }),
   };
@@ -125,12 +128,15 @@ async function judge(
   return reportOfLabelled(result, frame);
 }
 
-async function factsOf(path: RunPath, options: ClassifyOptions): Promise<readonly Fact[]> {
+function factsOf(
+  path: RunPath,
+  record: RunRecord | undefined,
+  options: ClassifyOptions,
+): readonly Fact[] {
   const facts: Fact[] = [
     { name: 'Evaluations', value: path.evaluation },
     { name: 'Method', value: options.method },
   ];
-  const record = path.run === undefined ? undefined : await readRunRecord(runFolder(path.run));
   if (record === undefined) return facts;
   const list = (value: unknown): string =>
     Array.isArray(value) ? value.join(', ') : String(value);
@@ -139,8 +145,10 @@ async function factsOf(path: RunPath, options: ClassifyOptions): Promise<readonl
   facts.push(
     { name: 'Samples', value: list(learned.root) },
     { name: 'First layer', value: list(learned.model) },
-    { name: 'Filter', value: list(learned.filter) },
-    { name: 'Window', value: `${list(learned.windowLength)} blocks` },
+    ...(unitOf(record) === 'call'
+      ? [{ name: 'Source', value: list(learned.source) }]
+      : [{ name: 'Filter', value: list(learned.filter) }]),
+    { name: 'Window', value: `${list(learned.windowLength)} ${unitOf(record)}s` },
     { name: 'Seed', value: list(learned.seed) },
     ...Object.entries(sets).map(([name, members]) => ({
       name: setTitles[name] ?? name,

@@ -8,16 +8,21 @@ import { detailOf } from '../report/detail-of.ts';
 import { renderReport } from '../report/html-report.ts';
 import type { ReportData, TraceDetail } from '../report/report-data.ts';
 import { renderTracePicture } from '../report/trace-picture.ts';
-import { openTraces } from '../trace/open-trace.ts';
-import { readSample } from '../trace/sample.ts';
-import type { Evaluation } from '../verdict/evaluation.ts';
 import { evaluationsIn } from '../verdict/evaluation-folder.ts';
 import { type CodeReader, type PatchContext, readPatchContexts } from '../verdict/patch-context.ts';
 import { findPatches, type Patch } from '../verdict/patches.ts';
 import { readInstructions } from '../x86/instruction-text.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
-import { processOf, readRunRecord, runFolder } from './run-folder.ts';
+import { readRunRecord, runFolder } from './run-folder.ts';
 import { findVocabulary } from './run-vocabulary.ts';
+import {
+  callOptions,
+  type OpenedSample,
+  openSample,
+  readSourceSample,
+  sourceOfRun,
+  unitOf,
+} from './sample-source.ts';
 
 export interface ReportOptions extends ClassifyOptions {
   /** File of the page. */
@@ -71,8 +76,12 @@ async function readDetails(
   const binDirs = (record?.options.binDirs as readonly string[] | undefined) ?? [];
   const images = new ImageStore(binDirs, { rawImages: record?.options.rawImages === true });
   const codeCache = new CodeCache();
-  const preprocessed = record?.options.preprocessed === true;
+  const source = sourceOfRun(record?.options);
+  const unit = unitOf(record);
+  const { preprocessed, process } = source;
+  const traces = { images, codeCache, preprocessed, process, calls: callOptions(source) };
   const details = new Map<string, TraceDetail>();
+  const shown = unit === 'call' ? 'calls' : 'instructions';
   let unreadable = 0;
   try {
     for await (const entry of evaluationsIn(result.path.evaluation)) {
@@ -91,18 +100,11 @@ async function readDetails(
       });
       let read: { contexts: PatchContext[]; space: AddressSpace | undefined } | undefined;
       try {
-        read = await readContexts(
-          evaluation,
-          patches,
-          { images, codeCache, preprocessed, process: processOf(record) },
-          context,
-        );
+        const sample = await readSourceSample(evaluation.sample.directory, source);
+        read = await readContexts(await openSample(sample, traces), patches, context);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        context.log.log(
-          'warning',
-          `no instructions for ${evaluation.sample.name}: ${error.message}`,
-        );
+        context.log.log('warning', `no ${shown} for ${evaluation.sample.name}: ${error.message}`);
         unreadable++;
       }
       const space = read?.space;
@@ -110,6 +112,7 @@ async function readDetails(
         evaluation.sample.name,
         detailOf(evaluation, {
           patches,
+          unit,
           bins: timelineBins,
           ...(options.pictures === undefined
             ? {}
@@ -128,7 +131,7 @@ async function readDetails(
     codeCache.dispose();
   }
   if (unreadable > 0)
-    context.log.log('warning', `${unreadable} traces are shown without their instructions`);
+    context.log.log('warning', `${unreadable} traces are shown without their ${shown}`);
   context.progress({
     step: 'looking into traces',
     done: names.size,
@@ -139,26 +142,32 @@ async function readDetails(
 }
 
 async function readContexts(
-  evaluation: Evaluation,
+  opened: readonly OpenedSample[],
   patches: readonly Patch[],
-  traces: Parameters<typeof openTraces>[1],
   context: RunContext,
 ): Promise<{ contexts: PatchContext[]; space: AddressSpace | undefined }> {
-  const opened = await openTraces(await readSample(evaluation.sample.directory), traces);
   const [trace] = opened;
   // Block indices run on over threads; a patch of a later thread cannot be found by one source.
   if (trace === undefined || opened.length > 1 || patches.length === 0)
     return { contexts: [], space: trace?.space };
-  const code = trace.space === undefined ? noCode : codeReader(trace.space);
+  const { callAt = () => undefined } = trace;
+  const code =
+    trace.space === undefined
+      ? { functionAt: callAt, instructions: () => [] }
+      : codeReader(trace.space);
   const contexts = await readPatchContexts(patches, trace.source, code, {
     around,
     inside,
     ...(context.signal === undefined ? {} : { signal: context.signal }),
   });
-  return { contexts, space: trace.space };
+  if (trace.callAt === undefined) return { contexts, space: trace.space };
+  // A call is named by itself, not by a module.
+  const named = contexts.map((each) => ({
+    ...each,
+    blocks: each.blocks.map((block) => ({ ...block, module: '' })),
+  }));
+  return { contexts: named, space: undefined };
 }
-
-const noCode: CodeReader = { functionAt: () => undefined, instructions: () => [] };
 
 /** Reads code of 64-bit processes; what 32-bit processes run is named, but not disassembled right. */
 function codeReader(space: AddressSpace): CodeReader {

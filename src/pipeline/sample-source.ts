@@ -1,3 +1,4 @@
+import type { Address } from '../base/address.ts';
 import type { CallLogFormat } from '../sequences/call-log.ts';
 import { findCallSamples, readCallSample } from '../sequences/call-samples.ts';
 import { CallSource } from '../sequences/call-source.ts';
@@ -5,6 +6,7 @@ import { type FilterName, filterTable } from '../sequences/filter.ts';
 import { type CallLogOptions, readCallLog } from '../sequences/read-calls.ts';
 import { type OpenedTrace, openTraces, type TraceContext } from '../trace/open-trace.ts';
 import { findSamples, readSample, type Sample, type Skipped, samplesAt } from '../trace/sample.ts';
+import type { RunRecord } from './run-folder.ts';
 
 /** What sequences are made from: Intel PT, or logs of calls in any format (`api`) or in one. */
 export const sourceNames = ['trace', 'api', 'report', 'strace', 'integers'] as const;
@@ -51,6 +53,11 @@ export function sourceFilter(source: SourceName, names: readonly FilterName[]): 
   return source === 'trace' ? filterTable(names) : filterTable([]).fill(1);
 }
 
+/** What the traces of a run are counted in, by its record. */
+export function unitOf(record: RunRecord | undefined): 'block' | 'call' {
+  return sourceOfRun(record?.options).source === 'trace' ? 'block' : 'call';
+}
+
 /** What opening the samples of a corpus takes. */
 export interface SourceContext extends TraceContext {
   readonly calls?: CallLogOptions;
@@ -72,16 +79,31 @@ export function sourceOfRun(options: Readonly<Record<string, unknown>> | undefin
   };
 }
 
+export interface OpenedSample extends OpenedTrace {
+  /** @returns the name of the call at an address of the source's blocks; only for logs of calls */
+  readonly callAt?: (address: Address) => string | undefined;
+}
+
 /** Opens a sample of any source. @throws UserError */
 export async function openSample(
   sample: Sample,
   context: SourceContext,
-): Promise<readonly OpenedTrace[]> {
+): Promise<readonly OpenedSample[]> {
   if (sample.calls === undefined) {
     return openTraces(sample, { process: context.calls?.process, ...context });
   }
   const log = await readCallLog(sample.calls, context.calls);
   const source = new CallSource(log);
   const notes = log.notes.map((note) => `${sample.calls}: ${note}`);
-  return [{ path: sample.calls, source, space: undefined, missing: [], flat: [], notes }];
+  return [
+    {
+      path: sample.calls,
+      source,
+      space: undefined,
+      missing: [],
+      flat: [],
+      notes,
+      callAt: (address) => source.callAt(address),
+    },
+  ];
 }

@@ -204,7 +204,10 @@ class CodeOfSlices {
     const threads = await openSample(sample, this.#traces);
     return readSliceCode(
       slices,
-      threads.map(({ source, space }) => ({ source, code: this.#functions(space) })),
+      threads.map(({ source, space, callAt }) => ({
+        source,
+        code: callAt === undefined ? this.#functions(space) : { functionAt: callAt },
+      })),
       { around: this.#around, ...(signal === undefined ? {} : { signal }) },
     );
   }

@@ -11,6 +11,7 @@ import type {
   TraceDetail,
 } from './report-data.ts';
 import { timelineOf } from './timeline-of.ts';
+import type { Unit } from './unit.ts';
 
 /** What a trace's page is made from beside its evaluation. Only `patches` must be there. */
 export interface DetailSources {
@@ -22,6 +23,8 @@ export interface DetailSources {
   readonly className?: (target: number) => string | undefined;
   /** @returns what lies at an address of this trace, such as `libc.so.6!malloc+0x31` */
   readonly placeName?: (address: Address) => string | undefined;
+  /** What the trace is counted in; default `block`. */
+  readonly unit?: Unit;
   /** Bins of the timeline. */
   readonly bins?: number;
   /** From `renderTracePicture`. */
@@ -58,7 +61,7 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
   }
   const listed = evaluation.evidence.slice(0, mostEvidence);
   return {
-    timeline: timelineOf(evaluation, sources.bins),
+    timeline: timelineOf(evaluation, sources.bins, sources.unit),
     ...(sources.picture === undefined ? {} : { picture: sources.picture }),
     patches: patches.map((patch) =>
       patchOf(evaluation, patch, contextOf.get(patch), blocks, evidenceAt, sources),
@@ -86,12 +89,13 @@ function patchOf(
   evidenceAt: ReadonlyMap<number, Proven>,
   sources: DetailSources,
 ): ReportPatch {
+  const isCalls = sources.unit === 'call';
   const shown = context?.blocks ?? [];
   const inside = shown.filter((block) => block.part === 'inside');
   return {
     firstBlock: patch.start,
     lastBlock: Math.max(patch.start, patch.end - 1),
-    traceOffset: patch.traceOffset ?? context?.traceOffset,
+    traceOffset: isCalls ? undefined : (patch.traceOffset ?? context?.traceOffset),
     time: context?.time,
     score: patch.points,
     modules: [...new Set(inside.map((block) => block.module))].filter((name) => name !== ''),
@@ -99,7 +103,7 @@ function patchOf(
     inside: placeOf(inside[0]),
     after: placeOf(shown.find((block) => block.part === 'after')),
     transfers: transfersOf(evaluation, patch, blocks, evidenceAt, sources),
-    listing: listingOf(shown),
+    listing: isCalls ? callsOf(shown) : listingOf(shown),
   };
 }
 
@@ -128,7 +132,11 @@ function transfersOf(
       position,
       isInside: position >= patch.start && position < patch.end,
       from: placeOf(blocks.get(position)) ?? '',
-      came: came ?? (actual === 0 ? 'a place never seen in training' : `class ${actual}`),
+      came:
+        came ??
+        (actual === 0
+          ? `a ${sources.unit === 'call' ? 'call' : 'place'} never seen in training`
+          : `class ${actual}`),
       // Where a return must go is a fact; where the model expects it is an opinion.
       expected:
         proven?.expected ?? className ?? (predicted === 0 ? undefined : `class ${predicted}`),
@@ -174,6 +182,21 @@ function listingOf(blocks: readonly PatchBlock[]): ListingLine[] {
         text,
       });
     });
+  }
+  return lines;
+}
+
+/** A line a call. */
+function callsOf(calls: readonly PatchBlock[]): ListingLine[] {
+  const lines: ListingLine[] = [];
+  let next = calls[0]?.index ?? 0;
+  for (const call of calls) {
+    const { part, index } = call;
+    const tell = (text: string): number => lines.push({ part, address: '', place: '', text });
+    if (index !== next) tell(`… ${index - next} calls left out …`);
+    if (call.followsMark) tell('… another thread, or calls were lost …');
+    lines.push({ part, address: String(index), place: '', text: placeOf(call) ?? '' });
+    next = index + 1;
   }
   return lines;
 }

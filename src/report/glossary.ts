@@ -1,5 +1,6 @@
 import { escapeMarkup } from './escape.ts';
 import { evidenceNames, evidenceOrder } from './evidence-names.ts';
+import type { Unit } from './unit.ts';
 
 const terms: readonly (readonly [string, string])[] = [
   ['Trace', 'A recording of which code one run of the program executed, block by block.'],
@@ -50,8 +51,36 @@ const terms: readonly (readonly [string, string])[] = [
   ],
 ];
 
-export function renderReadingPage(): string {
+/** What stands for some of the terms where traces are logs of calls. */
+const ofCalls: ReadonlyMap<string, readonly [string, string]> = new Map([
+  ['Trace', ['Trace', 'A log of the calls that one run of the program made, thread after thread.']],
+  [
+    'Block',
+    [
+      'Call',
+      'A system call, or a call of a function of an API that a sandbox watched. Positions in a trace are counted in calls from 0.',
+    ],
+  ],
+  [
+    'Misprediction rate',
+    [
+      'Misprediction rate',
+      'The model learned from nominal runs and predicts the next call from the last ones. This is the share it predicted wrongly. Over a whole trace it hides short anomalies: ten wrong steps in a million do not move it.',
+    ],
+  ],
+  ['Unknown blocks', ['Unknown calls', 'Calls that no training trace made.']],
+  [
+    'Patch',
+    [
+      'Patch',
+      'A stretch in which predictions fail or unknown calls lie close together. Patches are ranked; read the first one first.',
+    ],
+  ],
+]);
+
+export function renderReadingPage(unit: Unit = 'block'): string {
   const list = terms
+    .map((entry) => (unit === 'call' ? (ofCalls.get(entry[0]) ?? entry) : entry))
     .map(([term, meaning]) => `<dt>${escapeMarkup(term)}</dt><dd>${escapeMarkup(meaning)}</dd>`)
     .join('');
   const evidence = evidenceOrder
@@ -63,9 +92,9 @@ export function renderReadingPage(): string {
   return `<section id="reading" class="page" aria-labelledby="reading-h"><h2 id="reading-h" tabindex="-1">How to read this report</h2>
 <div class="columns"><div class="prose"><h3>In five steps</h3><ol>
 <li>Look at the first rows of the table: they are the most suspicious traces. Compare the p-value with the accepted rate of false alarms above the table.</li>
-<li>Open a flagged trace and read why it was flagged. Evidence that the trace proves by itself, such as a return that did not go to its call, weighs more than a prediction that failed.</li>
-<li>Look at the timeline. One narrow mark in a quiet trace is typical of a hijack; trouble all along is typical of an unusual input, another version of the program or missing code.</li>
-<li>Open the first patch: it names the functions, what was expected and what came instead.</li>
-<li>Before you rely on “nominal”, look at gaps and unknown code: what was not recorded cannot be judged.</li>
-</ol><h3>Evidence</h3><dl>${evidence}</dl></div><div class="prose"><h3>Words</h3><dl>${list}</dl></div></div></section>`;
+<li>Open a flagged trace and read why it was flagged.${unit === 'call' ? '' : ' Evidence that the trace proves by itself, such as a return that did not go to its call, weighs more than a prediction that failed.'}</li>
+<li>Look at the timeline. One narrow mark in a quiet trace is typical of a hijack; trouble all along is typical of an unusual input or another version of the program${unit === 'call' ? '' : ' or missing code'}.</li>
+<li>Open the first patch: it names the ${unit === 'call' ? 'calls' : 'functions'}, what was expected and what came instead.</li>
+<li>Before you rely on “nominal”, look at gaps and unknown ${unit === 'call' ? 'calls' : 'code'}: what was not recorded cannot be judged.</li>
+</ol>${unit === 'call' ? '' : `<h3>Evidence</h3><dl>${evidence}</dl>`}</div><div class="prose"><h3>Words</h3><dl>${list}</dl></div></div></section>`;
 }

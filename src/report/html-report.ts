@@ -22,6 +22,7 @@ export function renderReport(data: ReportData): string {
   const flagged = rows.filter((row) => row.verdict === 'anomalous').length;
   const traces = rows.map((row, index) =>
     renderTracePage(row, {
+      unit: data.unit,
       id: ids.get(row)!,
       previous: index === 0 ? undefined : `t${index}`,
       next: index === rows.length - 1 ? undefined : `t${index + 2}`,
@@ -43,7 +44,7 @@ export function renderReport(data: ReportData): string {
     content: [
       renderOverviewPage(data, rows, link),
       renderFiguresPage(data, link),
-      renderReadingPage(),
+      renderReadingPage(data.unit),
       renderRunPage(data),
       traces.join('\n'),
     ].join('\n'),

@@ -5,6 +5,7 @@ import { formatCount, formatNumber, formatPercent, formatProbability } from './n
 import { countVerdicts, evidenceTotal, verdictError, verdictText } from './order.ts';
 import type { ReportData, ReportRow } from './report-data.ts';
 import { dataText } from './roc.ts';
+import { inUnits, type Unit } from './unit.ts';
 
 /** Columns: head, numeric or text, and which way the first click sorts. */
 const columns: readonly {
@@ -26,6 +27,11 @@ const columns: readonly {
   { head: 'Blocks', isNumber: true, first: 'descending' },
 ];
 
+/** A log of calls proves nothing by itself. */
+function columnsOf(unit: Unit): typeof columns {
+  return unit === 'block' ? columns : columns.filter(({ head }) => head !== 'Evidence');
+}
+
 /** @param rows  most suspicious first */
 export function renderOverviewPage(
   data: ReportData,
@@ -38,16 +44,16 @@ export function renderOverviewPage(
     data.skipped.length === 0
       ? ''
       : ` <a href="#run">${data.skipped.length === 1 ? '1 sample was' : `${formatCount(data.skipped.length)} samples were`} skipped</a>.`;
-  const head = columns
+  const head = columnsOf(data.unit)
     .map((column) => {
       const attributes =
         (column.isNumber === true ? ' class="n" data-type="number"' : '') +
         (column.first === undefined ? '' : ` data-first="${column.first}"`) +
         (column.sorted === undefined ? '' : ` aria-sort="${column.sorted}"`);
-      return `<th scope="col"${attributes}><button type="button" disabled>${column.head.split('\n').map(escapeMarkup).join('<br>')}</button></th>`;
+      return `<th scope="col"${attributes}><button type="button" disabled>${inUnits(column.head, data.unit).split('\n').map(escapeMarkup).join('<br>')}</button></th>`;
     })
     .join('');
-  const body = rows.map((row, index) => overviewRow(row, index, link(row))).join('\n');
+  const body = rows.map((row, index) => overviewRow(row, index, link(row), data.unit)).join('\n');
   return `<section id="traces" class="page" aria-labelledby="traces-h">
 <div class="lead"><div><h2 id="traces-h" class="count" tabindex="-1">${headline}</h2>
 <p>${words(data.rule.summary)}${rest === '' ? '' : ` ${rest}`}${skipped}</p></div>${keyFigures(data)}</div>
@@ -64,7 +70,7 @@ export function verdictMark(row: ReportRow): string {
   return `<span class="verdict ${row.verdict ?? 'none'}">${verdictText(row)}</span>${error === undefined ? '' : `<span class="wrong">${error}</span>`}`;
 }
 
-function overviewRow(row: ReportRow, index: number, href: string): string {
+function overviewRow(row: ReportRow, index: number, href: string, unit: Unit): string {
   const kinds = [
     row.verdict === 'anomalous'
       ? 'flagged'
@@ -83,7 +89,9 @@ function overviewRow(row: ReportRow, index: number, href: string): string {
   return (
     `<tr data-kind="${kinds}">${cell(index + 1, String(index + 1))}<th scope="row"><a href="${href}">${name(row.name, 44)}</a></th>` +
     `<td>${verdictMark(row)}</td>${cell(row.pValue, formatProbability(row.pValue))}${cell(row.score, formatNumber(row.score))}${label}` +
-    `${cell(evidence, evidence === 0 ? '<span class="muted">0</span>' : formatCount(evidence))}` +
+    (unit === 'call'
+      ? ''
+      : cell(evidence, evidence === 0 ? '<span class="muted">0</span>' : formatCount(evidence))) +
     `${cell(row.mispredictionRate, formatPercent(row.mispredictionRate))}${cell(row.unknownBlockRate, formatPercent(row.unknownBlockRate))}` +
     `${cell(row.gaps, row.gaps === 0 ? '<span class="muted">0</span>' : formatCount(row.gaps))}${cell(row.blocks, formatCount(row.blocks))}</tr>`
   );

@@ -1,4 +1,5 @@
 import type { Evaluation } from '../verdict/evaluation.ts';
+import type { Unit } from './unit.ts';
 
 export type EvidenceKind = Evaluation['evidence'][number]['kind'];
 
@@ -8,6 +9,7 @@ export type EvidenceKind = Evaluation['evidence'][number]['kind'];
  */
 export interface ReportData {
   readonly title: string;
+  readonly unit: Unit;
   /** ISO 8601, UTC. */
   readonly created: string;
   /** Program and version: `Wayward 0.1.0`. */
@@ -155,6 +157,8 @@ export interface TraceDetail {
 /** A trace from its first block to its last, cut into equal bins. */
 export interface Timeline {
   readonly blocks: number;
+  /** Default `block`. */
+  readonly unit?: Unit;
   readonly lanes: readonly TimelineLane[];
   readonly events: readonly TimelineEvent[];
 }

@@ -21,6 +21,7 @@ import type {
   SkippedSample,
   TraceDetail,
 } from './report-data.ts';
+import { inUnits, type Unit } from './unit.ts';
 
 /** What a report says beside the verdicts. */
 export interface ReportContext {
@@ -28,6 +29,8 @@ export interface ReportContext {
   /** ISO 8601, UTC. */
   readonly created: string;
   readonly generator: string;
+  /** Default `block`. */
+  readonly unit?: Unit;
   readonly run: readonly Fact[];
   readonly skipped?: readonly SkippedSample[];
   readonly warnings?: readonly string[];
@@ -43,6 +46,7 @@ export function reportOfNominal(result: NominalVerdicts, context: ReportContext)
   const { bound, threshold, verdicts, shift } = result;
   const calibration = verdicts.filter((v) => v.sample.role === 'calibration');
   const alone = aloneAgainst(calibration.map((v) => v.features));
+  const told = (text: string): string => inUnits(text, context.unit ?? 'block');
   const rows = verdicts.map((verdict): ReportRow => {
     const { role } = verdict.sample;
     return {
@@ -51,7 +55,7 @@ export function reportOfNominal(result: NominalVerdicts, context: ReportContext)
       verdict: role !== 'test' ? undefined : verdict.isFlagged ? 'anomalous' : 'nominal',
       pValue: known(verdict.pValue),
       score: known(verdict.score),
-      reasons: nominalReasons(verdict, threshold, bound.fpr),
+      reasons: nominalReasons(verdict, threshold, bound.fpr).map(told),
     };
   });
   const warnings = [...(context.warnings ?? [])];
@@ -90,6 +94,7 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
   const { classifier, verdicts } = result;
   const used = new Set(classifier.features);
   const alone = (): undefined => undefined;
+  const told = (text: string): string => inUnits(text, context.unit ?? 'block');
   const rows = verdicts.map((verdict): ReportRow => {
     const row = rowOf(verdict.features, alone, context);
     return {
@@ -98,7 +103,7 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
       pValue: undefined,
       score: known(verdict.score),
       features: row.features.filter((f) => used.has(f.key)),
-      reasons: labelledReasons(verdict, classifier.features),
+      reasons: labelledReasons(verdict, classifier.features).map(told),
     };
   });
   const judged = verdicts.filter((v) => v.crossValidated !== undefined);
@@ -148,9 +153,16 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
 
 function frameOf(
   context: ReportContext,
-): Pick<ReportData, 'title' | 'created' | 'generator' | 'run' | 'skipped'> {
+): Pick<ReportData, 'title' | 'unit' | 'created' | 'generator' | 'run' | 'skipped'> {
   const { title, created, generator, run } = context;
-  return { title, created, generator, run, skipped: context.skipped ?? [] };
+  return {
+    title,
+    unit: context.unit ?? 'block',
+    created,
+    generator,
+    run,
+    skipped: context.skipped ?? [],
+  };
 }
 
 type Alone = (trace: TraceFeatures, name: string) => number | undefined;
@@ -188,7 +200,14 @@ function rowOf(
       // Counts of evidence that is not there would fill a screen with zeros.
       Number.isNaN(value(name)) || (name.startsWith('evidence-') && value(name) === 0)
         ? []
-        : [{ key: name, name: featureTitle(name), value: value(name), pValue: alone(trace, name) }],
+        : [
+            {
+              key: name,
+              name: inUnits(featureTitle(name), context.unit ?? 'block'),
+              value: value(name),
+              pValue: alone(trace, name),
+            },
+          ],
     ),
     detail: context.details?.get(sample.name),
   };

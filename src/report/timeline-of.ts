@@ -1,5 +1,6 @@
 import type { Evaluation } from '../verdict/evaluation.ts';
 import type { Timeline } from './report-data.ts';
+import { inUnits, type Unit } from './unit.ts';
 
 /** Transfers of the moving window whose worst value is a lane's peak. */
 const peakLength = 10;
@@ -9,7 +10,7 @@ const peakLength = 10;
  *
  * @param bins  at most this many; no bin is shorter than a block
  */
-export function timelineOf(evaluation: Evaluation, bins = 480): Timeline {
+export function timelineOf(evaluation: Evaluation, bins = 480, unit: Unit = 'block'): Timeline {
   const { occurrences, positions, predictions, unknownRuns, trace, evidence } = evaluation;
   const blocks = Math.max(1, trace.blocks);
   const count = Math.max(1, Math.min(bins, blocks));
@@ -53,10 +54,11 @@ export function timelineOf(evaluation: Evaluation, bins = 480): Timeline {
   const perBin = blocks / count;
   return {
     blocks,
+    unit,
     lanes: [
       { name: 'wrong predictions', mean, peak },
       {
-        name: 'unknown blocks',
+        name: inUnits('unknown blocks', unit),
         mean: Float32Array.from(unknown, (sum) => Math.min(1, sum / perBin)),
         peak: undefined,
       },

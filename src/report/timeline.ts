@@ -156,7 +156,7 @@ export function renderTimeline(
       element('g', { transform: 'translate(8 0)' }, flags),
     ) +
     element('g', { class: 'ticks' }, axis) +
-    text('block', { x: 0, y: bottom + 16, fill: palette.muted, 'font-size': 11 });
+    text(timeline.unit ?? 'block', { x: 0, y: bottom + 16, fill: palette.muted, 'font-size': 11 });
   return chart(
     { width, height },
     {
@@ -207,7 +207,8 @@ function thin(positions: readonly number[]): readonly number[] {
 }
 
 function describe(timeline: Timeline, patches: readonly ReportPatch[]): string {
-  const parts = [`${formatCount(timeline.blocks)} blocks from left to right`];
+  const { unit = 'block' } = timeline;
+  const parts = [`${formatCount(timeline.blocks)} ${unit}s from left to right`];
   for (const lane of timeline.lanes) {
     let sum = 0;
     let count = 0;
@@ -225,7 +226,7 @@ function describe(timeline: Timeline, patches: readonly ReportPatch[]): string {
   }
   patches.slice(0, 5).forEach((patch, index) => {
     parts.push(
-      `patch ${index + 1} at blocks ${formatCount(patch.firstBlock)} to ${formatCount(patch.lastBlock)}`,
+      `patch ${index + 1} at ${unit}s ${formatCount(patch.firstBlock)} to ${formatCount(patch.lastBlock)}`,
     );
   });
   return `${parts.join('; ')}.`;

@@ -15,11 +15,14 @@ import type {
 } from './report-data.ts';
 import { variables } from './theme.ts';
 import { renderTimeline, timelineFrame } from './timeline.ts';
+import { inUnits, type Unit } from './unit.ts';
 
 const key = closeupKey(variables);
 const look = { palette: variables, target: 'page' as const };
 
 export interface Neighbours {
+  /** What the trace is counted in. */
+  readonly unit: Unit;
   readonly id: string;
   readonly previous: string | undefined;
   readonly next: string | undefined;
@@ -29,7 +32,7 @@ export interface Neighbours {
 
 /** A trace's own page: why, facts, timeline, patches, evidence. */
 export function renderTracePage(row: ReportRow, at: Neighbours): string {
-  const { id } = at;
+  const { id, unit } = at;
   const flagged = row.verdict === 'anomalous' ? ' flagged' : '';
   const crumbs = `<nav class="crumbs" aria-label="Traces"><a href="#traces">All traces</a><span class="muted">${at.place} of ${at.total}, by suspicion</span><span class="next">${
     at.previous === undefined ? '' : `<a href="#${at.previous}" rel="prev">More suspicious</a>`
@@ -46,11 +49,11 @@ export function renderTracePage(row: ReportRow, at: Neighbours): string {
       : `<ul class="reasons">${row.reasons.map((reason) => `<li>${words(reason, 600)}</li>`).join('')}</ul>`;
   return `<section id="${id}" class="trace${flagged}" aria-labelledby="${id}-h">${crumbs}
 <div class="head"><h2 id="${id}-h" tabindex="-1">${row.name === '' ? '(no name)' : words(row.name)}</h2>${verdictMark(row)}</div>
-<p class="sub">${file}${label}${role}</p>${reasons}${row.detail === undefined ? '' : detail(row.detail, id)}
-<h3>Facts</h3><div class="facts">${facts(row)}${features(row)}</div></section>`;
+<p class="sub">${file}${label}${role}</p>${reasons}${row.detail === undefined ? '' : detail(row.detail, id, unit)}
+<h3>Facts</h3><div class="facts">${facts(row, unit)}${features(row)}</div></section>`;
 }
 
-function detail(found: TraceDetail, id: string): string {
+function detail(found: TraceDetail, id: string, unit: Unit): string {
   const timeline =
     found.timeline === undefined
       ? ''
@@ -58,16 +61,17 @@ function detail(found: TraceDetail, id: string): string {
   const patches =
     found.patches.length === 0
       ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
-      : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`)).join('')}`;
-  const evidence = evidenceTable(found.evidence, found.evidenceTotal);
-  return timeline + patches + evidence + picture(found.picture);
+      : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`, unit)).join('')}`;
+  const isSilent = unit === 'call' && found.evidenceTotal === 0;
+  const evidence = isSilent ? '' : evidenceTable(found.evidence, found.evidenceTotal, unit);
+  return timeline + patches + evidence + picture(found.picture, unit);
 }
 
 /** No other picture type comes in: the bytes are ours and go in as base64, never as markup. */
-function picture(png: Uint8Array | undefined): string {
+function picture(png: Uint8Array | undefined, unit: Unit): string {
   if (png === undefined) return '';
   const data = Buffer.from(png.buffer, png.byteOffset, png.byteLength).toString('base64');
-  return `<h3>All predictions</h3><figure class="panel pixels"><figcaption><span>One pixel a predicted transfer, row by row from the top left: pale was predicted, vermilion was not (the surer the model, the darker), purple was never seen in training.</span></figcaption><img alt="All predictions of the trace as pixels" src="data:image/png;base64,${data}"></figure>`;
+  return `<h3>All predictions</h3><figure class="panel pixels"><figcaption><span>One pixel a predicted ${inUnits('transfer', unit)}, row by row from the top left: pale was predicted, vermilion was not (the surer the model, the darker), purple was never seen in training.</span></figcaption><img alt="All predictions of the trace as pixels" src="data:image/png;base64,${data}"></figure>`;
 }
 
 function timelineBox(found: TraceDetail, blocks: number): string {
@@ -80,10 +84,10 @@ function timelineBox(found: TraceDetail, blocks: number): string {
 <div class="plotbox" tabindex="0" role="group" aria-label="Timeline; plus and minus zoom, arrows move">${svg}</div></div>`;
 }
 
-function renderPatch(patch: ReportPatch, index: number, id: string): string {
+function renderPatch(patch: ReportPatch, index: number, id: string, unit: Unit): string {
   const length = patch.lastBlock - patch.firstBlock + 1;
   const facts = [
-    `blocks ${formatCount(patch.firstBlock)} to ${formatCount(patch.lastBlock)} (${formatCount(length)})`,
+    `${unit}s ${formatCount(patch.firstBlock)} to ${formatCount(patch.lastBlock)} (${formatCount(length)})`,
     ...(patch.traceOffset === undefined ? [] : [`trace byte ${formatCount(patch.traceOffset)}`]),
     ...(patch.time === undefined ? [] : [`time stamp ${formatCount(patch.time)}`]),
     `score ${formatNumber(patch.score)}`,
@@ -108,7 +112,7 @@ function renderPatch(patch: ReportPatch, index: number, id: string): string {
       '',
     )}<button type="button" hidden data-zoom="${patch.firstBlock}-${patch.lastBlock}">Show on timeline</button></h4><div>${
     path === '' ? '' : `<dl class="path">${path}</dl>`
-  }${cameTable(told)}${patch.transfers.length === 0 ? '' : `<div class="strip">${renderCloseup(patch.transfers, look)}</div>`}${listing(patch.listing)}</div></article>`;
+  }${cameTable(told, unit)}${patch.transfers.length === 0 ? '' : `<div class="strip">${renderCloseup(patch.transfers, look)}</div>`}${listing(patch.listing, unit)}</div></article>`;
 }
 
 const transferLimit = 12;
@@ -117,7 +121,7 @@ function probability(value: number | undefined): string {
   return value === undefined ? '' : ` <span class="muted">${formatPercent(value)}</span>`;
 }
 
-function cameTable(transfers: readonly ReportTransfer[]): string {
+function cameTable(transfers: readonly ReportTransfer[], unit: Unit): string {
   if (transfers.length === 0) return '';
   const rows = transfers
     .slice(0, transferLimit)
@@ -138,10 +142,10 @@ function cameTable(transfers: readonly ReportTransfer[]): string {
     transfers.length > transferLimit
       ? `<p class="muted">and ${formatCount(transfers.length - transferLimit)} more.</p>`
       : '';
-  return `<div class="scroll came"><table><thead><tr><th scope="col" class="n">Block</th><th scope="col">From</th><th scope="col">Expected</th><th scope="col">Came</th><th scope="col">Note</th></tr></thead><tbody>${rows}</tbody></table></div>${more}`;
+  return `<div class="scroll came"><table><thead><tr><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col">From</th><th scope="col">Expected</th><th scope="col">Came</th><th scope="col">Note</th></tr></thead><tbody>${rows}</tbody></table></div>${more}`;
 }
 
-function listing(lines: readonly ListingLine[]): string {
+function listing(lines: readonly ListingLine[], unit: Unit): string {
   if (lines.length === 0) return '';
   let body = '';
   for (const line of lines) {
@@ -150,13 +154,14 @@ function listing(lines: readonly ListingLine[]): string {
     }
     body += `<tr class="${line.part}"><td>${words(line.address, 40)}</td><td>${words(line.text, 160)}</td></tr>`;
   }
-  return `<details><summary>Instructions before, inside and after</summary><div class="listing" tabindex="0" role="region" aria-label="Instructions"><table><thead class="visually-hidden"><tr><th scope="col">Address</th><th scope="col">Instruction</th></tr></thead><tbody>${body}</tbody></table></div></details>`;
+  const what = unit === 'call' ? 'Calls' : 'Instructions';
+  return `<details><summary>${what} before, inside and after</summary><div class="listing" tabindex="0" role="region" aria-label="${what}"><table><thead class="visually-hidden"><tr><th scope="col">${unit === 'call' ? 'Call' : 'Address'}</th><th scope="col">${unit === 'call' ? 'Name' : 'Instruction'}</th></tr></thead><tbody>${body}</tbody></table></div></details>`;
 }
 
 /** Rows shown at once; a hijack leaves hundreds alike. */
 const evidenceShown = 12;
 
-function evidenceTable(evidence: readonly ReportEvidence[], total: number): string {
+function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit: Unit): string {
   if (total === 0)
     return '<h3>Evidence</h3><p class="muted">The trace proves nothing against itself.</p>';
   const line = (e: ReportEvidence): string => {
@@ -167,7 +172,7 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number): stri
     return `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${times}</td><td class="n">${formatCount(e.position)}</td><td class="n">${offset}</td><td>${place(e.from)}</td><td>${place(e.to)}</td><td>${place(e.expected)}</td></tr>`;
   };
   const table = (list: readonly ReportEvidence[]): string =>
-    `<div class="scroll came"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">Block</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${list.map(line).join('')}</tbody></table></div>`;
+    `<div class="scroll came"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${list.map(line).join('')}</tbody></table></div>`;
   const rest = evidence.slice(evidenceShown);
   const more =
     rest.length === 0
@@ -180,7 +185,10 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number): stri
   return `<h3>Evidence</h3>${table(evidence.slice(0, evidenceShown))}${more}${unlisted}`;
 }
 
-function facts(row: ReportRow): string {
+/** Facts that a log of calls has no counterpart of. */
+const factsOfCode = ['Overflows', 'Bytes lost', 'Blocks outside images'];
+
+function facts(row: ReportRow, unit: Unit): string {
   const entries: [string, string][] = [
     ['p-value', formatProbability(row.pValue)],
     ['Score', formatNumber(row.score)],
@@ -199,9 +207,10 @@ function facts(row: ReportRow): string {
     ]),
   ];
   const rows = entries
+    .filter(([fact]) => unit === 'block' || !factsOfCode.includes(fact))
     .map(
       ([fact, value]) =>
-        `<tr><th scope="row">${escapeMarkup(fact)}</th><td class="n">${value}</td></tr>`,
+        `<tr><th scope="row">${escapeMarkup(inUnits(fact, unit))}</th><td class="n">${value}</td></tr>`,
     )
     .join('');
   const folder =

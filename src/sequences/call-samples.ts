@@ -17,7 +17,8 @@ const labelWords = [
 /**
  * Finds the logs of calls below `root`. A log lies in a sample's folder (`info.txt` beside
  * `report.json`, `strace.txt`, `strace.log` or `calls.txt`), or is a file of its own in folders
- * whose names tell its label, as in ADFA-LD (`Training_Data_Master`, `Attack_Data_Master`, ...).
+ * whose names tell its label, as in ADFA-LD (`Training_Data_Master`, `Attack_Data_Master`, ...);
+ * `root` may be one of those folders.
  *
  * @throws UserError when there is none at all
  */
@@ -34,7 +35,7 @@ export async function findCallSamples(
     if (visited.has(real)) return;
     visited.add(real);
     const entries = await list(directory);
-    if (directory !== folder && entries.some(({ name }) => name === 'info.txt')) {
+    if (entries.some(({ name }) => name === 'info.txt')) {
       samples.push(await readCallSample(directory));
       return;
     }
@@ -43,7 +44,10 @@ export async function findCallSamples(
       try {
         const isFile = await checkFile(path);
         if (!isFile) await visit(path);
-        else if (directory !== folder) samples.push(loneSample(path, folder));
+        // What lies beside the folders of the traces is a README or the like.
+        else if (directory !== folder || labelOf(basename(folder)) !== undefined) {
+          samples.push(loneSample(path, dirname(folder)));
+        }
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         skipped.push({ directory: path, reason: error.message });
@@ -96,7 +100,7 @@ export async function readCallSample(path: string): Promise<Sample> {
 
 const noTrace = { traces: [], map: undefined, parsed: undefined, stored: [] };
 
-/** @throws UserError `label-unknown` */
+/** @param root  folder whose folders count for the label @throws UserError `label-unknown` */
 function loneSample(path: string, root: string): Sample {
   const folders = relative(root, dirname(path)).split(sep).reverse();
   const label = folders.map(labelOf).find((found) => found !== undefined);

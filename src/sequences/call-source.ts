@@ -1,9 +1,12 @@
+import type { Address } from '../base/address.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { type CallLog, lostCalls } from './call-log.ts';
-import { callSymbol } from './call-name.ts';
+import { callName, callSymbol } from './call-name.ts';
 
 const batchLength = 4096;
+/** More than the largest offset of a call's symbol, which is a checksum of 32 bits. */
+const baseStep = 2 ** 32;
 
 /**
  * Gives a log of calls as a block stream: every call is a block, so that all that works on traces
@@ -24,7 +27,8 @@ export class CallSource implements BlockSource {
     const { length } = names;
     this.blocks = {
       length,
-      modules: [...moduleIndex.keys()].map((name) => ({ name, path: name, base: 0 })),
+      // Bases far apart, so that an address is one call's only.
+      modules: [...moduleIndex].map(([name, i]) => ({ name, path: name, base: i * baseStep })),
       module: Int32Array.from(symbols, ({ module }) => moduleIndex.get(module) ?? -1),
       offset: Float64Array.from(symbols, ({ offset }) => offset),
       lastInstruction: new Int32Array(length),
@@ -36,6 +40,15 @@ export class CallSource implements BlockSource {
       { kind: 'thread' },
       { kind: 'gap', reason: 'stored', traceOffset: 0, address: undefined, bytesLost: 0 },
     ];
+  }
+
+  /** @returns the name of the call whose block starts there */
+  callAt(address: Address): string | undefined {
+    const { modules } = this.blocks;
+    // Numbers of calls, of any size, are all in one module; names are in one each.
+    const index = modules.length === 1 ? 0 : Math.floor(address / baseStep);
+    const module = modules[index];
+    return module === undefined ? undefined : callName(module.name, address - module.base);
   }
 
   async run(

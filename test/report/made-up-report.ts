@@ -43,6 +43,7 @@ export function madeUpReport(options: MadeUpOptions = {}): ReportData {
   const alarms = benign.filter((row) => row.verdict === 'anomalous').length;
   const data = 'held-out' as const;
   return {
+    unit: 'block',
     title: 'pdftotext 22.12: nominal against hijacked',
     created: '2026-11-24T09:30:00Z',
     generator: 'Wayward 0.1.0',
