@@ -1,8 +1,11 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, test } from 'vitest';
-import { removeStaleParts, writeFileParts } from './files.ts';
+import { gzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { removeStaleParts, streamMaybeGzip, writeFileParts } from './files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
 const path = join(folder, 'data.bin');
@@ -36,4 +39,45 @@ test('a writer that says no, or throws, leaves the old file and no part', async 
     }),
   ).rejects.toThrow('cause');
   expect(before.has(readFileSync(path, 'utf8'))).toBe(true);
+});
+
+describe('a stream, plain or gzip', () => {
+  const read = async (from: string): Promise<Buffer> => {
+    const parts: Uint8Array[] = [];
+    for await (const chunk of streamMaybeGzip(from)) parts.push(chunk);
+    return Buffer.concat(parts);
+  };
+  const content = Buffer.from(Array.from({ length: 3_000_000 }, (_, i) => (i * i) >> 7));
+
+  test.each([
+    ['plain', content],
+    ['plain, one byte', Buffer.from([0x1f])],
+    ['plain, empty', Buffer.alloc(0)],
+  ])('%s', async (_, bytes) => {
+    writeFileSync(path, bytes);
+    expect((await read(path)).equals(bytes)).toBe(true);
+  });
+
+  test('gzip, of several members', async () => {
+    writeFileSync(path, Buffer.concat([gzipSync(content), gzipSync(content)]));
+    expect((await read(path)).equals(Buffer.concat([content, content]))).toBe(true);
+  });
+
+  test('gzip that is cut off, a folder, and nothing are named', async () => {
+    writeFileSync(path, gzipSync(content).subarray(0, 5000));
+    await expect(read(path)).rejects.toThrow('the gzip data is cut off or damaged');
+    await expect(read(folder)).rejects.toThrow('it is a folder');
+    await expect(read(join(folder, 'gone'))).rejects.toThrow('there is no such file');
+  });
+
+  test.skipIf(spawnSync('mkfifo', ['--version']).status !== 0)('through a pipe', async () => {
+    const pipe = join(folder, 'pipe');
+    spawnSync('mkfifo', [pipe]);
+    for (const bytes of [content, gzipSync(content)]) {
+      writeFileSync(path, bytes);
+      const cat = spawn('sh', ['-c', 'cat "$0" > "$1"', path, pipe]);
+      expect((await read(pipe)).equals(content)).toBe(true);
+      if (cat.exitCode === null) await once(cat, 'exit');
+    }
+  });
 });

@@ -12,6 +12,7 @@ import {
 } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGunzip, gunzip } from 'node:zlib';
 import { UserError } from './errors.ts';
@@ -149,24 +150,42 @@ export async function readMaybeGzip(path: string): Promise<Uint8Array> {
 
 /** Streams a file in chunks, inflating it when it starts with the gzip magic. Errors as `readMaybeGzip`. */
 export async function* streamMaybeGzip(path: string): AsyncGenerator<Uint8Array> {
-  let compressed = false;
+  let isCompressed = false;
+  // Opened once, so that a pipe will do.
+  const raw = createReadStream(path, { highWaterMark: 1 << 20 });
   try {
-    const file = await open(path);
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(2), 0, 2, 0);
-    await file.close();
-    compressed = isGzip(buffer.subarray(0, bytesRead));
-    const raw = createReadStream(path, { highWaterMark: 1 << 20 });
-    if (!compressed) {
-      yield* raw;
+    const chunks = raw[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
+    const first = await chunks.next();
+    if (first.done === true) return;
+    let head = first.value;
+    // A pipe may give a single byte at first.
+    while (head.length < 2) {
+      const next = await chunks.next();
+      if (next.done === true) break;
+      head = Buffer.concat([head, next.value]);
+    }
+    isCompressed = isGzip(head);
+    if (!isCompressed) {
+      yield head;
+      yield* chunks;
       return;
     }
+    const whole = async function* (): AsyncGenerator<Buffer> {
+      yield head;
+      yield* chunks;
+    };
     const inflated = createGunzip({ chunkSize: 1 << 20 });
-    raw.on('error', (error) => inflated.destroy(error));
-    yield* raw.pipe(inflated);
+    const source = Readable.from(whole(), { objectMode: false });
+    source.on('error', (error) => inflated.destroy(error));
+    yield* source.pipe(inflated);
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     const code = (cause as NodeJS.ErrnoException).code ?? '';
-    throw compressed && code.startsWith('Z_') ? gzipDamaged(path, cause) : notReadable(path, cause);
+    throw isCompressed && code.startsWith('Z_')
+      ? gzipDamaged(path, cause)
+      : notReadable(path, cause);
+  } finally {
+    raw.destroy();
   }
 }
 
