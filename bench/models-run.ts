@@ -11,14 +11,11 @@ import type { LearnOptions } from '../src/pipeline/learn-options.ts';
 /** What a run left behind. */
 export interface RunResult {
   readonly evaluation: string;
-  /** By phase: reading, training, testing, evaluation. */
+  /** By phase: reading, training, evaluation. */
   readonly seconds: Readonly<Record<string, number>>;
   /** Largest resident set, bytes. */
   readonly memory: number;
   /** Of the windows of nominal test traces. */
-  readonly mispredicted: number;
-  readonly loss: number;
-  readonly calibrationError: number;
 }
 
 if (process.argv[1] === import.meta.filename) {
@@ -29,14 +26,11 @@ if (process.argv[1] === import.meta.filename) {
       if (level === 'warning') console.log(`  ${message}`);
     },
   };
-  const { evaluation, seconds, test } = await learn(options, { log, progress: () => {} });
+  const { evaluation, seconds } = await learn(options, { log, progress: () => {} });
   const result: RunResult = {
     evaluation,
     seconds,
     memory: process.resourceUsage().maxRSS * 1024,
-    mispredicted: 1 - (test?.accuracy ?? Number.NaN),
-    loss: test?.loss ?? Number.NaN,
-    calibrationError: test?.calibrationError ?? Number.NaN,
   };
   await writeFileAtomic(resultPath, JSON.stringify(result));
   process.exit(0);

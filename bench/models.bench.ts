@@ -154,7 +154,7 @@ async function compare(
   const anomalous = new Set(sets.testAnomalous);
   const benign = sets.testNominal.length + sets.calibrate.length;
   console.log(`\n## ${title}; ${benign} other nominal and ${anomalous.size} anomalous traces\n`);
-  const tables: { name: string; scores: Map<string, number>; run?: RunResult }[] = [];
+  const tables: { name: string; scores: Map<string, number>; costs?: string[] }[] = [];
   for (const { name, scores, paths } of baselines) {
     tables.push({ name, scores: new Map(paths.map((path, i) => [path, scores[i]])) });
   }
@@ -164,7 +164,8 @@ async function compare(
     const scores = new Map(
       evaluations.map((trace) => [trace.sample.directory, scoreOf(trace, layer)]),
     );
-    tables.push({ name: layer.name, scores, run });
+    const nominal = evaluations.filter(({ sample }) => !anomalous.has(sample.directory));
+    tables.push({ name: layer.name, scores, costs: costCells(run, nominal) });
   }
   const ngram = tables.find(({ name }) => name === kneserNey.name)?.scores;
   const network = tables.find(({ name }) => name.startsWith('LSTM'))?.scores;
@@ -174,17 +175,17 @@ async function compare(
   }
   const header = ['AUC', '95 %', 'TPR at 1 %', '5 %', '10 % FPR', 'best F1'];
   if (duplicates.size > 0) header.push(`AUC without ${duplicates.size} duplicates`, 'best F1');
-  const costs = ['wrong', 'loss', 'calibration error', 'training', 'memory'];
+  const costs = ['wrong', 'loss', 'training', 'evaluation', 'memory'];
   console.log(`| first layer | ${[...header, ...costs].join(' | ')} |`);
   console.log(`|${' --- |'.repeat(header.length + costs.length + 1)}`);
-  for (const { name, scores, run } of tables) {
+  for (const { name, scores, costs: cost } of tables) {
     const all = split(scores, anomalous, new Set());
     const cells = qualityCells(all);
     if (duplicates.size > 0) {
       const { auc } = rankingQuality(...split(scores, anomalous, duplicates));
       cells.push(auc.toFixed(3), bestF1(split(scores, anomalous, duplicates)).toFixed(3));
     }
-    console.log(`| ${[name, ...cells, ...costCells(run)].join(' | ')} |`);
+    console.log(`| ${[name, ...cells, ...(cost ?? costs.map(() => ''))].join(' | ')} |`);
   }
 }
 
@@ -233,14 +234,16 @@ function bestF1(scores: Split): number {
   return best;
 }
 
-function costCells(run: RunResult | undefined): string[] {
-  if (run === undefined) return ['', '', '', '', ''];
-  const { seconds, memory, mispredicted, loss, calibrationError } = run;
+/** How nominal traces were predicted, by transfer, and what that took. */
+function costCells({ seconds, memory }: RunResult, nominal: readonly TraceFeatures[]): string[] {
+  const weigh = (of: (trace: TraceFeatures) => number): number =>
+    nominal.reduce((sum, trace) => sum + feature(trace, 'transfers') * of(trace), 0);
+  const mean = (name: string): number => weigh((trace) => feature(trace, name)) / weigh(() => 1);
   return [
-    `${(100 * mispredicted).toFixed(2)} %`,
-    loss.toFixed(3),
-    calibrationError.toFixed(4),
+    `${(100 * mean('mispredictionRate')).toFixed(2)} %`,
+    mean('nll').toFixed(3),
     `${seconds.training.toFixed(1)} s`,
+    `${seconds.evaluation.toFixed(1)} s`,
     `${Math.round(memory / 2 ** 20)} MB`,
   ];
 }
@@ -254,6 +257,7 @@ function learnOnce(protocol: Protocol, layer: Layer): RunResult {
       ...defaultLearnOptions,
       workers: availableParallelism(),
       version: 'bench',
+      skipTest: true,
       ...protocol.options,
       ...layer.options,
       inputSets: protocol.setsFile,
