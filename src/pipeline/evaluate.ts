@@ -146,6 +146,7 @@ export class Evaluator {
         filter,
         record: true,
         knownSymbols: vocabulary.blocks,
+        fromStart: trace.fromStart ?? false,
       });
       const collector = new EvidenceCollector(
         stream,

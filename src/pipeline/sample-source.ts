@@ -80,6 +80,8 @@ export function sourceOfRun(options: Readonly<Record<string, unknown>> | undefin
 }
 
 export interface OpenedSample extends OpenedTrace {
+  /** Each thread comes from its very start. */
+  readonly fromStart?: boolean;
   /** @returns the name of the call at an address of the source's blocks; only for logs of calls */
   readonly callAt?: (address: Address) => string | undefined;
 }
@@ -103,6 +105,7 @@ export async function openSample(
       missing: [],
       flat: [],
       notes,
+      fromStart: true,
       callAt: (address) => source.callAt(address),
     },
   ];

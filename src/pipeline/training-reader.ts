@@ -115,10 +115,18 @@ export class TrainingReader {
     const notes: Notes[] = [];
     let symbolCounts = new Float64Array(4096);
     let blocks = 0;
-    for (const { source, missing, flat, notes: told } of await openSample(sample, this.#traces)) {
+    for (const trace of await openSample(sample, this.#traces)) {
+      const { source, missing, flat, notes: told, fromStart = false } = trace;
       notes.push({ missing, flat, ...(told === undefined ? {} : { notes: told }) });
       const stream = { blocks: source.blocks, marks: source.marks };
-      const windower = new TraceWindower({ counter, table, ...stream, filter, record: false });
+      const windower = new TraceWindower({
+        counter,
+        table,
+        ...stream,
+        filter,
+        record: false,
+        fromStart,
+      });
       const evidence = new EvidenceCollector(stream);
       const summary = await source.run(
         (batch) => {

@@ -70,6 +70,9 @@ export function describeSymbol(module: string, offset: number): string {
   return callName(module, offset) ?? `${module || '(unnamed)'}${digits}`;
 }
 
+/** Name of the module of the symbol that stands before the first block of a thread. */
+export const threadStart = '(start)';
+
 /** Name of the module of code outside every image. */
 export const outsideImages = '(outside images)';
 

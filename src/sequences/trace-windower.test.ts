@@ -4,7 +4,7 @@ import type { BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { Transfer } from '../x86/transfer.ts';
 import { defaultFilter, filterTable } from './filter.ts';
-import { SymbolTable } from './symbol-table.ts';
+import { SymbolTable, threadStart } from './symbol-table.ts';
 import { TraceWindower } from './trace-windower.ts';
 import { WindowCounter } from './window-counter.ts';
 
@@ -157,4 +157,61 @@ test('unknown blocks are counted and their runs placed', () => {
   const { traced } = count([1, 12, 13, gap, 14, 2, 20], 2, [3], 10);
   expect(traced.unknownBlocks).toBe(4);
   expect([...traced.unknownRuns]).toEqual([1, 3, 5, 1]);
+});
+
+test('from their start, the windows of each thread are filled up with a symbol of its own', () => {
+  const lost = -1;
+  const next = -2;
+  const kinds: readonly Mark[] = [
+    { kind: 'gap', reason: 'stored', traceOffset: 0, address: undefined, bytesLost: 0 },
+    { kind: 'thread' },
+  ];
+  const entry = fc.oneof({ weight: 9, arbitrary: fc.nat(5) }, fc.constantFrom(lost, next));
+  fc.assert(
+    fc.property(fc.array(entry, { maxLength: 200 }), length, fc.nat(99), (entries, n, cut) => {
+      // By the definition: S stands before each thread, and nothing is known behind a loss.
+      const expected: string[] = [];
+      const start = new Array<string>(n).fill('S');
+      let run = start;
+      entries.forEach((call, i) => {
+        if (call === next) run = start;
+        if (call === lost) run = [];
+        if (call < 0) return;
+        run = [...run, String(call)];
+        const following = entries[i + 1] ?? lost;
+        if (run.length >= n && following >= 0) {
+          expected.push([...run.slice(-n), String(following)].join(' '));
+        }
+      });
+      const counter = new WindowCounter(n);
+      const table = new SymbolTable();
+      const windower = new TraceWindower({
+        counter,
+        table,
+        blocks: tableOf(6),
+        marks: kinds,
+        filter: filterTable([]).fill(1),
+        record: true,
+        fromStart: true,
+      });
+      for (const part of [entries.slice(0, cut), entries.slice(cut)]) {
+        const batch = { entries: Int32Array.from(part), traceOffset: 0, time: undefined };
+        windower.add({ ...batch, length: part.length });
+      }
+      const nameOf = (symbol: number): string =>
+        table.modules[table.module[symbol]] === threadStart
+          ? 'S'
+          : String(table.offset[symbol] / 16);
+      const found = [...windower.finish().occurrences].map((index) =>
+        [...counter.symbols.subarray(index * n, (index + 1) * n), counter.targets[index]]
+          .map(nameOf)
+          .join(' '),
+      );
+      expect(found).toEqual(expected);
+      const counts = windower.addSymbolCounts(new Float64Array(1), table);
+      const threads = 1 + entries.filter((call) => call === next).length;
+      expect(counts[table.find(threadStart, 0)]).toBe(threads);
+    }),
+    { numRuns: 300, seed: 4 },
+  );
 });

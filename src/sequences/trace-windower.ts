@@ -1,8 +1,8 @@
 import { enlarged } from '../base/typed-array.ts';
 import type { BlockBatch, BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
-import { type SymbolTable, TraceSymbols } from './symbol-table.ts';
-import { hashOfSymbol, rollingFactor, type WindowCounter } from './window-counter.ts';
+import { type SymbolTable, TraceSymbols, threadStart } from './symbol-table.ts';
+import { hashOfSymbol, hashWindow, rollingFactor, type WindowCounter } from './window-counter.ts';
 
 /** What one trace added, in trace order. */
 export interface TraceWindows {
@@ -40,6 +40,11 @@ export class TraceWindower {
   /** Blocks since the start or the last gap, at most N. */
   #known = 0;
   #hash = 0;
+  /** The symbol that stands before the first block, -1 when there is none. */
+  readonly #start: number = -1;
+  /** Of a window full of it. */
+  readonly #startHash: number = 0;
+  #threads = 0;
   /** The last block ended in a filtered transfer and its window is whole. */
   #isDue = false;
   #position = -1;
@@ -63,6 +68,11 @@ export class TraceWindower {
     readonly record: boolean;
     /** Symbols below this are known; nothing counts as unknown without it. */
     readonly knownSymbols?: number;
+    /**
+     * Threads come from their very start, so that it is known what was before it: nothing. Windows
+     * reach back there, filled up with a symbol of its own. Without it they have to be whole.
+     */
+    readonly fromStart?: boolean;
   }) {
     this.#counter = options.counter;
     this.#blocks = options.blocks;
@@ -73,6 +83,11 @@ export class TraceWindower {
     let factor = 1;
     for (let i = 0; i < this.#n; i++) factor = Math.imul(factor, rollingFactor);
     this.#oldestFactor = factor;
+    if (options.fromStart) {
+      const module = options.table.internModule(threadStart, threadStart);
+      this.#start = options.table.intern(module, 0);
+      this.#startHash = hashWindow(new Int32Array(this.#n).fill(this.#start), 0, this.#n);
+    }
     // Windows slide through a longer array and are moved to its front when they reach its end.
     this.#history = new Int32Array(this.#n + 65536);
     this.#knownSymbols = options.knownSymbols ?? Number.POSITIVE_INFINITY;
@@ -94,11 +109,17 @@ export class TraceWindower {
     }
     const { symbols, length } = this.#symbols;
     for (let block = 0; block < length; block++) sums[symbols[block]] += this.#executed[block];
+    if (this.#start >= 0) sums[this.#start] += this.#threads;
     return sums;
   }
 
   add({ entries, length }: BlockBatch): void {
     this.#symbols.extend();
+    if (this.#start >= 0 && this.#threads === 0) {
+      this.#filled = this.#startThread();
+      this.#known = this.#n;
+      this.#hash = this.#startHash;
+    }
     if (this.#executed.length < this.#symbols.length) {
       this.#executed = enlarged(this.#executed, this.#symbols.symbols.length);
     }
@@ -119,11 +140,16 @@ export class TraceWindower {
     for (let i = 0; i < length; i++) {
       const block = entries[i];
       if (block < 0) {
-        if (this.#marks[~block].kind !== 'async') {
-          known = 0;
-          hash = 0;
-        }
         isDue = false;
+        const { kind: mark } = this.#marks[~block];
+        if (mark === 'async') continue;
+        known = 0;
+        hash = 0;
+        if (mark === 'thread' && this.#start >= 0) {
+          filled = this.#startThread();
+          known = n;
+          hash = this.#startHash;
+        }
         continue;
       }
       const symbol = symbols[block];
@@ -153,6 +179,13 @@ export class TraceWindower {
     this.#hash = hash;
     this.#isDue = isDue;
     this.#position = position;
+  }
+
+  /** @returns where the history ends now */
+  #startThread(): number {
+    this.#threads++;
+    this.#history.fill(this.#start, 0, this.#n);
+    return this.#n;
   }
 
   finish(): TraceWindows {
