@@ -12,8 +12,8 @@ import {
 } from '../pipeline/inspect.ts';
 import { transferNames } from '../x86/transfer.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { imageOptions } from './learn.ts';
 import { integer } from './option.ts';
+import { imageOptions } from './sample-flags.ts';
 
 interface Options {
   readonly json: boolean;

@@ -2,8 +2,8 @@ import type { Command } from 'commander';
 import { showCount } from '../base/format.ts';
 import { type NoveltyResult, novelty } from '../pipeline/novelty.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './learn.ts';
 import { decimal, integer, text } from './option.ts';
+import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './sample-flags.ts';
 import { type FilterFlags, filterOf, filterOptions } from './stats.ts';
 
 interface Options extends FilterFlags, SourceFlags {

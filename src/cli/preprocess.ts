@@ -8,7 +8,6 @@ import type { PreprocessedSample } from '../pipeline/preprocess-sample.ts';
 import { readQueueRun, startQueueRun } from '../pipeline/queue-run.ts';
 import { holdsSamples, isSampleFolder } from '../trace/sample.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { imageOptions } from './learn.ts';
 import { choice, decimal, integer, text } from './option.ts';
 import {
   attachOption,
@@ -18,6 +17,7 @@ import {
   queueOption,
   tellRun,
 } from './queue-options.ts';
+import { imageOptions } from './sample-flags.ts';
 
 interface Options extends QueueOptions {
   readonly json: boolean;

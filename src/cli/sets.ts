@@ -3,8 +3,8 @@ import { UserError } from '../base/errors.ts';
 import { checkSets, makeSets } from '../pipeline/sets.ts';
 import { readSets, type Sets } from '../trace/sets-file.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { type SourceFlags, sizeOptions, sourceOf, sourceOptions } from './learn.ts';
 import { integer } from './option.ts';
+import { type SourceFlags, sizeOptions, sourceOf, sourceOptions } from './sample-flags.ts';
 
 interface Options extends SourceFlags {
   readonly json: boolean;

@@ -4,8 +4,8 @@ import { type StatsResult, stats } from '../pipeline/stats.ts';
 import { shareWithin } from '../report/target-chart.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './learn.ts';
 import { choices, integer, type OptionSpec, text } from './option.ts';
+import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './sample-flags.ts';
 
 export interface FilterFlags {
   readonly filter: readonly FilterName[];

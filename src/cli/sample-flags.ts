@@ -1,0 +1,65 @@
+import { type SampleSource, type SourceName, sourceNames } from '../pipeline/sample-source.ts';
+import { choice, integer, type OptionSpec, text } from './option.ts';
+
+/** What reading samples takes; `inspect` has these, too. */
+export const imageOptions: readonly OptionSpec[] = [
+  {
+    flags: '--bin-dir <dir>',
+    help: 'folder of executables and libraries, found by base name; may be given again',
+    parse: text,
+    repeats: true,
+  },
+  { flags: '--raw-images', help: 'map every image flat, whatever it looks like' },
+  {
+    flags: '--process <id>',
+    help: 'number or name of the process that counts, where a map or report holds several',
+    parse: text,
+  },
+];
+
+/** What sequences are made from; whatever reads samples has these. */
+export const sourceOptions: readonly OptionSpec[] = [
+  {
+    flags: '--source <kind>',
+    help: 'trace, api (calls in a format told by content), or report, strace, integers',
+    parse: choice(...sourceNames),
+    default: 'trace',
+  },
+];
+
+export interface SourceFlags {
+  readonly source: SourceName;
+  readonly process: string | undefined;
+  readonly preprocessed: boolean;
+}
+
+export function sourceOf({ source, process, preprocessed }: SourceFlags): SampleSource {
+  return { source, process, preprocessed: preprocessed ?? false };
+}
+
+/** How many samples go into each set; `sets` has these, too. */
+export const sizeOptions: readonly OptionSpec[] = [
+  {
+    flags: '--train-size <n>',
+    help: 'benign samples to learn from',
+    parse: integer(1),
+    default: 8,
+  },
+  {
+    flags: '--calibration-size <n>',
+    help: 'benign samples for the threshold [all that are left]',
+    parse: integer(0),
+  },
+  {
+    flags: '--test-size-benign <n>',
+    help: 'benign samples to judge',
+    parse: integer(0),
+    default: 2,
+  },
+  {
+    flags: '--test-size-malicious <n>',
+    help: 'malicious samples to judge',
+    parse: integer(0),
+    default: 2,
+  },
+];
