@@ -9,7 +9,7 @@ export interface Mapping {
   readonly end: number;
   readonly offset: number;
   readonly path: string;
-  readonly buildId?: string;
+  readonly buildId?: string | undefined;
 }
 
 /** A process that is traced; thread `n` of it has the number `pid + n`. */

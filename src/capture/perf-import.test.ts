@@ -1,13 +1,20 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type PerfDataOptions, PerfDataWriter, type When } from '../../test/perf-data.ts';
+import {
+  controlFlow,
+  type PerfDataOptions,
+  PerfDataWriter,
+  perfTime,
+  tscBit,
+  type When,
+} from '../../test/perf-data.ts';
 import { type Branches, ourBranches, perfBranches } from '../../test/perf-judge.ts';
-import { type Execution, executionsOf } from '../../test/pt-machine.ts';
+import { type Execution, executionsOf, PtProcessor } from '../../test/pt-machine.ts';
 import {
   type Mapping,
   type Process,
@@ -15,6 +22,7 @@ import {
   schedule,
 } from '../../test/pt-schedule.ts';
 import { Transfer } from '../x86/transfer.ts';
+import { elfBuildId } from './build-id.ts';
 import { ImageCollection } from './image-collection.ts';
 import { PerfImages } from './perf-images.ts';
 import { importPerf, type PerfImported } from './perf-import.ts';
@@ -31,6 +39,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 async function importBytes(
   bytes: Buffer,
+  images: PerfImages = new PerfImages({ binDirs: [], buildIdDir: undefined }),
 ): Promise<{ imported: PerfImported; file: string; root: string }> {
   const root = join(folder, String(count++));
   const file = `${root}.data`;
@@ -40,7 +49,7 @@ async function importBytes(
     out: root,
     name: 'sample',
     label: 'benign',
-    images: new PerfImages({ binDirs: [], buildIdDir: undefined }),
+    images,
     collection: new ImageCollection(join(root, 'bin')),
   });
   return { imported, file, root };
@@ -217,5 +226,120 @@ describe.skipIf(!canRecord || !hasPerf)('import of perf.data', () => {
       expect(at).toBeGreaterThanOrEqual(branches.length);
       expect(branches.length / expected.length).toBeGreaterThan(0.3);
     }
+  });
+
+  it('joins snapshots that overlap, and shows what is missing between others', async () => {
+    const [execution] = threads.threads;
+    const processor = new PtProcessor(100_000, 'tsc', false);
+    const ends = [0];
+    for (let from = 0; from < execution.start.length; from += 70) {
+      processor.run(execution, from, Math.min(execution.start.length, from + 70));
+      ends.push(processor.total);
+      processor.wait(2000);
+    }
+    const trace = processor.finish();
+    const n = trace.length;
+    const write = (parts: readonly (readonly [number, number])[]): Buffer => {
+      const writer = new PerfDataWriter({ config: controlFlow | tscBit | 0x800, isSnapshot: true });
+      const when: When = { pid: 4000, tid: 4000, time: perfTime(1000), cpu: 0 };
+      writer.comm(4000, 4000, 'threads', when, true);
+      mapAll(writer, threads, when);
+      for (const [from, to] of parts) writer.auxtrace(0, 4000, -1, from, trace.subarray(from, to));
+      return writer.finish();
+    };
+    // Tracing pauses while a snapshot is taken, so that they end with a packet.
+    const at = (part: number): number => ends[Math.floor(ends.length * part)];
+    const [joined] = await expectAgreement(
+      write([
+        [0, at(0.6)],
+        [at(0.35), at(0.8)],
+        [at(0.5), at(0.75)],
+        [at(0.55), n],
+      ]),
+    );
+    expect(joined.problems).toEqual([]);
+    expect(joined.branches.length).toBe(branchCount(execution));
+    const [apart] = await expectAgreement(
+      write([
+        [at(0.1), at(0.5)],
+        [at(0.6), n],
+      ]),
+    );
+    expect(apart.problems).toHaveLength(1);
+    expect(apart.branches.length).toBeLessThan(0.9 * joined.branches.length);
+  });
+
+  it('makes a sample of each program that a process runs', async () => {
+    const processor = new PtProcessor(100_000, 'tsc', true);
+    const writer = new PerfDataWriter({
+      config: controlFlow | tscBit,
+      switches: 2,
+      isPerCpu: true,
+    });
+    const when = (ticks: number): When => ({ pid: 100, tid: 100, time: perfTime(ticks), cpu: 0 });
+    const run = (process: Process): void => {
+      writer.comm(100, 100, process.comm, when(processor.time + 500), true);
+      for (const mapping of process.mappings) {
+        const { start, end, offset, path } = mapping;
+        writer.mmap2(100, start, end - start, offset, path, when(processor.time + 600));
+      }
+      processor.wait(3000);
+      const [execution] = process.threads;
+      processor.run(execution, 0, execution.start.length);
+    };
+    writer.itraceStart(100, 100, when(1000));
+    run(threads);
+    run(single);
+    const trace = processor.finish();
+    writer.auxtrace(0, 100, 0, 0, trace);
+    const { imported, file, root } = await importBytes(writer.finish());
+    expect(imported.threads.map(({ comm }) => comm)).toEqual(['threads', 'true']);
+    const ours: string[] = [];
+    for (const { folder: sample } of imported.threads) {
+      ours.push(...(await ourBranches(sample ?? '', join(root, 'bin'))).branches);
+    }
+    expect(ours).toEqual((await perfBranches(file, join(folder, 'home'))).get(100)?.branches);
+  });
+
+  it('takes images by build id: from the cache, else where they match', async () => {
+    const when: When = { pid: 100, tid: 100, time: 1000n, cpu: 0 };
+    const cache = join(folder, 'cache');
+    const copies = join(folder, 'copies');
+    await mkdir(copies);
+    const mappings = await Promise.all(
+      single.mappings.map(async (mapping) => {
+        const buildId = elfBuildId(await readFile(mapping.path)) ?? '';
+        expect(buildId).toMatch(/^[0-9a-f]{40}$/);
+        return {
+          ...mapping,
+          buildId,
+          path: `/elsewhere/${basename(mapping.path)}`,
+          real: mapping.path,
+        };
+      }),
+    );
+    const [program, loader, libc] = mappings;
+    // One in perf's cache, one in a folder, one there in another version.
+    const entry = join(cache, '.build-id', program.buildId.slice(0, 2), program.buildId.slice(2));
+    await mkdir(entry, { recursive: true });
+    await copyFile(program.real, join(entry, 'elf'));
+    await copyFile(loader.real, join(copies, basename(loader.real)));
+    await copyFile(program.real, join(copies, basename(libc.real)));
+    const writer = new PerfDataWriter({
+      buildIds: [{ path: libc.path, buildId: libc.buildId }],
+    });
+    writer.comm(100, 100, 'true', when, true);
+    mapAll(
+      writer,
+      { ...single, mappings: [program, loader, { ...libc, buildId: undefined }] },
+      when,
+    );
+    writer.auxtrace(0, 100, -1, 0, singleTrace);
+    const images = new PerfImages({ binDirs: [copies], buildIdDir: cache });
+    const { imported, root } = await importBytes(writer.finish(), images);
+    expect(await readdir(join(root, 'bin'))).toEqual([basename(loader.real), 'true'].sort());
+    expect(imported.missing).toEqual([
+      { path: libc.path, why: expect.stringContaining('is another version (build id') },
+    ]);
   });
 });

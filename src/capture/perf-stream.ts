@@ -1,13 +1,13 @@
 import { Ext, findPsb, Opcode, packetLength, psbBytes } from '../pt/packet.ts';
 import type { PerfFile } from './perf-file.ts';
-import type { TraceBuffer } from './perf-recording.ts';
+import type { TraceBuffer, TraceChunk } from './perf-recording.ts';
 import { tsc } from './pt-clock.ts';
 
 /** A stretch of the file that goes on where the one before ended, unless trace was lost between. */
 interface Stretch {
   /** Position in the buffer's trace. */
   readonly from: number;
-  readonly length: number;
+  length: number;
   /** Position in the file. */
   readonly at: number;
   /** Offset that the kernel counts for its first byte. */
@@ -55,6 +55,8 @@ export class TraceStream {
     let from = 0;
     let overlap = 0;
     const { chunks, losses } = buffer;
+    /** The last snapshot that brought anything new. */
+    let newest: TraceChunk | undefined;
     for (const [index, chunk] of chunks.entries()) {
       const { offset, at } = chunk;
       let { size } = chunk;
@@ -63,13 +65,20 @@ export class TraceStream {
       let skip = 0;
       let isLossBefore = before !== undefined && before.offset + before.size < offset;
       if (isSnapshot) {
-        isLossBefore = before !== undefined;
-        if (before !== undefined) {
-          const found = await findOverlap(file, before, chunk);
-          skip = found ?? 0;
-          isLossBefore = found === undefined;
+        isLossBefore = newest !== undefined;
+        if (newest !== undefined) {
+          const found = await findOverlap(file, newest, chunk);
+          skip = found?.length ?? 0;
           overlap += skip;
+          isLossBefore = found === undefined;
+          // What perf filled the older one up with may lie in the middle of a packet.
+          const last = stretches.at(-1);
+          if (found !== undefined && found.padding > 0 && last !== undefined) {
+            last.length -= found.padding;
+            from -= found.padding;
+          }
         }
+        if (skip < size) newest = chunk;
       } else if (next !== undefined) {
         const excess = offset + size - next.offset;
         if (excess > 0 && excess < padding) size -= excess;
@@ -171,33 +180,45 @@ interface Extent {
   readonly size: number;
 }
 
+interface Overlap {
+  /** Bytes of the newer snapshot. */
+  readonly length: number;
+  /** Bytes at the end of the older one that are no trace. */
+  readonly padding: number;
+}
+
 /**
  * Finds how much of a snapshot the one before it holds already: the last PSB of the older one that
  * has a time is looked for in the newer one, by its time, and by its bytes where it has none.
  *
- * @returns bytes; `undefined` when the newer one does not go on where the older one ended
+ * @returns `undefined` when the newer one does not go on where the older one ended
  */
 async function findOverlap(
   file: PerfFile,
   older: Extent,
   newer: Extent,
-): Promise<number | undefined> {
+): Promise<Overlap | undefined> {
   const last = await lastPsb(file, older);
   if (last === undefined) return undefined;
   const behind = older.at + older.size - last.at;
+  let isOlder = false;
   for await (const psb of psbs(file, newer)) {
-    if (last.time !== undefined && psb.time === undefined) continue;
-    if (last.time !== undefined && psb.time !== undefined && psb.time > last.time) return undefined;
+    if (last.time !== undefined) {
+      if (psb.time === undefined) continue;
+      if (psb.time > last.time) return undefined;
+      isOlder = true;
+    }
     if (psb.time !== last.time) continue;
-    const position = psb.at - newer.at + behind;
-    if (position > newer.size) continue;
-    if (await isEqual(file, last.at, psb.at, behind)) return position;
-    // perf's padding at the end of the older one is not in the newer one.
-    for (let pad = 1; pad < padding && pad < behind; pad++) {
-      if (await isEqual(file, last.at, psb.at, behind - pad)) return position - pad;
+    const length = psb.at - newer.at + behind;
+    for (let pad = 0; pad < padding && pad < behind; pad++) {
+      if (length - pad > newer.size) continue;
+      if (await isEqual(file, last.at, psb.at, behind - pad)) {
+        return { length: length - pad, padding: pad };
+      }
     }
   }
-  return undefined;
+  // Everything in it is older than the end of the older one.
+  return isOlder ? { length: newer.size, padding: 0 } : undefined;
 }
 
 interface Psb {
