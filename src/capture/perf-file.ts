@@ -283,19 +283,20 @@ export class PerfFile {
 
   /** The table of sections lies behind the data, one for each bit that is set. */
   async #readFeatures(bits: bigint, tableAt: number): Promise<void> {
+    // A file that is cut off before says so already.
+    if (tableAt > this.size) return;
     let entry = tableAt;
-    for (let bit = 1; bit < 64; bit++) {
+    let isCut = false;
+    for (let bit = 1; bit < 64 && !isCut; bit++) {
       if (((bits >> BigInt(bit)) & 1n) === 0n) continue;
       const section = await this.read(entry, 16);
       entry += 16;
-      if (section.length < 16) {
-        if (tableAt <= this.size) this.damage.push('the sections behind the records are cut off');
-        return;
-      }
-      if (!Object.values(Feature).some((known) => known === bit)) continue;
+      isCut = section.length < 16 || number64(section, 0) + number64(section, 8) > this.size;
+      if (isCut || !Object.values(Feature).some((known) => known === bit)) continue;
       const length = Math.min(number64(section, 8), maxFeatureBytes);
       this.#feature(bit, await this.read(number64(section, 0), length));
     }
+    if (isCut) this.damage.push('the sections behind the records are cut off');
   }
 
   #feature(bit: number, bytes: Buffer): void {
