@@ -151,8 +151,13 @@ export async function readMaybeGzip(path: string): Promise<Uint8Array> {
 /** Streams a file in chunks, inflating it when it starts with the gzip magic. Errors as `readMaybeGzip`. */
 export async function* streamMaybeGzip(path: string): AsyncGenerator<Uint8Array> {
   let isCompressed = false;
+  // A pipe gives no more than its own buffer at a time, and larger ones would be made in vain.
+  const isFile = await stat(path).then(
+    (found) => found.isFile(),
+    () => true,
+  );
   // Opened once, so that a pipe will do.
-  const raw = createReadStream(path, { highWaterMark: 1 << 20 });
+  const raw = createReadStream(path, { highWaterMark: isFile ? 1 << 20 : 1 << 16 });
   try {
     const chunks = raw[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
     const first = await chunks.next();
