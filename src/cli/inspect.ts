@@ -169,7 +169,16 @@ function describeMark(mark: Mark): string {
 }
 
 const gapsShown = 10;
+const filesShown = 10;
 const modulesShown = 15;
+
+/** The first of many lines, and how many more there are. */
+function listed(name: string, items: readonly string[], most: number): string[] {
+  const lines = items.slice(0, most).map((item) => `  ${name.padEnd(12)} ${item}`);
+  const more = items.length - most;
+  if (more > 0) lines.push(`${' '.repeat(15)}and ${showCount(more)} more (--json lists all)`);
+  return lines;
+}
 
 function describe(report: TraceReport): string[] {
   const { summary } = report;
@@ -188,20 +197,18 @@ function describe(report: TraceReport): string[] {
   if (report.gaps.length > gapsShown)
     lines.push(`               and ${showCount(report.gaps.length - gapsShown)} more`);
   for (const note of report.notes) lines.push(`  note         ${note}`);
-  for (const path of report.missing) lines.push(`  no image     ${path}`);
-  for (const path of report.flat) lines.push(`  memory dump  ${path}`);
+  lines.push(...listed('no image', report.missing, filesShown));
+  lines.push(...listed('memory dump', report.flat, filesShown));
   if (report.fingerprint !== undefined) {
     lines.push(
       `  hash         ${report.fingerprint}  (${showCount(report.decisions ?? 0)} decisions, ${showCount(report.instructions ?? 0)} instructions)`,
     );
   }
-  const unlisted = report.modules.length - modulesShown;
-  for (const { path, blocks, distinct } of report.modules.slice(0, modulesShown)) {
-    lines.push(
-      `  module       ${showCount(blocks).padStart(13)} blocks ${showCount(distinct).padStart(7)} distinct  ${path || '(unnamed)'}`,
-    );
-  }
-  if (unlisted > 0) lines.push(`               and ${unlisted} more (--json lists all)`);
+  const modules = report.modules.map(
+    ({ path, blocks, distinct }) =>
+      `${showCount(blocks).padStart(13)} blocks ${showCount(distinct).padStart(7)} distinct  ${path || '(unnamed)'}`,
+  );
+  lines.push(...listed('module', modules, modulesShown));
   for (const { place, count, share } of report.hottest) {
     lines.push(
       `  hot block    ${showCount(count).padStart(13)} ${(100 * share).toFixed(1).padStart(5)} %  ${place}`,

@@ -1,6 +1,6 @@
 /** First bytes of a stored trace. */
 export const magic = 'WAYTRACE';
-export const version = 1;
+export const version = 2;
 /** Magic, version (u16), six zero bytes. */
 export const headerLength = 16;
 /** Dictionary offset (f64), length (u32) and CRC-32 (u32), file size (f64), CRC-32 of these, `WEND`. */
