@@ -16,13 +16,12 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
-import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
-import { type SliceRecipe, sliceSamples } from '../src/pipeline/slice-samples.ts';
+import { compareSlices, usualComparison } from '../src/pipeline/compare-slices.ts';
+import { type SliceRecipe, sliceSamples, usualRecipe } from '../src/pipeline/slice-samples.ts';
 import { FileStore } from '../src/store/file-store.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
-import { type ClusterMethod, makeClusters } from '../src/verdict/clusters.ts';
-import { DistanceMatrix } from '../src/verdict/distances.ts';
-import { scoreFamilies } from '../src/verdict/family-scores.ts';
+import type { ClusterMethod } from '../src/verdict/clusters.ts';
+import { type FamilyScores, scoreFamilies } from '../src/verdict/family-scores.ts';
 import { NeighbourIndex } from '../src/verdict/neighbour-index.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../src/verdict/slice-record.ts';
 import type { TermCounts } from '../src/verdict/slice-terms.ts';
@@ -31,8 +30,6 @@ import { partsOfVector, type VectorKind, type Weighting } from '../src/verdict/v
 
 const context = { log: silentLogger, progress: () => {} };
 const here = import.meta.dirname;
-/** Stands for a vector that is not there. */
-const none: SparseVector = { ids: new Int32Array(0), weights: new Float32Array(0) };
 const scratch = await mkdtemp(join(tmpdir(), 'wayward-cluster-'));
 const corpora = [
   { name: 'examples', root: join(here, '../examples/corpus') },
@@ -84,24 +81,6 @@ async function learnFrom({ name, root }: (typeof corpora)[number]): Promise<Run>
   return { name, path: join(out, 'runs', readdirSync(join(out, 'runs'))[0] ?? '') };
 }
 
-function requestFor(run: Run, recipe: SliceRecipe, method: ClusterMethod): ClusterRequest {
-  return {
-    train: [run.path],
-    query: [],
-    add: [],
-    remove: [],
-    store: undefined,
-    redis: {},
-    recipe,
-    weighting: undefined,
-    traces: 'anomalous',
-    binDirs: [],
-    k: 1,
-    clusters: { method, radius: undefined, least: 3 },
-    mostClustered: 4000,
-  };
-}
-
 async function families(runs: readonly Run[]): Promise<void> {
   const patches = { kind: 'patches', most: 4, leastShare: 0.1 } as const;
   const ancestor = { kind: 'correctness', window: 10_000, threshold: 0.1 } as const;
@@ -135,84 +114,67 @@ async function families(runs: readonly Run[]): Promise<void> {
   add('behaviour, presence (the default)', { vector: 'behaviour' });
   const head = runs.flatMap(({ name }) => [`${name}: 1-NN`, 'DBSCAN', 'average', 'slices']);
   console.log(`\n| vector | ${head.join(' | ')} |\n|---|${head.map(() => '--:').join('|')}|`);
+  const known = new Map<string, readonly SampleSlices[]>();
   for (const { title, recipe, weighting } of rows) {
     const cells: string[] = [];
     for (const run of runs) {
-      const score = async (method: ClusterMethod) => {
-        const result = await cluster({ ...requestFor(run, recipe, method), weighting }, context);
-        const known = result.families;
-        // Traces without a slice belong to no cluster and have no neighbour.
-        const lost = result.withoutSlices.map((name) => ({
-          family: name.replace(/[-_]?[nm]?\d+.*$/, ''),
-          cluster: -1,
-          nearest: undefined,
-        }));
-        return { known, lost, slices: result.slices.length };
-      };
-      const dense = await score('dbscan');
-      const average = await score('average');
-      const none = dense.lost.length > 0 ? scoreFamilies(dense.lost) : undefined;
-      if (dense.known === undefined) {
-        cells.push(
-          '0.00',
-          (none?.adjustedRand ?? 0).toFixed(2),
-          (none?.adjustedRand ?? 0).toFixed(2),
-        );
-      } else {
-        cells.push(
-          dense.known.nearestAccuracy.toFixed(2),
-          dense.known.adjustedRand.toFixed(2),
-          (average.known?.adjustedRand ?? 0).toFixed(2),
-        );
-      }
-      cells.push(`${dense.slices}`);
+      const key = run.name + JSON.stringify(recipe);
+      const samples =
+        known.get(key) ?? (await sliceSamples(run.path, recipe, isAttack, [], context)).samples;
+      known.set(key, samples);
+      const [dense, average] = (['dbscan', 'average'] as const).map((method) =>
+        scoresOf(samples, recipe.vector, weighting, method),
+      );
+      cells.push(
+        (dense?.nearestAccuracy ?? 0).toFixed(2),
+        (dense?.adjustedRand ?? 0).toFixed(2),
+        (average?.adjustedRand ?? 0).toFixed(2),
+        String(samples.reduce((sum, { slices }) => sum + slices.length, 0)),
+      );
     }
     console.log(`| ${title} | ${cells.join(' | ')} |`);
   }
 }
 
+function isAttack({ label }: { readonly label: string }): boolean {
+  return label === 'anomalous';
+}
+
+/** Of the worst slice of each trace; without one, a trace is alone and has no neighbour. */
+function scoresOf(
+  samples: readonly SampleSlices[],
+  vector: VectorKind,
+  weighting: Weighting | undefined,
+  method: ClusterMethod,
+): FamilyScores {
+  const { slices, neighbours, clustering } = compareSlices(
+    samples,
+    undefined,
+    { ...usualComparison, vector, weighting, clusters: { ...usualComparison.clusters, method } },
+    context,
+  );
+  return scoreFamilies(
+    samples.map((sample) => {
+      const at = slices.findIndex(({ slice }) => slice === sample.slices[0]);
+      return {
+        family: sample.family ?? '',
+        cluster: clustering?.clusterOf[at] ?? -1,
+        nearest: neighbours[at]?.neighbours[0]?.slice.sample.family,
+      };
+    }),
+  );
+}
+
 /** How much the figures of the default hang on single traces: 100 times four fifths of them. */
 async function stability(runs: readonly Run[]): Promise<void> {
-  const recipe: SliceRecipe = {
-    slices: { kind: 'patches', most: 4, leastShare: 0.1 },
-    vector: 'behaviour',
-    around: 0,
-    mostClasses: undefined,
-  };
   console.log('\nthe default on 100 random four fifths of the traces: 10 %, median, 90 %');
   for (const run of runs) {
-    const isWanted = ({ label }: { readonly label: string }): boolean => label === 'anomalous';
-    const { samples } = await sliceSamples(run.path, recipe, isWanted, [], context);
+    const { samples } = await sliceSamples(run.path, usualRecipe, isAttack, [], context);
     const random = new Random(1);
     const scores: { rand: number; nearest: number }[] = [];
     for (let i = 0; i < 100; i++) {
       const some = random.shuffle([...samples]).slice(0, Math.round(0.8 * samples.length));
-      const slices = some.flatMap((sample) => sample.slices.map((slice) => ({ sample, slice })));
-      const vectors = vectorsOf(
-        slices.map(({ slice }) => slice.terms),
-        'behaviour',
-      );
-      const index = new NeighbourIndex(vectors);
-      const distances = DistanceMatrix.from(vectors.length, (a, b) =>
-        Math.max(0, 1 - cosine(vectors[a] ?? none, vectors[b] ?? none)),
-      );
-      const { clusterOf } = makeClusters(distances, {
-        method: 'dbscan',
-        radius: undefined,
-        least: 3,
-      });
-      const items = slices.flatMap(({ sample, slice }, at) => {
-        if (slice !== sample.slices[0]) return [];
-        const [near] = index.nearest(vectors[at] ?? none, 1, (j) => slices[j]?.sample !== sample);
-        return [
-          {
-            family: sample.family ?? '',
-            cluster: clusterOf[at] ?? -1,
-            nearest: near === undefined ? undefined : slices[near.item]?.sample.family,
-          },
-        ];
-      });
-      const { adjustedRand, nearestAccuracy } = scoreFamilies(items);
+      const { adjustedRand, nearestAccuracy } = scoresOf(some, 'behaviour', undefined, 'dbscan');
       scores.push({ rand: adjustedRand, nearest: nearestAccuracy });
     }
     const at = (values: readonly number[]): string => {

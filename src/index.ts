@@ -21,9 +21,9 @@ export {
   type ClusterRequest,
   type ClusterResult,
   cluster,
-  type NamedSlice,
 } from './pipeline/cluster.ts';
 export { clusterDataOf } from './pipeline/cluster-data.ts';
+export type { CompareOptions, Comparison, NamedSlice } from './pipeline/compare-slices.ts';
 export { type DemoOptions, type DemoResult, demo } from './pipeline/demo.ts';
 export { examineMachine, type Finding } from './pipeline/doctor.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './pipeline/inspect.ts';

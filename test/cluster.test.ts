@@ -17,7 +17,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { silentLogger } from '../src/base/log.ts';
 import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
 import { clusterDataOf } from '../src/pipeline/cluster-data.ts';
-import type { SliceRecipe } from '../src/pipeline/slice-samples.ts';
+import { usualComparison } from '../src/pipeline/compare-slices.ts';
+import { type SliceRecipe, usualRecipe } from '../src/pipeline/slice-samples.ts';
 import type { ClusterData } from '../src/report/cluster-data.ts';
 import { clusterLines } from '../src/report/cluster-text.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
@@ -48,18 +49,10 @@ const usual: ClusterRequest = {
   remove: [],
   store: undefined,
   redis: {},
-  recipe: {
-    slices: { kind: 'patches', most: 4, leastShare: 0.1 },
-    vector: 'behaviour',
-    around: 0,
-    mostClasses: undefined,
-  },
-  weighting: undefined,
+  recipe: usualRecipe,
   traces: 'anomalous',
   binDirs: [join(corpus, 'bin')],
-  k: 1,
-  clusters: { method: 'dbscan', radius: undefined, least: 3 },
-  mostClustered: 4000,
+  ...usualComparison,
 };
 const correctness = (window: number, threshold: number): SliceRecipe => ({
   slices: { kind: 'correctness', window, threshold },

@@ -1,7 +1,8 @@
 import type { ClusterData, ClusterSlice, NeighbourRow } from '../report/cluster-data.ts';
 import { traitsOf } from '../verdict/clusters.ts';
 import { mapOfDistances } from '../verdict/embedding.ts';
-import type { ClusterResult, NamedSlice } from './cluster.ts';
+import type { ClusterResult } from './cluster.ts';
+import type { NamedSlice } from './compare-slices.ts';
 
 /** Makes of a result what reports are made from. */
 export function clusterDataOf(result: ClusterResult, version: string): ClusterData {

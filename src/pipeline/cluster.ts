@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { showCount } from '../base/format.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { FileStore } from '../store/file-store.ts';
 import { collectionsIn, openStore } from '../store/open-store.ts';
@@ -9,26 +8,16 @@ import { putSurely } from '../store/put-surely.ts';
 import type { RedisStoreOptions } from '../store/redis-store.ts';
 import type { Collection, SampleStore, StoredSamples } from '../store/sample-store.ts';
 import { Damage } from '../verdict/byte-reader.ts';
-import { type Clustering, type ClusterOptions, makeClusters } from '../verdict/clusters.ts';
-import { DistanceMatrix } from '../verdict/distances.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
-import { type FamilyScores, scoreFamilies } from '../verdict/family-scores.ts';
-import { NeighbourIndex } from '../verdict/neighbour-index.ts';
-import {
-  decodeSample,
-  encodeSample,
-  type SampleSlices,
-  type SliceTerms,
-} from '../verdict/slice-record.ts';
+import { decodeSample, encodeSample, type SampleSlices } from '../verdict/slice-record.ts';
 import type { TermNames } from '../verdict/slice-terms.ts';
-import { cosine, type SparseVector, Vectorizer } from '../verdict/sparse-vector.ts';
-import { partsOfVector, type Weighting } from '../verdict/vector-kinds.ts';
 import { classify } from './classify.ts';
+import { type CompareOptions, type Comparison, compareSlices } from './compare-slices.ts';
 import { findEvaluations } from './run-path.ts';
 import type { SkippedSample } from './skipped.ts';
 import { type SlicedFolder, type SliceRecipe, sliceSamples } from './slice-samples.ts';
 
-export interface ClusterRequest {
+export interface ClusterRequest extends Omit<CompareOptions, 'vector'> {
   /** Folders whose slices are compared with: a run's, or of evaluations. */
   readonly train: readonly string[];
   /** Folders whose slices are looked up. */
@@ -40,49 +29,20 @@ export interface ClusterRequest {
   readonly store: string | undefined;
   readonly redis: Omit<RedisStoreOptions, 'url' | 'warn'>;
   readonly recipe: SliceRecipe;
-  /** `undefined` = as the kind of vector has it. */
-  readonly weighting: Weighting | undefined;
   /** Traces of the folders that count. */
   readonly traces: 'anomalous' | 'flagged' | 'all';
   readonly binDirs: readonly string[];
-  /** Neighbours for each slice. */
-  readonly k: number;
-  readonly clusters: ClusterOptions;
-  /** Clusters are made of so many slices at most: they take every distance between two. */
-  readonly mostClustered: number;
 }
 
-/** A slice that is known by name. */
-export interface NamedSlice {
-  readonly sample: SampleSlices;
-  readonly slice: SliceTerms;
-}
-
-export interface FoundNeighbours {
-  readonly query: NamedSlice;
-  /** Nearest first. */
-  readonly neighbours: readonly { readonly slice: NamedSlice; readonly distance: number }[];
-}
-
-export interface ClusterResult {
+export interface ClusterResult extends Comparison {
   readonly collection: Collection;
   /** Where the slices are kept. */
   readonly place: string;
   readonly added: readonly string[];
   readonly removed: readonly string[];
-  /** All slices that are compared with, sample by sample. */
-  readonly slices: readonly NamedSlice[];
   readonly names: TermNames;
-  /** Of the queries; of the compared slices, each with those of other samples, when there are none. */
-  readonly neighbours: readonly FoundNeighbours[];
-  /** Samples that have no slice. */
-  readonly withoutSlices: readonly string[];
+  /** Evaluations, recordings and records that could not be read. */
   readonly skipped: readonly SkippedSample[];
-  /** `undefined` when there are fewer than three slices, or too many. */
-  readonly clustering: Clustering | undefined;
-  readonly distances: DistanceMatrix | undefined;
-  /** Where families are known: of the worst slice of each trace. */
-  readonly families: FamilyScores | undefined;
 }
 
 /**
@@ -111,11 +71,12 @@ export async function cluster(
   const queried = await read(query);
   const collection = await findCollection(request, [...kept, ...queried]);
   const store = await openFor(request, collection, context);
-  const added = [...bySample(kept, context).keys()];
+  const records = bySample(kept, context);
+  const asked = query.length === 0 ? undefined : [...bySample(queried, context).values()];
   let removed: readonly string[] = [];
   let held: StoredSamples;
   try {
-    await keep(store, request, bySample(kept, context), mergeNames(kept), context);
+    await keep(store, request, records, mergeNames(kept), context);
     if (remove.length > 0) {
       removed = await store.remove(remove);
       const strangers = remove.filter((name) => !removed.includes(name));
@@ -132,9 +93,9 @@ export async function cluster(
   return {
     collection,
     place: store.place,
-    added,
+    added: [...records.keys()],
     removed,
-    ...compare(samples, [...bySample(queried, context).values()], request, context),
+    ...compareSlices(samples, asked, { ...request, vector: request.recipe.vector }, context),
     names: new Map([...mergeNames(queried), ...held.names]),
     skipped,
   };
@@ -228,7 +189,8 @@ async function findCollection(
   );
 }
 
-function collectionOf(model: string, recipe: SliceRecipe): Collection {
+/** What slices of a model that were made in one way are kept under. */
+export function collectionOf(model: string, recipe: SliceRecipe): Collection {
   const { slices, vector, around, mostClasses } = recipe;
   const text =
     (slices.kind === 'patches'
@@ -312,7 +274,9 @@ function decodeAll(
   const samples: SampleSlices[] = [];
   for (const [name, bytes] of held.samples) {
     try {
-      samples.push(decodeSample(bytes));
+      const sample = decodeSample(bytes);
+      if (sample.name !== name) throw new Damage('is that of another sample');
+      samples.push(sample);
     } catch (error) {
       if (!(error instanceof Damage)) throw error;
       const reason = `its record in ${place} ${error.message}`;
@@ -321,82 +285,4 @@ function decodeAll(
     }
   }
   return samples.sort((a, b) => (a.name < b.name ? -1 : 1));
-}
-
-function slicesOf(samples: readonly SampleSlices[]): NamedSlice[] {
-  return samples.flatMap((sample) => sample.slices.map((slice) => ({ sample, slice })));
-}
-
-function compare(
-  samples: readonly SampleSlices[],
-  queried: readonly SampleSlices[],
-  request: ClusterRequest,
-  context: RunContext,
-): Pick<
-  ClusterResult,
-  'slices' | 'neighbours' | 'withoutSlices' | 'clustering' | 'distances' | 'families'
-> {
-  const slices = slicesOf(samples);
-  const terms = slices.map(({ slice }) => slice.terms);
-  const vectorizer = new Vectorizer(partsOfVector(request.recipe.vector, request.weighting), terms);
-  const vectors = terms.map((item) => vectorizer.vector(item));
-  const index = new NeighbourIndex(vectors);
-  const find = (query: NamedSlice, vector: SparseVector, k: number): FoundNeighbours => ({
-    query,
-    // The same trace under its own name is no news.
-    neighbours: index
-      .nearest(vector, k, (item) => slices[item].sample.name !== query.sample.name)
-      .map(({ item, distance }) => ({ slice: slices[item], distance })),
-  });
-  const withoutSlices = [...samples, ...queried]
-    .filter((sample) => sample.slices.length === 0)
-    .map(({ name }) => name);
-  const queries = slicesOf(queried);
-  const asked = request.query.length > 0;
-  const canCluster = slices.length >= 3 && slices.length <= request.mostClustered;
-  if (slices.length > request.mostClustered) {
-    context.log.log(
-      'warning',
-      `no clusters: there are ${showCount(slices.length)} slices, and they are made of ${showCount(request.mostClustered)} at most`,
-    );
-  }
-  const distances = canCluster
-    ? DistanceMatrix.from(slices.length, (i, j) => distanceOf(vectors[i], vectors[j]))
-    : undefined;
-  const clustering =
-    distances === undefined ? undefined : makeClusters(distances, request.clusters);
-  // Without queries every slice is one, unless there are so many that nobody would read the list.
-  const neighbours = asked
-    ? queries.map((query) => find(query, vectorizer.vector(query.slice.terms), request.k))
-    : canCluster
-      ? slices.map((slice, i) => find(slice, vectors[i], request.k))
-      : [];
-  return {
-    slices,
-    neighbours,
-    withoutSlices: [...new Set(withoutSlices)],
-    clustering,
-    distances,
-    families:
-      asked || clustering === undefined ? undefined : familyScores(slices, neighbours, clustering),
-  };
-}
-
-/** Slices without any term are like nothing. */
-function distanceOf(a: SparseVector, b: SparseVector): number {
-  return Math.min(1, Math.max(0, 1 - cosine(a, b)));
-}
-
-function familyScores(
-  slices: readonly NamedSlice[],
-  neighbours: readonly FoundNeighbours[],
-  clustering: Clustering,
-): FamilyScores | undefined {
-  const items = slices.flatMap(({ sample, slice }, i) => {
-    const isWorst = slice === sample.slices[0];
-    if (!isWorst || sample.family === undefined) return [];
-    const nearest = neighbours[i].neighbours[0]?.slice.sample.family;
-    return [{ family: sample.family, cluster: clustering.clusterOf[i], nearest }];
-  });
-  return items.length < 2 ? undefined : scoreFamilies(items);
 }

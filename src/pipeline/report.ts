@@ -4,6 +4,7 @@ import { CodeCache } from '../flow/code-cache.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
+import type { ClusterData } from '../report/cluster-data.ts';
 import { detailOf } from '../report/detail-of.ts';
 import { renderReport } from '../report/html-report.ts';
 import type { ReportData, TraceDetail } from '../report/report-data.ts';
@@ -13,6 +14,9 @@ import { type CodeReader, type PatchContext, readPatchContexts } from '../verdic
 import { findPatches, type Patch } from '../verdict/patches.ts';
 import { readInstructions } from '../x86/instruction-text.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
+import { collectionOf } from './cluster.ts';
+import { clusterDataOf } from './cluster-data.ts';
+import { compareSlices, usualComparison } from './compare-slices.ts';
 import { readRunRecord, runFolder } from './run-folder.ts';
 import { findVocabulary } from './run-vocabulary.ts';
 import {
@@ -23,6 +27,7 @@ import {
   sourceOfRun,
   unitOf,
 } from './sample-source.ts';
+import { sliceSamples, usualRecipe } from './slice-samples.ts';
 
 export interface ReportOptions extends ClassifyOptions {
   /** File of the page. */
@@ -39,6 +44,9 @@ export interface ReportOptions extends ClassifyOptions {
 const timelineBins = 960;
 const around = 24;
 const inside = 64;
+/** Fewer flagged traces make no cluster; the recordings of more take long to read. */
+const leastClustered = 3;
+const mostClustered = 500;
 
 /**
  * Judges the traces and writes the HTML page: an overview, and for the most suspicious traces where
@@ -51,9 +59,48 @@ export async function report(options: ReportOptions, context: RunContext): Promi
   const names = mostSuspicious(first.report, options.detailed);
   const details = await readDetails(first, names, options, context);
   const rows = first.report.rows.map((row) => ({ ...row, detail: details.get(row.name) }));
-  const data = { ...first.report, rows };
+  const clusters = await clustersOf(first, options, context);
+  const data = { ...first.report, rows, ...(clusters === undefined ? {} : { clusters }) };
   await writeFileAtomic(options.output, renderReport(data));
   return { ...first, report: data };
+}
+
+/** Which flagged traces are alike; `undefined` when they are few, or their recordings are gone. */
+async function clustersOf(
+  { path, report: data }: ClassifyResult,
+  options: ReportOptions,
+  context: RunContext,
+): Promise<ClusterData | undefined> {
+  const flagged = data.rows.filter(
+    ({ role, verdict }) => role === 'test' && verdict === 'anomalous',
+  );
+  if (flagged.length < leastClustered || flagged.length > mostClustered) return undefined;
+  const names = new Set(flagged.map(({ name }) => name));
+  try {
+    const folder = await sliceSamples(
+      path.evaluation,
+      usualRecipe,
+      ({ name }) => names.has(name),
+      [],
+      context,
+    );
+    const comparison = compareSlices(folder.samples, undefined, usualComparison, context);
+    return clusterDataOf(
+      {
+        ...comparison,
+        ...folder,
+        collection: collectionOf(folder.model, usualRecipe),
+        place: '',
+        added: [],
+        removed: [],
+      },
+      options.version,
+    );
+  } catch (error) {
+    if (!(error instanceof UserError) || error.category === 'interrupted') throw error;
+    context.log.log('warning', `the report shows no clusters: ${error.message}`);
+    return undefined;
+  }
 }
 
 function mostSuspicious(data: ReportData, count: number): ReadonlySet<string> {

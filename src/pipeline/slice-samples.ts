@@ -37,6 +37,14 @@ export interface SliceRecipe {
   readonly mostClasses: number | undefined;
 }
 
+/** What `cluster` does unless it is told otherwise. */
+export const usualRecipe: SliceRecipe = {
+  slices: { kind: 'patches', most: 4, leastShare: 0.1 },
+  vector: 'behaviour',
+  around: 0,
+  mostClasses: undefined,
+};
+
 export interface SlicedFolder {
   /** Identity of the model that made the evaluations. */
   readonly model: string;

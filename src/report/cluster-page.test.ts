@@ -3,12 +3,14 @@ import fc from 'fast-check';
 import { decode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
 import { hostileStrings } from '../../test/report/hostile-report.ts';
+import { madeUpReport } from '../../test/report/made-up-report.ts';
 import { makeClusters } from '../verdict/clusters.ts';
 import { DistanceMatrix } from '../verdict/distances.ts';
 import { mapOfDistances } from '../verdict/embedding.ts';
 import type { ClusterData, ClusterSlice } from './cluster-data.ts';
 import { renderClusterReport } from './cluster-page.ts';
 import { clusterLines, clustersToJson } from './cluster-text.ts';
+import { renderReport } from './html-report.ts';
 
 /** Two clusters of three, one slice that is like no other; every string comes from `say`. */
 function madeUpClusters(say: () => string): ClusterData {
@@ -108,6 +110,21 @@ describe('the page of clusters', () => {
       for (const b of circles.slice(i + 1))
         expect(Math.hypot(a[0] - b[0], a[1] - b[1])).toBeGreaterThan(17);
     }
+  });
+
+  test('stands in a report on traces, too, with links to their pages', () => {
+    const report = madeUpReport();
+    const names = report.rows.map((row) => row.name);
+    const slices = data.slices.map((slice, i) => ({ ...slice, sample: names[i % 3]! }));
+    const whole = renderReport({ ...report, clusters: { ...data, slices } });
+    const ids = [...whole.matchAll(/\sid="([^"]*)"/g)].map((m) => m[1]!);
+    expect(new Set(ids).size).toBe(ids.length);
+    const [section = ''] = /<section id="clusters"[\s\S]*?<\/section>/.exec(whole) ?? [];
+    const links = [...section.matchAll(/\shref="#([^"]*)"/g)].map((m) => m[1]!);
+    expect(new Set(links).size).toBe(3);
+    for (const target of links) expect(ids).toContain(target);
+    expect(whole).toContain('<a href="#clusters">Clusters</a>');
+    expect(renderReport(report)).not.toContain('#clusters');
   });
 
   test('works with nothing to show', () => {

@@ -27,11 +27,31 @@ export function renderClusterReport(data: ClusterData): string {
       ['reading', 'How to read'],
       ['run', 'Run'],
     ],
-    content: [clustersPage(data), neighboursPage(data), readingPage, runPage(data)].join('\n'),
+    content: [
+      clustersSection(data, 'traces', noLink),
+      neighboursPage(data),
+      readingPage,
+      runPage(data),
+    ].join('\n'),
   });
 }
 
-function clustersPage(data: ClusterData): string {
+/** Where the page of a sample is; `undefined` when there is none. */
+export type SampleLink = (sample: string) => string | undefined;
+
+const noLink: SampleLink = () => undefined;
+
+/** The clusters as one page of a report on traces. */
+export function renderClustersPage(data: ClusterData, link: SampleLink): string {
+  return clustersSection(
+    data,
+    'clusters',
+    link,
+    `<details><summary>How to read this</summary><div class="prose">${terms}</div></details>`,
+  );
+}
+
+function clustersSection(data: ClusterData, id: string, link: SampleLink, more = ''): string {
   const alone = data.slices.filter(({ cluster }) => cluster === undefined);
   const samples = new Set(data.slices.map(({ sample }) => sample)).size;
   const headline = `${plural(data.clusters.length, 'cluster')} of ${plural(data.slices.length, 'slice')}`;
@@ -53,12 +73,12 @@ function clustersPage(data: ClusterData): string {
   ]
     .map(([title, value]) => `<div><dd>${value}</dd><dt>${title}</dt></div>`)
     .join('');
-  return `<section id="traces" class="page" aria-labelledby="traces-h">
-<div class="lead"><div><h2 id="traces-h" class="count" tabindex="-1">${headline}</h2>
+  return `<section id="${id}" class="page" aria-labelledby="${id}-h">
+<div class="lead"><div><h2 id="${id}-h" class="count" tabindex="-1">${headline}</h2>
 <p>From ${plural(samples, 'trace')}. ${words(how)}</p></div><dl class="keys">${keys}</dl></div>
-${charts(data)}
-${data.clusters.map((cluster, number) => clusterSection(data, cluster, number)).join('\n')}
-${memberList('Like no other', 'In no cluster: each is a case of its own, or there are too few of its kind.', alone)}
+${more}${charts(data)}
+${data.clusters.map((cluster, number) => clusterSection(data, cluster, number, link)).join('\n')}
+${memberList('Like no other', 'In no cluster: each is a case of its own, or there are too few of its kind.', alone, link)}
 ${nameList('Without a slice', 'Nothing in these traces stands out enough to be compared.', data.withoutSlices)}
 </section>`;
 }
@@ -75,10 +95,15 @@ function charts(data: ClusterData): string {
 ${heat}</div>`;
 }
 
-function clusterSection(data: ClusterData, cluster: ClusterSummary, number: number): string {
+function clusterSection(
+  data: ClusterData,
+  cluster: ClusterSummary,
+  number: number,
+  link: SampleLink,
+): string {
   const members = cluster.members.map((item) => data.slices[item]!);
   const rows = [
-    ['Most typical', name(sliceName(data.slices[cluster.medoid]!))],
+    ['Most typical', linked(data.slices[cluster.medoid]!, link)],
     ['Silhouette', cluster.silhouette.toFixed(2)],
     [
       'Evidence that they share',
@@ -97,7 +122,13 @@ function clusterSection(data: ClusterData, cluster: ClusterSummary, number: numb
   return `<h3 id="c${number + 1}">Cluster ${number + 1}: ${plural(members.length, 'slice')}</h3>
 <p class="key"><span>${mark}${words(familiesOf(members))}</span></p>
 <div class="scroll"><table><tbody>${rows}</tbody></table></div>
-<details><summary>${plural(members.length, 'member')}</summary>${memberTable(members)}</details>`;
+<details><summary>${plural(members.length, 'member')}</summary>${memberTable(members, link)}</details>`;
+}
+
+function linked(slice: ClusterSlice, link: SampleLink): string {
+  const to = link(slice.sample);
+  const shown = name(sliceName(slice));
+  return to === undefined ? shown : element('a', { href: to }, shown);
 }
 
 /** What most members have; how many of the others do is said where that is worth saying. */
@@ -112,19 +143,24 @@ function shared(terms: readonly SharedTerm[], show: (text: string) => string): s
     .join('<br>');
 }
 
-function memberTable(members: readonly ClusterSlice[]): string {
+function memberTable(members: readonly ClusterSlice[], link: SampleLink): string {
   const rows = members
     .map(
       (slice) =>
-        `<tr><th scope="row">${name(sliceName(slice))}</th><td>${name(slice.family ?? slice.label ?? '')}</td><td>${name(slice.file)}</td><td class="n">${formatCount(slice.start)}</td><td class="n">${formatCount(slice.end - slice.start)}</td></tr>`,
+        `<tr><th scope="row">${linked(slice, link)}</th><td>${name(slice.family ?? slice.label ?? '')}</td><td>${name(slice.file)}</td><td class="n">${formatCount(slice.start)}</td><td class="n">${formatCount(slice.end - slice.start)}</td></tr>`,
     )
     .join('');
   return `<div class="scroll"><table><thead><tr><th scope="col">Slice</th><th scope="col">Family</th><th scope="col">File</th><th scope="col" class="n">First block</th><th scope="col" class="n">Blocks</th></tr></thead><tbody>${rows}</tbody></table></div>`;
 }
 
-function memberList(title: string, text: string, members: readonly ClusterSlice[]): string {
+function memberList(
+  title: string,
+  text: string,
+  members: readonly ClusterSlice[],
+  link: SampleLink,
+): string {
   if (members.length === 0) return '';
-  return `<h3>${title}</h3><p class="muted">${text}</p>${memberTable(members)}`;
+  return `<h3>${title}</h3><p class="muted">${text}</p>${memberTable(members, link)}`;
 }
 
 function nameList(title: string, text: string, names: readonly string[]): string {
@@ -156,7 +192,7 @@ function neighbourRow(row: NeighbourRow): string {
     .join('');
 }
 
-const readingPage = `<section id="reading" class="page" aria-labelledby="reading-h"><h2 id="reading-h" tabindex="-1">How to read</h2><div class="prose"><dl>
+const terms = `<dl>
 <dt>Slice</dt><dd>A stretch of a trace that strays, as the report of the trace shows it. A trace can have several; the first one goes by the name of the trace, the others by <code>#2</code>, <code>#3</code>.</dd>
 <dt>Distance</dt><dd>1 minus the cosine of the angle between two slices&#39; vectors. 0: the same; 1: nothing in common. What the vectors count (functions, evidence, transfers) is under Run.</dd>
 <dt>Cluster</dt><dd>Slices that are alike. A cluster says that something happened again, not that it is an attack: read its most typical member first, then what its members share.</dd>
@@ -164,7 +200,9 @@ const readingPage = `<section id="reading" class="page" aria-labelledby="reading
 <dt>Silhouette</dt><dd>How much closer members are to their own cluster than to the nearest other one: 1 is clear, 0 is between two, below 0 is in the wrong one.</dd>
 <dt>Map</dt><dd>Two directions cannot show all differences; the axes say how much of them they show. Close on the map and far in the heat map means: far.</dd>
 <dt>Adjusted Rand index</dt><dd>Where families are known: how well the clusters fit them. 1: the same; 0: no better than by chance. The families were not used to make the clusters.</dd>
-</dl></div></section>`;
+</dl>`;
+
+const readingPage = `<section id="reading" class="page" aria-labelledby="reading-h"><h2 id="reading-h" tabindex="-1">How to read</h2><div class="prose">${terms}</div></section>`;
 
 function runPage(data: ClusterData): string {
   const facts = [

@@ -1,3 +1,4 @@
+import { renderClustersPage } from './cluster-page.ts';
 import { renderFiguresPage } from './figures-page.ts';
 import { renderReadingPage } from './glossary.ts';
 import { bySuspicion } from './order.ts';
@@ -11,8 +12,8 @@ import { renderTracePage } from './trace-page.ts';
 const printLimit = 25;
 
 /**
- * One HTML page that holds a whole report: overview, figures with charts, a page for each trace,
- * a glossary.
+ * One HTML page that holds a whole report: overview, clusters, figures with charts, a page for each
+ * trace, a glossary.
  */
 export function renderReport(data: ReportData): string {
   const rows = bySuspicion(data.rows);
@@ -30,12 +31,16 @@ export function renderReport(data: ReportData): string {
       total: rows.length,
     }),
   );
+  const { clusters } = data;
+  const byName = new Map(rows.map((row) => [row.name, link(row)]));
+  const linkByName = (name: string): string | undefined => byName.get(name);
   return renderFrame({
     title: data.title,
     generator: data.generator,
     created: data.created,
     pages: [
       ['traces', 'Traces'],
+      ...(clusters === undefined ? [] : [['clusters', 'Clusters'] as const]),
       ['figures', 'Figures'],
       ['reading', 'How to read'],
       ['run', 'Run'],
@@ -43,6 +48,7 @@ export function renderReport(data: ReportData): string {
     ...(flagged <= printLimit ? { bodyClass: 'prints-flagged' } : {}),
     content: [
       renderOverviewPage(data, rows, link),
+      clusters === undefined ? '' : renderClustersPage(clusters, linkByName),
       renderFiguresPage(data, link),
       renderReadingPage(data.unit),
       renderRunPage(data),

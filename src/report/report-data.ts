@@ -1,4 +1,5 @@
 import type { Evaluation } from '../verdict/evaluation.ts';
+import type { ClusterData } from './cluster-data.ts';
 import type { Unit } from './unit.ts';
 
 export type EvidenceKind = Evaluation['evidence'][number]['kind'];
@@ -26,6 +27,8 @@ export interface ReportData {
   readonly skipped: readonly SkippedSample[];
   /** Sentences the reader must know: a failed shift check, too few calibration traces. */
   readonly warnings: readonly string[];
+  /** Which flagged traces are alike; absent when that was not looked at. */
+  readonly clusters?: ClusterData | undefined;
 }
 
 export interface Fact {
