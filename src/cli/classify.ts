@@ -1,7 +1,13 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Command } from 'commander';
+import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
-import { type ClassifyOptions, classify } from '../pipeline/classify.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { type ClassifyOptions, type ClassifyResult, classify } from '../pipeline/classify.ts';
 import { writePlots } from '../pipeline/plots.ts';
+import { reopenQueueRun } from '../pipeline/queue-run.ts';
+import { findEvaluations } from '../pipeline/run-path.ts';
 import { rocToCsv, rowsToCsv } from '../report/csv.ts';
 import { reportToJson } from '../report/json-report.ts';
 import type { ReportData } from '../report/report-data.ts';
@@ -9,7 +15,16 @@ import { reportToSarif } from '../report/sarif.ts';
 import { colourStyle, plainStyle, renderSummary } from '../report/terminal-table.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, decimal, integer, type OptionSpec, text } from './option.ts';
+import {
+  attachOption,
+  checkQueueOptions,
+  type QueueOptions,
+  queueOpener,
+  queueOption,
+  tellRun,
+} from './queue-options.ts';
 import { version } from './version.ts';
+import { type WatchWords, watchCommand, watchWords } from './watch.ts';
 
 /** Options of `classify` and `report` that say how traces are judged. */
 export type JudgeOptions = Omit<ClassifyOptions, 'path' | 'version'>;
@@ -99,7 +114,7 @@ export function summaryFor(report: ReportData, withCalibration: boolean): string
 /** Where standard output is no terminal, no column is dropped. */
 const widthOfFiles = 240;
 
-interface Options extends JudgeOptions {
+interface Options extends JudgeOptions, WatchWords, QueueOptions {
   readonly all: boolean;
   readonly json: boolean;
   readonly plot: string | undefined;
@@ -116,9 +131,12 @@ const spec: CommandSpec<Options> = {
   aliases: ['classifier'],
   group: 'Verdict',
   summary: 'Give a verdict for each evaluated trace, with error rates',
-  args: [['<run>', "a run's folder, or a folder of evaluations"]],
+  args: [['[run]', "a run's folder, or a folder of evaluations"]],
   options: [
     ...judgeOptions,
+    ...watchWords,
+    queueOption,
+    attachOption,
     { flags: '--all', help: 'list the calibration traces, too' },
     {
       flags: '-p, --plot <dir>',
@@ -144,10 +162,23 @@ const spec: CommandSpec<Options> = {
       'wayward classify runs/RUN --method labelled -f -s svm.json',
       'fits the linear SVM to the labels and keeps it',
     ],
+    [
+      'wayward classify runs/RUN --watch incoming >> verdicts.ndjson',
+      'scores recordings as they arrive, each once, over restarts, too',
+    ],
   ],
-  run: async ({ args: [path = ''], options, terminal, signal, print }) => {
+  run: async ({ args, options, terminal, signal, print }) => {
+    checkQueueOptions(options);
+    const path = args[0] ?? options.attach;
+    if (path === undefined) {
+      throw new UserError('no-run', "classify needs a run's folder", { category: 'arguments' });
+    }
     const context = { log: terminal, progress: terminal.progress, signal };
-    const { report, flagged } = await classify(toClassifyOptions(path, options), context);
+    if (options.watch !== undefined) return watchCommand(path, options, context, print);
+    const { report, flagged } =
+      options.queue === undefined
+        ? await classify(toClassifyOptions(path, options), context)
+        : await classifyQueued(path, options, options.queue, context);
     if (options.plot !== undefined) await writePlots(report, options.plot);
     if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
     if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
@@ -156,5 +187,28 @@ const spec: CommandSpec<Options> = {
     return options.exitCode && flagged > 0 ? anomaliesFound : 0;
   },
 };
+
+async function classifyQueued(
+  path: string,
+  options: Options,
+  url: string,
+  context: RunContext,
+): Promise<ClassifyResult> {
+  const { run, evaluation } = await findEvaluations(path);
+  const folder = join(run ?? evaluation, 'classify');
+  if (options.attach === undefined) await rm(folder, { recursive: true, force: true });
+  const queued = await reopenQueueRun(folder, 'classify');
+  tellRun(context, 'classify', path, url);
+  const scheduler = await queueOpener(url, folder, queued)(context);
+  try {
+    const judge = toClassifyOptions(path, options);
+    const result = await classify(judge, context, undefined, scheduler);
+    // What was collected holds for the evaluations as they are now.
+    await rm(folder, { recursive: true, force: true });
+    return result;
+  } finally {
+    await scheduler.close();
+  }
+}
 
 export const classifyCommand: Command = defineCommand(spec);

@@ -11,11 +11,14 @@ import {
 } from '../verdict/classify-labelled.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
 import {
+  gather,
   readEvaluations,
   readTraceFeatures,
   type SkippedFile,
 } from '../verdict/evaluation-folder.ts';
 import { computeFeatures, type TraceFeatures } from '../verdict/features.ts';
+import type { Scheduler } from '../workers/scheduler.ts';
+import { featuresElsewhere } from './features-task.ts';
 import { type RunRecord, readRunRecord, runFolder } from './run-folder.ts';
 import { findEvaluations, type RunPath } from './run-path.ts';
 import { unitOf } from './sample-source.ts';
@@ -53,13 +56,17 @@ export async function readFeatures(
   path: RunPath,
   ignoreCache: boolean,
   context: RunContext,
+  scheduler?: Scheduler,
 ): Promise<{
   readonly traces: readonly TraceFeatures[];
   readonly skipped: readonly SkippedFile[];
 }> {
-  const { evaluations, skipped } = ignoreCache
-    ? await computeAll(path.evaluation)
-    : await readTraceFeatures(path.evaluation);
+  const { evaluations, skipped } = await featuresAt(
+    path.evaluation,
+    ignoreCache,
+    context,
+    scheduler,
+  );
   for (const { path: file, reason } of skipped) {
     context.log.log('warning', `left out: ${file}: ${reason}`);
   }
@@ -72,9 +79,18 @@ export async function readFeatures(
   return { traces: evaluations, skipped };
 }
 
-async function computeAll(
+async function featuresAt(
   directory: string,
+  anew: boolean,
+  { progress }: RunContext,
+  scheduler: Scheduler | undefined,
 ): Promise<{ evaluations: readonly TraceFeatures[]; skipped: readonly SkippedFile[] }> {
+  if (scheduler !== undefined) {
+    const tell = (done: number, total: number): void =>
+      progress({ step: 'reading evaluations', done, total, unit: 'traces' });
+    return gather(directory, await featuresElsewhere(directory, anew, scheduler, tell));
+  }
+  if (!anew) return readTraceFeatures(directory);
   const { evaluations, skipped } = await readEvaluations(directory);
   return { evaluations: evaluations.map(computeFeatures), skipped };
 }
@@ -82,6 +98,7 @@ async function computeAll(
 /**
  * Gives a verdict for each evaluated trace.
  *
+ * @param scheduler  who reads the evaluations; without it, this process
  * @param details  what was found on looking into traces, by name, for the report's pages
  * @throws UserError
  */
@@ -89,9 +106,10 @@ export async function classify(
   options: ClassifyOptions,
   context: RunContext,
   details?: ReadonlyMap<string, TraceDetail>,
+  scheduler?: Scheduler,
 ): Promise<ClassifyResult> {
   const path = await findEvaluations(options.path);
-  const { traces, skipped } = await readFeatures(path, options.ignoreCache, context);
+  const { traces, skipped } = await readFeatures(path, options.ignoreCache, context, scheduler);
   const record = path.run === undefined ? undefined : await readRunRecord(runFolder(path.run));
   const frame = {
     title: 'Wayward report',

@@ -6,6 +6,7 @@ import type { Job } from '../workers/job.ts';
 import type { Answer } from '../workers/process-pool.ts';
 import { countTask } from './count-task.ts';
 import { evaluateTask } from './evaluate-task.ts';
+import { featuresTask } from './features-task.ts';
 import { preprocessTask } from './preprocess-task.ts';
 import type { Task } from './task.ts';
 
@@ -13,6 +14,7 @@ const tasks: ReadonlyMap<string, Task> = new Map([
   ['preprocess', preprocessTask],
   ['count', countTask],
   ['evaluate', evaluateTask],
+  ['features', featuresTask],
 ]);
 
 /** Names of the tasks that every worker can do. */

@@ -41,11 +41,15 @@ export function evaluationsIn(directory: string): AsyncGenerator<FolderEntry<Eva
   return entriesIn(directory, decodeWhole);
 }
 
-async function* entriesIn<T>(directory: string, decode: Decode<T>): AsyncGenerator<FolderEntry<T>> {
-  let names: string[];
+/**
+ * @returns the names of a folder's evaluation files, in order
+ * @throws UserError `not-readable`
+ */
+export async function listEvaluations(directory: string): Promise<readonly string[]> {
   try {
     const entries = await readdir(directory, { withFileTypes: true });
-    names = entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+    const names = entries.filter((entry) => !entry.isDirectory()).map((entry) => entry.name);
+    return names.filter((name) => /\.(?:eval|gz)$/.test(name)).sort();
   } catch (cause) {
     throw new UserError('not-readable', `cannot be read: ${messageOf(cause)}`, {
       category: 'input',
@@ -53,21 +57,50 @@ async function* entriesIn<T>(directory: string, decode: Decode<T>): AsyncGenerat
       cause,
     });
   }
-  const wanted = names.filter((name) => /\.(?:eval|gz)$/.test(name)).sort();
+}
+
+/**
+ * Reads of one evaluation what verdicts are made from.
+ *
+ * @param anew  compute the features, though the file holds them
+ */
+export async function readFeaturesOf(
+  directory: string,
+  name: string,
+  anew: boolean,
+): Promise<FolderEntry<TraceFeatures>> {
+  const loaded = await load(directory, name);
+  const decode: Decode<TraceFeatures> = anew
+    ? (bytes) => computeFeatures(decodeWhole(bytes, name))
+    : decodeFeatures;
+  return entryOf(directory, name, loaded, decode);
+}
+
+async function* entriesIn<T>(directory: string, decode: Decode<T>): AsyncGenerator<FolderEntry<T>> {
+  const wanted = await listEvaluations(directory);
   // The next file is read and unpacked, off this thread, while the caller works on this one.
   let next = load(directory, wanted[0]);
   for (let i = 0; i < wanted.length; i++) {
     const loaded = await next;
     if (i + 1 < wanted.length) next = load(directory, wanted[i + 1]);
-    const path = `${directory}/${wanted[i]}`;
-    try {
-      if (loaded instanceof Error) throw loaded;
-      yield { path, value: decode(loaded, wanted[i]) };
-    } catch (error) {
-      // Anything else is our own mistake.
-      if (!(error instanceof Damage || error instanceof UserError)) throw error;
-      yield { path, skipped: error.message };
-    }
+    yield entryOf(directory, wanted[i], loaded, decode);
+  }
+}
+
+function entryOf<T>(
+  directory: string,
+  name: string,
+  loaded: Uint8Array | Error,
+  decode: Decode<T>,
+): FolderEntry<T> {
+  const path = `${directory}/${name}`;
+  try {
+    if (loaded instanceof Error) throw loaded;
+    return { path, value: decode(loaded, name) };
+  } catch (error) {
+    // Anything else is our own mistake.
+    if (!(error instanceof Damage || error instanceof UserError)) throw error;
+    return { path, skipped: error.message };
   }
 }
 
@@ -103,14 +136,26 @@ export function readTraceFeatures(directory: string): Promise<EvaluationFolder<T
   return readFolder(directory, decodeFeatures);
 }
 
-async function readFolder<T extends { readonly model: string }>(
+function readFolder<T extends { readonly model: string }>(
   directory: string,
   decode: Decode<T>,
+): Promise<EvaluationFolder<T>> {
+  return gather(directory, entriesIn(directory, decode));
+}
+
+/**
+ * Puts the files of a folder together.
+ *
+ * @throws UserError `evaluations-mixed`
+ */
+export async function gather<T extends { readonly model: string }>(
+  directory: string,
+  entries: AsyncIterable<FolderEntry<T>> | Iterable<FolderEntry<T>>,
 ): Promise<EvaluationFolder<T>> {
   const evaluations: T[] = [];
   const skipped: SkippedFile[] = [];
   const models = new Map<string, { count: number; first: string }>();
-  for await (const entry of entriesIn(directory, decode)) {
+  for await (const entry of entries) {
     if ('skipped' in entry) {
       skipped.push({ path: entry.path, reason: entry.skipped });
       continue;

@@ -7,6 +7,8 @@ import { UserError } from '../base/errors.ts';
 export interface JobFolders {
   /** Read with everything that lies directly in them. */
   readonly read: readonly string[];
+  /** Single files that are read. */
+  readonly files?: readonly string[];
   /** Written to; they need not exist yet. */
   readonly write: readonly string[];
 }
@@ -34,13 +36,14 @@ export class Confinement {
   }
 
   /** @throws UserError `outside-roots`, naming the path */
-  async check({ read, write }: JobFolders): Promise<void> {
+  async check({ read, files = [], write }: JobFolders): Promise<void> {
     for (const folder of new Set(read)) {
       await this.#checkPath(folder);
       for (const entry of await entriesOf(folder)) {
         if (entry.isSymbolicLink()) await this.#checkPath(join(folder, entry.name));
       }
     }
+    for (const file of new Set(files)) await this.#checkPath(file);
     // A file that is renamed into place replaces a link there; it is not written through it.
     for (const folder of new Set(write)) await this.#checkPath(folder);
   }
