@@ -131,7 +131,8 @@ async function makeJudge(options: WatchOptions, context: RunContext): Promise<Ju
   const { fpr, features, seed } = options;
   // Better said now than with every sample.
   checkCalibrationSize(calibration.length, fpr);
-  const frame = { title: '', created: '', generator: '', run: [] };
+  const unit = options.source === 'trace' ? 'block' : 'call';
+  const frame = { title: '', created: '', generator: '', run: [], unit } as const;
   const judge = (trace: TraceFeatures): ReportRow => {
     const verdicts = classifyNominal([...calibration, trace], { fpr, features, seed });
     return reportOfNominal(verdicts, frame).rows[calibration.length];
