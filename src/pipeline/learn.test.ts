@@ -60,10 +60,12 @@ describe('a model that is trained already', () => {
   });
 
   test('is asked for where nothing is to be trained', async () => {
-    await expect(run({ skipTrain: true })).rejects.toMatchObject({
+    const elsewhere = join(out, 'nothing');
+    await expect(run({ skipTrain: true, out: elsewhere })).rejects.toMatchObject({
       code: 'no-model',
       category: 'arguments',
     });
+    expect(existsSync(elsewhere)).toBe(false);
   });
 
   test('is refused with the vocabulary of another run', async () => {

@@ -61,6 +61,13 @@ export async function learn(
   const clock = new Stopwatch();
   const options = await settleOptions(asked);
   if (options.model === 'lstm') await tryDevices(options.device);
+  // A run that was stopped in its evaluation has its model already.
+  const before = await resultBefore(options);
+  const start = await openStartingPoint(
+    before === undefined
+      ? options
+      : { ...options, useModel: options.resume, useWeights: undefined },
+  );
   const { samples, skipped, sets } = await chooseSamples(options, context);
   const { folder, started } = await openRun(options);
   const byDirectory = new Map(samples.map((sample) => [sample.directory, sample]));
@@ -87,7 +94,6 @@ export async function learn(
     },
     result: {},
   };
-  const before = await resultBefore(options, folder);
   // Before the work, so that an interrupted run can be resumed from its folder alone.
   await writeRunRecord(folder, { ...record, result: { ...before } });
 
@@ -102,9 +108,6 @@ export async function learn(
   const elsewhere = await open?.(folder, context);
   let trained: Trained | undefined;
   try {
-    // A run that was stopped in its evaluation has its model already.
-    const trainedHere = { ...options, useModel: folder.root, useWeights: undefined };
-    const start = await openStartingPoint(before === undefined ? options : trainedHere);
     const filter = start.kind === 'run' ? start.filter : options.filter;
     const reading = {
       windowLength: windowLengthOf(start) ?? options.windowLength,
@@ -227,12 +230,10 @@ interface ResultBefore {
 }
 
 /** @returns `undefined` when the run has not trained and tested yet */
-async function resultBefore(
-  { resume }: LearnOptions,
-  folder: RunFolder,
-): Promise<ResultBefore | undefined> {
+async function resultBefore({ resume }: LearnOptions): Promise<ResultBefore | undefined> {
   if (resume === undefined) return undefined;
-  const result = (await readRunRecord(folder))?.result as Partial<ResultBefore> | undefined;
+  const record = await readRunRecord(runFolder(resolve(resume)));
+  const result = record?.result as Partial<ResultBefore> | undefined;
   if (result?.skipped === undefined) return undefined;
   return { training: result.training, test: result.test, skipped: result.skipped };
 }
