@@ -13,13 +13,14 @@ import {
 import { transferNames } from '../x86/transfer.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { integer } from './option.ts';
-import { imageOptions } from './sample-flags.ts';
+import { cpuOption, imageOptions } from './sample-flags.ts';
 
 interface Options {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
   readonly process: string | undefined;
+  readonly cpu: string | undefined;
   readonly preprocessed: boolean;
   readonly hash: boolean;
   readonly hottest: number;
@@ -36,6 +37,7 @@ const spec: CommandSpec<Options> = {
   args: [['<sample>', "a sample's folder"]],
   options: [
     ...imageOptions,
+    cpuOption,
     { flags: '-p, --preprocessed', help: 'read the stored trace, not the raw one' },
     { flags: '--hash', help: 'the control-flow fingerprint, to compare decoders' },
     {
@@ -65,6 +67,7 @@ const spec: CommandSpec<Options> = {
       binDirs: o.binDir ?? [],
       rawImages: o.rawImages ?? false,
       process: o.process,
+      cpu: o.cpu,
       preprocessed: o.preprocessed ?? false,
       hash: o.hash ?? false,
       hottest: o.hottest,

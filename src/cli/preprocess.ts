@@ -17,13 +17,14 @@ import {
   queueOption,
   tellRun,
 } from './queue-options.ts';
-import { imageOptions } from './sample-flags.ts';
+import { cpuOption, imageOptions } from './sample-flags.ts';
 
 interface Options extends QueueOptions {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
   readonly process: string | undefined;
+  readonly cpu: string | undefined;
   readonly format: 'wayward' | 'ancestor';
   readonly force: boolean;
   readonly timeout: number | undefined;
@@ -39,6 +40,7 @@ const spec: CommandSpec<Options> = {
   args: [['[sample...]', 'folders of samples, or a folder of such folders']],
   options: [
     ...imageOptions,
+    cpuOption,
     {
       flags: '--format <kind>',
       help: 'wayward (trace_0.wayward), or ancestor (trace_parsed.gz)',
@@ -103,6 +105,7 @@ function preprocessOptions(args: readonly string[], o: Options): PreprocessOptio
     binDirs: binDirs.map((path) => resolve(path)),
     rawImages: o.rawImages ?? false,
     process: o.process,
+    cpu: o.cpu,
     format: o.format,
     force: o.force ?? false,
     timeout: o.timeout,

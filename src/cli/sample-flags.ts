@@ -1,4 +1,5 @@
 import { type SampleSource, type SourceName, sourceNames } from '../pipeline/sample-source.ts';
+import { parseCpu } from '../pt/errata.ts';
 import { choice, integer, type OptionSpec, text } from './option.ts';
 
 /** What reading samples takes; `inspect` has these, too. */
@@ -16,6 +17,16 @@ export const imageOptions: readonly OptionSpec[] = [
     parse: text,
   },
 ];
+
+/** Of commands that decode raw traces for others. */
+export const cpuOption: OptionSpec = {
+  flags: '--cpu <family/model/stepping>',
+  help: 'processor that recorded the traces, as 6/94/3: its errata are taken into account',
+  parse: (value) =>
+    parseCpu(value) === undefined
+      ? { problem: 'takes FAMILY/MODEL/STEPPING in decimal, as 6/94/3' }
+      : { value },
+};
 
 /** What sequences are made from; whatever reads samples has these. */
 export const sourceOptions: readonly OptionSpec[] = [

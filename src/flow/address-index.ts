@@ -40,7 +40,7 @@ export class AddressIndex {
 
   #grow(): void {
     const old = this.#slots;
-    this.#slots = new Int32Array(old.length * 4);
+    this.#slots = new Int32Array(old.length * 2);
     for (let at = 0; at < old.length; at += slotSize) {
       if (old[at + 2] !== 0) this.#insert(old[at], old[at + 1], old[at + 2]);
     }

@@ -17,6 +17,8 @@ export type GapReason =
   | 'address-out-of-range'
   /** A loop without trace packets, longer than any real one. */
   | 'endless'
+  /** More distinct blocks or marks than the decoder keeps: the rest of the trace is not decoded. */
+  | 'limit'
   /** Recorded in a stored trace by another tool. */
   | 'stored';
 
@@ -30,6 +32,8 @@ export interface Gap {
   readonly address: Address | undefined;
   /** Trace bytes skipped before flow was known again (0 when none). */
   readonly bytesLost: number;
+  /** Time stamp counter at the last TSC packet before, when the trace has one. */
+  readonly time?: number;
 }
 
 /**
@@ -41,6 +45,8 @@ export interface AsyncTransfer {
   readonly traceOffset: number;
   readonly from: Address | undefined;
   readonly to: Address | undefined;
+  /** Time stamp counter at the last TSC packet before, when the trace has one. */
+  readonly time?: number;
 }
 
 /** The flow of another thread follows, from its start. Nothing is lost, but windows end here. */

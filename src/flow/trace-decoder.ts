@@ -1,5 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { AddressSpace } from '../image/address-space.ts';
+import { type Errata, noErrata } from '../pt/errata.ts';
 import { Ext, findPsb, IpPacket, ipBytes, Opcode, packetLength, psbBytes } from '../pt/packet.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from './blocks.ts';
@@ -18,7 +19,19 @@ export interface TraceDecoderOptions {
   readonly codeCache?: CodeCache;
   /** The trace is one thread's part of what a processor ran: calls of other threads were returned from, too. */
   readonly sharesProcessor?: boolean;
+  /** Defects of the processor that recorded the trace; none when absent. */
+  readonly errata?: Errata;
+  /** End a batch at each time stamp, so that the time of a batch is that of its blocks. */
+  readonly isTimed?: boolean;
+  /** Past so many distinct blocks or marks the rest of the trace is one gap, so that memory is bounded. */
+  readonly maxBlocks?: number;
+  readonly maxMarks?: number;
 }
+
+/** Bytes of an input in memory between two looks at the signal. */
+const sliceBytes = 1 << 22;
+/** Blocks that one packet or stretch may add before the batch is looked at again. */
+const packetRoom = 1 << 12;
 
 /** Outcomes of each piece that a long TNT packet is cut into. */
 const pieceBits = 24;
@@ -42,6 +55,12 @@ export class TraceDecoder implements BlockSource {
   readonly #marks: Mark[] = [];
   readonly #input: TraceDecoderOptions['input'];
   readonly #sharesProcessor: boolean;
+  readonly #errata: Errata;
+  readonly #isTimed: boolean;
+  readonly #maxBlocks: number;
+  readonly #maxMarks: number;
+  /** `maxBlocks` or `maxMarks` is reached. */
+  #isFull = false;
 
   #time: number | undefined;
 
@@ -65,7 +84,7 @@ export class TraceDecoder implements BlockSource {
   #fupIsBound = false;
   #afterOverflow = false;
 
-  #openGap: { mark: number; gap: Gap; from: number } | undefined;
+  #openGap: { readonly mark: number; readonly from: number } | undefined;
   #overflows = 0;
   #bytesLost = 0;
   #asyncTransfers = 0;
@@ -75,6 +94,10 @@ export class TraceDecoder implements BlockSource {
     this.#graph = new ControlFlowGraph(options.space, options.codeCache ?? new CodeCache());
     this.#input = options.input;
     this.#sharesProcessor = options.sharesProcessor ?? false;
+    this.#errata = options.errata ?? noErrata;
+    this.#isTimed = options.isTimed ?? false;
+    this.#maxBlocks = options.maxBlocks ?? 1 << 20;
+    this.#maxMarks = options.maxMarks ?? 1 << 20;
     this.#walker = new CodeWalker(this.#graph, this.#state, () => this.#flush(this.#walkOffset));
   }
 
@@ -93,15 +116,22 @@ export class TraceDecoder implements BlockSource {
     this.#state.batch.sink = sink;
     let end = 0;
     if (this.#input instanceof Uint8Array) {
-      const used = this.#consume(this.#input);
-      this.#bufferOffset = used;
       end = this.#input.length;
+      let used = 0;
+      for (let stop = 0; stop < end; ) {
+        options.signal?.throwIfAborted();
+        stop = Math.min(end, Math.max(used, stop) + sliceBytes);
+        used = this.#consume(this.#input, used, stop);
+        // Whoever holds the signal must come to run.
+        if (stop < end) await nextTurn();
+      }
+      this.#bufferOffset = used;
     } else {
       let rest: Uint8Array = new Uint8Array(0);
       for await (const chunk of this.#input) {
         options.signal?.throwIfAborted();
         const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-        const used = this.#consume(buffer);
+        const used = this.#consume(buffer, 0, buffer.length);
         this.#bufferOffset += used;
         rest = buffer.slice(used);
       }
@@ -119,21 +149,27 @@ export class TraceDecoder implements BlockSource {
     };
   }
 
-  /** Decodes whole packets from `bytes`. @returns how many bytes it used */
-  #consume(bytes: Uint8Array): number {
+  /** Decodes whole packets that begin in `bytes[from..stop)`. @returns offset of the first byte not used */
+  #consume(bytes: Uint8Array, from: number, stop: number): number {
     const end = bytes.length;
     const state = this.#state;
     const stretches = this.#stretches;
     const view = new DataView(bytes.buffer, bytes.byteOffset, end);
-    let offset = 0;
-    while (offset < end) {
+    let offset = from;
+    while (offset < stop) {
       if (!this.#isSynchronized) {
+        if (this.#isFull) return stop;
         const found = findPsb(bytes, offset);
         if (found < 0) return Math.max(offset, end - psbBytes + 1);
         offset = found;
         this.#synchronize(this.#bufferOffset + offset);
       }
       const byte = bytes[offset];
+      if (this.#itemBytes > 0 && (byte & 7) === 4) {
+        if (offset + this.#itemBytes > end) break;
+        offset += this.#itemBytes;
+        continue;
+      }
       const isOutcomes = (byte & 1) === 0 && byte > Opcode.ext;
       if (isOutcomes || (byte & 0x1f) === IpPacket.tip) {
         if (state.at >= 0 && this.#queue.length === 0 && this.#fup === undefined) {
@@ -146,7 +182,7 @@ export class TraceDecoder implements BlockSource {
               offset = next;
               continue;
             }
-            if (!state.batch.hasRoom(1 << 12)) this.#flush(this.#bufferOffset + offset);
+            if (!state.batch.hasRoom(packetRoom)) this.#flush(this.#bufferOffset + offset);
             stretches.begin(state, view, offset);
           }
         }
@@ -162,7 +198,8 @@ export class TraceDecoder implements BlockSource {
           continue;
         }
       }
-      const length = packetLength(bytes, offset, end);
+      let length = packetLength(bytes, offset, end);
+      if (length > 0 && this.#errata !== noErrata) length = this.#trueLength(bytes, offset, length);
       if (length === 0) break;
       if (length < 0) {
         this.#lose('unknown-packet', this.#bufferOffset + offset);
@@ -173,9 +210,35 @@ export class TraceDecoder implements BlockSource {
       this.#packet(bytes, offset);
       // A packet that broke the flow is looked at again for the PSB that may begin there.
       offset += length;
+      if (this.#graph.length > this.#maxBlocks || this.#marks.length > this.#maxMarks) {
+        this.#giveUp(this.#bufferOffset + offset);
+      }
     }
     if (stretches.isRecording) this.#endStretch(view, offset);
     return offset;
+  }
+
+  /** Bytes of a packet that a defect of the processor made longer or shorter; 0 when it is cut. */
+  #trueLength(bytes: Uint8Array, offset: number, length: number): number {
+    const byte = bytes[offset];
+    const { skd007, skz84 } = this.#errata;
+    if (skd007 && length === 2 && (byte & 7) === 7 && bytes[offset + 1] === Opcode.ext) {
+      if (offset + 2 >= bytes.length) return 0;
+      // The first byte of a CYC, and an OVF in place of the others.
+      if (bytes[offset + 2] === Ext.ovf) return 1;
+    }
+    if (skz84 && byte === Opcode.ext && bytes[offset + 1] === Ext.tma) {
+      const isCorrupted = bytes[offset + 4] !== 0 || (bytes[offset + 6] & 0xfe) !== 0;
+      if (isCorrupted) return offset + length < bytes.length ? length + 1 : 0;
+    }
+    return length;
+  }
+
+  /** The rest of the trace is not decoded. */
+  #giveUp(traceOffset: number): void {
+    if (this.#isFull) return;
+    this.#isFull = true;
+    this.#lose('limit', traceOffset);
   }
 
   /** Keeps the stretch before `offset` where it can be repeated: flow is known, and nothing waits. */
@@ -185,7 +248,8 @@ export class TraceDecoder implements BlockSource {
   }
 
   #outcomes(outcomes: number, traceOffset: number): void {
-    this.#fup = undefined;
+    this.#settleFup();
+    if (this.#isLostAfterOverflow) return;
     if (this.#state.at < 0 || this.#queue.length > 0) {
       // Bits while tracing is off, or while others wait for a TIP: they do not fit the code.
       this.#lose('mismatch', traceOffset);
@@ -252,6 +316,7 @@ export class TraceDecoder implements BlockSource {
       const view = new DataView(bytes.buffer, bytes.byteOffset + offset + 1, 7);
       this.#time =
         view.getUint32(0, true) + (view.getUint16(4, true) + view.getUint8(6) * 65536) * 2 ** 32;
+      if (this.#isTimed) this.#flush(traceOffset);
       this.#state.batch.setTime(this.#time);
     }
   }
@@ -264,7 +329,9 @@ export class TraceDecoder implements BlockSource {
       case 1:
         // MODE.TSX: begin and commit only say where; an abort is an asynchronous branch.
         // In PSB+ it is status, and no FUP belongs to it.
-        if (!this.#inPsb) this.#fupIsBound = (payload & 2) === 0;
+        if (this.#inPsb) return;
+        this.#isAbort = (payload & 2) !== 0;
+        this.#fupIsBound = !this.#isAbort;
         break;
     }
   }
@@ -305,13 +372,13 @@ export class TraceDecoder implements BlockSource {
     }
     switch (byte & 0x1f) {
       case IpPacket.tip:
-        this.#tip(ip, traceOffset);
+        this.#tip(ip, byte >> 5, traceOffset);
         break;
       case IpPacket.tipPge:
         this.#enable(ip, traceOffset);
         break;
       case IpPacket.tipPgd:
-        this.#disable(traceOffset);
+        this.#disable(ip, traceOffset);
         break;
       case IpPacket.fup:
         this.#flowUpdate(ip, traceOffset);
@@ -319,13 +386,24 @@ export class TraceDecoder implements BlockSource {
     }
   }
 
-  #tip(ip: Address | undefined, traceOffset: number): void {
+  #tip(ip: Address | undefined, compression: number, traceOffset: number): void {
+    if (this.#isLostAfterOverflow) {
+      // The last IP is not known, either.
+      if (ip !== undefined && (compression === 3 || compression === 6))
+        this.#restart(ip, traceOffset);
+      return;
+    }
     if (this.#fup !== undefined) {
       const from = this.#fup;
-      this.#fup = undefined;
-      if (ip === undefined) {
+      const isAbort = this.#isAbort;
+      this.#settleFup();
+      if (ip === undefined || this.#queue.length > 0) {
         this.#lose('mismatch', traceOffset);
         return;
+      }
+      // BDM64: the target of the branch before the abort is wrong; its block has not been emitted yet.
+      if (isAbort && this.#errata.bdm64 && this.#state.at >= 0 && !this.#walker.walkTo(from)) {
+        this.#state.at = this.#nodeAt(from);
       }
       if (!this.#walkTo(from, traceOffset)) return;
       if (!this.#isFarTransfer(from)) {
@@ -393,6 +471,11 @@ export class TraceDecoder implements BlockSource {
       this.#lose('mismatch', traceOffset);
       return;
     }
+    if (this.#state.at >= 0 && !this.#isFresh()) {
+      // Tracing is on: the packet that turned it off is missing.
+      this.#startGap('mismatch', traceOffset, this.#graph.address[this.#state.at]);
+      this.#dropState();
+    }
     const node = this.#nodeAt(ip);
     const paused = this.#pausedAt;
     this.#pausedAt = undefined;
@@ -404,8 +487,41 @@ export class TraceDecoder implements BlockSource {
       else if (this.#leftByBranch) this.#resume(ip, traceOffset);
       this.#state.at = node;
     }
+    this.#isOff = false;
     this.#leftByBranch = false;
     this.#closeGap(traceOffset);
+  }
+
+  /** @returns whether execution stands where the last status said, and nothing ran since */
+  #isFresh(): boolean {
+    const { at, batch } = this.#state;
+    return at === this.#statusNode && batch.blockCount + batch.length === this.#statusCount;
+  }
+
+  /** Flow is known again at `ip`: a status, or where tracing went on after an overflow. */
+  #restart(ip: Address, traceOffset: number): void {
+    const { batch } = this.#state;
+    this.#afterOverflow = false;
+    this.#isOff = false;
+    this.#leftByBranch = false;
+    this.#state.at = this.#nodeAt(ip);
+    this.#statusNode = this.#state.at;
+    this.#statusCount = batch.blockCount + batch.length;
+    if (!this.#inPsb) this.#closeGap(traceOffset);
+  }
+
+  #statusNode = -1;
+  #statusCount = 0;
+  /** TIP.PGD turned tracing off, and nothing is lost since. */
+  #isOff = false;
+  /** FUP and TIP of a transaction that was aborted come next. */
+  #isAbort = false;
+  /** Bytes of a BIP packet between BBP and BEP; 0 elsewhere, where the same bytes are TNT packets. */
+  #itemBytes = 0;
+
+  /** SKD010: neither FUP nor TIP.PGE may tell where flow goes on after an overflow. */
+  get #isLostAfterOverflow(): boolean {
+    return this.#afterOverflow && this.#errata.skd010;
   }
 
   /**
@@ -422,27 +538,54 @@ export class TraceDecoder implements BlockSource {
   /** Where an asynchronous event turned tracing off. */
   #pausedAt: { readonly ip: Address; readonly node: number } | undefined;
 
-  #disable(traceOffset: number): void {
-    if (this.#fup !== undefined) {
-      const from = this.#fup;
-      this.#fup = undefined;
-      if (!this.#walkTo(from, traceOffset)) return;
-      this.#pausedAt = { ip: from, node: this.#state.at };
-      this.#state.at = -1;
+  /** @param ip  where flow went, which tracing does not follow; only address filters give it */
+  #disable(ip: Address | undefined, traceOffset: number): void {
+    const from = this.#fup;
+    this.#settleFup();
+    if (this.#state.at < 0 && from === undefined) {
+      this.#isOff = this.#openGap === undefined && this.#isSynchronized;
       return;
     }
-    if (this.#state.at < 0) return;
-    const at = this.#toDecision(traceOffset);
-    if (at < 0) return;
-    const kind = this.#graph.kind[at];
-    this.#emit(at, traceOffset);
-    if (kind === Transfer.icall) this.#state.calls.push(at);
     if (this.#queue.length > 0) {
       this.#lose('mismatch', traceOffset);
       return;
     }
+    if (from !== undefined) {
+      if (!this.#walkTo(from, traceOffset)) return;
+      // SKD022: an instruction that turns tracing off by itself, and has ended.
+      if (!(this.#errata.skd022 && this.#isFarTransfer(from))) {
+        this.#pause(from);
+        return;
+      }
+    } else if (ip !== undefined && this.#walker.walkTo(ip)) {
+      // A direct jump or call left the traced code, or execution ran on past its end.
+      this.#pause(ip);
+      return;
+    }
+    const at = this.#toDecision(traceOffset);
+    if (at < 0) return;
+    const kind = this.#graph.kind[at];
+    if (kind === Transfer.jcc && ip !== undefined) {
+      const { address } = this.#graph;
+      const ends = [address[this.#graph.targetOf(at)], address[this.#graph.nextOf(at)]];
+      if (!ends.includes(ip)) {
+        this.#lose('mismatch', traceOffset);
+        return;
+      }
+    }
+    this.#emit(at, traceOffset);
+    if (kind === Transfer.icall) this.#state.calls.push(at);
     this.#state.at = -1;
+    this.#isOff = true;
     this.#leftByBranch = kind !== Transfer.syscall && kind !== Transfer.far;
+  }
+
+  /** Tracing stops at `ip`, in the block that execution has reached. */
+  #pause(ip: Address): void {
+    this.#pausedAt = { ip, node: this.#state.at };
+    this.#state.at = -1;
+    this.#isOff = true;
+    this.#leftByBranch = false;
   }
 
   #flowUpdate(ip: Address | undefined, traceOffset: number): void {
@@ -452,16 +595,13 @@ export class TraceDecoder implements BlockSource {
       return;
     }
     if (this.#afterOverflow) {
-      this.#afterOverflow = false;
-      this.#state.at = this.#nodeAt(ip);
-      this.#closeGap(traceOffset);
+      this.#restart(ip, traceOffset);
       return;
     }
     if (this.#fupIsBound) {
       this.#fupIsBound = false;
       return;
     }
-    this.#settleFup();
     this.#fup = ip;
   }
 
@@ -472,20 +612,23 @@ export class TraceDecoder implements BlockSource {
   #status(ip: Address, traceOffset: number): void {
     // Hypervisors' tracers repeat the status of a guest that was stopped there and still is.
     if (this.#pausedAt?.ip === ip) return;
+    // BDM70: the status belongs to the TIP.PGE that follows.
+    if (this.#isOff && this.#errata.bdm70) return;
     if (this.#state.at >= 0 && this.#queue.length === 0) {
       if (this.#walkTo(ip, traceOffset)) return;
-    } else if (this.#state.at >= 0 || this.#pausedAt !== undefined) {
+    } else if (this.#state.at >= 0 || this.#isOff) {
       // Bits still wait for a TIP, or tracing was off: a packet is missing before this PSB.
       this.#lose('mismatch', traceOffset);
     }
     this.#isSynchronized = true;
     this.#inPsb = true;
-    this.#state.at = this.#nodeAt(ip);
+    this.#restart(ip, traceOffset);
   }
 
   /** A FUP that no TIP or PGD followed only told where something happened. */
   #settleFup(): void {
     this.#fup = undefined;
+    this.#isAbort = false;
   }
 
   #extPacket(bytes: Uint8Array, offset: number, traceOffset: number): void {
@@ -509,8 +652,15 @@ export class TraceDecoder implements BlockSource {
         this.#longTnt(bytes, offset, traceOffset);
         return;
       case Ext.exstopIp:
-      case Ext.bepIp:
         this.#fupIsBound = true;
+        return;
+      case Ext.bep:
+      case Ext.bepIp:
+        this.#itemBytes = 0;
+        this.#fupIsBound = byte === Ext.bepIp;
+        return;
+      case Ext.bbp:
+        this.#itemBytes = (bytes[offset + 2] & 0x80) !== 0 ? 5 : 9;
         return;
       case Ext.cfe:
         // Its FUP also belongs to the TIP or TIP.PGD of the event, if one follows.
@@ -521,7 +671,8 @@ export class TraceDecoder implements BlockSource {
 
   /** 47 outcomes at most, under a stop bit, oldest highest. */
   #longTnt(bytes: Uint8Array, offset: number, traceOffset: number): void {
-    if (this.#fup !== undefined) this.#settleFup();
+    this.#settleFup();
+    if (this.#isLostAfterOverflow) return;
     if (this.#state.at < 0 || this.#queue.length > 0) {
       this.#lose('mismatch', traceOffset);
       return;
@@ -551,10 +702,13 @@ export class TraceDecoder implements BlockSource {
 
   #overflow(traceOffset: number): void {
     this.#overflows++;
-    this.#fup = undefined;
+    this.#settleFup();
     const at = this.#pausedAt?.node ?? this.#state.at;
-    this.#pausedAt = undefined;
     this.#dropState();
+    // IPs are compressed anew.
+    this.#state.ipLow = 0;
+    this.#state.ipHigh = 0;
+    this.#fupIsBound = false;
     this.#startGap('overflow', traceOffset, at < 0 ? undefined : this.#graph.address[at]);
     this.#afterOverflow = true;
     this.#inPsb = false;
@@ -587,8 +741,9 @@ export class TraceDecoder implements BlockSource {
     batch.add(node);
   }
 
-  #mark(mark: Mark, traceOffset: number): void {
+  #mark(untimed: Mark, traceOffset: number): void {
     const { batch } = this.#state;
+    const mark = this.#time === undefined ? untimed : { ...untimed, time: this.#time };
     if (!batch.hasRoom(1)) this.#flush(traceOffset);
     batch.addMark(this.#marks.push(mark) - 1);
   }
@@ -603,6 +758,10 @@ export class TraceDecoder implements BlockSource {
     this.#state.at = -1;
     this.#queue.length = 0;
     this.#state.calls.clear();
+    this.#pausedAt = undefined;
+    this.#isOff = false;
+    this.#leftByBranch = false;
+    this.#itemBytes = 0;
   }
 
   /** Flow is lost until the next PSB. */
@@ -610,8 +769,7 @@ export class TraceDecoder implements BlockSource {
     const address = this.#state.at >= 0 ? this.#graph.address[this.#state.at] : undefined;
     this.#startGap(reason, traceOffset, address);
     this.#dropState();
-    this.#pausedAt = undefined;
-    this.#fup = undefined;
+    this.#settleFup();
     this.#fupIsBound = false;
     this.#afterOverflow = false;
     this.#inPsb = false;
@@ -624,15 +782,15 @@ export class TraceDecoder implements BlockSource {
     if (this.#openGap !== undefined) return;
     this.#gaps++;
     const gap: Gap = { kind: 'gap', reason, traceOffset, address, bytesLost: 0 };
-    this.#openGap = { mark: this.#marks.length, gap, from: traceOffset };
+    this.#openGap = { mark: this.#marks.length, from: traceOffset };
     this.#mark(gap, traceOffset);
   }
 
   #closeGap(traceOffset: number): void {
     if (this.#openGap === undefined) return;
-    const { mark, gap, from } = this.#openGap;
+    const { mark, from } = this.#openGap;
     const bytesLost = traceOffset - from;
-    this.#marks[mark] = { ...gap, bytesLost };
+    this.#marks[mark] = { ...(this.#marks[mark] as Gap), bytesLost };
     this.#bytesLost += bytesLost;
     this.#openGap = undefined;
   }
@@ -653,4 +811,8 @@ export class TraceDecoder implements BlockSource {
     this.#closeGap(end);
     this.#flush(end);
   }
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
 }

@@ -21,6 +21,8 @@ export interface InspectOptions {
   readonly rawImages: boolean;
   /** Number or name of the traced process, for maps of several. */
   readonly process?: string | undefined;
+  /** Processor that recorded the trace: FAMILY/MODEL/STEPPING. */
+  readonly cpu?: string | undefined;
   readonly preprocessed: boolean;
   /** Compute the fingerprint. */
   readonly hash: boolean;
@@ -217,8 +219,8 @@ export async function listPackets(
 async function open(options: InspectOptions, codeCache: CodeCache): ReturnType<typeof openTraces> {
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   const sample = await readSample(options.sample);
-  const { preprocessed, process } = options;
-  return openTraces(sample, { images, codeCache, preprocessed, process });
+  const { preprocessed, process, cpu } = options;
+  return openTraces(sample, { images, codeCache, preprocessed, process, cpu });
 }
 
 function addressOf(blocks: BlockTable, block: number): Address {

@@ -20,6 +20,8 @@ export interface PreprocessSampleOptions {
   readonly rawImages: boolean;
   /** Number or name of the traced process, for maps of several. */
   readonly process?: string | undefined;
+  /** Processor that recorded the traces: FAMILY/MODEL/STEPPING. */
+  readonly cpu?: string | undefined;
   readonly format: StoredFormat;
   /** Decode again what is stored already. */
   readonly force: boolean;
@@ -91,6 +93,7 @@ export async function preprocessSample(
       images,
       codeCache,
       process: options.process,
+      cpu: options.cpu,
       preprocessed: false,
       hash: true,
     });

@@ -22,6 +22,7 @@ const read = record({
   binDirs: listOf(path, 100),
   rawImages: flag,
   process: optional(text(200)),
+  cpu: optional(text(20)),
   format: oneOf('wayward', 'ancestor'),
   force: flag,
   timeout: optional(number(0, 1e6)),
@@ -36,10 +37,10 @@ export const preprocessTask: Task = defineTask<Options>({
 });
 
 export function preprocessJob(sample: string, options: PreprocessSampleOptions): Job {
-  const { binDirs, rawImages, process, format, force, timeout, partial } = options;
+  const { binDirs, rawImages, process, cpu, format, force, timeout, partial } = options;
   return {
     task: 'preprocess',
-    options: { sample, binDirs, rawImages, process, format, force, timeout, partial },
+    options: { sample, binDirs, rawImages, process, cpu, format, force, timeout, partial },
   };
 }
 

@@ -53,6 +53,8 @@ export function findPsb(bytes: Uint8Array, from: number, to: number = bytes.leng
 }
 
 /**
+ * BIP packets exist only between BBP and BEP and look like TNT packets, so they have no length here.
+ *
  * @returns bytes of the packet at `at`, 0 when its bytes are cut off at `to`, -1 when they are no
  *   packet
  */
@@ -108,6 +110,8 @@ function extLength(bytes: Uint8Array, at: number, to: number): number {
     case Ext.bep:
     case Ext.bepIp:
       return 2;
+    case Ext.bbp:
+      return 3;
     case Ext.pip:
     case Ext.tnt64:
       return 8;
@@ -127,19 +131,11 @@ function extLength(bytes: Uint8Array, at: number, to: number): number {
       if (at + 2 >= to) return 0;
       return bytes[at + 2] === 0x88 ? 11 : -1;
   }
-  switch (byte & 0x1f) {
-    case 0x12: {
-      // PTW: bits 5 and 6 give the payload's size, bit 7 says that a FUP follows.
-      const size = (byte >> 5) & 3;
-      return size === 0 ? 6 : size === 1 ? 10 : -1;
-    }
-    case 0x03:
-      // BBP: bit 7 gives the size of the items that follow it.
-      return (byte & 0x7f) === Ext.bbp ? 3 : -1;
-    case 0x04:
-      return -1;
+  if ((byte & 0x1f) === 0x12) {
+    // PTW: bits 5 and 6 give the payload's size, bit 7 says that a FUP follows.
+    const size = (byte >> 5) & 3;
+    return size === 0 ? 6 : size === 1 ? 10 : -1;
   }
-  // BIP items exist only between BBP and BEP; they are not recorded by control-flow tracing.
   return -1;
 }
 

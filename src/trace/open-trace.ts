@@ -9,6 +9,7 @@ import type { AddressSpace } from '../image/address-space.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
 import { readMemoryMaps } from '../image/memory-map.ts';
+import { errataOf, noErrata, parseCpu } from '../pt/errata.ts';
 import {
   type ChosenProcess,
   chooseProcess,
@@ -29,6 +30,8 @@ export interface TraceContext {
   readonly preprocessed: boolean;
   /** Number or name of the process that was traced, for maps of several. */
   readonly process?: string | undefined;
+  /** Processor that recorded raw traces, as `parseCpu` reads it: its errata are taken into account. */
+  readonly cpu?: string | undefined;
   /** Hash raw traces while they are read. */
   readonly hash?: boolean;
 }
@@ -103,6 +106,8 @@ export async function openTraces(
     });
   }
   const space = await buildAddressSpace(map, images);
+  const cpu = parseCpu(context.cpu ?? '');
+  const errata = cpu === undefined ? noErrata : errataOf(cpu);
   return sample.traces.map((path) => {
     const hash = context.hash ? createHash('sha256') : undefined;
     const bytes = streamMaybeGzip(path);
@@ -114,6 +119,7 @@ export async function openTraces(
         input,
         codeCache,
         sharesProcessor: sample.sharesProcessor ?? false,
+        errata,
       }),
       space,
       missing: space.missing,
