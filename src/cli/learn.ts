@@ -3,14 +3,18 @@ import { UserError } from '../base/errors.ts';
 import { showCount } from '../base/format.ts';
 import { type LearnResult, learn } from '../pipeline/learn.ts';
 import { reopenQueueRun } from '../pipeline/queue-run.ts';
+import { inUnits, type Unit } from '../report/unit.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { type LearnFlags, learnFlags, learnOptionsOf } from './learn-flags.ts';
 import { checkQueueOptions, queueOpener, tellRun } from './queue-options.ts';
 
 const spec: CommandSpec<LearnFlags> = {
   name: 'learn',
-  aliases: ['lstm', 'prob'],
-  aliasDefaults: { prob: { model: 'ngram', testSize: 2, maxClasses: 256 } },
+  aliases: ['lstm', 'prob', 'syscall'],
+  aliasDefaults: {
+    prob: { model: 'ngram', testSize: 2, maxClasses: 256 },
+    syscall: { source: 'api', batchSize: 128, maxClasses: 400, embeddingInputDimension: 400 },
+  },
   group: 'Model',
   summary: 'Learn normal control flow from benign samples, predict the rest',
   args: [['[root]', 'folder that holds one folder a sample']],
@@ -28,6 +32,10 @@ const spec: CommandSpec<LearnFlags> = {
     [
       'wayward learn samples --bin-dir bin --queue redis://HOST',
       'learns here, and lets all workers at that queue evaluate',
+    ],
+    [
+      'wayward learn traces --source api --model ngram',
+      'learns from sandbox reports, strace output or numbers of system calls',
     ],
     ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
     [
@@ -57,14 +65,14 @@ const spec: CommandSpec<LearnFlags> = {
       print(
         JSON.stringify({ schemaVersion: 1, ...result, folder: result.folder.root }, undefined, 2),
       );
-    else for (const line of describe(result)) print(line);
+    else for (const line of describe(result, o.source === 'trace' ? 'block' : 'call')) print(line);
     return 0;
   },
 };
 
 export const learnCommand: Command = defineCommand(spec);
 
-function describe(result: LearnResult): string[] {
+function describe(result: LearnResult, unit: Unit): string[] {
   const { training, test, sets, evaluated, skipped, folder } = result;
   const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
   const lines = [
@@ -72,12 +80,12 @@ function describe(result: LearnResult): string[] {
   ];
   if (training !== undefined) {
     lines.push(
-      `Learned      ${showCount(training.windows)} windows, ${showCount(training.distinctWindows)} distinct; ${showCount(training.inputClasses)} blocks, ${showCount(training.outputClasses)} targets`,
+      `Learned      ${showCount(training.windows)} windows, ${showCount(training.distinctWindows)} distinct; ${showCount(training.inputClasses)} ${unit}s, ${showCount(training.outputClasses)} targets`,
     );
   }
   if (test !== undefined) {
     lines.push(
-      `Tested       ${percent(1 - test.accuracy)} of the transfers of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
+      `Tested       ${percent(1 - test.accuracy)} of the ${inUnits('transfers', unit)} of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
     );
   }
   if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);

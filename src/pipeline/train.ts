@@ -84,7 +84,7 @@ export async function train(
   const windows = windowsFor(vocabulary, corpus);
   context.log.log(
     'info',
-    `${corpus.samples.length} training traces: ${showCount(corpus.blocks)} blocks, ${showCount(corpus.occurrences)} windows, ${showCount(windows.length)} distinct; ${showCount(vocabulary.inputClasses)} input and ${showCount(vocabulary.outputClasses)} output classes`,
+    `${corpus.samples.length} training traces: ${showCount(corpus.blocks)} ${options.source === 'trace' ? 'blocks' : 'calls'}, ${showCount(corpus.occurrences)} windows, ${showCount(windows.length)} distinct; ${showCount(vocabulary.inputClasses)} input and ${showCount(vocabulary.outputClasses)} output classes`,
   );
   clock.start('training');
   const { layer, epochs } =
