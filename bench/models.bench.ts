@@ -2,7 +2,7 @@
  * All first layers beside each other, on `pdftotext` and on ADFA-LD: how well they tell anomalous
  * traces from nominal ones, in what time and memory.
  *
- *     npm run bench:models [-- --quick] [--out FOLDER]
+ *     npm run bench:models -- [--quick] [--data adfa-ld|pdftotext] [--out FOLDER]
  *
  * Every run of `learn` is a process of its own, and what it leaves in the folder (by default one of
  * the system's for temporary files) is not made again: an interrupted comparison goes on where it was.
@@ -29,9 +29,14 @@ import {
 import type { RunResult } from './models-run.ts';
 
 const { values: flags } = parseArgs({
-  options: { quick: { type: 'boolean', default: false }, out: { type: 'string' } },
+  options: {
+    quick: { type: 'boolean', default: false },
+    data: { type: 'string' },
+    out: { type: 'string' },
+  },
 });
 const { quick } = flags;
+const isWanted = (name: string): boolean => (flags.data ?? name) === name;
 const out = resolve(flags.out ?? join(tmpdir(), `wayward-models${quick ? '-quick' : ''}`));
 await mkdir(out, { recursive: true });
 console.log(`node ${process.version}, ${cpus()[0].model}, ${new Date().toISOString()}; in ${out}`);
@@ -72,11 +77,16 @@ const likelihood = (trace: TraceFeatures, layer: Layer): number =>
 /** What the second layer makes of the first layer alone. */
 const firstLayerScore = (trace: TraceFeatures): number => suspicion(trace, false).score;
 
-const adfa = await openAdfa(out);
-if (adfa === undefined) console.log('\nADFA-LD: skipped, it is not there');
+const adfa = isWanted('adfa-ld') ? await openAdfa(out) : undefined;
+if (adfa === undefined) console.log('\nADFA-LD: left out');
 else {
   const { root, traces } = adfa;
-  const { training, validation, attack } = traces;
+  const random = new Random(1);
+  const some = <T>(list: readonly T[]): T[] =>
+    random.shuffle([...list]).slice(0, Math.ceil(list.length / (quick ? 8 : 1)));
+  const training = some(traces.training);
+  const validation = some(traces.validation);
+  const attack = some(traces.attack);
   const few = (share: number): number => (quick ? Math.ceil(share / 8) : share);
   const whole = { train: training, nominal: validation, attacks: attack };
   const everyOccurrence = { order: 'drawn', power: 1, cap: 0 } as const;
@@ -90,7 +100,7 @@ else {
     ),
   ];
   await compare(
-    await adfaProtocol(out, 'adfa-833', 'ADFA-LD, 833 training traces', root, whole),
+    await adfaProtocol(out, 'adfa-833', `ADFA-LD, ${training.length} training traces`, root, whole),
     [rote, wittenBell, kneserNey, ...layers(few(10))],
     likelihood,
     [3, 10].map((length) => ({
@@ -126,8 +136,10 @@ else {
   );
 }
 
-const pdftotext = await pdftotextProtocol(out, quick ? 20 : 60, quick ? 10 : 60);
-if (pdftotext === undefined) console.log('\npdftotext: skipped, it is not there');
+const pdftotext = isWanted('pdftotext')
+  ? await pdftotextProtocol(out, quick ? 20 : 60, quick ? 10 : 60)
+  : undefined;
+if (pdftotext === undefined) console.log('\npdftotext: left out');
 else {
   await compare(
     pdftotext,
