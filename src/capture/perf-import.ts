@@ -1,23 +1,19 @@
 import { existsSync } from 'node:fs';
-import { mkdir, open, rename, rm } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
-import { Readable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
-import { createGzip } from 'node:zlib';
+import { join, resolve } from 'node:path';
 import type { Address } from '../base/address.ts';
-import { UserError } from '../base/errors.ts';
-import { messageOf, writeFileAtomic } from '../base/files.ts';
-import { type Logger, type ProgressSink, silentLogger } from '../base/log.ts';
-import { moduleName } from '../image/module-name.ts';
+import type { ProgressSink } from '../base/log.ts';
 import { tscPacket } from '../pt/encoder.ts';
 import { Ext, IpPacket, Opcode, psbBytes } from '../pt/packet.ts';
 import type { ImageCollection } from './image-collection.ts';
 import { PerfFile } from './perf-file.ts';
 import type { PerfImages } from './perf-images.ts';
-import { type Piece, PieceCutter, type Turns } from './perf-pieces.ts';
-import type { CodeMapping, PerfThread } from './perf-processes.ts';
-import { type PerfLosses, PerfRecording, type PtInfo, type TraceBuffer } from './perf-recording.ts';
+import { type MissingImage, PerfMapWriter } from './perf-map.ts';
+import { type Piece, PieceCutter } from './perf-pieces.ts';
+import type { PerfThread } from './perf-processes.ts';
+import { type PerfLosses, PerfRecording } from './perf-recording.ts';
 import { TraceStream } from './perf-stream.ts';
+import { turnsOf } from './perf-turns.ts';
+import { writeSampleFolder } from './sample-folder.ts';
 
 export interface PerfImportOptions {
   /** The `perf.data` file. */
@@ -32,7 +28,6 @@ export interface PerfImportOptions {
   readonly comm?: string;
   readonly images: PerfImages;
   readonly collection: ImageCollection;
-  readonly log?: Logger;
   readonly progress?: ProgressSink;
   readonly signal?: AbortSignal;
 }
@@ -64,8 +59,8 @@ export interface PerfImported {
   readonly bytesOfOthers: number;
   /** What is wrong with the file, in words. */
   readonly damage: readonly string[];
-  /** Mapped files that were not found: path and why. */
-  readonly missing: readonly { readonly path: string; readonly why: string }[];
+  /** Mapped files that were not found. */
+  readonly missing: readonly MissingImage[];
 }
 
 type ThreadPiece = { readonly stream: TraceStream; readonly piece: Piece<PerfThread> };
@@ -107,7 +102,7 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
         else pieces.push({ stream, piece });
       }
     }
-    const missing = new Map<string, string>();
+    const maps = new PerfMapWriter(options.images, options.collection, file.buildIds);
     const threads: ImportedThread[] = [];
     let bytesOfOthers = 0;
     const wanted = [...byThread].filter(([thread, pieces]) => {
@@ -128,7 +123,7 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
           (recording.info.compressesReturns &&
             new Set(pieces.map(({ stream }) => stream)).size > 1),
       };
-      threads.push(await writeSample(options, file, thread, pieces, name(thread), facts, missing));
+      threads.push(await writeSample(options, thread, pieces, name(thread), facts, maps));
       options.progress?.({
         step: 'writing',
         done: threads.length,
@@ -145,7 +140,7 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
       bytesOverlapping,
       bytesOfOthers,
       damage: file.damage,
-      missing: [...missing].map(([mapped, why]) => ({ path: mapped, why })),
+      missing: maps.missing,
     };
   } finally {
     await file.close();
@@ -176,120 +171,37 @@ function sampleNames(
   return (thread) => names.get(thread) ?? base;
 }
 
-/** Whose trace it is, by the best that the recording tells: context switches, else who ran at each flush. */
-function turnsOf(
-  info: PtInfo,
-  { chunks, switches, flushes, first }: TraceBuffer,
-  stream: TraceStream,
-): Turns<PerfThread> {
-  const [{ cpu }] = chunks;
-  if (info.clock !== undefined) {
-    return new ListedTurns(first, switches.length, (next, time) =>
-      switches[next].time <= time ? switches[next].thread : undefined,
-    );
-  }
-  const byFlush = cpu >= 0 && !info.isSnapshot;
-  return new ListedTurns(
-    flushes[0]?.thread ?? first,
-    byFlush ? flushes.length - 1 : 0,
-    (next, _time, position) =>
-      flushes[next].position <= stream.offsetOf(position) ? flushes[next + 1].thread : undefined,
-  );
-}
-
-/** Turns that come one after the other, each when a place in the trace is reached. */
-class ListedTurns implements Turns<PerfThread> {
-  owner: PerfThread;
-  readonly #count: number;
-  readonly #turn: (next: number, time: number, position: number) => PerfThread | undefined;
-  #next = 0;
-
-  /** @param turn  the owner from turn `next` on if the place is not before it */
-  constructor(
-    first: PerfThread,
-    count: number,
-    turn: (next: number, time: number, position: number) => PerfThread | undefined,
-  ) {
-    this.owner = first;
-    this.#count = count;
-    this.#turn = turn;
-  }
-
-  advance(time: number, position: number): boolean {
-    let isSwitched = false;
-    while (this.#next < this.#count) {
-      const owner = this.#turn(this.#next, time, position);
-      if (owner === undefined) break;
-      this.owner = owner;
-      this.#next++;
-      isSwitched = true;
-    }
-    return isSwitched;
-  }
-}
-
 async function writeSample(
   options: PerfImportOptions,
-  file: PerfFile,
   thread: PerfThread,
   pieces: ThreadPiece[],
   name: string,
   facts: object,
-  missing: Map<string, string>,
+  maps: PerfMapWriter,
 ): Promise<ImportedThread> {
   const { tid, program } = thread;
-  const out = join(resolve(options.out), name);
-  const part = `${out}.part`;
+  const folder = join(resolve(options.out), name);
   pieces.sort((a, b) => a.piece.time - b.piece.time);
   const gaps = pieces.filter(({ piece }) => piece.lostBefore || piece.lostAfter).length;
-  const result = {
-    pid: program.pid,
-    tid,
-    comm: thread.comm || program.comm,
-    pieces: pieces.length,
-    gaps,
-  };
-  const leftOut = (problem: string): ImportedThread => ({
-    ...result,
-    folder: undefined,
-    traceBytes: 0,
-    problem,
-  });
-  if (existsSync(out)) return leftOut(`${out} exists already`);
+  const comm = thread.comm || program.comm;
+  const result = { pid: program.pid, tid, comm, pieces: pieces.length, gaps };
   const { mappings } = program.map;
-  if (mappings.length === 0) return leftOut('nothing is known of its memory map');
-  try {
-    await rm(part, { recursive: true, force: true });
-    await mkdir(part, { recursive: true });
-    const map = await mapText(options, file, mappings, missing);
-    let traceBytes = 0;
-    const bytes = async function* (): AsyncGenerator<Uint8Array> {
-      for await (const chunk of traceOf(pieces)) {
-        options.signal?.throwIfAborted();
-        traceBytes += chunk.length;
-        yield chunk;
-      }
-    };
-    const trace = await open(join(part, 'trace_0.gz'), 'wx');
-    await pipeline(Readable.from(bytes()), createGzip(), trace.createWriteStream({ flush: true }));
-    await writeFileAtomic(join(part, 'mapping.txt'), map);
-    const family = options.family === undefined ? '' : `${options.family}\n`;
-    const info = `${options.name}\n${options.label}\n${family}`;
-    await writeFileAtomic(join(part, 'info.txt'), info);
-    const recording = `${JSON.stringify({ ...facts, ...result, traceBytes }, undefined, 2)}\n`;
-    await writeFileAtomic(join(part, 'recording.json'), recording);
-    await rename(part, out);
-    return { ...result, folder: out, traceBytes };
-  } catch (cause) {
-    if (cause instanceof UserError || options.signal?.aborted === true) throw cause;
-    throw new UserError('write-failed', `cannot be written: ${messageOf(cause)}`, {
-      category: 'runtime',
-      path: out,
-      cause,
-    });
-  } finally {
-    await rm(part, { recursive: true, force: true });
-  }
+  const problem = existsSync(folder)
+    ? `${folder} exists already`
+    : mappings.length === 0
+      ? 'nothing is known of its memory map'
+      : undefined;
+  if (problem !== undefined) return { ...result, folder: undefined, traceBytes: 0, problem };
+  const content = {
+    trace: traceOf(pieces),
+    map: await maps.text(mappings),
+    name: options.name,
+    label: options.label,
+    family: options.family,
+    recording: { ...facts, ...result },
+  };
+  const traceBytes = await writeSampleFolder(folder, content, options.signal);
+  return { ...result, folder, traceBytes };
 }
 
 /** The pieces of a thread, one after the other, so that they decode as one trace. */
@@ -320,40 +232,4 @@ function enablePacket(ip: Address): number[] {
   const bytes = Buffer.alloc(8);
   bytes.writeBigInt64LE(BigInt(ip));
   return [(3 << 5) | IpPacket.tipPge, ...bytes.subarray(0, 6)];
-}
-
-/** @returns the lines of `/proc/PID/maps`, code only, once the files are in the collection */
-async function mapText(
-  { images, collection, log = silentLogger }: PerfImportOptions,
-  file: PerfFile,
-  mappings: readonly CodeMapping[],
-  missing: Map<string, string>,
-): Promise<string> {
-  const listed = new Map(file.buildIds.map(({ path, buildId }) => [path, buildId]));
-  const lines: string[] = [];
-  for (const { start, end, fileOffset, path, buildId } of mappings) {
-    // The kernel marks files that were deleted since.
-    const known = path.replace(/ \(deleted\)$/, '').replaceAll('\n', '?');
-    let shown = known.startsWith('//') ? '' : known;
-    if (isFile(known)) {
-      const found = await images.find(known, buildId ?? listed.get(path));
-      if (found.file === undefined) missing.set(known, found.why);
-      else {
-        const own = moduleName(known);
-        const name = await collection.add(found.file, own);
-        if (name !== own) shown = join(dirname(known), name);
-        if (!found.isChecked) log.log('debug', `${known}: the recording has no build id to check`);
-      }
-    }
-    const hex = (value: number): string => value.toString(16).padStart(8, '0');
-    lines.push(`${hex(start)}-${hex(end)} r-xp ${hex(fileOffset)} 00:00 0 ${shown}\n`);
-  }
-  return lines.join('');
-}
-
-function isFile(path: string): boolean {
-  return (
-    path === '[vdso]' ||
-    (path.startsWith('/') && !/^\/(?:\/|dev\/|memfd:|SYSV|anon_hugepage)/.test(path))
-  );
 }

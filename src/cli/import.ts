@@ -80,7 +80,6 @@ const spec: CommandSpec<Options> = {
       binDirs: o.binDir ?? [],
       buildIdDir: o.buildidDir ?? join(homedir(), '.debug'),
       label: o.label,
-      log: terminal,
       progress: terminal.progress,
       signal,
       ...(o.name === undefined ? {} : { name: o.name }),

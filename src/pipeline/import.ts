@@ -1,6 +1,6 @@
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { type Logger, type ProgressSink, silentLogger } from '../base/log.ts';
+import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from '../capture/image-collection.ts';
 import { PerfImages } from '../capture/perf-images.ts';
 import { importPerf, type PerfImported } from '../capture/perf-import.ts';
@@ -20,7 +20,6 @@ export interface ImportOptions {
   readonly name?: string;
   /** Only threads with this name, or of a program with it. */
   readonly comm?: string;
-  readonly log?: Logger;
   readonly progress?: ProgressSink;
   readonly signal?: AbortSignal;
 }
@@ -38,7 +37,7 @@ export interface ImportResult {
  * @throws UserError when there is one file only, and it cannot be imported; `write-failed`
  */
 export async function importRecordings(options: ImportOptions): Promise<ImportResult[]> {
-  const { files, root, log = silentLogger } = options;
+  const { files, root } = options;
   const collection = new ImageCollection(join(root, 'bin'));
   const images = new PerfImages({ binDirs: options.binDirs, buildIdDir: options.buildIdDir });
   const results: ImportResult[] = [];
@@ -52,7 +51,6 @@ export async function importRecordings(options: ImportOptions): Promise<ImportRe
         label: options.label,
         images,
         collection,
-        log,
         ...(options.family === undefined ? {} : { family: options.family }),
         ...(options.comm === undefined ? {} : { comm: options.comm }),
         ...(options.progress === undefined ? {} : { progress: options.progress }),
