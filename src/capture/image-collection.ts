@@ -7,12 +7,12 @@ import { moduleName } from '../image/module-name.ts';
 
 /** A folder of images that many samples share, each content once. */
 export class ImageCollection {
-  readonly #folder: string;
+  readonly folder: string;
   readonly #names: Map<string, Promise<string>> = new Map();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string) {
-    this.#folder = folder;
+    this.folder = folder;
   }
 
   /**
@@ -46,7 +46,7 @@ export class ImageCollection {
   async #place(own: string, bytes: Uint8Array): Promise<string> {
     const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
     for (const name of [own, `${own}.${hash}`]) {
-      const target = join(this.#folder, name);
+      const target = join(this.folder, name);
       if (!existsSync(target)) {
         await writeFileAtomic(target, bytes);
         return name;

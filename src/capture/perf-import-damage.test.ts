@@ -14,7 +14,8 @@ import { Random } from '../base/random.ts';
 import { PtEncoder } from '../pt/encoder.ts';
 import { ImageCollection } from './image-collection.ts';
 import { PerfImages } from './perf-images.ts';
-import { importPerf, type PerfImported } from './perf-import.ts';
+import { importPerf, type PerfImported, type PerfImportOptions } from './perf-import.ts';
+import { importPerfScript } from './perf-script-import.ts';
 
 let folder = '';
 let count = 0;
@@ -57,12 +58,15 @@ function writeSmall(
   return writer.finish();
 }
 
-async function importBytes(bytes: Buffer): Promise<PerfImported> {
+async function importBytes(
+  bytes: Buffer,
+  importOne: (options: PerfImportOptions) => Promise<PerfImported> = importPerf,
+): Promise<PerfImported> {
   const root = join(folder, String(count++));
   const file = `${root}.data`;
   await writeFile(file, bytes);
   try {
-    return await importPerf({
+    return await importOne({
       path: file,
       out: root,
       name: 'sample',
@@ -73,7 +77,7 @@ async function importBytes(bytes: Buffer): Promise<PerfImported> {
   } finally {
     // Whole samples or none.
     const left = existsSync(root) ? await readdir(root) : [];
-    expect(left.filter((name) => name.endsWith('.part'))).toEqual([]);
+    expect(left.filter((name) => /\.part$|^\.import/.test(name))).toEqual([]);
     await rm(file);
   }
 }
@@ -204,5 +208,36 @@ describe('perf.data that is damaged, or something else', () => {
     }
     expect(refused).toBeGreaterThan(5);
     expect(refused).toBeLessThan(75);
+  });
+
+  it('refuses text that is none of perf script, and survives lines that are broken', async () => {
+    const nothing = await importBytes(Buffer.from('hello\n\0\xff\n'), importPerfScript).catch(
+      (error: unknown) => error,
+    );
+    expect((nothing as UserError).code).toBe('not-perf-script');
+    const branch = ' a  7/7  1.0: branches:   jmp   1000 =>   1010\n';
+    const unmapped = await importBytes(Buffer.from(branch), importPerfScript).catch(
+      (error: unknown) => error,
+    );
+    expect((unmapped as UserError).code).toBe('perf-script-no-maps');
+    const random = new Random(5);
+    const lines = [
+      ' a 7/7 1.0: PERF_RECORD_COMM exec: a:7/7\n',
+      ' a 7/7 1.0: PERF_RECORD_MMAP2 7/7: [0x1000(0x1000) @ 0 00:00 0 0]: r-xp //anon\n',
+      ' a 7/7 1.0: PERF_RECORD_FORK(7:8):(7:7)\n',
+      branch.repeat(3),
+      ' instruction trace error type 1 pid 7 tid 7 ip 0 code 7: Overflow packet\n',
+    ];
+    for (let round = 0; round < 20; round++) {
+      const text = Buffer.from(
+        Array.from({ length: 40 }, () => lines[random.below(lines.length)]).join(''),
+      );
+      for (let change = 0; change < 30; change++) {
+        text[random.below(text.length)] = random.below(256);
+      }
+      await importBytes(text, importPerfScript).catch((error: unknown) => {
+        expect(error).toBeInstanceOf(UserError);
+      });
+    }
   });
 });

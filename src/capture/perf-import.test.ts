@@ -25,7 +25,8 @@ import { Transfer } from '../x86/transfer.ts';
 import { elfBuildId } from './build-id.ts';
 import { ImageCollection } from './image-collection.ts';
 import { PerfImages } from './perf-images.ts';
-import { importPerf, type PerfImported } from './perf-import.ts';
+import { importPerf, type PerfImported, type PerfImportOptions } from './perf-import.ts';
+import { importPerfScript } from './perf-script-import.ts';
 import { record } from './record.ts';
 
 const canRecord = existsSync('/usr/bin/qemu-x86_64') && existsSync('/usr/bin/cc');
@@ -40,11 +41,12 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function importBytes(
   bytes: Buffer,
   images: PerfImages = new PerfImages({ binDirs: [], buildIdDir: undefined }),
+  importOne: (options: PerfImportOptions) => Promise<PerfImported> = importPerf,
 ): Promise<{ imported: PerfImported; file: string; root: string }> {
   const root = join(folder, String(count++));
   const file = `${root}.data`;
   await writeFile(file, bytes);
-  const imported = await importPerf({
+  const imported = await importOne({
     path: file,
     out: root,
     name: 'sample',
@@ -342,4 +344,33 @@ describe.skipIf(!canRecord || !hasPerf)('import of perf.data', () => {
       { path: libc.path, why: expect.stringContaining('is another version (build id') },
     ]);
   });
+
+  it.each([
+    ['comm,pid,tid,time,event,ip,addr,flags', true],
+    ['tid,event,ip,addr,flags', false],
+    ['comm,tid,cpu,time,event,ip,sym,symoff,dso,addr,flags', false],
+  ])(
+    'makes the same samples of what perf script prints with -F %s',
+    async (fields, hasOverflows) => {
+      const bytes = schedule([threads], { ...plain, overflows: hasOverflows ? 20 : 0 });
+      const file = join(folder, `text-${count}.data`);
+      await writeFile(file, bytes);
+      const flags = ['--itrace=be', '-F', fields, '--show-mmap-events', '--show-task-events'];
+      const text = execFileSync('perf', ['script', '-i', file, ...flags], {
+        env: { PATH: process.env.PATH, HOME: join(folder, 'home'), LC_ALL: 'C' },
+        stdio: ['ignore', 'pipe', 'ignore'],
+        maxBuffer: 1 << 30,
+      });
+      const theirs = await perfBranches(file, join(folder, 'home'));
+      const { imported, root } = await importBytes(text, undefined, importPerfScript);
+      expect(imported.threads).toHaveLength(4);
+      for (const { tid, folder: sample } of imported.threads) {
+        const { branches, problems } = await ourBranches(sample ?? '', join(root, 'bin'));
+        expect(branches).toEqual(theirs.get(tid)?.branches);
+        const overflows =
+          theirs.get(tid)?.problems.filter((line) => line.includes('Overflow')) ?? [];
+        expect(problems).toHaveLength(overflows.length);
+      }
+    },
+  );
 });

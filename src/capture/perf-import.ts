@@ -12,6 +12,7 @@ import { type Piece, PieceCutter } from './perf-pieces.ts';
 import type { PerfThread } from './perf-processes.ts';
 import { type PerfLosses, PerfRecording } from './perf-recording.ts';
 import { TraceStream } from './perf-stream.ts';
+import { isWanted, sampleNames } from './perf-threads.ts';
 import { turnsOf } from './perf-turns.ts';
 import { writeSampleFolder } from './sample-folder.ts';
 
@@ -110,7 +111,10 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
       for (const { piece } of pieces) bytesOfOthers += piece.to - piece.from;
       return false;
     });
-    const name = sampleNames(wanted, options.name);
+    const names = sampleNames(
+      wanted.map(([thread]) => thread),
+      options.name,
+    );
     for (const [thread, pieces] of wanted) {
       signal?.throwIfAborted();
       const facts = {
@@ -123,7 +127,9 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
           (recording.info.compressesReturns &&
             new Set(pieces.map(({ stream }) => stream)).size > 1),
       };
-      threads.push(await writeSample(options, thread, pieces, name(thread), facts, maps));
+      threads.push(
+        await writeSample(options, thread, pieces, names.get(thread) ?? '', facts, maps),
+      );
       options.progress?.({
         step: 'writing',
         done: threads.length,
@@ -145,30 +151,6 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
   } finally {
     await file.close();
   }
-}
-
-function isWanted({ comm, program }: PerfThread, wanted: string | undefined): boolean {
-  return wanted === undefined || comm === wanted || program.comm === wanted;
-}
-
-/** The first thread has the recording's name; others add their own and their number. */
-function sampleNames(
-  threads: readonly (readonly [PerfThread, readonly ThreadPiece[]])[],
-  base: string,
-): (thread: PerfThread) => string {
-  const names = new Map<PerfThread, string>();
-  const taken = new Set<string>();
-  for (const [thread] of threads) {
-    const comm = (thread.comm || thread.program.comm).replace(/[^\w.+-]/g, '_');
-    let name =
-      threads.length === 1 ? base : `${base}-${comm === '' ? 'thread' : comm}-${thread.tid}`;
-    for (let again = 2; taken.has(name); again++) {
-      name = `${base}-${comm}-${thread.tid}-${again}`;
-    }
-    taken.add(name);
-    names.set(thread, name);
-  }
-  return (thread) => names.get(thread) ?? base;
 }
 
 async function writeSample(

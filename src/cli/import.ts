@@ -18,6 +18,7 @@ interface Options {
   readonly name: string | undefined;
   readonly family: string | undefined;
   readonly comm: string | undefined;
+  readonly perfScript: boolean;
 }
 
 const spec: CommandSpec<Options> = {
@@ -52,6 +53,10 @@ const spec: CommandSpec<Options> = {
     { flags: '--name <name>', help: "name of the samples [the file's]", parse: text },
     { flags: '--family <name>', help: 'a kind, kept with the label', parse: text },
     {
+      flags: '--perf-script',
+      help: 'the files are branches that perf script printed, with --show-mmap-events --show-task-events',
+    },
+    {
       flags: '--comm <name>',
       help: 'only threads with this name, or of a program with it',
       parse: text,
@@ -63,6 +68,11 @@ const spec: CommandSpec<Options> = {
       'wayward import runs/*.data -o samples --comm pdftotext',
       "makes samples of one program's threads",
     ],
+    [
+      'perf script --itrace=be -F comm,pid,tid,event,ip,addr,flags --show-mmap-events --show-task-events > branches.txt',
+      'prints the branches that perf decodes, where perf.data cannot be had',
+    ],
+    ['wayward import --perf-script branches.txt', 'makes samples of what perf decoded'],
     [
       'wayward import server.data --bin-dir copied-from-server',
       'takes programs and libraries from a folder',
@@ -80,6 +90,7 @@ const spec: CommandSpec<Options> = {
       binDirs: o.binDir ?? [],
       buildIdDir: o.buildidDir ?? join(homedir(), '.debug'),
       label: o.label,
+      isPerfScript: o.perfScript,
       progress: terminal.progress,
       signal,
       ...(o.name === undefined ? {} : { name: o.name }),

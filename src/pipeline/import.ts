@@ -4,10 +4,12 @@ import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from '../capture/image-collection.ts';
 import { PerfImages } from '../capture/perf-images.ts';
 import { importPerf, type PerfImported } from '../capture/perf-import.ts';
+import { importPerfScript } from '../capture/perf-script-import.ts';
 
 export interface ImportOptions {
-  /** `perf.data` files. */
+  /** `perf.data` files, or the branches that `perf script` printed of them. */
   readonly files: readonly string[];
+  readonly isPerfScript?: boolean;
   /** Samples go to `traces/` in it, images to `bin/`. */
   readonly root: string;
   /** Folders with copies of the programs and libraries that ran. */
@@ -38,13 +40,14 @@ export interface ImportResult {
  */
 export async function importRecordings(options: ImportOptions): Promise<ImportResult[]> {
   const { files, root } = options;
+  const importOne = options.isPerfScript ? importPerfScript : importPerf;
   const collection = new ImageCollection(join(root, 'bin'));
   const images = new PerfImages({ binDirs: options.binDirs, buildIdDir: options.buildIdDir });
   const results: ImportResult[] = [];
   for (const file of files) {
     options.signal?.throwIfAborted();
     try {
-      const imported = await importPerf({
+      const imported = await importOne({
         path: resolve(file),
         out: join(root, 'traces'),
         name: options.name ?? sampleName(file),
@@ -67,5 +70,5 @@ export async function importRecordings(options: ImportOptions): Promise<ImportRe
 }
 
 function sampleName(file: string): string {
-  return basename(file).replace(/\.data$/, '') || 'perf';
+  return basename(file).replace(/\.(?:data|txt)(?:\.gz)?$/, '') || 'perf';
 }
