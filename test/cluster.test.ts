@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { silentLogger } from '../src/base/log.ts';
+import { type ProgressSink, silentLogger } from '../src/base/log.ts';
 import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
 import { clusterDataOf } from '../src/pipeline/cluster-data.ts';
 import { usualComparison } from '../src/pipeline/compare-slices.ts';
@@ -61,8 +61,11 @@ const correctness = (window: number, threshold: number): SliceRecipe => ({
   mostClasses: 1024,
 });
 
-async function find(request: Partial<ClusterRequest>): Promise<ClusterData> {
-  const context = { log: silentLogger, progress: () => {} };
+async function find(
+  request: Partial<ClusterRequest>,
+  progress: ProgressSink = () => {},
+): Promise<ClusterData> {
+  const context = { log: silentLogger, progress };
   return clusterDataOf(await cluster({ ...usual, ...request }, context), 'test');
 }
 
@@ -265,6 +268,26 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       const fewer = await find({ store: url, remove: ['jop-022', 'nobody'] });
       expect(fewer.removed).toEqual(['jop-022']);
       expect(fewer.slices).toHaveLength(whole.slices.length - 1);
+    });
+
+    test('a server that is killed and comes back during a run loses nothing', async () => {
+      const forgetful = await startRedisServer({ settings: ['--appendonly', 'no'] });
+      let isKilled = false;
+      const progress: ProgressSink = ({ step }) => {
+        if (step !== 'cutting slices' || isKilled) return;
+        isKilled = true;
+        void forgetful.kill();
+        setTimeout(() => void forgetful.restart(), 2500);
+      };
+      const added = await find({ add: [run], store: forgetful.url }, progress);
+      expect(isKilled).toBe(true);
+      expect(added.slices).toEqual((await find({ train: [run] })).slices);
+      await forgetful.stop();
+      // For good: told before anything is read.
+      const steps: string[] = [];
+      const late = find({ add: [run], store: forgetful.url }, ({ step }) => steps.push(step));
+      await expect(late).rejects.toMatchObject({ code: 'store-unreachable' });
+      expect(steps).toEqual([]);
     });
 
     test('records that are no records are named and left out', async () => {

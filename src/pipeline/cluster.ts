@@ -27,7 +27,7 @@ export interface ClusterRequest extends Omit<CompareOptions, 'vector'> {
   readonly remove: readonly string[];
   /** A file, or `redis://`, `rediss://`; `undefined` = a file in the first training folder's run, made anew. */
   readonly store: string | undefined;
-  readonly redis: Omit<RedisStoreOptions, 'url' | 'warn'>;
+  readonly redis: Omit<RedisStoreOptions, 'url' | 'warn' | 'wasReached'>;
   readonly recipe: SliceRecipe;
   /** Traces of the folders that count. */
   readonly traces: 'anomalous' | 'flagged' | 'all';
@@ -67,6 +67,8 @@ export async function cluster(
     }
     return folders;
   };
+  // A store that cannot be used is told before recordings are read, not after.
+  if (request.store !== undefined) await collectionsIn(request.store, request.redis);
   const kept = await read([...train, ...add]);
   const queried = await read(query);
   const collection = await findCollection(request, [...kept, ...queried]);
@@ -223,7 +225,7 @@ async function openFor(
     );
   }
   const warn = (message: string): void => context.log.log('warning', message);
-  return openStore(request.store, collection, { ...request.redis, warn });
+  return openStore(request.store, collection, { ...request.redis, wasReached: true, warn });
 }
 
 /** Says what the store holds instead of what was asked for. */

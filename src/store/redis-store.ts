@@ -16,6 +16,8 @@ export interface RedisStoreOptions {
   readonly patience?: number;
   /** How long the server may take to answer, in ms. */
   readonly answerTimeout?: number;
+  /** The server has been reached before: if it does not answer now, it may come back. */
+  readonly wasReached?: boolean;
   /** Is told when the server has gone away. */
   readonly warn?: (message: string) => void;
 }
@@ -38,12 +40,12 @@ export class RedisStore implements SampleStore {
   readonly #samplesKey: string;
   readonly #namesKey: string;
   #client: Client | undefined;
-  /** The server has answered before: if it does not now, it may come back. */
-  #wasReached = false;
+  #wasReached: boolean;
 
   /** @throws UserError `store-url` */
   constructor(options: RedisStoreOptions, collection: Collection) {
     this.#options = options;
+    this.#wasReached = options.wasReached === true;
     this.place = placeOf(options.url);
     this.#collection = collection;
     this.#samplesKey = `${prefix}:${collection.id}:samples`;
