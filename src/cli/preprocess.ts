@@ -84,8 +84,10 @@ const spec: CommandSpec<Options> = {
       results.filter((result) => result.outcome === outcome).length;
     if (o.json) print(JSON.stringify({ schemaVersion: 1, samples: results }, undefined, 2));
     else {
+      const withGaps = results.filter(({ outcome, gaps }) => outcome === 'stored' && gaps > 0);
+      const some = withGaps.length > 0 ? ` (${withGaps.length} of them with gaps)` : '';
       print(
-        `${count('stored')} stored, ${count('present')} stored before, ${count('partial')} with gaps left out, ${count('failed')} failed`,
+        `${count('stored')} stored${some}, ${count('present')} stored before, ${count('partial')} with gaps left out, ${count('failed')} failed`,
       );
     }
     return count('failed') > 0 && count('stored') + count('present') === 0 ? 5 : 0;

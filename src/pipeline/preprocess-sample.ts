@@ -37,6 +37,12 @@ export interface PreprocessedSample {
   readonly files: readonly string[];
   readonly blocks: number;
   readonly gaps: number;
+  /** Mapped files that no `--bin-dir` holds. */
+  readonly missing: readonly string[];
+  /** Mapped files that are taken as memory dumps. */
+  readonly flat: readonly string[];
+  /** What else there is to know about how it was opened, a sentence each. */
+  readonly notes: readonly string[];
   /** Why nothing is stored. */
   readonly reason: string | undefined;
 }
@@ -69,7 +75,7 @@ export async function preprocessSample(
   signal?: AbortSignal,
 ): Promise<PreprocessedSample> {
   const files = storedFiles(sample, options.format);
-  const result = { name: sample.name, files, blocks: 0, gaps: 0, reason: undefined };
+  const result = { ...nothingOf(sample.name), files };
   for (const file of files) await removeStaleParts(file);
   if (!options.force && (await isDone(sample, files, options.format, decoding))) {
     return { ...result, outcome: 'present' };
@@ -87,6 +93,7 @@ export async function preprocessSample(
       : AbortSignal.timeout(Math.ceil(options.timeout * 1000));
   const stop = AbortSignal.any([signal, late].filter((item) => item !== undefined));
   let { blocks, gaps } = result;
+  let found: Partial<PreprocessedSample> = {};
   try {
     const { images, codeCache } = decoding;
     const traces = await openTraces(sample, {
@@ -98,16 +105,20 @@ export async function preprocessSample(
       hash: true,
     });
     for (const [index, trace] of traces.entries()) {
+      if (index === 0) {
+        const { missing, flat, notes = [] } = trace;
+        found = { missing, flat, notes };
+      }
       const summary = await store(files[index], trace, sample, options, stop);
       blocks += summary.blocks;
       gaps += summary.gaps;
       if (!options.partial && summary.gaps > 0) {
         for (const file of files) await rm(file, { force: true });
         const reason = `${sample.directory}: holds ${gaps} gaps`;
-        return { ...result, files: [], blocks, gaps, outcome: 'partial', reason };
+        return { ...result, ...found, files: [], blocks, gaps, outcome: 'partial', reason };
       }
     }
-    return { ...result, blocks, gaps, outcome: 'stored' };
+    return { ...result, ...found, blocks, gaps, outcome: 'stored' };
   } catch (cause) {
     if (late?.aborted && !signal?.aborted) {
       throw new UserError('timeout', `was not decoded in ${options.timeout} s`, {
@@ -118,6 +129,12 @@ export async function preprocessSample(
     }
     throw cause;
   }
+}
+
+/** @returns a result of which only the name is known */
+export function nothingOf(name: string): Omit<PreprocessedSample, 'outcome'> {
+  const lists = { files: [], missing: [], flat: [], notes: [] };
+  return { name, blocks: 0, gaps: 0, reason: undefined, ...lists };
 }
 
 /** Removes what a killed `preprocessSample` of this sample left half-written. */

@@ -6,6 +6,7 @@ import type { Job } from '../workers/job.ts';
 import { flag, listOf, number, oneOf, optional, path, record, text } from '../workers/schema.ts';
 import {
   Decoding,
+  nothingOf,
   type PreprocessedSample,
   type PreprocessSampleOptions,
   preprocessSample,
@@ -53,8 +54,7 @@ async function run(
     return await preprocessSample(found, options, decodingFor(options), signal);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    const nothing = { files: [], blocks: 0, gaps: 0 };
-    return { name: basename(sample), outcome: 'failed', reason: error.message, ...nothing };
+    return { ...nothingOf(basename(sample)), outcome: 'failed', reason: error.message };
   }
 }
 

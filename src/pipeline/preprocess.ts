@@ -3,9 +3,11 @@ import type { RunContext } from '../model/first-layer.ts';
 import { type Sample, samplesAt } from '../trace/sample.ts';
 import type { Outcome } from '../workers/job.ts';
 import { outcomesOf, type Scheduler } from '../workers/scheduler.ts';
+import { ImageNotes } from './image-notes.ts';
 import { openLocal } from './open-scheduler.ts';
 import {
   cleanUp,
+  nothingOf,
   type PreprocessedSample,
   type PreprocessSampleOptions,
 } from './preprocess-sample.ts';
@@ -37,8 +39,7 @@ export async function preprocess(
     samples.push(...found.samples);
     for (const { directory, reason } of found.skipped) {
       context.log.log('warning', `left out: ${reason}`);
-      const nothing = { files: [], blocks: 0, gaps: 0 };
-      results.push({ name: basename(directory), outcome: 'failed', reason, ...nothing });
+      results.push({ ...nothingOf(basename(directory)), outcome: 'failed', reason });
     }
   }
   const { workers } = options;
@@ -46,6 +47,7 @@ export async function preprocess(
   const local = (): Scheduler => openLocal(Math.max(1, Math.min(workers, samples.length)), context);
   const scheduler = await (open?.(context) ?? local());
   const byIndex: PreprocessedSample[] = [];
+  const notes = new ImageNotes(options.rawImages);
   let done = 0;
   const tell = (): void =>
     context.progress({ step: 'decoding', done, total: samples.length, unit: 'samples' });
@@ -54,6 +56,7 @@ export async function preprocess(
     for await (const [index, outcome] of outcomesOf(scheduler, jobs)) {
       const result = resultOf(samples[index], outcome);
       if (result.reason !== undefined) context.log.log('warning', `left out: ${result.reason}`);
+      notes.tell(result, context.log);
       byIndex[index] = result;
       done++;
       tell();
@@ -71,7 +74,6 @@ export async function preprocess(
 
 function resultOf(sample: Sample, outcome: Outcome): PreprocessedSample {
   if (outcome.status === 'done') return outcome.value as unknown as PreprocessedSample;
-  const nothing = { files: [], blocks: 0, gaps: 0 };
   const reason = `${sample.directory}: ${outcome.reason}`;
-  return { name: sample.name, outcome: 'failed', reason, ...nothing };
+  return { ...nothingOf(sample.name), outcome: 'failed', reason };
 }

@@ -30,7 +30,8 @@ export async function countSampleWindows(
 ): Promise<SampleWindows> {
   const counter = new WindowCounter(options.windowLength);
   let blocks = 0;
-  for (const { source } of await openSample(sample, options.traces)) {
+  for (const { source, notes } of await openSample(sample, options.traces)) {
+    for (const note of notes ?? []) context.log.log('info', note);
     const windower = new TraceWindower({
       counter,
       table: options.table,
