@@ -8,7 +8,7 @@ const { place, collection, writer, count } = workerData as {
   readonly writer: number;
   readonly count: number;
 };
-const store = openStore(place, collection);
+const store = await openStore(place, collection);
 for (let i = 0; i < count; i++) {
   const name = `writer ${writer}, sample ${i}`;
   await store.put(new Map([[name, Buffer.from(name)]]), new Map([[1000 * writer + i, name]]));

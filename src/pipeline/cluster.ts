@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { FileStore } from '../store/file-store.ts';
-import { collectionsIn, openStore } from '../store/open-store.ts';
+import { collectionsIn, openStore, type StoreOptions } from '../store/open-store.ts';
 import { putSurely } from '../store/put-surely.ts';
-import type { RedisStoreOptions } from '../store/redis-store.ts';
 import type { Collection, SampleStore, StoredSamples } from '../store/sample-store.ts';
 import { Damage } from '../verdict/byte-reader.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
@@ -27,7 +26,7 @@ export interface ClusterRequest extends Omit<CompareOptions, 'vector'> {
   readonly remove: readonly string[];
   /** A file, or `redis://`, `rediss://`; `undefined` = a file in the first training folder's run, made anew. */
   readonly store: string | undefined;
-  readonly redis: Omit<RedisStoreOptions, 'url' | 'warn' | 'wasReached'>;
+  readonly redis: Omit<StoreOptions, 'warn' | 'wasReached'>;
   readonly recipe: SliceRecipe;
   /** Traces of the folders that count. */
   readonly traces: 'anomalous' | 'flagged' | 'all';
@@ -187,7 +186,10 @@ async function findCollection(
       : all.length === 0
         ? 'holds no slices'
         : `holds no slices that were made like this, but:${list}`,
-    { category: 'input', path: openStore(request.store, { id: '', description: '' }).place },
+    {
+      category: 'input',
+      path: (await openStore(request.store, { id: '', description: '' })).place,
+    },
   );
 }
 

@@ -8,7 +8,7 @@ import {
   startRedisServer,
 } from '../../test/redis-server.ts';
 import { writeAtOnce } from '../../test/store-writers.ts';
-import { collectionsIn } from './open-store.ts';
+import { collectionsIn, openStore } from './open-store.ts';
 import { putSurely } from './put-surely.ts';
 import { RedisStore, type RedisStoreOptions } from './redis-store.ts';
 
@@ -122,6 +122,13 @@ describe.skipIf(!hasRedisServer)('a store in Redis', () => {
     await expect(store.readAll()).rejects.toMatchObject({
       code: 'store-unreachable',
       message: expect.stringContaining('nothing listens there'),
+    });
+  });
+
+  test('an address of another kind is not taken for a file, nor repeated', async () => {
+    await expect(openStore('reddis://:secret@host', collection)).rejects.toMatchObject({
+      code: 'store-url',
+      message: expect.not.stringContaining('secret'),
     });
   });
 
