@@ -8,6 +8,7 @@ import { Random } from '../src/base/random.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
 import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import type { AddressSpace, Section } from '../src/image/address-space.ts';
+import { errataOf, noErrata } from '../src/pt/errata.ts';
 
 const [mutated = 1_000_000, random = 100_000, seed = 1] = process.argv.slice(2).map(Number);
 /** A stream of a few hundred bytes takes well below a millisecond; a hang takes for ever. */
@@ -57,7 +58,8 @@ if (rss > 600e6) throw new Error('memory grew beyond 600 MB');
 async function check(stream: Uint8Array, draw: Random): Promise<void> {
   // The cache is private: hostile code of one stream must not shape the next.
   const codeCache = new CodeCache();
-  const decoder = new TraceDecoder({ space, input: cut(stream, draw), codeCache });
+  const errata = draw.below(4) === 0 ? errataOf({ family: 6, model: 94, stepping: 3 }) : noErrata;
+  const decoder = new TraceDecoder({ space, input: cut(stream, draw), codeCache, errata });
   let seenMarks = 0;
   let seenBlocks = 0;
   const summary = await decoder.run(({ entries, length }) => {
@@ -110,6 +112,7 @@ function validStream(draw: Random): Uint8Array {
   const any = (n: number): number[] => Array.from({ length: n }, () => draw.below(256));
   const place = (): number =>
     base + (draw.below(4) ? draw.below(program.length) : draw.below(4200));
+  const start = bytes.length;
   for (let n = draw.below(60); n > 0; n--) {
     const pick = draw.below(32);
     if (pick < 14) bytes.push(4 + 2 * draw.below(126));
@@ -124,9 +127,13 @@ function validStream(draw: Random): Uint8Array {
     else if (pick === 27) bytes.push(0x19, ...any(7));
     else if (pick === 28) bytes.push(0x02, 0x12 | (draw.below(8) << 5), ...any(8));
     else if (pick === 29) bytes.push(0x02, 0x13, ...any(2), ...ip(0x1d, place()));
-    else if (pick === 30) bytes.push(0x02, 0x83, 0x02, 0x43, ...any(6));
+    else if (pick === 30 && draw.below(2)) bytes.push(0x02, 0x83, 0x02, 0x43, ...any(6));
+    else if (pick === 30) bytes.push(0x02, 0x63, draw.below(256), 0x04, ...any(8), 0x02, 0x33);
     else bytes.push(0x00, 0x59, draw.below(256), 0x03 | (draw.below(32) << 3));
   }
+  // Repetition is what the decoder remembers.
+  const body = bytes.slice(start);
+  if (draw.below(8) === 0) for (let n = draw.below(24); n > 0; n--) bytes.push(...body);
   return Uint8Array.from(bytes);
 }
 

@@ -17,6 +17,11 @@ export class BatchWriter {
   #traceOffset = 0;
   #time: number | undefined;
 
+  /** Blocks so far, those of this batch included. */
+  get total(): number {
+    return this.blockCount + this.length - this.#marks;
+  }
+
   /** @returns whether `count` more entries fit */
   hasRoom(count: number): boolean {
     return this.length + count <= batchSize;

@@ -454,10 +454,11 @@ export class TraceDecoder implements BlockSource {
   /** Uses the bits that waited for a TIP. */
   #drain(traceOffset: number): void {
     const queue = this.#queue;
-    while (queue.length > 0 && this.#isSynchronized) {
+    while (queue.length > 0) {
       const key = queue.shift()!;
       const waiting = queue.splice(0);
       this.#follow(key, traceOffset);
+      if (!this.#isSynchronized) return;
       const isStalled = queue.length > 0;
       queue.push(...waiting);
       if (isStalled) return;
@@ -495,7 +496,7 @@ export class TraceDecoder implements BlockSource {
   /** @returns whether execution stands where the last status said, and nothing ran since */
   #isFresh(): boolean {
     const { at, batch } = this.#state;
-    return at === this.#statusNode && batch.blockCount + batch.length === this.#statusCount;
+    return at === this.#statusNode && batch.total === this.#statusCount;
   }
 
   /** Flow is known again at `ip`: a status, or where tracing went on after an overflow. */
@@ -506,7 +507,7 @@ export class TraceDecoder implements BlockSource {
     this.#leftByBranch = false;
     this.#state.at = this.#nodeAt(ip);
     this.#statusNode = this.#state.at;
-    this.#statusCount = batch.blockCount + batch.length;
+    this.#statusCount = batch.total;
     if (!this.#inPsb) this.#closeGap(traceOffset);
   }
 
