@@ -1,4 +1,5 @@
 import type { Address } from '../base/address.ts';
+import { UserError } from '../base/errors.ts';
 import type { CallLogFormat } from '../sequences/call-log.ts';
 import { findCallSamples, readCallSample } from '../sequences/call-samples.ts';
 import { CallSource } from '../sequences/call-source.ts';
@@ -27,7 +28,15 @@ export async function findSourceSamples(
   { source, preprocessed }: SampleSource,
 ): Promise<{ readonly samples: readonly Sample[]; readonly skipped: readonly Skipped[] }> {
   if (source !== 'trace') return findCallSamples(root);
-  return findSamples(root, preprocessed ? 'preprocessed' : 'any');
+  try {
+    return await findSamples(root, preprocessed ? 'preprocessed' : 'any');
+  } catch (error) {
+    if (!(error instanceof UserError) || error.code !== 'no-samples') throw error;
+    const logs = await findCallSamples(root).catch(() => undefined);
+    if (logs === undefined) throw error;
+    const message = `holds no Intel PT, but ${logs.samples.length} logs that may be calls: add --source api`;
+    throw new UserError('no-samples', message, { category: 'input', path: root });
+  }
 }
 
 /** The samples of a root, or the one that lies there itself. @throws UserError */

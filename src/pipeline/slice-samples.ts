@@ -6,7 +6,12 @@ import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
 import { evaluationsIn } from '../verdict/evaluation-folder.ts';
-import { type FunctionReader, readSliceCode, type SliceCode } from '../verdict/slice-code.ts';
+import {
+  type FunctionReader,
+  readSliceCode,
+  type SliceBlock,
+  type SliceCode,
+} from '../verdict/slice-code.ts';
 import type { SampleSlices } from '../verdict/slice-record.ts';
 import { countTerms, type TermNames, type TermPart } from '../verdict/slice-terms.ts';
 import { type Slice, slicesByCorrectness, slicesOfPatches } from '../verdict/slices.ts';
@@ -132,6 +137,7 @@ export async function sliceSamples(
         mostClasses: recipe.mostClasses,
         className: (output: number): string =>
           vocabulary?.describeOutput(output) ?? `class ${output}`,
+        ...(source.source === 'trace' ? {} : { blockName: (call: SliceBlock) => call.function }),
       };
       samples.push({
         name: sample.name,

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { transferNames } from '../x86/transfer.ts';
 import type { Evaluation } from './evaluation.ts';
-import type { SliceCode } from './slice-code.ts';
+import type { SliceBlock, SliceCode } from './slice-code.ts';
 import { type Slice, transfersOf } from './slices.ts';
 
 /**
@@ -47,6 +47,8 @@ export interface TermOptions {
   readonly mostClasses: number | undefined;
   /** Name of an output class for people. */
   readonly className: (output: number) => string;
+  /** Name of a block for people, where it is not its place in a module: calls have names. */
+  readonly blockName?: (block: SliceBlock) => string | undefined;
 }
 
 /**
@@ -77,18 +79,22 @@ export function countTerms(
       for (const { kind, count } of slice.evidence) add(kind, count ?? 1);
       break;
     case 'blocks':
-      for (const { module, offset, count } of code?.blocks ?? []) add(place(module, offset), count);
+      for (const block of code?.blocks ?? []) {
+        add(place(block), block.count, options.blockName?.(block));
+      }
       break;
     case 'edges': {
-      const places = code?.blocks.map(({ module, offset }) => place(module, offset)) ?? [];
+      const places = code?.blocks.map(place) ?? [];
+      const shown = code?.blocks.map((block) => options.blockName?.(block) ?? place(block)) ?? [];
       for (const { from, to, count } of code?.edges ?? []) {
-        add(`${places[from]} > ${places[to]}`, count);
+        add(`${places[from]} > ${places[to]}`, count, `${shown[from]} > ${shown[to]}`);
       }
       break;
     }
     case 'functions':
       for (const block of code?.blocks ?? []) {
-        add(`${block.module || outside}!${block.function ?? '?'}`, block.count);
+        const key = `${block.module || outside}!${block.function ?? '?'}`;
+        add(key, block.count, options.blockName?.(block));
       }
       break;
     case 'transfers':
@@ -101,7 +107,7 @@ export function countTerms(
 
 const outside = '(outside images)';
 
-function place(module: string, offset: number): string {
+function place({ module, offset }: SliceBlock): string {
   return `${module || outside}+0x${offset.toString(16)}`;
 }
 
