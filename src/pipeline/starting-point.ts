@@ -40,6 +40,14 @@ export async function openStartingPoint(options: LearnOptions): Promise<Starting
       );
     }
     const { filter, ...trained } = await loadTrained(useModel, { device, workers, seed });
+    const { isOfCalls } = trained.vocabulary;
+    if (isOfCalls !== (options.source !== 'trace')) {
+      await trained.layer.dispose();
+      const problem = isOfCalls
+        ? 'has learned calls: add --source api'
+        : 'has learned Intel PT traces, not calls';
+      throw new UserError('other-source', problem, { category: 'arguments', path: useModel });
+    }
     return { kind: 'run', trained, filter };
   }
   if (useWeights !== undefined) {

@@ -149,12 +149,17 @@ export class Vocabulary {
     );
   }
 
+  /** Learned from logs of calls, not from traces. */
+  get isOfCalls(): boolean {
+    return this.#content.modules.some(isCallModule);
+  }
+
   /** `libc.so.6+0x2a1b0`, or what else an output class stands for. */
   describeOutput(output: ClassId): string {
     if (this.kind === 'hash') return `BBID mod ${this.outputClasses} = ${output}`;
     const place = this.placeOfOutput(output);
     if (place !== undefined) return describeSymbol(place.module, place.offset);
-    return `a ${this.#content.modules.some(isCallModule) ? 'call' : 'block'} that training never saw`;
+    return `a ${this.isOfCalls ? 'call' : 'block'} that training never saw`;
   }
 
   /** Module name and offset of an output class; `undefined` for the unknown class and for `hash`. */
