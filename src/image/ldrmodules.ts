@@ -56,12 +56,18 @@ function withEnds(rows: ReadonlyMap<number, Row>): MapRow[] {
   const sorted = [...rows].sort(([a], [b]) => a - b);
   return sorted.map(([start, { path, line }], index) => ({
     start,
-    end: sorted[index + 1]?.[0] ?? (start < endOf32Bit ? endOf32Bit : endOfUserSpace),
+    end: Math.min(sorted[index + 1]?.[0] ?? Number.POSITIVE_INFINITY, limitOf(start)),
     path,
     line,
     fileOffset: undefined,
     isExecutable: undefined,
   }));
+}
+
+/** No module reaches from kernel space to user space, nor past 4 GiB from below. */
+function limitOf(start: number): number {
+  if (start < 0) return 0;
+  return start < endOf32Bit ? endOf32Bit : endOfUserSpace;
 }
 
 interface Header {

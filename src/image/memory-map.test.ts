@@ -110,6 +110,19 @@ describe('ldrmodules', () => {
     ]);
   });
 
+  test('end regions where their part of the address space ends', () => {
+    const text = `Pid Process Base InLoad InInit InMem MappedPath
+1 a.exe 0xfffff80000010000 True True True \\k.sys
+1 a.exe 0x0000000000400000 True True True \\a.exe
+1 a.exe 0x00007ffa00000000 True True True \\b.dll
+`;
+    expect(parse(text).map(({ start, end }) => [start, end])).toEqual([
+      [-0x7ff_ffff_0000, 0],
+      [0x400000, 2 ** 32],
+      [0x7ffa_0000_0000, 2 ** 47],
+    ]);
+  });
+
   test('with two files at one base are refused', () => {
     const twice = volatility2.replace('0x0000000000fd0000', '0x0000000073960000');
     expect(() => parse(twice)).toThrow('is mapped at 0x0000000073960000, too');

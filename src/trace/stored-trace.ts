@@ -5,9 +5,8 @@ import { messageOf, notReadable } from '../base/files.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
-import { transferNames } from '../x86/transfer.ts';
+import { type Dictionary, isWhole, parseDictionary } from './stored-dictionary.ts';
 import {
-  blockBytes,
   headBytes,
   headerLength,
   magic,
@@ -20,16 +19,7 @@ import {
   trailerMagic,
   version,
 } from './stored-trace-format.ts';
-import { isTraceOrigin, type TraceOrigin } from './trace-origin.ts';
-
-interface Dictionary {
-  readonly modules: readonly Module[];
-  readonly marks: readonly Mark[];
-  readonly summary: TraceSummary;
-  readonly origin: TraceOrigin | undefined;
-  readonly chunks: readonly StoredChunk[];
-  readonly table: BlockTable;
-}
+import type { TraceOrigin } from './trace-origin.ts';
 
 /** Reads our stored traces; `docs/formats.md` ("Stored trace") tells what is in them. */
 export class StoredTrace implements BlockSource {
@@ -210,105 +200,6 @@ const noBlocks: BlockTable = {
   instructions: new Int32Array(0),
   kind: new Uint8Array(0),
 };
-
-/** @param end  chunks end before this offset  @throws Error saying what is wrong */
-function parseDictionary(bytes: Buffer, end: number): Dictionary {
-  const textLength = bytes.readUInt32LE(0);
-  const { modules, marks, summary, chunks, blocks, origin } = JSON.parse(
-    bytes.toString('utf8', 4, 4 + textLength),
-  ) as Omit<Dictionary, 'table'> & { readonly blocks: number };
-  let at = 4 + textLength;
-  if (!isWhole(blocks) || bytes.length - at !== blocks * blockBytes) {
-    throw new Error('sizes do not fit');
-  }
-  if (
-    !(Array.isArray(modules) && modules.every(isModule)) ||
-    !(Array.isArray(marks) && marks.every(isMark)) ||
-    !isSummary(summary) ||
-    !(origin === undefined || isTraceOrigin(origin))
-  ) {
-    throw new Error('a field is missing or wrong');
-  }
-  if (!Array.isArray(chunks) || !areInOrder(chunks, end, summary.blocks)) {
-    throw new Error('chunks do not follow each other');
-  }
-  const copy = (size: number): ArrayBuffer => {
-    const part = new Uint8Array(size * blocks);
-    part.set(bytes.subarray(at, at + part.length));
-    at += part.length;
-    return part.buffer;
-  };
-  const table: BlockTable = {
-    length: blocks,
-    modules,
-    offset: new Float64Array(copy(8)),
-    module: new Int32Array(copy(4)),
-    lastInstruction: new Int32Array(copy(4)),
-    size: new Int32Array(copy(4)),
-    instructions: new Int32Array(copy(4)),
-    kind: new Uint8Array(copy(1)),
-  };
-  for (let id = 0; id < blocks; id++) {
-    const module = table.module[id];
-    const base = module < 0 ? 0 : modules[module]?.base;
-    if (module < -1 || base === undefined) throw new Error('a block lies in no module');
-    if (!Number.isSafeInteger(base + table.offset[id])) throw new Error('a block lies nowhere');
-    if (table.kind[id] >= transferNames.length) throw new Error('a block ends in no transfer');
-    const last = table.lastInstruction[id];
-    if (last < 0 || last > table.size[id] || table.instructions[id] < 0) {
-      throw new Error('a block has a size that cannot be');
-    }
-  }
-  return { modules, marks, summary, origin, chunks, table };
-}
-
-function isWhole(value: unknown): value is number {
-  return Number.isSafeInteger(value) && Number(value) >= 0;
-}
-
-function isModule(value: Module | null): boolean {
-  const isText = typeof value?.path === 'string' && typeof value.name === 'string';
-  return isText && Number.isSafeInteger(value.base);
-}
-
-function isMark(value: Mark | null): boolean {
-  const isAddress = (one: unknown): boolean => one === undefined || Number.isSafeInteger(one);
-  if (value?.kind === 'thread') return true;
-  if (!isWhole(value?.traceOffset)) return false;
-  if (value.kind === 'async') return isAddress(value.from) && isAddress(value.to);
-  return (
-    value.kind === 'gap' &&
-    typeof value.reason === 'string' &&
-    /^[a-z-]{1,40}$/.test(value.reason) &&
-    isAddress(value.address) &&
-    isWhole(value.bytesLost)
-  );
-}
-
-function isSummary(value: TraceSummary | null | undefined): value is TraceSummary {
-  return [
-    value?.traceBytes,
-    value?.blocks,
-    value?.distinctBlocks,
-    value?.gaps,
-    value?.overflows,
-    value?.bytesLost,
-    value?.asyncTransfers,
-  ].every(isWhole);
-}
-
-/** Listing a chunk twice would make a small file a long trace. */
-function areInOrder(chunks: readonly StoredChunk[], end: number, blocks: number): boolean {
-  let offset = headerLength;
-  let block = 0;
-  for (const chunk of chunks) {
-    if (![chunk?.offset, chunk?.length, chunk?.crc, chunk?.firstBlock].every(isWhole)) return false;
-    if (chunk.offset < offset || chunk.firstBlock < block) return false;
-    offset = chunk.offset + chunk.length;
-    block = chunk.firstBlock;
-  }
-  return offset <= end && block <= blocks && (chunks[0]?.firstBlock ?? blocks) === 0;
-}
 
 /** Checks a chunk's entries and gives them to `sink` in their batches. @returns its blocks; -1 for what cannot be */
 function readChunk(
