@@ -1,4 +1,11 @@
-import { copyFileSync, mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -152,6 +159,33 @@ describe('traces that hold nothing', () => {
     expect(end).toBe(content.length);
     expect(listed.map(([name]) => name)).toEqual(['skipped', 'PSB', 'PAD', 'PSB']);
   });
+});
+
+const hardware = fileURLToPath(new URL('../../../shared/data/hardware-pt', import.meta.url));
+
+/** Each recording has the counts of libipt's packet dumper beside it. */
+describe.skipIf(!existsSync(hardware))('packets of recorded traces', () => {
+  test.each(existsSync(hardware) ? readdirSync(hardware) : [])(
+    '%s: as many as libipt lists',
+    async (name) => {
+      const folder = join(hardware, name);
+      const counts: Record<string, number> = {};
+      await listPackets(folder, ({ name: packet, fields }) => {
+        const kind =
+          packet === 'MODE'
+            ? `mode.${fields.startsWith('Exec') ? 'exec' : 'tsx'}`
+            : packet.toLowerCase();
+        if (kind !== 'pad') counts[kind] = (counts[kind] ?? 0) + 1;
+        return true;
+      });
+      const listed = readFileSync(join(folder, 'packets.txt'), 'utf8').trim().split('\n');
+      const theirs = listed.map((line): [string, number] => {
+        const [count = '', kind = ''] = line.trim().split(/\s+/);
+        return [kind.replace(/^tnt\.\d+$/, 'tnt'), Number(count)];
+      });
+      expect(counts).toEqual(Object.fromEntries(theirs));
+    },
+  );
 });
 
 test('a block is listed with its place and the instruction that ends it', async () => {

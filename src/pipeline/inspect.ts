@@ -200,6 +200,14 @@ export async function listPackets(
           if (found < 0) break;
           isSynchronized = true;
         }
+        const pads = countPads(bytes, at);
+        if (pads > 1) {
+          // Traces end in pages of padding; a line for each byte of it helps nobody.
+          const fields = `${pads} bytes`;
+          if (!visit({ offset: offset + at, length: pads, name: 'PAD', fields })) return;
+          at += pads;
+          continue;
+        }
         const length = packetLength(bytes, at, bytes.length);
         if (length === 0) break;
         if (length < 0) {
@@ -214,6 +222,13 @@ export async function listPackets(
     }
     if (rest.length > 0) visit({ offset, length: rest.length, name: 'truncated', fields: '' });
   }
+}
+
+/** @returns PAD packets in a row, each a zero byte */
+function countPads(bytes: Uint8Array, at: number): number {
+  let end = at;
+  while (end < bytes.length && bytes[end] === 0) end++;
+  return end - at;
 }
 
 async function open(options: InspectOptions, codeCache: CodeCache): ReturnType<typeof openTraces> {
