@@ -26,7 +26,7 @@ import { scorePredictions } from '../src/model/score-windows.ts';
 import { trainLstm } from '../src/model/train-lstm.ts';
 import type { Weighting } from '../src/model/window-order.ts';
 import { countTrainingWindows } from '../src/pipeline/count-windows.ts';
-import { Evaluator, evaluateTraces, type Trained } from '../src/pipeline/evaluate.ts';
+import { Evaluator, type Trained } from '../src/pipeline/evaluate.ts';
 import { ImageNotes } from '../src/pipeline/image-notes.ts';
 import { windowsFor } from '../src/pipeline/train.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
@@ -153,14 +153,8 @@ async function row(name: string, make: () => Promise<Trained['layer']>): Promise
     ...calibration.map((sample) => ({ sample, role: 'calibration' as const })),
     ...unseen.map((sample) => ({ sample, role: 'test' as const })),
   ];
-  await evaluateTraces(
-    tasks,
-    new Evaluator({ layer, vocabulary, profile: corpus.profile }, options),
-    quiet,
-    async (evaluation) => {
-      features.push(computeFeatures(evaluation));
-    },
-  );
+  const evaluator = new Evaluator({ layer, vocabulary, profile: corpus.profile }, options);
+  for (const task of tasks) features.push(computeFeatures(await evaluator.evaluate(task, quiet)));
   await layer.dispose();
   const area = (score: (trace: TraceFeatures) => number, benign: readonly string[]): string => {
     const scores = (names: readonly string[]): number[] =>

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { UserError } from '../base/errors.ts';
 import type { Evidence } from '../flow/evidence.ts';
 import { CodeFacts, CodeFactsCache } from '../flow/evidence-code.ts';
 import { EvidenceCollector } from '../flow/evidence-collector.ts';
@@ -15,7 +14,6 @@ import type { Sample } from '../trace/sample.ts';
 import type { Evaluation, TraceFacts } from '../verdict/evaluation.ts';
 import type { ImageNotes } from './image-notes.ts';
 import { openSample, type SourceContext } from './sample-source.ts';
-import type { SkippedSample } from './skipped.ts';
 import { within } from './time-limit.ts';
 
 /** What training leaves behind. */
@@ -192,52 +190,6 @@ interface Reading {
   readonly unknownRuns: Int32Array;
   readonly evidence: readonly Evidence[];
   readonly facts: TraceFacts;
-}
-
-type Outcome = { readonly evaluation: Evaluation } | { readonly error: unknown };
-
-/**
- * Evaluates traces in turn: while one is predicted, the next is read.
- *
- * @param write  takes each evaluation, in the order of the tasks
- * @returns the samples that could not be read
- */
-export async function evaluateTraces(
-  tasks: readonly EvaluationTask[],
-  evaluator: Evaluator,
-  context: RunContext,
-  write: (evaluation: Evaluation) => Promise<void>,
-): Promise<readonly SkippedSample[]> {
-  const skipped: SkippedSample[] = [];
-  const tell = (done: number): void =>
-    context.progress({ step: 'evaluating', done, total: tasks.length, unit: 'traces' });
-  // Only the whole step is worth telling here, not each prediction.
-  const quiet: RunContext = { ...context, progress: () => {} };
-  const start = (task: EvaluationTask | undefined): Promise<Outcome> | undefined =>
-    task === undefined
-      ? undefined
-      : evaluator.evaluate(task, quiet).then(
-          (evaluation) => ({ evaluation }),
-          (error: unknown) => ({ error }),
-        );
-  let next = start(tasks[0]);
-  for (const [index, { sample }] of tasks.entries()) {
-    tell(index);
-    const current = next;
-    next = start(tasks[index + 1]);
-    const outcome = await current;
-    context.signal?.throwIfAborted();
-    if (outcome === undefined) continue;
-    if ('evaluation' in outcome) {
-      await write(outcome.evaluation);
-      continue;
-    }
-    if (!(outcome.error instanceof UserError)) throw outcome.error;
-    context.log.log('warning', `left out: ${outcome.error.message}`);
-    skipped.push({ name: sample.name, reason: outcome.error.message });
-  }
-  tell(tasks.length);
-  return skipped;
 }
 
 function concatenate(parts: readonly Int32Array[]): Int32Array {
