@@ -1,5 +1,11 @@
-import { type Bitness, BlockReader, type BlockShape, emptyShape } from '../x86/block-reader.ts';
+import { enlarged } from '../base/typed-array.ts';
+import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
+import type { TransferKind } from '../x86/transfer.ts';
 import { AddressIndex } from './address-index.ts';
+
+/** Integers of a shape in `CachedCode`: kind and end in one, size, last instruction, instructions, target. */
+const shapeSize = 5;
+const ends = ['transfer', 'cut', 'invalid', 'fault', 'long'] as const;
 
 /**
  * Blocks of one run of bytes, decoded once and kept for every trace that maps it, wherever it is
@@ -7,9 +13,10 @@ import { AddressIndex } from './address-index.ts';
  */
 class CachedCode {
   readonly bytes: Uint8Array;
-  /** Index of a shape by its block's offset in `bytes`. */
-  readonly index: AddressIndex = new AddressIndex();
-  readonly shapes: BlockShape[] = [];
+  /** Position of a shape in `#shapes` by its block's offset in `bytes`. */
+  readonly #index: AddressIndex = new AddressIndex();
+  #shapes: Int32Array<ArrayBuffer> = new Int32Array(64 * shapeSize);
+  #length = 0;
   readonly #bitness: Bitness;
   #reader: BlockReader | undefined;
 
@@ -18,14 +25,31 @@ class CachedCode {
     this.#bitness = bitness;
   }
 
-  shapeAt(offset: number): BlockShape {
-    const known = this.index.get(offset, 0);
-    if (known >= 0) return this.shapes[known];
+  read(offset: number, shape: BlockShape): void {
+    const known = this.#index.get(offset, 0);
+    if (known >= 0) {
+      const shapes = this.#shapes;
+      shape.kind = (shapes[known] & 0xff) as TransferKind;
+      shape.end = ends[shapes[known] >> 8];
+      shape.size = shapes[known + 1];
+      shape.lastInstruction = shapes[known + 2];
+      shape.instructions = shapes[known + 3];
+      shape.target = shapes[known + 4];
+      return;
+    }
     this.#reader ??= new BlockReader(this.bytes, this.#bitness);
-    const shape = this.#reader.read(offset, emptyShape());
-    this.index.add(offset, 0, this.shapes.length);
-    this.shapes.push(shape);
-    return shape;
+    this.#reader.read(offset, shape);
+    const at = this.#length;
+    this.#length += shapeSize;
+    if (this.#length > this.#shapes.length) {
+      this.#shapes = enlarged(this.#shapes, this.#shapes.length * 2);
+    }
+    this.#shapes[at] = shape.kind | (ends.indexOf(shape.end) << 8);
+    this.#shapes[at + 1] = shape.size;
+    this.#shapes[at + 2] = shape.lastInstruction;
+    this.#shapes[at + 3] = shape.instructions;
+    this.#shapes[at + 4] = shape.target;
+    this.#index.add(offset, 0, at);
   }
 
   dispose(): void {
@@ -48,15 +72,15 @@ export class CodeCache {
     64: new Map(),
   };
 
-  /** @returns the block at `offset` of `bytes`; the object is shared, do not change it */
-  shapeAt(bytes: Uint8Array, offset: number, bitness: Bitness): BlockShape {
+  /** Reads the block at `offset` of `bytes` into `shape`. */
+  read(bytes: Uint8Array, offset: number, bitness: Bitness, shape: BlockShape): void {
     const cache = this.#byBitness[bitness];
     let code = cache.get(bytes);
     if (code === undefined) {
       code = new CachedCode(bytes, bitness);
       cache.set(bytes, code);
     }
-    return code.shapeAt(offset);
+    code.read(offset, shape);
   }
 
   /** Frees the instruction decoders' memory. */

@@ -5,6 +5,7 @@ import {
   type Bitness,
   BlockReader,
   type BlockShape,
+  clearShape,
   emptyShape,
   maxInstructionBytes,
 } from '../x86/block-reader.ts';
@@ -50,6 +51,8 @@ export class ControlFlowGraph implements BlockTable {
   #targetAddress: Float64Array<ArrayBuffer> = new Float64Array(4096);
   #bits: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
 
+  /** The block that is being added. */
+  readonly #shape: BlockShape = emptyShape();
   readonly #space: AddressSpace;
   readonly #cache: CodeCache;
   /** Nodes by bits 0..31 of their address, and the rest over the bitness. */
@@ -106,12 +109,12 @@ export class ControlFlowGraph implements BlockTable {
 
   #add(address: Address, bitness: Bitness): number {
     const section = this.#space.find(address);
-    let shape: BlockShape;
+    const shape = this.#shape;
     if (section === undefined) {
-      shape = emptyShape();
+      clearShape(shape);
     } else {
-      shape = this.#cache.shapeAt(section.bytes, address - section.start, bitness);
-      if (shape.end === 'cut') shape = this.#readAcross(address, bitness) ?? shape;
+      this.#cache.read(section.bytes, address - section.start, bitness, shape);
+      if (shape.end === 'cut') this.#readAcross(address, bitness, shape);
     }
     const node = this.length++;
     if (node === this.kind.length) this.#grow();
@@ -137,7 +140,7 @@ export class ControlFlowGraph implements BlockTable {
   }
 
   /** A block may run on into the section that follows without a hole, as where pages were dumped one by one. */
-  #readAcross(address: Address, bitness: Bitness): BlockShape | undefined {
+  #readAcross(address: Address, bitness: Bitness, shape: BlockShape): void {
     const parts: Uint8Array[] = [];
     let length = 0;
     let at = address;
@@ -152,7 +155,7 @@ export class ControlFlowGraph implements BlockTable {
       if (parts.length > 1 && length > rest.length + 65536 * maxInstructionBytes) break;
       if (parts.length > 64) break;
     }
-    if (parts.length < 2) return undefined;
+    if (parts.length < 2) return;
     const joined = new Uint8Array(Math.min(length, 2 ** 20));
     let filled = 0;
     for (const part of parts) {
@@ -161,9 +164,8 @@ export class ControlFlowGraph implements BlockTable {
       filled += piece.length;
     }
     const reader = new BlockReader(joined, bitness);
-    const shape = reader.read(0, emptyShape());
+    reader.read(0, shape);
     reader.dispose();
-    return shape;
   }
 
   #grow(): void {

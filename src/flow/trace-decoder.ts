@@ -96,8 +96,8 @@ export class TraceDecoder implements BlockSource {
     this.#sharesProcessor = options.sharesProcessor ?? false;
     this.#errata = options.errata ?? noErrata;
     this.#isTimed = options.isTimed ?? false;
-    this.#maxBlocks = options.maxBlocks ?? 1 << 20;
-    this.#maxMarks = options.maxMarks ?? 1 << 20;
+    this.#maxBlocks = options.maxBlocks ?? 1 << 19;
+    this.#maxMarks = options.maxMarks ?? 1 << 18;
     this.#walker = new CodeWalker(this.#graph, this.#state, () => this.#flush(this.#walkOffset));
   }
 

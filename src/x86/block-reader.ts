@@ -44,6 +44,11 @@ export function emptyShape(): BlockShape {
   };
 }
 
+/** Makes a shape that of a block without bytes. */
+export function clearShape(shape: BlockShape): void {
+  Object.assign(shape, emptyShape());
+}
+
 /**
  * Reads basic blocks from one run of code bytes: common instructions by table, the others with the
  * full decoder, one at a time.
