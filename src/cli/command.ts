@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { UserError } from '../base/errors.ts';
+import { forTerminal } from '../base/format.ts';
 import { logLevels } from '../base/log.ts';
 import { choice, nearest, type OptionSpec } from './option.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
@@ -109,7 +110,7 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
         signal: stop.signal,
         print: (line) => {
           terminal.finish();
-          process.stdout.write(`${line}\n`);
+          process.stdout.write(`${forTerminal(line, { colours: true })}\n`);
         },
       });
       process.exitCode = code ?? 0;

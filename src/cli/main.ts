@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { Command, CommanderError } from 'commander';
 import { type ErrorCategory, UserError } from '../base/errors.ts';
+import { forTerminal } from '../base/format.ts';
 import { commands } from './commands.ts';
 import { version } from './version.ts';
 
@@ -51,7 +52,7 @@ function fail(error: unknown): void {
     return;
   }
   if (error instanceof UserError) {
-    const lines = error.message.split('\n');
+    const lines = forTerminal(error.message).split('\n');
     process.stderr.write(lines.map((line) => `wayward: ${line}\n`).join(''));
     process.exitCode = exitCodes[error.category];
     return;

@@ -1,0 +1,21 @@
+import { expect, test } from 'vitest';
+import { forTerminal } from './format.ts';
+
+test.each([
+  ['libc.so.6\tmain\nnext', 'libc.so.6\tmain\nnext'],
+  ['größe 文件.pdf', 'größe 文件.pdf'],
+  ['a\u001b[2Jb', 'a\\u001b[2Jb'],
+  ['a\rb\u0007\u009b31m', 'a\\u000db\\u0007\\u009b31m'],
+  ['evil\u202efdp.exe', 'evil\\u202efdp.exe'],
+  ['\u001b[31mred\u001b[0m', '\\u001b[31mred\\u001b[0m'],
+])('%j is shown as %j', (text, shown) => {
+  expect(forTerminal(text)).toBe(shown);
+});
+
+test('our own colours pass, other sequences do not; JSON stays what it is', () => {
+  expect(forTerminal('\u001b[31mred\u001b[0m \u001b]0;title\u0007', { colours: true })).toBe(
+    '\u001b[31mred\u001b[0m \\u001b]0;title\\u0007',
+  );
+  const value = { name: 'a\u001b\u0085\u202eb' };
+  expect(JSON.parse(forTerminal(JSON.stringify(value), { colours: true }))).toEqual(value);
+});
