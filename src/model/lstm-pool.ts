@@ -27,6 +27,7 @@ export class LstmPool {
   readonly size: number;
   readonly #workers: Worker[];
   readonly #waiting: Map<number, Waiting> = new Map();
+  readonly #running: Set<Promise<Result>> = new Set();
   #nextId = 0;
 
   /** @param devices  one for each worker */
@@ -77,32 +78,26 @@ export class LstmPool {
     }) as Promise<PredictResult>;
   }
 
+  /** Waits for the jobs under way: a thread that is ended within a run takes the process with it. */
   async dispose(): Promise<void> {
+    await Promise.allSettled(this.#running);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 
   #send(worker: number, job: Job): Promise<Result> {
     const target = this.#workers[worker];
-    return new Promise((resolve, reject) => {
-      // A worker holds the process only while it has work.
-      target.ref();
-      const done = (): void => {
-        if (![...this.#waiting.values()].some((waiting) => waiting.worker === worker))
-          target.unref();
-      };
-      this.#waiting.set(job.id, {
-        worker,
-        resolve: (result) => {
-          done();
-          resolve(result);
-        },
-        reject: (error) => {
-          done();
-          reject(error);
-        },
-      });
-      target.postMessage(job);
-    });
+    const { promise, resolve, reject } = Promise.withResolvers<Result>();
+    this.#waiting.set(job.id, { worker, resolve, reject });
+    this.#running.add(promise);
+    // A worker holds the process only while it has work.
+    target.ref();
+    const done = (): void => {
+      this.#running.delete(promise);
+      if (![...this.#waiting.values()].some((waiting) => waiting.worker === worker)) target.unref();
+    };
+    promise.then(done, done);
+    target.postMessage(job);
+    return promise;
   }
 }
 

@@ -326,6 +326,25 @@ test('a device that is not there gives a sentence', async () => {
   });
 });
 
+test('predictions that are stopped let the jobs under way end', async () => {
+  const shape = { ...small, units: 64, windowLength: 16 };
+  const lstm = Lstm.create(shape, undefined, { device: 'cpu', workers: 2, dropout: 0, seed: 1 });
+  const stop = new AbortController();
+  let told = 0;
+  const predicting = lstm.predict(randomWindows(shape, 5000, 6, 1), {
+    ...context,
+    signal: stop.signal,
+    progress: () => {
+      told++;
+      stop.abort();
+    },
+  });
+  await expect(predicting).rejects.toThrow('abort');
+  // The other worker is at a batch of its own; ended within it, the process would be gone.
+  await lstm.dispose();
+  expect(told).toBeGreaterThan(0);
+});
+
 test('a pool answers every job', async () => {
   const lstm = make(small, 3);
   expect(lstm.pool).toBeInstanceOf(LstmPool);

@@ -9,7 +9,7 @@ import type { FirstLayer, RunContext } from './first-layer.ts';
 import { LstmPool } from './lstm-pool.ts';
 import { initialize, type LstmShape, parameterLayout } from './lstm-shape.ts';
 import { arraysOf, loadNgramTable, saveNgramTable } from './ngram-file.ts';
-import type { NgramParts, NgramTable } from './ngram-table.ts';
+import { type NgramParts, NgramTable } from './ngram-table.ts';
 
 /** Windows in one run of a session. */
 const predictBatch = 512;
@@ -30,6 +30,7 @@ export class Lstm implements FirstLayer {
   readonly options: LstmOptions;
   /** All parameters in one vector, shared with the workers; see `parameterLayout`. */
   readonly parameters: Float32Array<SharedArrayBuffer>;
+  /** In shared memory, too. */
   readonly prior: NgramTable | undefined;
   #pool: LstmPool | undefined;
   /** Hash of the parameters that the workers' sessions for predictions hold. */
@@ -37,7 +38,7 @@ export class Lstm implements FirstLayer {
 
   private constructor(shape: LstmShape, prior: NgramTable | undefined, options: LstmOptions) {
     this.shape = shape;
-    this.prior = prior;
+    this.prior = prior === undefined ? undefined : new NgramTable(shared(prior.parts));
     this.options = options;
     const { length } = parameterLayout(shape);
     this.parameters = new Float32Array(new SharedArrayBuffer(length * 4));
@@ -80,7 +81,7 @@ export class Lstm implements FirstLayer {
     this.#pool ??= new LstmPool(devicesOfWorkers(device, workers), {
       shape: this.shape,
       parameters: this.parameters,
-      prior: this.prior === undefined ? undefined : shared(this.prior.parts),
+      prior: this.prior?.parts,
       dropout: this.options.dropout,
       seed: this.options.seed,
     });
