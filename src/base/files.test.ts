@@ -5,7 +5,7 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { removeStaleParts, streamMaybeGzip, writeFileParts } from './files.ts';
+import { readMaybeGzip, removeStaleParts, streamMaybeGzip, writeFileParts } from './files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
 const path = join(folder, 'data.bin');
@@ -39,6 +39,13 @@ test('a writer that says no, or throws, leaves the old file and no part', async 
     }),
   ).rejects.toThrow('cause');
   expect(before.has(readFileSync(path, 'utf8'))).toBe(true);
+});
+
+test('a file that inflates to gigabytes is refused', async () => {
+  // 300 MB of zeros, as 30 members of one kind.
+  const member = gzipSync(Buffer.alloc(10 << 20));
+  writeFileSync(path, Buffer.concat(Array(30).fill(member)));
+  await expect(readMaybeGzip(path)).rejects.toThrow('data.bin: holds more than 256 MB');
 });
 
 describe('a stream, plain or gzip', () => {

@@ -133,19 +133,32 @@ export async function readWholeFile(path: string): Promise<Buffer> {
   }
 }
 
+/** Texts that are read whole are smaller; a few kilobytes of gzip could claim a thousand times as many. */
+const mostInflated = 1 << 28;
+
 /**
  * Reads a file, inflating it when it starts with the gzip magic, whatever its name.
  *
- * @throws UserError `not-readable`, or `gzip-damaged` for a truncated or corrupt gzip file
+ * @throws UserError `not-readable`, `gzip-damaged` for a truncated or corrupt gzip file, `too-large`
+ *   for one of more than 256 MB
  */
 export async function readMaybeGzip(path: string): Promise<Uint8Array> {
   const bytes = await readWholeFile(path);
-  if (!isGzip(bytes)) return bytes;
-  try {
-    return await inflate(bytes);
-  } catch (cause) {
-    throw gzipDamaged(path, cause);
+  if (!isGzip(bytes)) {
+    if (bytes.length > mostInflated) throw tooLarge(path);
+    return bytes;
   }
+  try {
+    return await inflate(bytes, { maxOutputLength: mostInflated });
+  } catch (cause) {
+    const isTooLarge = (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
+    throw isTooLarge ? tooLarge(path) : gzipDamaged(path, cause);
+  }
+}
+
+function tooLarge(path: string): UserError {
+  const cause = `holds more than ${mostInflated >> 20} MB`;
+  return new UserError('too-large', cause, { category: 'input', path });
 }
 
 /** Streams a file in chunks, inflating it when it starts with the gzip magic. Errors as `readMaybeGzip`. */
