@@ -6,14 +6,14 @@ import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
 import { evaluationsIn } from '../verdict/evaluation-folder.ts';
-import {
-  type FunctionReader,
-  readSliceCode,
-  type SliceBlock,
-  type SliceCode,
-} from '../verdict/slice-code.ts';
+import { type FunctionReader, readSliceCode, type SliceCode } from '../verdict/slice-code.ts';
 import type { SampleSlices } from '../verdict/slice-record.ts';
-import { countTerms, type TermNames, type TermPart } from '../verdict/slice-terms.ts';
+import {
+  countTerms,
+  type TermNames,
+  type TermOptions,
+  type TermPart,
+} from '../verdict/slice-terms.ts';
 import { type Slice, slicesByCorrectness, slicesOfPatches } from '../verdict/slices.ts';
 import type { Terms } from '../verdict/sparse-vector.ts';
 import { needsRecording, partsOfVector, type VectorKind } from '../verdict/vector-kinds.ts';
@@ -53,7 +53,6 @@ export const usualRecipe: SliceRecipe = {
 export interface SlicedFolder {
   /** Identity of the model that made the evaluations. */
   readonly model: string;
-  readonly modelName: string;
   readonly samples: readonly SampleSlices[];
   readonly names: TermNames;
   /** Evaluations and recordings that could not be read. */
@@ -92,10 +91,15 @@ export async function sliceSamples(
     calls: callOptions(source),
   };
   const reader = new CodeOfSlices(source, traces, recipe.around);
+  const termOptions: TermOptions = {
+    mostClasses: recipe.mostClasses,
+    className: (output) => vocabulary?.describeOutput(output) ?? `class ${output}`,
+    ...(source.source === 'trace' ? {} : { blockName: (call) => call.function }),
+  };
   const names: TermNames = new Map();
   const samples: SampleSlices[] = [];
   const skipped: SkippedSample[] = [];
-  let model: { id: string; name: string } | undefined;
+  let model: string | undefined;
   let seen = 0;
   const leaveOut = (name: string, reason: string): void => {
     context.log.log('warning', `left out: ${name}: ${reason}`);
@@ -110,8 +114,8 @@ export async function sliceSamples(
       }
       const { value: evaluation } = entry;
       const { sample } = evaluation;
-      model ??= { id: evaluation.model, name: evaluation.modelName };
-      if (model.id !== evaluation.model) {
+      model ??= evaluation.model;
+      if (model !== evaluation.model) {
         throw new UserError(
           'evaluations-mixed',
           'holds evaluations of several models or vocabularies, which cannot be compared',
@@ -132,31 +136,7 @@ export async function sliceSamples(
         }
       }
       context.progress({ step: 'cutting slices', done: seen, total: 0, unit: 'traces' });
-      const parts = partsOf(recipe);
-      const options = {
-        mostClasses: recipe.mostClasses,
-        className: (output: number): string =>
-          vocabulary?.describeOutput(output) ?? `class ${output}`,
-        ...(source.source === 'trace' ? {} : { blockName: (call: SliceBlock) => call.function }),
-      };
-      samples.push({
-        name: sample.name,
-        file: sample.file,
-        label: sample.label,
-        family: sample.family,
-        slices: slices.map((slice, i) => ({
-          rank: slice.rank,
-          start: slice.start,
-          end: slice.end,
-          points: slice.points,
-          terms: Object.fromEntries(
-            parts.map((part) => [
-              part,
-              countTerms(part, evaluation, slice, codes?.[i], options, names),
-            ]),
-          ) as Terms,
-        })),
-      });
+      samples.push(countSample(evaluation, slices, codes, recipe, termOptions, names));
     }
   } finally {
     codeCache.dispose();
@@ -175,7 +155,35 @@ export async function sliceSamples(
       { category: 'input', path: found.evaluation },
     );
   }
-  return { model: model.id, modelName: model.name, samples, names, skipped };
+  return { model, samples, names, skipped };
+}
+
+function countSample(
+  evaluation: Evaluation,
+  slices: readonly Slice[],
+  codes: readonly SliceCode[] | undefined,
+  recipe: SliceRecipe,
+  options: TermOptions,
+  names: TermNames,
+): SampleSlices {
+  const { name, file, label, family } = evaluation.sample;
+  const termsOf = (slice: Slice, i: number): Terms =>
+    Object.fromEntries(
+      partsOf(recipe).map((part) => [
+        part,
+        countTerms(part, evaluation, slice, codes?.[i], options, names),
+      ]),
+    );
+  return {
+    name,
+    file,
+    label,
+    family,
+    slices: slices.map((slice, i) => {
+      const { rank, start, end, points } = slice;
+      return { rank, start, end, points, terms: termsOf(slice, i) };
+    }),
+  };
 }
 
 /** Functions describe clusters, whatever the vectors are made of. */

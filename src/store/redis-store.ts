@@ -24,6 +24,7 @@ export interface RedisStoreOptions {
 
 /** Fields that go into one command, and commands that are under way at once. */
 const fieldsPerCommand = 256;
+const bytesPerCommand = 1 << 20;
 const commandsAtOnce = 16;
 
 type Client = ReturnType<typeof createClient>;
@@ -122,17 +123,7 @@ export class RedisStore implements SampleStore {
     key: string,
     fields: readonly (readonly [string, string | Uint8Array])[],
   ): Promise<void> {
-    const chunks: (string | Buffer)[][] = [];
-    for (let i = 0; i < fields.length; i += fieldsPerCommand) {
-      chunks.push(
-        fields
-          .slice(i, i + fieldsPerCommand)
-          .flatMap(([field, value]) => [
-            field,
-            typeof value === 'string' ? value : asBuffer(value),
-          ]),
-      );
-    }
+    const chunks = chunksOf(fields);
     for (let i = 0; i < chunks.length; i += commandsAtOnce) {
       const some = chunks.slice(i, i + commandsAtOnce);
       // Commands that are given in one go travel together.
@@ -238,6 +229,25 @@ export class RedisStore implements SampleStore {
     }
     return new UserError('store-unreachable', `Redis cannot be reached: ${reasonOf(error)}`, facts);
   }
+}
+
+/** Fields and values in commands of limited size; a value that is larger has one of its own. */
+function chunksOf(
+  fields: readonly (readonly [string, string | Uint8Array])[],
+): (string | Buffer)[][] {
+  const chunks: (string | Buffer)[][] = [];
+  let bytes = 0;
+  for (const [field, value] of fields) {
+    const last = chunks.at(-1);
+    bytes += value.length;
+    if (last === undefined || last.length >= 2 * fieldsPerCommand || bytes > bytesPerCommand) {
+      chunks.push([field, asBuffer(value)]);
+      bytes = value.length;
+    } else {
+      last.push(field, asBuffer(value));
+    }
+  }
+  return chunks;
 }
 
 class Late extends Error {}
