@@ -25,7 +25,8 @@ export interface RedisStoreOptions {
 /** Fields that go into one command, and commands that are under way at once. */
 const fieldsPerCommand = 256;
 const bytesPerCommand = 1 << 20;
-const commandsAtOnce = 16;
+const commandsAtOnce = 8;
+const defaultAnswerTimeout = 20_000;
 
 type Client = ReturnType<typeof createClient>;
 
@@ -105,13 +106,13 @@ export class RedisStore implements SampleStore {
 
   async #readHash(key: string): Promise<Map<string, Buffer>> {
     const result = new Map<string, Buffer>();
-    // Cursors hold over a restart of the server or not: a scan is begun again from its start.
+    // Cursors of a server that was restarted may mean nothing: a scan is begun again from its start.
     await this.#try(async (client) => {
       result.clear();
       const bytes = client.withTypeMapping({ [RESP_TYPES.BLOB_STRING]: Buffer });
       let cursor = '0';
       do {
-        const page = await bytes.hScan(key, cursor, { COUNT: 1000 });
+        const page = await this.#inTime(bytes.hScan(key, cursor, { COUNT: 1000 }));
         for (const { field, value } of page.entries) result.set(field.toString('utf8'), value);
         cursor = page.cursor.toString();
       } while (cursor !== '0');
@@ -127,7 +128,9 @@ export class RedisStore implements SampleStore {
     for (let i = 0; i < chunks.length; i += commandsAtOnce) {
       const some = chunks.slice(i, i + commandsAtOnce);
       // Commands that are given in one go travel together.
-      await this.#try((client) => Promise.all(some.map((chunk) => client.hSet(key, chunk))));
+      await this.#try((client) =>
+        this.#inTime(Promise.all(some.map((chunk) => client.hSet(key, chunk)))),
+      );
     }
   }
 
@@ -140,20 +143,25 @@ export class RedisStore implements SampleStore {
     for (let i = 0; i < items.length; i += step) {
       const some = items.slice(i, i + step);
       results.push(
-        ...(await this.#try((client) => Promise.all(some.map((item) => ask(client, item))))),
+        ...(await this.#try((client) =>
+          this.#inTime(Promise.all(some.map((item) => ask(client, item)))),
+        )),
       );
     }
     return results;
   }
 
-  /** Does something, again when the connection breaks on the way. */
+  /**
+   * Does something, again when the connection breaks on the way.
+   *
+   * @param work  waits for its answers with `#inTime`
+   */
   async #try<T>(work: (client: Client) => Promise<T>): Promise<T> {
     const { patience = 30_000, warn } = this.#options;
     let since: number | undefined;
     for (let attempt = 0; ; attempt++) {
       try {
-        const client = await this.#connected();
-        return await this.#inTime(work(client));
+        return await work(await this.#connected());
       } catch (error) {
         this.#abandon();
         if (!isPassing(error)) throw this.#explain(error);
@@ -169,7 +177,7 @@ export class RedisStore implements SampleStore {
 
   async #connected(): Promise<Client> {
     if (this.#client?.isReady) return this.#client;
-    const { url, authorities, answerTimeout = 10_000 } = this.#options;
+    const { url, authorities, answerTimeout = defaultAnswerTimeout } = this.#options;
     const isTls = url.startsWith('rediss:');
     const client = createClient({
       url,
@@ -192,7 +200,7 @@ export class RedisStore implements SampleStore {
   }
 
   async #inTime<T>(promise: Promise<T>): Promise<T> {
-    const { answerTimeout = 10_000 } = this.#options;
+    const { answerTimeout = defaultAnswerTimeout } = this.#options;
     let timer: NodeJS.Timeout | undefined;
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(
