@@ -374,3 +374,66 @@ describe.skipIf(!canRecord || !hasPerf)('import of perf.data', () => {
     },
   );
 });
+
+const hardware = new URL('../../../shared/data/hardware-pt/', import.meta.url).pathname;
+
+describe.skipIf(!hasPerf || !existsSync(hardware))('import of traces of real processors', () => {
+  it.each([
+    'arcus-hello',
+    'arcus-ovf-01-ben',
+    'arcus-ovf-01-poc',
+    'arcus-ovf-02-ben',
+    'arcus-ovf-02-poc',
+    'arcus-uaf-01-poc',
+  ])('agrees with perf on %s', async (name) => {
+    const when: When = { pid: 9, tid: 9, time: 1000n, cpu: 0 };
+    const code = await mkdtemp(join(folder, 'code-'));
+    const writer = new PerfDataWriter();
+    writer.comm(9, 9, name, when, true);
+    for (const { start, end, path } of await codeOf(join(hardware, name))) {
+      const file = join(code, basename(path));
+      await writeFile(file, elfAround(await readFile(join(hardware, name, path))));
+      writer.mmap2(9, start, end - start, pageBytes, file, when);
+    }
+    const trace = await readFile(join(hardware, name, 'trace_0'));
+    writer.aux(0, trace.length, 0, when);
+    writer.auxtrace(0, 9, -1, 0, trace);
+    writer.exit(9, 9, { ...when, time: 2000n });
+    const { imported, file, root } = await importBytes(writer.finish());
+    const [{ folder: sample }] = imported.threads;
+    const { branches, problems } = await ourBranches(sample ?? '', join(root, 'bin'));
+    const theirs = (await perfBranches(file, join(folder, 'home'))).get(9);
+    // Both attacks die of a return to 0x4141414141, where no block is that could show it.
+    const expected = theirs?.branches.filter((branch) => !branch.endsWith('>4141414141'));
+    expect(branches).toEqual(expected);
+    expect(branches.length).toBeGreaterThan(9000);
+    expect([problems, theirs?.problems]).toEqual([[], []]);
+  });
+});
+
+const pageBytes = 4096;
+
+/** Perf reads code from ELF files only: puts a page of headers before what was in memory. */
+function elfAround(code: Buffer): Buffer {
+  const head = Buffer.alloc(pageBytes);
+  head.write('\x7fELF\x02\x01\x01', 'latin1');
+  // Shared object, x86-64, version 1; one program header of 56 bytes at 64.
+  head.writeUInt16LE(3, 16);
+  head.writeUInt16LE(62, 18);
+  head.writeUInt32LE(1, 20);
+  head.writeUInt32LE(64, 32);
+  for (const [at, value] of [
+    [52, 64],
+    [54, 56],
+    [56, 1],
+    [58, 64],
+  ]) {
+    head.writeUInt16LE(value, at);
+  }
+  // PT_LOAD, readable and executable: offset, addresses, sizes, alignment.
+  head.writeUInt32LE(1, 64);
+  head.writeUInt32LE(5, 68);
+  for (const at of [72, 80, 88, 112]) head.writeUInt32LE(pageBytes, at);
+  for (const at of [96, 104]) head.writeUInt32LE(code.length, at);
+  return Buffer.concat([head, code]);
+}
