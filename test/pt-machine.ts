@@ -52,6 +52,9 @@ export type TimeStamps = 'tsc' | 'mtc' | 'none';
 const mtcShift = 3;
 const mtcPeriod = 2 * 2 ** mtcShift;
 
+/** In the kernel's half: 0xffffffff81000000. */
+const kernelEntry = -0x7f00_0000;
+
 /**
  * One processor that traces user space: its packets, its call stack, its clock. Threads take turns on
  * it; like a real one it does not know them.
@@ -62,9 +65,12 @@ export class PtProcessor {
   readonly #stamps: TimeStamps;
   #time: number;
   #lastMtc = 0;
+  readonly #tracesKernel: boolean;
+  #isInKernel = false;
 
-  constructor(time: number, stamps: TimeStamps, compressReturns: boolean) {
+  constructor(time: number, stamps: TimeStamps, compressReturns: boolean, tracesKernel = false) {
     this.#time = time;
+    this.#tracesKernel = tracesKernel;
     this.#stamps = stamps;
     this.#encoder = new PtEncoder((bytes) => this.trace.push(bytes), {
       bitness: 64,
@@ -116,7 +122,7 @@ export class PtProcessor {
     lost: { readonly from: number; readonly to: number } = { from: to, to },
   ): void {
     const encoder = this.#encoder;
-    encoder.enable(start[from]);
+    this.#enterUser(start[from]);
     for (let i = from; i < to; i++) {
       this.#time += 16;
       if (i === lost.from) encoder.overflow();
@@ -143,15 +149,39 @@ export class PtProcessor {
           if (i + 1 < start.length) encoder.return(next);
           break;
         case Transfer.syscall:
-          encoder.disable();
+          this.#enterKernel(undefined);
           if (!isLast) {
             this.wait(5);
-            encoder.enable(next);
+            this.#enterUser(next);
           }
           break;
       }
-      if (isLast && kind[i] !== Transfer.syscall) encoder.interrupt(next ?? last[i]);
+      if (isLast && kind[i] !== Transfer.syscall) this.#enterKernel(next ?? last[i]);
     }
+  }
+
+  /** @param from  the instruction that is interrupted; `undefined` = a system call */
+  #enterKernel(from: number | undefined): void {
+    const encoder = this.#encoder;
+    if (!this.#tracesKernel) {
+      if (from === undefined) encoder.disable();
+      else encoder.interrupt(from);
+      return;
+    }
+    encoder.packet([]);
+    if (from !== undefined) encoder.resume(from);
+    encoder.indirect(kernelEntry);
+    for (const taken of [true, false, true]) encoder.branch(taken);
+    encoder.call(kernelEntry + 64);
+    encoder.synchronize(kernelEntry + 100);
+    encoder.return(kernelEntry + 64);
+    this.#isInKernel = true;
+  }
+
+  #enterUser(to: number): void {
+    if (this.#isInKernel) this.#encoder.indirect(to);
+    else this.#encoder.enable(to);
+    this.#isInKernel = false;
   }
 
   /** Packets get lost while no user code is traced. */

@@ -34,6 +34,8 @@ export interface ScheduleOptions {
   readonly truncations?: number;
   /** `perf record -a`: idle processors are in the records, too. */
   readonly isSystemWide?: boolean;
+  /** `intel_pt//`: the kernel is traced, too. */
+  readonly tracesKernel?: boolean;
 }
 
 interface State {
@@ -55,7 +57,12 @@ export function schedule(processes: readonly Process[], options: ScheduleOptions
     (options.stamps === 'none' ? 0 : tscBit) |
     (options.stamps === 'mtc' ? mtcBit | (3 << 14) : 0) |
     (options.compressReturns ? 0 : 0x800);
-  const writer = new PerfDataWriter({ config, switches, isPerCpu: true });
+  const writer = new PerfDataWriter({
+    config,
+    switches,
+    isPerCpu: true,
+    excludeKernel: !options.tracesKernel,
+  });
   const states: State[] = [];
   for (const { pid, comm, mappings, threads } of processes) {
     const begin: When = { pid, tid: pid, time: perfTime(1000), cpu: 0 };
@@ -71,7 +78,12 @@ export function schedule(processes: readonly Process[], options: ScheduleOptions
   const idle = { pid: 0, tid: 0 };
   const processors = Array.from({ length: options.cpus }, (_, cpu) => ({
     cpu,
-    core: new PtProcessor(100_000 + 17 * cpu, options.stamps, options.compressReturns),
+    core: new PtProcessor(
+      100_000 + 17 * cpu,
+      options.stamps,
+      options.compressReturns,
+      options.tracesKernel,
+    ),
     current: idle,
     /** Ends of chunks in its trace. */
     cuts: [0],

@@ -202,6 +202,21 @@ describe.skipIf(!canRecord || !hasPerf)('import of perf.data', () => {
     );
   });
 
+  // Perf would need the kernel's code to follow.
+  it.each<Partial<ScheduleOptions>>([
+    { compressReturns: false },
+    { compressReturns: true, stamps: 'mtc', cpus: 3, isSystemWide: true },
+  ])('leaves out the kernel where it was traced, too: %o', async (options) => {
+    const kernel = schedule([threads], { ...plain, ...options, tracesKernel: true });
+    const { imported, root } = await importBytes(kernel);
+    expect(imported.threads).toHaveLength(threads.threads.length);
+    for (const { tid, folder: sample } of imported.threads) {
+      const { branches, problems } = await ourBranches(sample ?? '', join(root, 'bin'));
+      expect(problems).toEqual([]);
+      expect(branches).toHaveLength(branchCount(threads.threads[tid - threads.pid]));
+    }
+  });
+
   it.each<Partial<ScheduleOptions>>([
     { overflows: 25, stamps: 'mtc' },
     { truncations: 20 },

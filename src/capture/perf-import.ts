@@ -77,7 +77,7 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
   try {
     const recording = await PerfRecording.read(file, signal);
     const byThread = new Map<PerfThread, ThreadPiece[]>();
-    /** Buffers of processors on which threads took turns. */
+    /** Buffers of processors on which threads, or one and the kernel, took turns. */
     const shared = new Set<TraceStream>();
     let bytesSkipped = 0;
     let bytesOverlapping = 0;
@@ -96,7 +96,8 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
       cutter.finish();
       bytesSkipped += cutter.bytesSkipped;
       const owners = new Set(cutter.pieces.map(({ owner }) => owner));
-      if (owners.size > 1 && recording.info.compressesReturns) shared.add(stream);
+      const isShared = owners.size > 1 || recording.info.hasKernel;
+      if (isShared && recording.info.compressesReturns) shared.add(stream);
       for (const piece of cutter.pieces) {
         const pieces = byThread.get(piece.owner);
         if (pieces === undefined) byThread.set(piece.owner, [{ stream, piece }]);
@@ -203,6 +204,7 @@ async function* traceOf(pieces: readonly ThreadPiece[]): AsyncGenerator<Uint8Arr
     }
     yield Uint8Array.from(head);
     yield* stream.range(piece.from, piece.to);
+    if (piece.entersKernel) yield Uint8Array.of(IpPacket.tipPgd);
     isLost = piece.lostAfter;
     if (isLost) yield Uint8Array.of(Opcode.ext, Ext.ovf);
     isFirst = false;

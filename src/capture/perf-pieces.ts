@@ -23,6 +23,8 @@ export interface Piece<Owner> {
   /** Packets were lost before, or after it. */
   readonly lostBefore: boolean;
   lostAfter: boolean;
+  /** It ends where the kernel was entered and traced, too: TIP.PGD takes the place of that TIP. */
+  entersKernel: boolean;
 }
 
 /** Tells whose trace it is. Times and positions never go back. */
@@ -181,7 +183,7 @@ export class PieceCutter<Owner> {
         return;
       default:
         if (ip === undefined) return;
-        if (ip < 0) this.#leave(position + length);
+        if (ip < 0) this.#enterKernel(position);
         else if (this.#state !== State.user) this.#enter(position + length, ip, ip);
     }
   }
@@ -191,6 +193,15 @@ export class PieceCutter<Owner> {
     this.#state = State.off;
     this.#leftAt = position;
     this.#sawPsb = false;
+  }
+
+  /** Kernel code is no part of a piece. */
+  #enterKernel(position: number): void {
+    if (this.#state !== State.user) return;
+    this.#leave(position);
+    if (this.#open === undefined) return;
+    this.#open.entersKernel = true;
+    this.#close();
   }
 
   /** User code is entered. @param from  where the piece's own packets begin if this begins one */
@@ -216,6 +227,7 @@ export class PieceCutter<Owner> {
       isSynchronized: this.#sawPsb,
       lostBefore: this.#isLost,
       lostAfter: false,
+      entersKernel: false,
     };
     this.#isLost = false;
     this.pieces.push(this.#open);
@@ -232,7 +244,7 @@ export class PieceCutter<Owner> {
   #close(): void {
     if (this.#open === undefined) return;
     this.#open.to = this.#leftAt;
-    this.#open.lostAfter = this.#isLost;
+    this.#open.lostAfter = this.#isLost && !this.#open.entersKernel;
     this.#open = undefined;
   }
 }
