@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../base/errors.ts';
+import { unwatchThreads, watchThreads } from './busy-threads.ts';
 import type { Device } from './engine.ts';
 import type {
   GradientJob,
@@ -27,16 +28,17 @@ export class LstmPool {
   readonly size: number;
   readonly #workers: Worker[];
   readonly #waiting: Map<number, Waiting> = new Map();
+  readonly #busy = watchThreads();
   readonly #running: Set<Promise<Result>> = new Set();
   #nextId = 0;
 
   /** @param devices  one for each worker */
-  constructor(devices: readonly Device[], setup: Omit<WorkerSetup, 'device'>) {
+  constructor(devices: readonly Device[], setup: Omit<WorkerSetup, 'device' | 'busy'>) {
     this.size = devices.length;
     // The same file, compiled or not, as this one.
     const entry = new URL(`./lstm-worker${extname(import.meta.url)}`, import.meta.url);
     this.#workers = devices.map((device, index) => {
-      const data: WorkerSetup = { ...setup, device };
+      const data: WorkerSetup = { ...setup, device, busy: this.#busy };
       const worker = new Worker(entry, { workerData: data });
       worker.on(
         'message',
@@ -81,6 +83,7 @@ export class LstmPool {
   /** Waits for the jobs under way: a thread that is ended within a run takes the process with it. */
   async dispose(): Promise<void> {
     await Promise.allSettled(this.#running);
+    unwatchThreads(this.#busy);
     await Promise.all(this.#workers.map((worker) => worker.terminate()));
   }
 

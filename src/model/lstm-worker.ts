@@ -2,6 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { assert, UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import { Random } from '../base/random.ts';
+import { type BusyThreads, whileBusy } from './busy-threads.ts';
 import { type InferenceSession, openSession, Tensor } from './engine.ts';
 import { feeds, inferenceGraph, results, trainingGraph, trainingParameters } from './lstm-graph.ts';
 import { type LstmShape, parameterLayout } from './lstm-shape.ts';
@@ -16,6 +17,7 @@ export interface WorkerSetup {
   readonly prior: NgramParts | undefined;
   readonly dropout: number;
   readonly seed: number;
+  readonly busy: BusyThreads;
 }
 
 /** Windows as classes: `symbols` is `[length, windowLength]`. */
@@ -251,9 +253,10 @@ class LstmWorker {
 
 if (parentPort !== null) {
   const port = parentPort;
-  const worker = new LstmWorker(workerData as WorkerSetup);
+  const setup = workerData as WorkerSetup;
+  const worker = new LstmWorker(setup);
   port.on('message', (job: Job) => {
-    worker.handle(job).then(
+    whileBusy(setup.busy, () => worker.handle(job)).then(
       (result) => port.postMessage({ result }),
       (error: unknown) =>
         port.postMessage({ id: job.id, error: portable(error), message: messageOf(error) }),

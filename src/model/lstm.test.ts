@@ -1,3 +1,4 @@
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -352,4 +353,26 @@ test('a pool answers every job', async () => {
   const results = await Promise.all([0, 1, 2].map((worker) => gradientOf(lstm, windows, worker)));
   expect(results[1]).toEqual(results[0]);
   expect(results[2]).toEqual(results[0]);
+});
+
+test('a process that exits while its threads compute ends with its own code', () => {
+  const here = import.meta.dirname;
+  const code = `
+    import { Lstm } from '${here}/lstm.ts';
+    const shape = ${JSON.stringify({ ...small, units: 128, windowLength: 32 })};
+    const lstm = Lstm.create(shape, undefined, { device: 'cpu', workers: 2, dropout: 0, seed: 1 });
+    const length = 4096;
+    const windows = {
+      length,
+      windowLength: 32,
+      symbols: new Int32Array(length * 32),
+      targets: new Int32Array(length),
+      counts: new Float64Array(length).fill(1),
+    };
+    await lstm.predict(windows, { log: { log() {} }, progress: () => process.exit(4) });`;
+  const script = join(mkdtempSync(join(tmpdir(), 'wayward-')), 'exit.ts');
+  writeFileSync(script, code);
+  const { status, stderr } = spawnSync(process.execPath, [script], { encoding: 'utf8' });
+  expect(stderr).toBe('');
+  expect(status).toBe(4);
 });
