@@ -60,7 +60,7 @@ const alignment = 16;
  */
 export class StretchCache {
   /** Position of the first stretch of a chain in the pool by hash; 0 = none. */
-  #slots: Int32Array = new Int32Array(1 << 12);
+  #slots: Int32Array = new Int32Array(1 << 16);
   #count = 0;
   #pool: Int32Array = new Int32Array(1 << 14);
   #poolView: DataView = new DataView(this.#pool.buffer);

@@ -183,6 +183,10 @@ export class TraceDecoder implements BlockSource {
               continue;
             }
             if (!state.batch.hasRoom(packetRoom)) this.#flush(this.#bufferOffset + offset);
+            if (this.#isOverLimit()) {
+              this.#giveUp(this.#bufferOffset + offset);
+              continue;
+            }
             stretches.begin(state, view, offset);
           }
         }
@@ -190,6 +194,14 @@ export class TraceDecoder implements BlockSource {
           offset++;
           this.#outcomes(byte >> 1, this.#bufferOffset + offset - 1);
           continue;
+        }
+        if (state.at >= 0 && this.#fup === undefined && byte < 0x80 && offset + 7 <= end) {
+          const size = this.#readIp(bytes, offset, byte);
+          if (size > 1) {
+            this.#transfer(this.#bufferOffset + offset);
+            offset += size;
+            continue;
+          }
         }
       } else {
         if (stretches.isRecording) this.#endStretch(view, offset);
@@ -210,9 +222,7 @@ export class TraceDecoder implements BlockSource {
       this.#packet(bytes, offset);
       // A packet that broke the flow is looked at again for the PSB that may begin there.
       offset += length;
-      if (this.#graph.length > this.#maxBlocks || this.#marks.length > this.#maxMarks) {
-        this.#giveUp(this.#bufferOffset + offset);
-      }
+      if (this.#isOverLimit()) this.#giveUp(this.#bufferOffset + offset);
     }
     if (stretches.isRecording) this.#endStretch(view, offset);
     return offset;
@@ -232,6 +242,10 @@ export class TraceDecoder implements BlockSource {
       if (isCorrupted) return offset + length < bytes.length ? length + 1 : 0;
     }
     return length;
+  }
+
+  #isOverLimit(): boolean {
+    return this.#graph.length > this.#maxBlocks || this.#marks.length > this.#maxMarks;
   }
 
   /** The rest of the trace is not decoded. */
@@ -336,6 +350,26 @@ export class TraceDecoder implements BlockSource {
     }
   }
 
+  /** Reads the IP of the most frequent packets, of up to 48 bits. @returns bytes of the packet */
+  #readIp(bytes: Uint8Array, offset: number, byte: number): number {
+    const state = this.#state;
+    const low = bytes[offset + 1] | (bytes[offset + 2] << 8);
+    switch (byte >> 5) {
+      case 1:
+        state.ipLow = (state.ipLow & ~0xffff) | low;
+        return 3;
+      case 2:
+        state.ipLow = low | (bytes[offset + 3] << 16) | (bytes[offset + 4] << 24);
+        return 5;
+      case 3:
+        state.ipLow = low | (bytes[offset + 3] << 16) | (bytes[offset + 4] << 24);
+        state.ipHigh = ((bytes[offset + 5] | (bytes[offset + 6] << 8)) << 16) >> 16;
+        return 7;
+      default:
+        return 1;
+    }
+  }
+
   #ipPacket(bytes: Uint8Array, offset: number, byte: number, traceOffset: number): void {
     const size = ipBytes[byte >> 5];
     const view = bytes;
@@ -416,18 +450,30 @@ export class TraceDecoder implements BlockSource {
       this.#lose('mismatch', traceOffset);
       return;
     }
+    // The IP is left out only where the target lies in code that is not traced.
+    if (ip === undefined) {
+      if (this.#toDecision(traceOffset) >= 0) this.#lose('mismatch', traceOffset);
+      return;
+    }
+    this.#transfer(traceOffset);
+  }
+
+  /** Takes the next indirect transfer to the last IP. */
+  #transfer(traceOffset: number): void {
+    const state = this.#state;
     const at = this.#toDecision(traceOffset);
     if (at < 0) return;
     const kind = this.#graph.kind[at];
-    // The IP is left out only where the target lies in code that is not traced.
-    if (kind === Transfer.jcc || ip === undefined) {
+    if (kind === Transfer.jcc) {
       this.#lose('mismatch', traceOffset);
       return;
     }
     this.#emit(at, traceOffset);
-    if (kind === Transfer.icall) this.#state.calls.push(at);
-    else if (kind === Transfer.ret && this.#sharesProcessor) this.#returned(ip);
-    this.#state.at = this.#nodeAt(ip);
+    if (kind === Transfer.icall) state.calls.push(at);
+    else if (kind === Transfer.ret && this.#sharesProcessor) {
+      this.#returned(state.ipHigh * 0x1_0000_0000 + (state.ipLow >>> 0));
+    }
+    state.at = this.#graph.nodeAtHalves(state.ipLow, state.ipHigh, state.bitness);
     if (this.#queue.length > 0) this.#drain(traceOffset);
   }
 
