@@ -44,7 +44,7 @@ export const judgeOptions: readonly OptionSpec[] = [
   },
   {
     flags: '--features <list>',
-    help: 'all, first-layer, classic, or names separated by commas [nominal: all; labelled: classic]',
+    help: 'all, first-layer, calls, classic, or names separated by commas [nominal: all, for logs of calls: calls; labelled: classic]',
     parse: text,
   },
   {

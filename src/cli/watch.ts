@@ -6,7 +6,7 @@ import type { RunContext } from '../model/first-layer.ts';
 import { openLocal } from '../pipeline/open-scheduler.ts';
 import { reopenQueueRun } from '../pipeline/queue-run.ts';
 import { readRunRecord, runFolder } from '../pipeline/run-folder.ts';
-import { type SourceName, sourceNames } from '../pipeline/sample-source.ts';
+import { type SourceName, sourceNames, unitOf } from '../pipeline/sample-source.ts';
 import { type WatchOptions, watch, watchFolder } from '../pipeline/watch.ts';
 import type { JudgeOptions } from './classify.ts';
 import { decimal, integer, type OptionSpec, text } from './option.ts';
@@ -95,10 +95,11 @@ async function watchOptions(run: string, words: JudgeOptions & WatchWords): Prom
   const { binDirs, rawImages, source, process } = record.options;
   const isSource = (value: unknown): value is SourceName =>
     sourceNames.some((name) => name === value);
+  const usual = unitOf(record) === 'call' ? 'calls' : 'all';
   return {
     ...{ run, folder: words.watch ?? '', settleSeconds: words.settle },
     ...{ device: words.device, timeout: words.timeout },
-    ...{ fpr: words.fpr, features: words.features ?? 'all', seed: words.seed },
+    ...{ fpr: words.fpr, features: words.features ?? usual, seed: words.seed },
     binDirs: words.binDir ?? (Array.isArray(binDirs) ? binDirs.map(String) : []),
     rawImages: rawImages === true,
     source: isSource(source) ? source : 'trace',

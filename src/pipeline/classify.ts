@@ -16,7 +16,7 @@ import {
   readTraceFeatures,
   type SkippedFile,
 } from '../verdict/evaluation-folder.ts';
-import { computeFeatures, type TraceFeatures } from '../verdict/features.ts';
+import { computeFeatures, feature, type TraceFeatures } from '../verdict/features.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import { featuresElsewhere } from './features-task.ts';
 import { type RunRecord, readRunRecord, runFolder } from './run-folder.ts';
@@ -127,6 +127,16 @@ export async function classify(
   return { path, report, flagged: flagged.length };
 }
 
+/** What verdicts from nominal traces look at, unless told. */
+export function usualFeatures(
+  traces: readonly TraceFeatures[],
+  unit: 'block' | 'call' | undefined,
+): string {
+  // Evaluations in the ancestor's format do not hold the surprise.
+  const isSurpriseKnown = traces.every((trace) => !Number.isNaN(feature(trace, 'nll')));
+  return unit === 'call' && isSurpriseKnown ? 'calls' : 'all';
+}
+
 async function judge(
   traces: readonly TraceFeatures[],
   options: ClassifyOptions,
@@ -134,7 +144,7 @@ async function judge(
 ): Promise<ReportData> {
   const { fpr, seed, force, cost, folds } = options;
   if (options.method === 'nominal') {
-    const features = options.features ?? 'all';
+    const features = options.features ?? usualFeatures(traces, frame.unit);
     return reportOfNominal(classifyNominal(traces, { fpr, features, seed }), frame);
   }
   const features = options.features ?? 'classic';

@@ -57,6 +57,18 @@ describe('nominal-only verdicts', () => {
     }
   });
 
+  test('of calls rest on the mean surprise, and a quarter of that of the worst 50 steps', () => {
+    const calls = classifyNominal([...calibration, trace(0.001, { name: 'odd' })], {
+      ...options,
+      features: 'calls',
+    });
+    const odd = calls.verdicts.find((v) => v.sample.name === 'odd')!;
+    // One prediction only: its surprise is the mean; the 49 steps that are not there surprise nobody.
+    expect(odd.score).toBeCloseTo(-Math.log(0.001) * (1 + 0.25 / 50), 3);
+    expect(odd.reasons.map(({ feature }) => feature)).toEqual(['nll', 'worst-nll-50']);
+    expect(odd.isFlagged).toBe(true);
+  });
+
   test('training traces get no p-value, and count in no rate', () => {
     expect(byName('learned').pValue).toBeNaN();
     expect(result.heldOut).toMatchObject({ measuredOn: 'held out', nominal: 1, anomalous: 2 });
@@ -101,33 +113,36 @@ describe('nominal-only verdicts', () => {
   });
 });
 
-describe.each(['all', 'first-layer', 'classic', 'nll,worst-nll-5,evidence-return-mismatch'])(
-  'calibration with the features %s',
-  (features) => {
-    test('keeps its promise over random splits', () => {
-      const random = new Random(9);
-      const pool = Array.from({ length: 100 }, (_, i) =>
-        trace(random.uniform() ** 3, { name: `n${i}` }, random.uniform() < 0.05 ? 1 : 0),
-      );
-      let flagged = 0;
-      let judged = 0;
-      for (let split = 0; split < 200; split++) {
-        random.shuffle(pool);
-        const traces = pool.map((item, i) => ({
-          ...item,
-          sample: { ...item.sample, role: i < 50 ? ('calibration' as const) : ('test' as const) },
-        }));
-        const { heldOut } = classifyNominal(traces, { fpr: 0.1, features, seed: 1 });
-        flagged += heldOut.falsePositives.count;
-        judged += heldOut.nominal;
-      }
-      // The expectation is k / (n + 1) = 5 / 51; one split varies by about 0.06.
-      expect(flagged / judged).toBeLessThan(5 / 51 + 0.015);
-      // Scores with many ties flag less; none flag nothing.
-      expect(flagged).toBeGreaterThan(0);
-    });
-  },
-);
+describe.each([
+  'all',
+  'first-layer',
+  'calls',
+  'classic',
+  'nll,worst-nll-5,evidence-return-mismatch',
+])('calibration with the features %s', (features) => {
+  test('keeps its promise over random splits', () => {
+    const random = new Random(9);
+    const pool = Array.from({ length: 100 }, (_, i) =>
+      trace(random.uniform() ** 3, { name: `n${i}` }, random.uniform() < 0.05 ? 1 : 0),
+    );
+    let flagged = 0;
+    let judged = 0;
+    for (let split = 0; split < 200; split++) {
+      random.shuffle(pool);
+      const traces = pool.map((item, i) => ({
+        ...item,
+        sample: { ...item.sample, role: i < 50 ? ('calibration' as const) : ('test' as const) },
+      }));
+      const { heldOut } = classifyNominal(traces, { fpr: 0.1, features, seed: 1 });
+      flagged += heldOut.falsePositives.count;
+      judged += heldOut.nominal;
+    }
+    // The expectation is k / (n + 1) = 5 / 51; one split varies by about 0.06.
+    expect(flagged / judged).toBeLessThan(5 / 51 + 0.015);
+    // Scores with many ties flag less; none flag nothing.
+    expect(flagged).toBeGreaterThan(0);
+  });
+});
 
 describe('standardized suspicion', () => {
   test('does not depend on the order of the traces', () => {

@@ -10,12 +10,12 @@ import { chooseFeatures, feature, type TraceFeatures } from './features.ts';
 import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
-import { type Reason, type Suspicion, suspicion } from './suspicion.ts';
+import { callSuspicion, type Reason, type Suspicion, suspicion } from './suspicion.ts';
 
 export interface NominalOptions {
   /** Share of nominal traces that may be flagged. */
   readonly fpr: number;
-  /** `all`, `first-layer`, `classic`, or names of features separated by commas. */
+  /** `all`, `first-layer`, `calls`, `classic`, or names of features separated by commas. */
   readonly features: string;
   /** For the permutations of the shift check. */
   readonly seed: number;
@@ -133,8 +133,9 @@ function judgeFor(
     const own = calibration.indexOf(trace);
     return own < 0 ? scores : scores.filter((_, index) => index !== own);
   };
-  if (choice === 'all' || choice === 'first-layer') {
-    const scoreOf = (trace: TraceFeatures): Suspicion => suspicion(trace, choice === 'all');
+  if (choice === 'all' || choice === 'first-layer' || choice === 'calls') {
+    const scoreOf = (trace: TraceFeatures): Suspicion =>
+      choice === 'calls' ? callSuspicion(trace) : suspicion(trace, choice === 'all');
     const scores = Float64Array.from(calibration, (trace) => scoreOf(trace).score);
     const sorted = scores.slice().sort();
     return (trace) => {

@@ -204,6 +204,7 @@ export function chooseFeatures(choice: string): readonly string[] {
   if (choice === 'classic') return classicFeatures;
   const chances = new Set(['transfers', 'blocks']);
   const suspicious = featureNames.filter((name) => !chances.has(name));
+  if (choice === 'calls') return ['nll', 'worst-nll-50'];
   if (choice === 'all') return suspicious;
   if (choice === 'first-layer') return suspicious.filter(isFirstLayer);
   const names = choice.split(',').map((name) => name.trim());
@@ -211,7 +212,7 @@ export function chooseFeatures(choice: string): readonly string[] {
   if (unknown.length > 0) {
     throw new UserError(
       'feature-unknown',
-      `no such feature: ${unknown.join(', ')}; there are all, first-layer, classic and ${featureNames.join(', ')}`,
+      `no such feature: ${unknown.join(', ')}; there are all, first-layer, calls, classic and ${featureNames.join(', ')}`,
       { category: 'arguments' },
     );
   }

@@ -81,3 +81,26 @@ export function suspicion(trace: TraceFeatures, withEvidence: boolean): Suspicio
   reasons.sort((a, b) => b.points - a.points);
   return { score, reasons };
 }
+
+/** Of the worst steps of a log of calls, beside the mean of all. */
+const worstShare = 0.25;
+
+/**
+ * The combined score of logs of calls. They are short, and what strays in them often does so
+ * throughout: the mean surprise of a step says most. A quarter of that of the worst 50 in a row
+ * keeps a short patch in a long log from drowning.
+ */
+export function callSuspicion(trace: TraceFeatures): Suspicion {
+  const reasons = (
+    [
+      ['nll', 1],
+      ['worst-nll-50', worstShare],
+    ] as const
+  ).map(([name, weight]): Reason => {
+    const value = feature(trace, name);
+    // Evaluations in the ancestor's format do not hold it.
+    return { feature: name, value, points: Number.isNaN(value) ? 0 : weight * value };
+  });
+  const score = reasons.reduce((sum, { points }) => sum + points, 0);
+  return { score, reasons: reasons.sort((a, b) => b.points - a.points) };
+}
