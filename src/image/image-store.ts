@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import { type Image, parseImage } from './image.ts';
-import { moduleName } from './module-name.ts';
+import { moduleName, qualifiedName } from './module-name.ts';
 
 /**
  * The executables and libraries of a corpus, found by base name in `--bin-dir` folders and loaded
@@ -32,7 +32,11 @@ export class ImageStore {
     this.#index ??= await this.#list();
     const name = moduleName(path);
     if (name === '') return undefined;
-    const file = this.#index.get(name) ?? this.#index.get(`/${name.toLowerCase()}`);
+    const qualified = qualifiedName(path);
+    const file =
+      (qualified === name ? undefined : this.#index.get(`/${qualified.toLowerCase()}`)) ??
+      this.#index.get(name) ??
+      this.#index.get(`/${name.toLowerCase()}`);
     if (file === undefined) return undefined;
     let image = this.#images.get(file);
     if (image === undefined) {
@@ -75,10 +79,20 @@ export class ImageStore {
       for (const name of names.sort()) {
         index.set(name, join(folder, name));
         index.set(`/${name.toLowerCase()}`, join(folder, name));
+        if (name.toLowerCase() !== 'syswow64') continue;
+        for (const inner of await filesIn(join(folder, name))) {
+          index.set(`/syswow64\\${inner.toLowerCase()}`, join(folder, name, inner));
+        }
       }
     }
     return index;
   }
+}
+
+/** Names of the plain files in a folder; none of what is no folder, and no links, which lead anywhere. */
+async function filesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map(({ name }) => name);
 }
 
 async function load(file: string, isRaw: boolean): Promise<Image | undefined> {

@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -100,6 +100,31 @@ describe('an address space', () => {
     expect(space.modules[0]?.name).toBe('dump.bin');
     expect(space.missing).toEqual(['\\x\\gone.dll']);
     expect(space.flat).toEqual(['\\x\\DUMP.BIN']);
+  });
+
+  test('tells the 32-bit library of a name from the 64-bit one', async () => {
+    const bin = mkdtempSync(join(tmpdir(), 'wayward-'));
+    mkdirSync(join(bin, 'SysWOW64'));
+    writeFileSync(join(bin, 'ntdll.dll'), new Uint8Array(0x2000).fill(64));
+    writeFileSync(join(bin, 'SysWOW64', 'NTDLL.dll'), new Uint8Array(0x2000).fill(32));
+    const table = `Pid Process Base InLoad InInit InMem MappedPath
+1 a.exe 0x77000000 True True True \\Windows\\SysWOW64\\ntdll.dll
+1 a.exe 0x78000000 True True True \\Windows\\System32\\ntdll.dll
+1 a.exe 0x79000000 True True True \\Windows\\SysWOW64\\gone.dll
+`;
+    const space = await buildAddressSpace(parseMemoryMap(table, 'map'), new ImageStore([bin]));
+    expect(space.modules.map(({ name }) => name)).toEqual([
+      'syswow64\\ntdll.dll',
+      'ntdll.dll',
+      'syswow64\\gone.dll',
+    ]);
+    expect(space.find(0x77000000)?.bytes[0]).toBe(32);
+    expect(space.find(0x78000000)?.bytes[0]).toBe(64);
+    expect(space.missing).toEqual(['\\Windows\\SysWOW64\\gone.dll']);
+    // A folder that has the libraries of one kind only serves both, as it always did.
+    rmSync(join(bin, 'SysWOW64'), { recursive: true });
+    const flat = await buildAddressSpace(parseMemoryMap(table, 'map'), new ImageStore([bin]));
+    expect(flat.find(0x77000000)?.bytes[0]).toBe(64);
   });
 
   test('gives two maps the same bytes, so that decoded code can be shared', async () => {

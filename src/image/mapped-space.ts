@@ -5,7 +5,7 @@ import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 import type { ImageStore } from './image-store.ts';
 import type { MemoryMap, Region } from './memory-map.ts';
-import { isMadeCode, moduleName } from './module-name.ts';
+import { isMadeCode, qualifiedName } from './module-name.ts';
 
 const pageSize = 4096;
 /** Real processes have thousands; hostile headers could ask for millions in each of many regions. */
@@ -83,7 +83,7 @@ class MappedSpace implements AddressSpace {
     let index = this.#moduleByKey.get(key);
     if (index === undefined) {
       index = this.modules.length;
-      const module = { path: region.path, name: moduleName(region.path), base };
+      const module = { path: region.path, name: qualifiedName(region.path), base };
       this.modules.push(module);
       this.#places.push({ module, image });
       this.#moduleByKey.set(key, index);

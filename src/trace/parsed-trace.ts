@@ -7,7 +7,7 @@ import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/b
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
 import type { Region } from '../image/memory-map.ts';
-import { moduleName } from '../image/module-name.ts';
+import { qualifiedName } from '../image/module-name.ts';
 import { Transfer, type TransferKind } from '../x86/transfer.ts';
 
 const batchSize = 1 << 15;
@@ -207,7 +207,7 @@ class ParsedBlocks implements BlockTable {
       this.#moduleByChecksum.set(checksum, module);
       const place = this.#known.get(checksum);
       const path = place?.path ?? `adler32:${checksum.toString(16).padStart(8, '0')}`;
-      this.modules.push({ path, name: moduleName(path), base: place?.base ?? 0 });
+      this.modules.push({ path, name: qualifiedName(path), base: place?.base ?? 0 });
       this.#byModule.push(new Map());
     }
     const blocks = this.#byModule[module];
