@@ -281,7 +281,9 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       };
       const added = await find({ add: [run], store: forgetful.url }, progress);
       expect(isKilled).toBe(true);
-      expect(added.slices).toEqual((await find({ train: [run] })).slices);
+      expect(added.added).toHaveLength(35);
+      const kept = await find({ store: forgetful.url });
+      expect(kept.slices).toEqual((await find({ train: [run] })).slices);
       await forgetful.stop();
       // For good: told before anything is read.
       const steps: string[] = [];

@@ -11,7 +11,12 @@ import type { Evaluation } from '../verdict/evaluation.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../verdict/slice-record.ts';
 import type { TermNames } from '../verdict/slice-terms.ts';
 import { classify } from './classify.ts';
-import { type CompareOptions, type Comparison, compareSlices } from './compare-slices.ts';
+import {
+  type CompareOptions,
+  type Comparison,
+  compareSlices,
+  listSlices,
+} from './compare-slices.ts';
 import { findEvaluations } from './run-path.ts';
 import type { SkippedSample } from './skipped.ts';
 import { type SlicedFolder, type SliceRecipe, sliceSamples } from './slice-samples.ts';
@@ -96,7 +101,10 @@ export async function cluster(
     place: store.place,
     added: [...records.keys()],
     removed,
-    ...compareSlices(samples, asked, { ...request, vector: request.recipe.vector }, context),
+    // Who only adds or removes wants to be done soon, however much is in the store.
+    ...(train.length + query.length === 0 && add.length + remove.length > 0
+      ? listSlices(samples)
+      : compareSlices(samples, asked, { ...request, vector: request.recipe.vector }, context)),
     names: new Map([...mergeNames(queried), ...held.names]),
     skipped,
   };

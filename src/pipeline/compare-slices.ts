@@ -58,6 +58,18 @@ function slicesOf(samples: readonly SampleSlices[]): NamedSlice[] {
   return samples.flatMap((sample) => sample.slices.map((slice) => ({ sample, slice })));
 }
 
+/** What there is to compare, without comparing it. */
+export function listSlices(samples: readonly SampleSlices[]): Comparison {
+  return {
+    slices: slicesOf(samples),
+    neighbours: [],
+    withoutSlices: samples.filter(({ slices }) => slices.length === 0).map(({ name }) => name),
+    clustering: undefined,
+    distances: undefined,
+    families: undefined,
+  };
+}
+
 /**
  * Looks for neighbours and makes clusters.
  *
