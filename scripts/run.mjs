@@ -37,6 +37,7 @@ const tasks = {
   'bench:gpu': { run: [['bench/gpu.bench.ts']] },
   'bench:cluster': { run: [['bench/cluster.bench.ts']] },
   'bench:models': { run: [['bench/models.bench.ts']] },
+  'bench:queue': { debian: true, run: [['bench/queue.bench.ts']] },
 };
 
 const [name, ...rest] = process.argv.slice(2);
