@@ -1,4 +1,4 @@
-import type { Order } from '../workers/process-pool.ts';
+import type { Order, Ready } from '../workers/process-pool.ts';
 import { runJob } from './tasks.ts';
 
 // A process of a `ProcessPool`: does the jobs that it is sent, one at a time.
@@ -22,3 +22,6 @@ process.on('message', (order: Order) => {
 
 // Whoever began this process is gone: nobody waits for the answer.
 process.on('disconnect', () => process.exit(0));
+
+const ready: Ready = { status: 'ready' };
+process.send?.(ready);

@@ -32,8 +32,14 @@ export type Outcome =
       readonly tries: number;
     };
 
-/** A job that ends its worker (a crash, a kill, a lost machine) is begun so often. */
+/** A job that ends its process is tried so often. */
 export const mostTries = 3;
+
+/**
+ * A job that is lost with its worker (a kill, a lost machine) is begun again so often. That is mostly
+ * no fault of the job, so it is more than a few.
+ */
+export const mostLosses = 20;
 
 /** Longest options, in bytes of JSON. A job names files, so none of ours comes near. */
 export const mostBytes: number = 64 * 1024;

@@ -2,6 +2,11 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { assert } from '../base/errors.ts';
 import type { Job, Outcome } from './job.ts';
 
+/** What a process of the pool says first: it has loaded its code. */
+export interface Ready {
+  readonly status: 'ready';
+}
+
 /** What a process of the pool says when it has done a job. */
 export type Answer =
   | { readonly status: 'done'; readonly value: unknown; readonly warnings: readonly string[] }
@@ -16,7 +21,7 @@ export class ProcessEnded extends Error {
 }
 
 export interface PoolOptions {
-  /** Module that a process runs: it answers each `Order` with a `job` by an `Answer`. */
+  /** Module that a process runs: it says `Ready`, and answers each `Order` with a `job` by an `Answer`. */
   readonly entry: URL;
   readonly size: number;
   /** Seconds for one job, after which its process is ended; `undefined` = any. */
@@ -42,6 +47,14 @@ export class ProcessPool {
   constructor(options: PoolOptions) {
     this.size = options.size;
     this.#options = options;
+  }
+
+  /** Starts all processes, so that a job need not wait for one. */
+  async warm(): Promise<void> {
+    const { entry } = this.#options;
+    const fresh = Array.from({ length: this.size }, () => new PoolProcess(entry));
+    await Promise.all(fresh.map((process) => process.begun));
+    this.#idle.push(...fresh);
   }
 
   /**
@@ -93,6 +106,8 @@ export class ProcessPool {
 class PoolProcess {
   readonly #child: ChildProcess;
   readonly #ended: Promise<string>;
+  /** It is ready, or has ended. */
+  readonly begun: Promise<unknown>;
   hasEnded = false;
 
   constructor(entry: URL) {
@@ -110,7 +125,8 @@ class PoolProcess {
       // `close` comes after all that was said has been read.
       this.#child.once('close', (code, signal) => end(howItEnded(code, signal, said)));
     });
-    this.#hold(false);
+    const ready = new Promise((resolve) => this.#child.once('message', resolve));
+    this.begun = Promise.race([ready, this.#ended]).then(() => this.#hold(false));
   }
 
   get id(): number | undefined {
@@ -118,6 +134,7 @@ class PoolProcess {
   }
 
   async run(job: Job): Promise<Answer> {
+    await this.begun;
     this.#hold(true);
     let listen: (answer: Answer) => void = () => {};
     const answered = new Promise<Answer>((resolve) => {

@@ -4,7 +4,7 @@ import { type Job as QueueJob, Worker } from 'bullmq';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
-import { type Job, mostBytes, mostTries, type Outcome } from './job.ts';
+import { type Job, mostBytes, mostLosses, mostTries, type Outcome } from './job.ts';
 import { toOutcome } from './local-scheduler.ts';
 import { ProcessEnded, ProcessPool, setAside } from './process-pool.ts';
 import { type Lane, prefix, type QueuedJob, queueName } from './queue-names.ts';
@@ -30,6 +30,9 @@ export interface QueueWorkerOptions {
   readonly admit: (job: Job) => Promise<Job>;
   readonly log: Logger;
 }
+
+/** Field of a job's hash, beside BullMQ's: how often the job has ended its process. */
+const crashesField = 'crashes';
 
 const envelope = record({
   version: text(100),
@@ -114,6 +117,8 @@ export class QueueWorker {
   }
 
   async #work(): Promise<void> {
+    // Loading code is no time of a job.
+    await this.#pool.warm();
     await this.#beat();
     await this.#worker.startStalledCheckTimer();
     await Promise.all(Array.from({ length: this.#options.width }, () => this.#slot()));
@@ -175,10 +180,12 @@ export class QueueWorker {
 
   /** @returns `undefined` when its process ended and it may be tried again */
   async #outcomeOf(queued: QueueJob): Promise<Outcome | undefined> {
-    const tries = queued.attemptsStarted;
-    if (tries > mostTries) {
-      return setAside('the worker that had it was lost each time', mostTries);
+    const begun = queued.attemptsStarted;
+    const crashes = begun > 1 ? await this.#crashesOf(queued) : 0;
+    if (begun - crashes > mostLosses + 1) {
+      return setAside('the worker that had it was lost each time', begun - 1);
     }
+    const tries = crashes + 1;
     let job: Job;
     try {
       job = await this.#options.admit(this.#read(queued));
@@ -191,8 +198,26 @@ export class QueueWorker {
     } catch (error) {
       if (!(error instanceof ProcessEnded)) throw error;
       this.#options.log.log('warning', `${job.task}: try ${tries}: ${error.message}`);
-      return tries >= mostTries ? setAside(error.message, tries) : undefined;
+      if (tries >= mostTries) return setAside(error.message, tries);
+      await this.#persistently(() => this.#client.hIncrBy(this.#keyOf(queued), crashesField, 1));
+      return undefined;
     }
+  }
+
+  /** How often the job has ended its process, at whichever worker. */
+  async #crashesOf(queued: QueueJob): Promise<number> {
+    const found = await this.#persistently(() =>
+      this.#client.hGet(this.#keyOf(queued), crashesField),
+    );
+    return Number(found ?? 0);
+  }
+
+  #keyOf(queued: QueueJob): string {
+    return this.#worker.toKey(queued.id ?? '');
+  }
+
+  #persistently<T>(work: () => Promise<T>): Promise<T> {
+    return persist(work, () => false);
   }
 
   /** @throws UserError when the job is none of ours */
@@ -214,13 +239,10 @@ export class QueueWorker {
 
   async #finish(queued: QueueJob, token: string, outcome: Outcome): Promise<void> {
     try {
-      await persist(
-        async () => {
-          if (outcome.status === 'done') await queued.moveToCompleted(outcome, token, false);
-          else await queued.moveToFailed(new Error(outcome.reason), token, false);
-        },
-        () => false,
-      );
+      await this.#persistently(async () => {
+        if (outcome.status === 'done') await queued.moveToCompleted(outcome, token, false);
+        else await queued.moveToFailed(new Error(outcome.reason), token, false);
+      });
     } catch (error) {
       // Somebody else has it, or has finished it: what it wrote is what we wrote.
       this.metrics.lost++;
@@ -232,7 +254,7 @@ export class QueueWorker {
   async #giveBack(queued: QueueJob, isUnused: boolean): Promise<void> {
     try {
       if (isUnused) {
-        await this.#client.hIncrBy(this.#worker.toKey(queued.id ?? ''), 'ats', -1);
+        await this.#client.hIncrBy(this.#keyOf(queued), 'ats', -1);
       }
       await queued.moveToWait(queued.token);
     } catch (error) {

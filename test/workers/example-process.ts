@@ -1,5 +1,5 @@
 import { appendFileSync } from 'node:fs';
-import type { Answer, Order } from '../../src/workers/process-pool.ts';
+import type { Answer, Order, Ready } from '../../src/workers/process-pool.ts';
 
 // A process of a pool whose jobs do what their options say; each start is noted in a file.
 process.on('message', (order: Order) => {
@@ -21,3 +21,6 @@ process.on('message', (order: Order) => {
   setTimeout(() => process.send?.(answer), milliseconds ?? 0);
 });
 process.on('disconnect', () => process.exit(0));
+
+const ready: Ready = { status: 'ready' };
+process.send?.(ready);
