@@ -134,7 +134,7 @@ export class Evaluator {
       bytesLost: 0,
       blocksOutsideImages: 0,
     };
-    for (const trace of await openSample(sample, traces)) {
+    for (const trace of await openSample(sample, traces, context.signal)) {
       notes.tell(trace, context.log);
       const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
       const windower = new TraceWindower({

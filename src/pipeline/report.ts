@@ -148,7 +148,11 @@ async function readDetails(
       let read: { contexts: PatchContext[]; space: AddressSpace | undefined } | undefined;
       try {
         const sample = await readSourceSample(evaluation.sample.directory, source);
-        read = await readContexts(await openSample(sample, traces), patches, context);
+        read = await readContexts(
+          await openSample(sample, traces, context.signal),
+          patches,
+          context,
+        );
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         context.log.log('warning', `no ${shown} for ${evaluation.sample.name}: ${error.message}`);

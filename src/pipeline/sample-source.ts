@@ -99,11 +99,12 @@ export interface OpenedSample extends OpenedTrace {
 export async function openSample(
   sample: Sample,
   context: SourceContext,
+  signal?: AbortSignal,
 ): Promise<readonly OpenedSample[]> {
   if (sample.calls === undefined) {
     return openTraces(sample, { process: context.calls?.process, ...context });
   }
-  const log = await readCallLog(sample.calls, context.calls);
+  const log = await readCallLog(sample.calls, { ...context.calls, signal });
   const source = new CallSource(log);
   const notes = log.notes.map((note) => `${sample.calls}: ${note}`);
   return [

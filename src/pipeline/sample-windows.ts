@@ -30,7 +30,7 @@ export async function countSampleWindows(
 ): Promise<SampleWindows> {
   const counter = new WindowCounter(options.windowLength);
   let blocks = 0;
-  for (const { source, notes } of await openSample(sample, options.traces)) {
+  for (const { source, notes } of await openSample(sample, options.traces, context.signal)) {
     for (const note of notes ?? []) context.log.log('info', note);
     const windower = new TraceWindower({
       counter,

@@ -223,7 +223,7 @@ class CodeOfSlices {
       });
     }
     const sample = await readSourceSample(evaluation.sample.directory, this.#source);
-    const threads = await openSample(sample, this.#traces);
+    const threads = await openSample(sample, this.#traces, signal);
     return readSliceCode(
       slices,
       threads.map(({ source, space, callAt }) => ({

@@ -115,7 +115,7 @@ export class TrainingReader {
     const notes: Notes[] = [];
     let symbolCounts = new Float64Array(4096);
     let blocks = 0;
-    for (const trace of await openSample(sample, this.#traces)) {
+    for (const trace of await openSample(sample, this.#traces, signal)) {
       const { source, missing, flat, notes: told, fromStart = false } = trace;
       notes.push({ missing, flat, ...(told === undefined ? {} : { notes: told }) });
       const stream = { blocks: source.blocks, marks: source.marks };

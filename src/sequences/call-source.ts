@@ -38,7 +38,7 @@ export class CallSource implements BlockSource {
     };
     this.marks = [
       { kind: 'thread' },
-      { kind: 'gap', reason: 'stored', traceOffset: 0, address: undefined, bytesLost: 0 },
+      { kind: 'gap', reason: 'no-call', traceOffset: 0, address: undefined, bytesLost: 0 },
     ];
   }
 

@@ -264,3 +264,9 @@ test('any bytes give a log or a named reason, in any format', async () => {
     { seed: 11, numRuns: 400 },
   );
 });
+
+test('reading stops when it is told to', async () => {
+  const stop = new AbortController();
+  stop.abort(new Error('enough'));
+  await expect(read(cuckoo, { signal: stop.signal })).rejects.toThrow('enough');
+});

@@ -15,6 +15,7 @@ export interface CallLogOptions {
    * target's that made the most calls, of other logs all of them.
    */
   readonly process?: string | undefined;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /**
@@ -26,7 +27,7 @@ export interface CallLogOptions {
 export async function readCallLog(path: string, options: CallLogOptions = {}): Promise<CallLog> {
   const notes: string[] = [];
   let isCutOff = false;
-  const whole = tolerant(streamMaybeGzip(path), () => {
+  const whole = tolerant(streamMaybeGzip(path), options.signal, () => {
     isCutOff = true;
     notes.push('the gzip data is cut off or damaged: what came before counts');
   });
@@ -37,6 +38,8 @@ export async function readCallLog(path: string, options: CallLogOptions = {}): P
     return new UserError(code, problem + why, { category: 'input', path });
   };
   if (format === undefined) {
+    // Lets go of the file.
+    await whole.return(undefined);
     throw fail(
       'no-call-log',
       head.length === 0
@@ -74,8 +77,7 @@ async function read(
     const recorder = await readStrace(input);
     const all = recorder.processes;
     if (wanted === undefined) return { recorder, processes: all };
-    const [leader] = chosen(all, wanted, notes, fail);
-    return { recorder, processes: withThreads(all, leader) };
+    return { recorder, processes: withThreads(all, processCalled(all, wanted, notes, fail)) };
   }
   const { recorder, target, hasBehavior, damage } = await readReport(input);
   if (damage !== undefined) notes.push(`the report ${damage}`);
@@ -84,19 +86,19 @@ async function read(
     throw fail('no-behavior', hasBehavior ? 'names no process' : 'has no behavior');
   }
   if (wanted !== undefined) {
-    return { recorder, processes: chosen(recorder.processes, wanted, notes, fail) };
+    return { recorder, processes: [processCalled(recorder.processes, wanted, notes, fail)] };
   }
   const process = largestOfTarget(recorder.processes, target);
   return { recorder, processes: process === undefined ? [] : [process] };
 }
 
 /** @throws UserError when no process is called so */
-function chosen(
+function processCalled(
   processes: readonly ProcessCalls[],
   wanted: string,
   notes: string[],
   fail: Fail,
-): readonly ProcessCalls[] {
+): ProcessCalls {
   const found = processesCalled(processes, wanted);
   const process = largest(found);
   if (process === undefined) {
@@ -107,7 +109,7 @@ function chosen(
       `${found.length} processes are called ${wanted}: the one with the most calls counts`,
     );
   }
-  return [process];
+  return process;
 }
 
 /** A process and what it started as its threads. */
@@ -172,10 +174,14 @@ export function formatOf(head: Uint8Array): CallLogFormat | undefined {
 /** Ends where compressed data is damaged. */
 async function* tolerant(
   input: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
   tell: () => void,
 ): AsyncGenerator<Uint8Array> {
   try {
-    yield* input;
+    for await (const piece of input) {
+      signal?.throwIfAborted();
+      yield piece;
+    }
   } catch (error) {
     if (!(error instanceof UserError) || error.code !== 'gzip-damaged') throw error;
     tell();
