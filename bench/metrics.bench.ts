@@ -13,13 +13,13 @@ import {
   readFileSync,
   rmSync,
 } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { type NoveltyOptions, novelty } from '../src/pipeline/novelty.ts';
-import { preprocess } from '../src/pipeline/preprocess.ts';
+import { Decoding, preprocessSample } from '../src/pipeline/preprocess-sample.ts';
 import { stats } from '../src/pipeline/stats.ts';
 import { openTraces } from '../src/trace/open-trace.ts';
 import { findSamples } from '../src/trace/sample.ts';
@@ -77,18 +77,14 @@ try {
   }
   const binDirs = [join(folder, 'bin')];
   const each = { binDirs, rawImages: false, format: 'wayward', force: false } as const;
-  await timed('preprocess', () =>
-    preprocess(
-      {
-        ...each,
-        paths: [root],
-        timeout: undefined,
-        partial: true,
-        workers: availableParallelism(),
-      },
-      context,
-    ),
-  );
+  const { samples: recorded } = await findSamples(root);
+  // In this process, so that its time is counted.
+  await timed('preprocess', async () => {
+    const options = { ...each, timeout: undefined, partial: true };
+    const decoding = new Decoding(options);
+    for (const sample of recorded) await preprocessSample(sample, options, decoding);
+    decoding.dispose();
+  });
   const { samples } = await findSamples(root);
   const sets = join(work, 'sets.txt');
   const directories = samples.map(({ directory }) => directory);
