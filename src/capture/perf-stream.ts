@@ -1,6 +1,7 @@
 import { Ext, findPsb, Opcode, packetLength, psbBytes } from '../pt/packet.ts';
 import type { PerfFile } from './perf-file.ts';
-import type { TraceBuffer, TraceChunk } from './perf-recording.ts';
+import type { TraceBuffer } from './perf-recording.ts';
+import type { TraceChunk } from './perf-records.ts';
 import { tsc } from './pt-clock.ts';
 
 /** A stretch of the file that goes on where the one before ended, unless trace was lost between. */

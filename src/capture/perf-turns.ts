@@ -1,7 +1,8 @@
 import type { Turns } from './perf-pieces.ts';
 import type { PerfThread } from './perf-processes.ts';
-import type { PtInfo, TraceBuffer } from './perf-recording.ts';
+import type { TraceBuffer } from './perf-recording.ts';
 import type { TraceStream } from './perf-stream.ts';
+import type { PtInfo } from './pt-info.ts';
 
 /** Whose trace it is, by the best that the recording tells: context switches, else who ran at each flush. */
 export function turnsOf(
