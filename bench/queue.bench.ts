@@ -252,6 +252,10 @@ async function runFaults(): Promise<void> {
     for (const { processId } of await listWorkers(watching).catch(() => [])) {
       if (!seen.has(processId)) seen.set(processId, performance.now());
     }
+    for (const [host, worker] of workers.entries()) {
+      // One that began while Redis was away has left; a service manager starts it again.
+      if (worker.exitCode !== null) workers[host] = cluster.start(host, '--lease', '2');
+    }
     const host = turn % workers.length;
     const since = seen.get(workers[host]?.pid ?? 0);
     // One that has not begun yet would be no loss.
@@ -308,7 +312,7 @@ async function runFaults(): Promise<void> {
 /** The same work with 1, 2 and 4 workers, each on a host of its own. */
 async function measureScale(): Promise<void> {
   const bin = ['--bin-dir', join(corpus, 'bin')];
-  for (const size of [50, 200]) {
+  for (const size of (process.env.SIZES ?? '50,200').split(',').map(Number)) {
     const folder = copySamples(`scale${size}`, size);
     const words = ['preprocess', folder, ...bin, '-f'];
     const here = await seconds(() => waywardBeside(...words, '--threads', '1'));

@@ -97,7 +97,10 @@ export class QueueScheduler implements Scheduler {
   static async open(options: QueueSchedulerOptions): Promise<QueueScheduler> {
     const client = await connectRedis(options.url);
     try {
-      const workers = await listWorkers(client);
+      const workers = await persist(
+        () => listWorkers(client),
+        () => false,
+      );
       const fitting = workers.filter(
         ({ version, lane }) => version === options.version && lane === options.lane,
       );

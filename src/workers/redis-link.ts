@@ -6,7 +6,7 @@ export type RedisClient = ReturnType<typeof createClient>;
 /** Longest pause between two attempts to connect again, in milliseconds. */
 const longestPause = 2000;
 /** Attempts before a server that never answered is given up. */
-const firstAttempts = 4;
+const firstAttempts = 5;
 
 /**
  * Connects to Redis. A connection that is lost later is made again for as long as it takes, and what
@@ -23,8 +23,10 @@ export async function connectRedis(url: string): Promise<RedisClient> {
     url,
     socket: {
       connectTimeout: 5000,
-      reconnectStrategy: (attempts) => {
-        if (!wasConnected && attempts >= firstAttempts) return false;
+      reconnectStrategy: (attempts, cause) => {
+        // One that reads its data answers soon.
+        const isThere = wasConnected || cause.message.startsWith('LOADING');
+        if (!isThere && attempts >= firstAttempts) return false;
         return Math.min(50 * 2 ** attempts, longestPause);
       },
     },
