@@ -13,7 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createClient } from 'redis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { type ProgressSink, silentLogger } from '../src/base/log.ts';
 import { type ClusterRequest, cluster } from '../src/pipeline/cluster.ts';
 import { clusterDataOf } from '../src/pipeline/cluster-data.ts';
@@ -272,6 +272,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
 
     test('a server that is killed and comes back during a run loses nothing', async () => {
       const forgetful = await startRedisServer({ settings: ['--appendonly', 'no'] });
+      onTestFinished(() => forgetful.stop());
       let isKilled = false;
       const progress: ProgressSink = ({ step }) => {
         if (step !== 'cutting slices' || isKilled) return;

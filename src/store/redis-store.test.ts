@@ -1,5 +1,5 @@
 import { createClient } from 'redis';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
   hasOpenssl,
   hasRedisServer,
@@ -117,6 +117,7 @@ describe.skipIf(!hasRedisServer)('a store in Redis', () => {
 
   test('a server that was never there is told at once', async () => {
     const gone = await startRedisServer();
+    onTestFinished(() => gone.stop());
     await gone.stop();
     const store = open(gone.url);
     await expect(store.readAll()).rejects.toMatchObject({
@@ -143,6 +144,7 @@ describe.skipIf(!hasRedisServer)('a store in Redis', () => {
 describe.skipIf(!hasRedisServer)('when the server goes away', () => {
   test('and comes back, what was under way is done again', async () => {
     const server = await startRedisServer();
+    onTestFinished(() => server.stop());
     const warnings: string[] = [];
     const store = open(server.url, { warn: (message) => warnings.push(message) });
     await store.put(samplesOf(1), new Map());
@@ -169,11 +171,11 @@ describe.skipIf(!hasRedisServer)('when the server goes away', () => {
     await server.restart();
     expect(await store.missing(['sample 1', 'x'])).toEqual(['x']);
     await store.close();
-    await server.stop();
   });
 
   test('for good, the error says which server, and no password', async () => {
     const server = await startRedisServer({ password: 'open sesame' });
+    onTestFinished(() => server.stop());
     const store = open(server.url, { patience: 300 });
     await store.put(samplesOf(1), new Map());
     await server.kill();
@@ -182,11 +184,11 @@ describe.skipIf(!hasRedisServer)('when the server goes away', () => {
     expect(String((error as Error).message)).toContain(`redis://127.0.0.1:${server.port}`);
     expect(JSON.stringify([String(error), store.place])).not.toMatch(/sesame/);
     await store.close();
-    await server.stop();
   });
 
   test('and forgets, the samples are put again', async () => {
     const server = await startRedisServer({ settings: ['--appendonly', 'no'] });
+    onTestFinished(() => server.stop());
     const store = open(server.url);
     let isFirst = true;
     // The server is restarted, empty, right after it has taken everything.
@@ -208,11 +210,11 @@ describe.skipIf(!hasRedisServer)('when the server goes away', () => {
     expect(held.names).toEqual(new Map([[1, 'one']]));
     expect(warnings).toEqual([expect.stringContaining('has lost 50 samples')]);
     await store.close();
-    await server.stop();
   });
 
   test('and forgets each time, the samples that are missing are named', async () => {
     const server = await startRedisServer();
+    onTestFinished(() => server.stop());
     const store = open(server.url);
     const leaky = Object.assign(Object.create(store) as RedisStore, {
       put: async (...args: Parameters<RedisStore['put']>): Promise<void> => {
@@ -227,11 +229,11 @@ describe.skipIf(!hasRedisServer)('when the server goes away', () => {
       message: expect.stringMatching(/: sample 1$/),
     });
     await store.close();
-    await server.stop();
   });
 
   test('or stops answering, the connection is given up and made anew', async () => {
     const server = await startRedisServer();
+    onTestFinished(() => server.stop());
     const warnings: string[] = [];
     const store = open(server.url, { answerTimeout: 1500, warn: (text) => warnings.push(text) });
     await store.put(samplesOf(1), new Map());
@@ -242,24 +244,24 @@ describe.skipIf(!hasRedisServer)('when the server goes away', () => {
     expect(await asking).toEqual(['x']);
     expect(warnings).toEqual([expect.stringContaining('no answer for 1.5 s')]);
     await store.close();
-    await server.stop();
   });
 
   test('or has no memory left, the error says so', async () => {
     const server = await startRedisServer({ settings: ['--maxmemory', '3mb'] });
+    onTestFinished(() => server.stop());
     const store = open(server.url);
     await expect(store.put(samplesOf(1000, 10_000), new Map())).rejects.toMatchObject({
       code: 'store-refused',
       message: expect.stringContaining('out of memory'),
     });
     await store.close();
-    await server.stop();
   });
 });
 
 describe.skipIf(!hasRedisServer)('passwords and TLS', () => {
   test('a password is taken from the URL; a wrong one and none are told apart', async () => {
     const server = await startRedisServer({ password: 'p@ss/word' });
+    onTestFinished(() => server.stop());
     const store = open(server.url);
     await store.put(samplesOf(2), new Map());
     expect((await store.readAll()).samples.size).toBe(2);
@@ -273,13 +275,13 @@ describe.skipIf(!hasRedisServer)('passwords and TLS', () => {
     expect(String(error)).not.toContain('guess');
     const none = open(`redis://127.0.0.1:${server.port}`);
     await expect(none.readAll()).rejects.toThrow(/asks for a password/);
-    await server.stop();
   });
 
   test.skipIf(!hasOpenssl)(
     'TLS with an authority of its own; without it, no connection',
     async () => {
       const server = await startRedisServer({ tls: true, password: 'secret' });
+      onTestFinished(() => server.stop());
       const store = open(server.url, { authorities: readAuthority(server) });
       await store.put(samplesOf(300), new Map([[1, 'one']]));
       expect((await store.readAll()).samples.size).toBe(300);
