@@ -1,7 +1,17 @@
 import type { Address } from '../base/address.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { type Errata, noErrata } from '../pt/errata.ts';
-import { Ext, findPsb, IpPacket, ipBytes, Opcode, packetLength, psbBytes } from '../pt/packet.ts';
+import {
+  Ext,
+  findPsb,
+  IpPacket,
+  ipBytes,
+  isItem,
+  itemBytesAfter,
+  Opcode,
+  packetLength,
+  psbBytes,
+} from '../pt/packet.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from './blocks.ts';
 import { CodeCache } from './code-cache.ts';
@@ -165,7 +175,7 @@ export class TraceDecoder implements BlockSource {
         this.#synchronize(this.#bufferOffset + offset);
       }
       const byte = bytes[offset];
-      if (this.#itemBytes > 0 && (byte & 7) === 4) {
+      if (this.#itemBytes > 0 && isItem(byte)) {
         if (offset + this.#itemBytes > end) break;
         offset += this.#itemBytes;
         continue;
@@ -703,11 +713,11 @@ export class TraceDecoder implements BlockSource {
         return;
       case Ext.bep:
       case Ext.bepIp:
-        this.#itemBytes = 0;
+        this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
         this.#fupIsBound = byte === Ext.bepIp;
         return;
       case Ext.bbp:
-        this.#itemBytes = (bytes[offset + 2] & 0x80) !== 0 ? 5 : 9;
+        this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
         return;
       case Ext.cfe:
         // Its FUP also belongs to the TIP or TIP.PGD of the event, if one follows.

@@ -7,7 +7,7 @@ import type { Gap, Mark } from '../flow/mark.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import { findPsb, packetLength } from '../pt/packet.ts';
+import { findPsb, isItem, itemBytesAfter, packetLength } from '../pt/packet.ts';
 import { describePacket, type PacketText } from '../pt/packet-text.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
@@ -184,6 +184,7 @@ export async function listPackets(
     let rest: Uint8Array = new Uint8Array(0);
     let offset = 0;
     let isSynchronized = false;
+    let itemBytes = 0;
     for await (const chunk of streamMaybeGzip(path)) {
       const bytes = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
       let at = 0;
@@ -199,6 +200,7 @@ export async function listPackets(
           at = to;
           if (found < 0) break;
           isSynchronized = true;
+          itemBytes = 0;
         }
         const pads = countPads(bytes, at);
         if (pads > 1) {
@@ -208,6 +210,14 @@ export async function listPackets(
           at += pads;
           continue;
         }
+        if (itemBytes > 0 && isItem(bytes[at])) {
+          if (at + itemBytes > bytes.length) break;
+          const value = Buffer.from(bytes.subarray(at + 1, at + itemBytes)).reverse();
+          const fields = `${bytes[at] >> 3} 0x${value.toString('hex')}`;
+          if (!visit({ offset: offset + at, length: itemBytes, name: 'BIP', fields })) return;
+          at += itemBytes;
+          continue;
+        }
         const length = packetLength(bytes, at, bytes.length);
         if (length === 0) break;
         if (length < 0) {
@@ -215,6 +225,7 @@ export async function listPackets(
           continue;
         }
         if (!visit(describePacket(bytes, at, length, offset + at))) return;
+        itemBytes = itemBytesAfter(bytes, at, itemBytes);
         at += length;
       }
       rest = bytes.slice(at);

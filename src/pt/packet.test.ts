@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { findPsb, packetLength } from './packet.ts';
+import { findPsb, itemBytesAfter, packetLength } from './packet.ts';
 import { describePacket } from './packet-text.ts';
 
 /**
@@ -104,4 +104,15 @@ describe('packets', () => {
       { numRuns: 5000, seed: 3 },
     );
   });
+});
+
+test('between BBP and BEP there are items of 8 or 4 bytes, and their headers', () => {
+  const after = (before: number, ...bytes: number[]): number =>
+    itemBytesAfter(Uint8Array.from(bytes), 0, before);
+  expect(after(0, 0x02, 0x63, 0x04)).toBe(9);
+  expect(after(0, 0x02, 0x63, 0x84)).toBe(5);
+  expect(after(5, 0x0c, 1, 2, 3, 4)).toBe(5);
+  expect(after(5, 0x02, 0x33)).toBe(0);
+  expect(after(9, 0x02, 0xb3)).toBe(0);
+  expect(after(9, 0x02, 0xf3)).toBe(0);
 });

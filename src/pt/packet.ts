@@ -53,6 +53,30 @@ export function findPsb(bytes: Uint8Array, from: number, to: number = bytes.leng
 }
 
 /**
+ * @param before  bytes of a BIP packet before this packet
+ * @returns bytes of a BIP packet after the packet at `at`; 0 outside BBP and BEP, where the same bytes are
+ *   TNT packets
+ */
+export function itemBytesAfter(bytes: Uint8Array, at: number, before: number): number {
+  if (bytes[at] !== Opcode.ext) return before;
+  switch (bytes[at + 1]) {
+    case Ext.bbp:
+      return (bytes[at + 2] & 0x80) !== 0 ? 5 : 9;
+    case Ext.bep:
+    case Ext.bepIp:
+    case Ext.ovf:
+      return 0;
+    default:
+      return before;
+  }
+}
+
+/** @returns whether a BIP packet begins with `byte`, between BBP and BEP */
+export function isItem(byte: number): boolean {
+  return (byte & 7) === 4;
+}
+
+/**
  * BIP packets exist only between BBP and BEP and look like TNT packets, so they have no length here.
  *
  * @returns bytes of the packet at `at`, 0 when its bytes are cut off at `to`, -1 when they are no
