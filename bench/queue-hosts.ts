@@ -23,7 +23,11 @@ const ip = (...words: readonly string[]): void => {
  */
 export function makeHosts(count: number): Hosts {
   const close = (): void => {
-    for (let host = 0; host < count; host++) tryTo(() => ip('netns', 'del', name(host)));
+    for (let host = 0; host < count; host++) {
+      // A namespace that goes takes its end along, but not at once.
+      tryTo(() => ip('link', 'del', `way-${host}`));
+      tryTo(() => ip('netns', 'del', name(host)));
+    }
     tryTo(() => ip('link', 'del', bridge));
   };
   try {
