@@ -46,6 +46,8 @@ export interface ImportedThread {
   readonly pieces: number;
   /** Places at which trace was lost. */
   readonly gaps: number;
+  /** Mappings of code that took the place of others: what ran in those may be decoded with the wrong code. */
+  readonly replacedMappings: number;
   readonly problem?: string;
 }
 
@@ -168,8 +170,8 @@ async function writeSample(
   pieces.sort((a, b) => a.piece.time - b.piece.time);
   const gaps = pieces.filter(({ piece }) => piece.lostBefore || piece.lostAfter).length;
   const comm = thread.comm || program.comm;
-  const result = { pid: program.pid, tid, comm, pieces: pieces.length, gaps };
-  const { mappings } = program.map;
+  const { mappings, replaced: replacedMappings } = program.map;
+  const result = { pid: program.pid, tid, comm, pieces: pieces.length, gaps, replacedMappings };
   const problem = existsSync(folder)
     ? `${folder} exists already`
     : mappings.length === 0

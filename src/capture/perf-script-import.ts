@@ -116,7 +116,9 @@ class ScriptReader {
       const { tid, program } = thread;
       const folder = join(resolve(out), names.get(thread) ?? '');
       const own = thread.comm || program.comm;
-      const facts = { pid: program.pid, tid, comm: own, pieces: 1, gaps: writer.branches.gaps };
+      const { gaps } = writer.branches;
+      const { replaced: replacedMappings, mappings } = program.map;
+      const facts = { pid: program.pid, tid, comm: own, pieces: 1, gaps, replacedMappings };
       if (existsSync(folder)) {
         const problem = `${folder} exists already`;
         threads.push({ ...facts, folder: undefined, traceBytes: 0, problem });
@@ -124,7 +126,7 @@ class ScriptReader {
       }
       const content = {
         trace: streamMaybeGzip(writer.file),
-        map: await this.#maps.text(program.map.mappings),
+        map: await this.#maps.text(mappings),
         name,
         label,
         family,

@@ -129,7 +129,11 @@ function warn(imported: PerfImported, terminal: Terminal): void {
   for (const { path: mapped, why } of missing) {
     terminal.log('warning', `${mapped}: ${why}; code in it will be a gap`);
   }
-  for (const { problem, comm, tid } of threads) {
+  for (const { problem, comm, tid, replacedMappings: replaced } of threads) {
+    if (replaced > 0) {
+      const what = `${showCount(replaced)} mappings took the place of others`;
+      terminal.log('warning', `${comm} ${tid}: ${what}: what ran there before may be a gap`);
+    }
     if (problem !== undefined) terminal.log('warning', `left out ${comm} ${tid}: ${problem}`);
   }
 }
