@@ -454,7 +454,7 @@ describe('bad input', () => {
     [['classify', '/nowhere'], 5, '/nowhere: there is no such folder'],
     [['inspect', '/nowhere'], 5, '/nowhere: cannot be read'],
     [['learn'], 1, 'learn needs the folder of the samples, or --resume'],
-    [['classify'], 1, "missing required argument 'run'"],
+    [['classify'], 1, "classify needs a run's folder"],
     [['lern'], 1, "unknown command 'lern'"],
   ])('%j exits with %i', (words, code, message) => {
     const { status, stderr } = wayward(words as string[]);

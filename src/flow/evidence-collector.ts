@@ -185,6 +185,7 @@ export class EvidenceCollector {
     }
     this.#traceOffset = mark.traceOffset;
     if (mark.kind === 'async') {
+      if (mark.to === undefined && mark.from !== undefined) this.#ledOutside(previous, mark.from);
       this.#dropCallNotMade(previous, mark.from);
       // An interrupt comes back to where it came from, mostly before anything else was traced.
       if (mark.from !== undefined && mark.to !== undefined) {
@@ -194,16 +195,23 @@ export class EvidenceCollector {
       }
       return -1;
     }
-    this.#stack.clear();
     const isCode = mark.reason === 'no-code' || mark.reason === 'bad-instruction';
-    if (isCode && previous >= 0) {
-      this.#add({
-        kind: 'outside-images',
-        ...(mark.address === undefined ? {} : { actual: mark.address }),
-      });
-    }
+    if (isCode) this.#ledOutside(previous, mark.address);
+    this.#stack.clear();
     this.#add({ kind: 'gap' }, this.#position + 1);
     return -1;
+  }
+
+  /** Block `previous` led where no code is known. */
+  #ledOutside(previous: number, actual: Address | undefined): void {
+    if (previous < 0) return;
+    const stack = this.#stack;
+    const isReturn = this.#stream.blocks.kind[previous] === Transfer.ret;
+    if (isReturn && actual !== undefined && stack.depth > 0 && !stack.isLoose) {
+      const expected = this.#places.end[stack.frames[stack.depth - 1]];
+      if (expected !== actual) this.#add({ kind: 'return-mismatch', expected, actual });
+    }
+    this.#add({ kind: 'outside-images', ...(actual === undefined ? {} : { actual }) });
   }
 
   /** A block that was interrupted ran in part only: the call at its end was not made. */

@@ -46,6 +46,20 @@ describe.skipIf(!existsSync(hardware))('recordings of ordinary runs', () => {
   });
 });
 
+/** The trace begins after the call that the overwritten return address belongs to. */
+describe.skipIf(!existsSync(hardware))('recordings of runs that were hijacked and crashed', () => {
+  test.each(['arcus-ovf-01-poc', 'arcus-ovf-02-poc'])(
+    '%s returned to 0x4141414141',
+    async (name) => {
+      const sample = `${hardware}/${name}`;
+      const evidence = await evidenceOf(sample, `${sample}/img`);
+      expect(evidence.map(({ kind, actual }) => [kind, actual])).toEqual([
+        ['outside-images', 0x4141414141],
+      ]);
+    },
+  );
+});
+
 describe.skipIf(!existsSync(pdftotext))('recordings of one program', () => {
   const store = new ImageStore([`${pdftotext}/bin`]);
   const split = existsSync(pdftotext)

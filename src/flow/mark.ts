@@ -46,6 +46,7 @@ export interface AsyncTransfer {
   readonly kind: 'async';
   readonly traceOffset: number;
   readonly from: Address | undefined;
+  /** `undefined` where a trace ends at an event that came outside all code. */
   readonly to: Address | undefined;
   /** Time stamp counter at the last TSC packet before, when the trace has one. */
   readonly time?: number;

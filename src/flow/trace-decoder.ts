@@ -859,11 +859,24 @@ export class TraceDecoder implements BlockSource {
     this.#isSynchronized = true;
   }
 
+  /**
+   * An event may have stopped a trace where no code is: a crash, as of a hijack that failed. Nothing
+   * of the trace is lost, but where flow went must be seen.
+   */
+  #endOutsideCode(end: number): void {
+    const paused = this.#pausedAt;
+    if (paused === undefined || this.#graph.kind[paused.node] !== Transfer.none) return;
+    if (this.#graph.deadReason(paused.node) !== 'no-code') return;
+    this.#mark({ kind: 'async', traceOffset: end, from: paused.ip, to: undefined }, end);
+  }
+
   #finish(end: number): void {
     if (!this.#isSynchronized && this.#openGap === undefined && end > 0) {
       this.#startGap('not-synchronized', 0, undefined);
     } else if (this.#isSynchronized && this.#bufferOffset < end) {
       this.#startGap('truncated', this.#bufferOffset, undefined);
+    } else if (this.#openGap === undefined) {
+      this.#endOutsideCode(end);
     }
     this.#closeGap(end);
     this.#flush(end);
