@@ -26,6 +26,7 @@ export { clusterDataOf } from './pipeline/cluster-data.ts';
 export type { CompareOptions, Comparison, NamedSlice } from './pipeline/compare-slices.ts';
 export { type DemoOptions, type DemoResult, demo } from './pipeline/demo.ts';
 export { examineMachine, type Finding } from './pipeline/doctor.ts';
+export { type ImportOptions, type ImportResult, importRecordings } from './pipeline/import.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './pipeline/inspect.ts';
 export { type LearnResult, learn } from './pipeline/learn.ts';
 export type { LearnOptions } from './pipeline/learn-options.ts';

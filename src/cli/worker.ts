@@ -6,7 +6,6 @@ import { admitJob, taskNames } from '../pipeline/tasks.ts';
 import { Confinement } from '../workers/confinement.ts';
 import { serveMetrics } from '../workers/metrics-server.ts';
 import { laneOf } from '../workers/queue-names.ts';
-import { QueueWorker } from '../workers/queue-worker.ts';
 import { showRedisUrl } from '../workers/redis-link.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { decimal, integer, text } from './option.ts';
@@ -82,6 +81,8 @@ const spec: CommandSpec<Options> = {
     const confinement = new Confinement(o.root);
     const lane = laneOf(o.device);
     const width = o.processes ?? (lane === 'cpu' ? availableParallelism() : 1);
+    // Loaded late: no other command needs BullMQ.
+    const { QueueWorker } = await import('../workers/queue-worker.ts');
     const worker = await QueueWorker.start({
       ...{ url: o.queue, version, lane, width, entry: taskProcess },
       ...{ leaseSeconds: o.lease, jobSeconds: o.jobTimeout, tasks: taskNames, log: terminal },

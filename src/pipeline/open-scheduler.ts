@@ -4,7 +4,6 @@ import { LocalScheduler } from '../workers/local-scheduler.ts';
 import { OutcomeJournal } from '../workers/outcome-journal.ts';
 import { ProcessPool } from '../workers/process-pool.ts';
 import { laneOf } from '../workers/queue-names.ts';
-import { QueueScheduler } from '../workers/queue-scheduler.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 
 /** A queue to hand jobs in at. */
@@ -34,6 +33,8 @@ export function openLocal(processes: number, { signal }: RunContext): Scheduler 
 export async function openQueue(target: QueueTarget, context: RunContext): Promise<Scheduler> {
   const journal = await OutcomeJournal.open(join(target.folder, 'outcomes.ndjson'));
   try {
+    // Loaded late: BullMQ takes its time, and most commands never need it.
+    const { QueueScheduler } = await import('../workers/queue-scheduler.ts');
     const scheduler = await QueueScheduler.open({
       ...{ url: target.url, version: target.version, run: target.run },
       lane: laneOf(target.device),

@@ -1,4 +1,4 @@
-import { createClient } from 'redis';
+import type { createClient } from 'redis';
 import { UserError } from '../base/errors.ts';
 
 export type RedisClient = ReturnType<typeof createClient>;
@@ -19,7 +19,9 @@ export async function connectRedis(url: string): Promise<RedisClient> {
   checkRedisUrl(url);
   let wasConnected = false;
   let problem: Error | undefined;
-  const client = createClient({
+  // Loaded late: most commands never need it.
+  const redis = await import('redis');
+  const client = redis.createClient({
     url,
     socket: {
       connectTimeout: 5000,
