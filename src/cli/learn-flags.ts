@@ -4,7 +4,7 @@ import { type Smoothing, smoothings } from '../model/ngram-smoothing.ts';
 import { defaultNetwork, type LearnOptions } from '../pipeline/learn-options.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { choice, choices, decimal, integer, type OptionSpec, text } from './option.ts';
-import { attachOption, type QueueOptions, queueOption } from './queue-options.ts';
+import { attachOption, type QueueOptions, queueOption, redisUrl } from './queue-options.ts';
 import {
   imageOptions,
   type SourceFlags,
@@ -66,6 +66,7 @@ export interface LearnFlags extends QueueOptions, SourceFlags {
   readonly memoryLimit: number;
   readonly queueSize: number | undefined;
   readonly useModel: string | undefined;
+  readonly store: string | undefined;
   readonly useWeights: string | undefined;
   readonly saveModel: string | undefined;
   readonly saveWeights: string | undefined;
@@ -272,6 +273,12 @@ export const learnFlags: readonly OptionSpec[] = [
     help: 'run folder to use without training, or Keras model.json, trained if it has no weights',
     parse: text,
   },
+  {
+    flags: '--store <url>',
+    help: "Redis that keeps what is learned, too: --use-model takes it from there by the name of the run's folder",
+    parse: redisUrl,
+    isSecret: true,
+  },
   { flags: '--use-weights <file>', help: 'weights of a Keras model (HDF5)', parse: text },
   { flags: '--save-model <file>', help: 'write the network for Keras (JSON)', parse: text },
   { flags: '--save-weights <file>', help: 'write its weights for Keras (HDF5)', parse: text },
@@ -366,6 +373,7 @@ export function learnOptionsOf(root: string, o: LearnFlags): LearnOptions {
     memoryLimit: o.memoryLimit * 2 ** 20,
     queueSize: o.queueSize ?? Number.MAX_SAFE_INTEGER,
     useModel: o.useModel,
+    store: o.store,
     useWeights: o.useWeights,
     saveModel: o.saveModel,
     saveWeights: o.saveWeights,

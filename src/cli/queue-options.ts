@@ -13,7 +13,7 @@ export interface QueueOptions {
 }
 
 /** The message must not show what was given: it may hold a password. */
-const redisUrl: Parse<string> = (value) => {
+export const redisUrl: Parse<string> = (value) => {
   try {
     checkRedisUrl(value);
     return { value };

@@ -53,6 +53,8 @@ export interface LearnOptions extends SampleSource {
   readonly queueSize: number;
   /** Run folder whose model is used, or a Keras `model.json`, which is trained unless it has weights. */
   readonly useModel: string | undefined;
+  /** Redis that keeps what is learned, too, under the name of the run's folder, and has what `useModel` names. */
+  readonly store: string | undefined;
   /** Keras weights (HDF5) for a Keras `useModel`, or for the network that the options describe. */
   readonly useWeights: string | undefined;
   /** Where the trained network is written for Keras: both or none. */
@@ -124,6 +126,7 @@ export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'versi
   memoryLimit: 2 ** 28,
   queueSize: Number.MAX_SAFE_INTEGER,
   useModel: undefined,
+  store: undefined,
   useWeights: undefined,
   saveModel: undefined,
   saveWeights: undefined,

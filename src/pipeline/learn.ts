@@ -27,6 +27,7 @@ import {
   writeRunRecord,
 } from './run-folder.ts';
 import { callOptions, type SourceContext, sourceFilter } from './sample-source.ts';
+import { shareModel } from './shared-model.ts';
 import type { SkippedSample } from './skipped.ts';
 import { openStartingPoint, untrained, windowLengthOf } from './starting-point.ts';
 import { Stopwatch } from './stopwatch.ts';
@@ -85,7 +86,8 @@ export async function learn(
     node: process.version,
     started,
     finished: undefined,
-    options: { ...options },
+    // The address of a store may hold a password.
+    options: { ...options, store: undefined },
     sets: {
       train: names(sets.train),
       calibrate: names(sets.calibrate),
@@ -144,6 +146,7 @@ export async function learn(
     }
     await saveTrained(folder, trained, filter);
     await exportNetwork(trained, options);
+    if (options.store !== undefined) await shareModel(options.store, folder);
     await rm(folder.checkpoint, { force: true });
 
     const evaluator = new Evaluator(trained, { ...reading, traces });

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { UserError } from '../base/errors.ts';
 import { TransferProfile } from '../flow/evidence-profile.ts';
 import { kerasShape, loadKeras } from '../model/keras.ts';
@@ -9,6 +10,7 @@ import { defaultHashClasses, Vocabulary } from '../sequences/vocabulary.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
 import type { Trained } from './evaluate.ts';
 import type { LearnOptions } from './learn-options.ts';
+import { withSharedModel } from './shared-model.ts';
 import { loadTrained } from './trained.ts';
 
 /** What a run starts from. */
@@ -39,7 +41,12 @@ export async function openStartingPoint(options: LearnOptions): Promise<Starting
         },
       );
     }
-    const { filter, ...trained } = await loadTrained(useModel, { device, workers, seed });
+    const engine = { device, workers, seed };
+    const { store } = options;
+    const { filter, ...trained } =
+      store === undefined || existsSync(useModel)
+        ? await loadTrained(useModel, engine)
+        : await withSharedModel(store, useModel, (folder) => loadTrained(folder, engine));
     const { isOfCalls } = trained.vocabulary;
     if (isOfCalls !== (options.source !== 'trace')) {
       await trained.layer.dispose();
