@@ -1,11 +1,25 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readFileSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { readMaybeGzip, removeStaleParts, streamMaybeGzip, writeFileParts } from './files.ts';
+import {
+  makeFolder,
+  readMaybeGzip,
+  removeStaleParts,
+  streamMaybeGzip,
+  writeFileAtomic,
+  writeFileParts,
+} from './files.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
 const path = join(folder, 'data.bin');
@@ -86,5 +100,27 @@ describe('a stream, plain or gzip', () => {
       expect((await read(pipe)).equals(content)).toBe(true);
       if (cat.exitCode === null) await once(cat, 'exit');
     }
+  });
+});
+
+describe('makeFolder', () => {
+  test('makes what is missing, also when several do at once, and leaves what is there', async () => {
+    const path = join(folder, 'a', 'b', 'c');
+    await Promise.all(Array.from({ length: 8 }, () => makeFolder(path)));
+    await makeFolder(path);
+    expect(statSync(path).isDirectory()).toBe(true);
+  });
+
+  test('says what is in the way', async () => {
+    const file = join(folder, 'file');
+    writeFileSync(file, '');
+    await expect(makeFolder(file)).rejects.toMatchObject({ code: 'write-failed', path: file });
+    const below = join(file, 'x', 'y');
+    await expect(makeFolder(below)).rejects.toMatchObject({ code: 'write-failed' });
+  });
+
+  test.skipIf(!existsSync('/proc/self'))('ends where no folder can be made', async () => {
+    await expect(makeFolder('/proc/x/y')).rejects.toMatchObject({ path: '/proc/x' });
+    await expect(writeFileAtomic('/proc/x/y', 'z')).rejects.toMatchObject({ code: 'write-failed' });
   });
 });

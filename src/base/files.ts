@@ -47,7 +47,7 @@ export async function writeFileParts(
   let file: FileHandle | undefined;
   try {
     file = await guardWrite(path, async () => {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       return open(part, 'wx');
     });
     const written = file;
@@ -75,11 +75,40 @@ export function appendSync(file: FileHandle, path: string, bytes: Uint8Array): v
   }
 }
 
+/**
+ * Makes a folder and those above it that are missing. Node's own recursion never ends below a folder
+ * that refuses new ones with ENOENT, as those in /proc do.
+ *
+ * @throws UserError `write-failed`
+ */
+export async function makeFolder(path: string): Promise<void> {
+  const attempt = (): Promise<boolean> =>
+    mkdir(path).then(
+      () => true,
+      async (cause: NodeJS.ErrnoException) => {
+        if (await isFolder(path)) return true;
+        const isParentMissing = cause.code === 'ENOENT' && !(await isFolder(dirname(path)));
+        if (!isParentMissing || dirname(path) === path) throw writeFailed(path, cause);
+        return false;
+      },
+    );
+  if (await attempt()) return;
+  await makeFolder(dirname(path));
+  if (!(await attempt())) throw writeFailed(path, new Error('the folder above it went away'));
+}
+
+async function isFolder(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isDirectory(),
+    () => false,
+  );
+}
+
 async function guardWrite<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (cause) {
-    throw writeFailed(path, cause);
+    throw cause instanceof UserError ? cause : writeFailed(path, cause);
   }
 }
 

@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile, mkdtemp, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf, streamMaybeGzip } from '../base/files.ts';
+import { makeFolder, messageOf, streamMaybeGzip } from '../base/files.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ControlFlowGraph } from '../flow/control-flow-graph.ts';
 import { ImageStore } from '../image/image-store.ts';
@@ -41,7 +41,7 @@ interface Writer {
  * @throws UserError `not-perf-script`, `perf-script-no-maps`, and as `writeSampleFolder`
  */
 export async function importPerfScript(options: PerfImportOptions): Promise<PerfImported> {
-  await mkdir(options.out, { recursive: true });
+  await makeFolder(options.out);
   const work = await mkdtemp(join(resolve(options.out), '.import-'));
   const reader = new ScriptReader(options, work);
   try {

@@ -1,12 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdir, mkdtemp, realpath, rename, rm } from 'node:fs/promises';
+import { mkdtemp, realpath, rename, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
-import { messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { makeFolder, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
 import type { BackendChoice, BackendName } from './backend.ts';
 import { elfKind } from './elf-kind.ts';
 import { type End, emulate } from './emulator.ts';
@@ -94,7 +94,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   if (existsSync(out)) {
     throw new UserError('out-exists', 'exists already', { category: 'arguments', path: out });
   }
-  await mkdir(dirname(out), { recursive: true });
+  await makeFolder(dirname(out));
   const work = await mkdtemp(join(tmpdir(), 'wayward-record-'));
   const part = `${out}.part`;
   try {

@@ -1,10 +1,10 @@
-import { mkdir, open, rename, rm } from 'node:fs/promises';
+import { open, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
-import { messageOf, writeFileAtomic } from '../base/files.ts';
+import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
 
 export interface SampleContent {
   /** Intel PT. */
@@ -33,7 +33,7 @@ export async function writeSampleFolder(
   const part = `${folder}.part`;
   try {
     await rm(part, { recursive: true, force: true });
-    await mkdir(part, { recursive: true });
+    await makeFolder(part);
     let traceBytes = 0;
     const counted = async function* (): AsyncGenerator<Uint8Array> {
       for await (const chunk of content.trace) {

@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { mkdir, readFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { writeFileAtomic } from '../base/files.ts';
+import { makeFolder, writeFileAtomic } from '../base/files.ts';
 
 /** Where things lie in the folder of one run. */
 export interface RunFolder {
@@ -43,7 +43,7 @@ export function runFolder(root: string): RunFolder {
 export async function makeRunFolder(parent: string, now: Date = new Date()): Promise<RunFolder> {
   const stamp = now.toISOString().slice(0, 19).replaceAll(':', '').replace('T', '-');
   const root = join(parent, 'runs', `${stamp}-${randomBytes(2).toString('hex')}`);
-  await mkdir(root, { recursive: true });
+  await makeFolder(root);
   return runFolder(root);
 }
 

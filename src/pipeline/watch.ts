@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { makeFolder } from '../base/files.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { ReportRow } from '../report/report-data.ts';
 import { reportOfNominal } from '../report/report-of.ts';
@@ -61,7 +61,7 @@ export async function watch(
 ): Promise<{ readonly judged: number }> {
   const judge = await makeJudge(options, context);
   const home = watchFolder(options);
-  await mkdir(home, { recursive: true });
+  await makeFolder(home);
   const journal = await VerdictJournal.open(home, lastShown);
   let judged = 0;
   try {

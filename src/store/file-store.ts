@@ -1,9 +1,9 @@
-import { mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { open, readFile, rm, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
-import { messageOf, writeFileAtomic } from '../base/files.ts';
+import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
 const pack = promisify(zstdCompress);
@@ -111,7 +111,7 @@ function empty(): Held {
 async function takeLock(path: string, patience: number): Promise<string> {
   const started = performance.now();
   try {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     for (;;) {
       if (await tryLock(path)) return path;
       const holder = await holderOf(path);

@@ -1,7 +1,7 @@
-import { type FileHandle, mkdir, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { makeFolder, messageOf } from '../base/files.ts';
 import type { Outcome } from './job.ts';
 
 /**
@@ -23,7 +23,7 @@ export class OutcomeJournal {
   static async open(path: string): Promise<OutcomeJournal> {
     const outcomes = new Map<string, Outcome>();
     try {
-      await mkdir(dirname(path), { recursive: true });
+      await makeFolder(dirname(path));
       const text = await readFile(path, 'utf8').catch(() => '');
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       for (const line of whole.split('\n')) {
