@@ -41,7 +41,6 @@ export class FifoSource implements ChunkSource {
     const fd = await openFile(this.#path, 'r');
     const callback = (length: number, buffer: Uint8Array): boolean => {
       if (!this.#isStopped) onChunk((buffer as Buffer).subarray(0, length));
-      this.#stayAwake();
       return true;
     };
     // A socket, because that waits in the event loop; a file would ask a thread for each line.
@@ -54,19 +53,6 @@ export class FifoSource implements ChunkSource {
       if (this.#isStopped) pipe.destroy();
     });
   }
-
-  /** Turns of the event loop left before it may sleep. */
-  #turns = 0;
-
-  /** A writer that wakes a sleeping reader for each line spends most of its time on that. */
-  #stayAwake(): void {
-    if (this.#turns === 0) setImmediate(this.#turn);
-    this.#turns = 200;
-  }
-
-  readonly #turn = (): void => {
-    if (--this.#turns > 0) setImmediate(this.#turn);
-  };
 
   /** Also ends the wait for a writer. */
   async stop(): Promise<void> {
