@@ -25,6 +25,7 @@ import { type FamilyScores, scoreFamilies } from '../src/verdict/family-scores.t
 import { NeighbourIndex } from '../src/verdict/neighbour-index.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../src/verdict/slice-record.ts';
 import type { TermCounts } from '../src/verdict/slice-terms.ts';
+import { termParts } from '../src/verdict/slice-terms.ts';
 import { cosine, type SparseVector, type Terms, Vectorizer } from '../src/verdict/sparse-vector.ts';
 import { partsOfVector, type VectorKind, type Weighting } from '../src/verdict/vector-kinds.ts';
 
@@ -96,14 +97,7 @@ async function families(runs: readonly Run[]): Promise<void> {
   };
   add("the ancestor's, at its defaults", { slices: ancestor, mostClasses: 1024 });
   add("the ancestor's vector, of patches", { mostClasses: 1024 });
-  for (const vector of [
-    'classes',
-    'blocks',
-    'edges',
-    'functions',
-    'evidence',
-    'transfers',
-  ] as const) {
+  for (const vector of termParts) {
     for (const weighting of ['presence', 'counts', 'tfidf'] as const) {
       add(`${vector}, ${weighting}`, { vector }, weighting);
     }

@@ -4,17 +4,17 @@
  *
  * node bench/fuzz.ts [MUTATED=1000000] [RANDOM=100000] [SEED=1]
  */
+
 import { Random } from '../src/base/random.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
 import { TraceDecoder } from '../src/flow/trace-decoder.ts';
-import type { AddressSpace, Section } from '../src/image/address-space.ts';
 import { errataOf, noErrata } from '../src/pt/errata.ts';
+import { codeBase as base, codeSpace } from '../test/code-space.ts';
 
 const [mutated = 1_000_000, random = 100_000, seed = 1] = process.argv.slice(2).map(Number);
 /** A stream of a few hundred bytes takes well below a millisecond; a hang takes for ever. */
 const slowMs = 2000;
 const psb = Array.from({ length: 16 }, (_, i) => (i % 2 ? 0x82 : 0x02));
-const base = 0x401000;
 
 // Branches of every kind, loops, a recursion and a fault, then random bytes.
 const program = [
@@ -23,7 +23,7 @@ const program = [
 ];
 const filler = new Random(seed);
 const code = Uint8Array.from({ length: 4096 }, (_, i) => program[i] ?? filler.below(256));
-const space = spaceOf(code);
+const space = codeSpace(code);
 
 const started = performance.now();
 let slowest = 0;
@@ -162,28 +162,4 @@ function randomStream(draw: Random): Uint8Array {
 
 function ip(opcode: number, address: number): number[] {
   return [opcode | (2 << 5), ...[0, 8, 16, 24].map((shift) => (address >>> shift) & 255)];
-}
-
-function spaceOf(bytes: Uint8Array): AddressSpace {
-  const section: Section = {
-    start: base,
-    end: base + bytes.length,
-    bytes,
-    module: 0,
-    isExecutable: true,
-    image: bytes,
-    imageOffset: 0,
-  };
-  const isInside = (address: number): boolean => address >= section.start && address < section.end;
-  return {
-    modules: [{ path: '/fuzz', name: 'fuzz', base }],
-    sections: [section],
-    find: (address) => (isInside(address) ? section : undefined),
-    moduleAt: (address) => (isInside(address) ? 0 : -1),
-    isExecutable: () => true,
-    symbolAt: () => undefined,
-    isFunctionEntry: () => undefined,
-    missing: [],
-    flat: [],
-  };
 }

@@ -16,6 +16,7 @@ import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGunzip, gunzip } from 'node:zlib';
 import { UserError } from './errors.ts';
+import { isRunning } from './running.ts';
 
 const inflate = promisify(gunzip);
 
@@ -141,15 +142,6 @@ export async function removeStaleParts(path: string): Promise<void> {
     const isGone = match[1] === host && (pid === process.pid || !isRunning(pid));
     const age = Date.now() - (await stat(part).then(({ mtimeMs }) => mtimeMs, Date.now));
     if (isGone || age > oneDay) await rm(part, { force: true }).catch(() => {});
-  }
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
 }
 

@@ -1,6 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { PtEncoder } from '../pt/encoder.ts';
-import { BlockReader, type BlockShape } from '../x86/block-reader.ts';
+import { BlockReader, type BlockShape, emptyShape } from '../x86/block-reader.ts';
 import { Transfer } from '../x86/transfer.ts';
 
 /** Code that QEMU translated as one piece, by id. It ends at a transfer, a page or a special instruction. */
@@ -14,14 +14,7 @@ export class TranslationTable {
   readonly kind: number[] = [];
   readonly target: Address[] = [];
   readonly bytes: Uint8Array[] = [];
-  readonly #shape: BlockShape = {
-    kind: Transfer.none,
-    size: 0,
-    lastInstruction: 0,
-    instructions: 0,
-    target: 0,
-    end: 'cut',
-  };
+  readonly #shape: BlockShape = emptyShape();
 
   constructor(bitness: 32 | 64) {
     this.bitness = bitness;

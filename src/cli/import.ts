@@ -6,7 +6,8 @@ import { showCount } from '../base/format.ts';
 import type { PerfImported } from '../capture/perf-import.ts';
 import { importRecordings } from '../pipeline/import.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
-import { choice, text } from './option.ts';
+import { text } from './option.ts';
+import { labelOptions } from './sample-flags.ts';
 import type { Terminal } from './terminal.ts';
 
 interface Options {
@@ -44,14 +45,8 @@ const spec: CommandSpec<Options> = {
       help: "perf's build-id cache, as perf archive fills it [~/.debug]",
       parse: text,
     },
-    {
-      flags: '--label <label>',
-      help: 'benign or malicious',
-      parse: choice('benign', 'malicious'),
-      default: 'benign',
-    },
+    ...labelOptions,
     { flags: '--name <name>', help: "name of the samples [the file's]", parse: text },
-    { flags: '--family <name>', help: 'a kind, kept with the label', parse: text },
     {
       flags: '--perf-script',
       help: 'the files are branches that perf script printed, with --show-mmap-events --show-task-events',

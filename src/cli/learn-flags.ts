@@ -7,6 +7,7 @@ import { choice, choices, decimal, integer, type OptionSpec, text } from './opti
 import { attachOption, type QueueOptions, queueOption, redisUrl } from './queue-options.ts';
 import {
   imageOptions,
+  preprocessedOption,
   type SourceFlags,
   sizeOptions,
   sourceOf,
@@ -84,7 +85,7 @@ export interface LearnFlags extends QueueOptions, SourceFlags {
 export const learnFlags: readonly OptionSpec[] = [
   ...imageOptions,
   ...sourceOptions,
-  { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
+  preprocessedOption,
   { flags: '-i, --input-sets <file>', help: 'sets file to use', parse: text },
   { flags: '-o, --output-sets <file>', help: 'write the sets that were used', parse: text },
   ...sizeOptions,

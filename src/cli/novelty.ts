@@ -3,7 +3,13 @@ import { showCount } from '../base/format.ts';
 import { type NoveltyResult, novelty } from '../pipeline/novelty.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { decimal, integer, text } from './option.ts';
-import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './sample-flags.ts';
+import {
+  imageOptions,
+  preprocessedOption,
+  type SourceFlags,
+  sourceOf,
+  sourceOptions,
+} from './sample-flags.ts';
 import { type FilterFlags, filterOf, filterOptions } from './stats.ts';
 
 interface Options extends FilterFlags, SourceFlags {
@@ -27,7 +33,7 @@ const spec: CommandSpec<Options> = {
   options: [
     ...imageOptions,
     ...sourceOptions,
-    { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
+    preprocessedOption,
     ...filterOptions,
     {
       flags: '-s, --sequence-len <n>',

@@ -9,6 +9,7 @@ import { type Recorded, record } from '../capture/record.ts';
 import { recordInputs } from '../capture/record-inputs.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choice, decimal, integer, text } from './option.ts';
+import { labelOptions } from './sample-flags.ts';
 
 interface Options {
   readonly json: boolean;
@@ -43,14 +44,8 @@ const spec: CommandSpec<Options> = {
       help: 'where the images go [bin beside the folder of the sample]',
       parse: text,
     },
-    {
-      flags: '--label <label>',
-      help: 'benign or malicious',
-      parse: choice('benign', 'malicious'),
-      default: 'benign',
-    },
+    ...labelOptions,
     { flags: '--name <name>', help: "what it is a run of [the last argument's name]", parse: text },
-    { flags: '--family <name>', help: 'a kind, kept with the label', parse: text },
     {
       flags: '--input-dir <dir>',
       help: 'record one sample for each file in it, into traces/ and bin/ of --out',

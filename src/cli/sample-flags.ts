@@ -18,6 +18,23 @@ export const imageOptions: readonly OptionSpec[] = [
   },
 ];
 
+/** What a sample that is made is called and known to be. */
+export const labelOptions: readonly OptionSpec[] = [
+  {
+    flags: '--label <label>',
+    help: 'benign or malicious',
+    parse: choice('benign', 'malicious'),
+    default: 'benign',
+  },
+  { flags: '--family <name>', help: 'a kind, kept with the label', parse: text },
+];
+
+/** Of commands that read many samples. */
+export const preprocessedOption: OptionSpec = {
+  flags: '-p, --preprocessed',
+  help: 'read stored traces (see preprocess) only',
+};
+
 /** Of commands that decode raw traces for others. */
 export const cpuOption: OptionSpec = {
   flags: '--cpu <family/model/stepping>',

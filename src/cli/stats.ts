@@ -5,7 +5,13 @@ import { shareWithin } from '../report/target-chart.ts';
 import { defaultFilter, type FilterName, filterNames } from '../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from './command.ts';
 import { choices, integer, type OptionSpec, text } from './option.ts';
-import { imageOptions, type SourceFlags, sourceOf, sourceOptions } from './sample-flags.ts';
+import {
+  imageOptions,
+  preprocessedOption,
+  type SourceFlags,
+  sourceOf,
+  sourceOptions,
+} from './sample-flags.ts';
 
 export interface FilterFlags {
   readonly filter: readonly FilterName[];
@@ -55,7 +61,7 @@ const spec: CommandSpec<Options> = {
   options: [
     ...imageOptions,
     ...sourceOptions,
-    { flags: '-p, --preprocessed', help: 'read stored traces (see preprocess) only' },
+    preprocessedOption,
     ...filterOptions,
     {
       flags: '-s, --sequence-len <n>',

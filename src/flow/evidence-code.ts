@@ -1,6 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { AddressSpace, Section } from '../image/address-space.ts';
-import { BlockReader, type BlockShape } from '../x86/block-reader.ts';
+import { BlockReader, type BlockShape, emptyShape } from '../x86/block-reader.ts';
 import { type ImageBytes, type ImageFunctions, readImageFunctions } from './evidence-elf.ts';
 
 /** Facts about images, kept for all traces that map them. */
@@ -180,14 +180,7 @@ export class CodeFacts {
 function readsUpTo(section: Section, from: number, to: number): boolean {
   // The bytes end where the question is: the reader's last instruction either ends there or is cut.
   const reader = new BlockReader(section.bytes.subarray(from, to), 64);
-  const shape: BlockShape = {
-    kind: 0,
-    size: 0,
-    lastInstruction: 0,
-    instructions: 0,
-    target: 0,
-    end: 'cut',
-  };
+  const shape: BlockShape = emptyShape();
   try {
     let offset = 0;
     while (offset < to - from) {

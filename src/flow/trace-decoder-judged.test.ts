@@ -1,11 +1,10 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { codeBase as base, codeSpace } from '../../test/code-space.ts';
 import { PlainTraceDecoder } from '../../test/plain-trace-decoder.ts';
 import { Random } from '../base/random.ts';
-import type { AddressSpace, Section } from '../image/address-space.ts';
 import { TraceDecoder } from './trace-decoder.ts';
 
-const base = 0x401000;
 const psb = Array.from({ length: 16 }, (_, i) => (i % 2 ? 0x82 : 0x02));
 
 // Branches of every kind, loops, calls that return, a recursion and a fault; then random bytes.
@@ -15,32 +14,9 @@ const program = [
   0, 0xeb, 0xfe,
 ];
 const noise = new Random(11);
-const space = spaceOf(Uint8Array.from({ length: 2048 }, (_, i) => program[i] ?? noise.below(256)));
-
-function spaceOf(bytes: Uint8Array): AddressSpace {
-  const end = base + bytes.length;
-  const section: Section = {
-    start: base,
-    end,
-    bytes,
-    module: 0,
-    isExecutable: true,
-    image: bytes,
-    imageOffset: 0,
-  };
-  const holds = (address: number): boolean => address >= base && address < end;
-  return {
-    modules: [{ path: '/a', name: 'a', base }],
-    sections: [section],
-    find: (address) => (holds(address) ? section : undefined),
-    moduleAt: (address) => (holds(address) ? 0 : -1),
-    isExecutable: () => true,
-    symbolAt: () => undefined,
-    isFunctionEntry: () => undefined,
-    missing: [],
-    flat: [],
-  };
-}
+const space = codeSpace(
+  Uint8Array.from({ length: 2048 }, (_, i) => program[i] ?? noise.below(256)),
+);
 
 /** IP packet with 16, 32 or 48 bits. */
 function ip(opcode: number, offset: number, compression: number): number[] {

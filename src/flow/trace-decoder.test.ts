@@ -2,8 +2,9 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { codeBase as base, codeSpace } from '../../test/code-space.ts';
 import { Random } from '../base/random.ts';
-import type { AddressSpace, Section } from '../image/address-space.ts';
+import type { AddressSpace } from '../image/address-space.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
 import { readMemoryMap } from '../image/memory-map.ts';
@@ -16,32 +17,6 @@ import { TraceDecoder } from './trace-decoder.ts';
 const data = '../shared/data';
 const psb = Array.from({ length: 16 }, (_, i) => (i % 2 ? 0x82 : 0x02));
 const psbend = [0x02, 0x23];
-const base = 0x401000;
-
-/** A process with one page of code. */
-function spaceOf(code: readonly number[]): AddressSpace {
-  const bytes = Uint8Array.from(code);
-  const section: Section = {
-    start: base,
-    end: base + bytes.length,
-    bytes,
-    module: 0,
-    isExecutable: true,
-    image: bytes,
-    imageOffset: 0,
-  };
-  return {
-    modules: [{ path: '/a', name: 'a', base }],
-    sections: [section],
-    find: (address) => (address >= section.start && address < section.end ? section : undefined),
-    moduleAt: (address) => (address >= section.start && address < section.end ? 0 : -1),
-    isExecutable: () => true,
-    symbolAt: () => undefined,
-    isFunctionEntry: () => undefined,
-    missing: [],
-    flat: [],
-  };
-}
 
 /** IP packet with 48 bits, sign-extended. */
 const ip = (opcode: number, address: number): number[] => [
@@ -93,7 +68,7 @@ describe('packets and small programs', () => {
   const code = [
     0x74, 0x02, 0xeb, 0xfc, 0xe8, 0x01, 0, 0, 0, 0xc3, 0x75, 0x01, 0xc3, 0xff, 0xd0, 0xc3,
   ];
-  const space = spaceOf(code);
+  const space = codeSpace(code);
   const start = [...psb, ...psbend, ...pge(base)];
 
   test('conditional branches follow TNT bits, oldest first', async () => {
@@ -182,7 +157,7 @@ describe('packets and small programs', () => {
   });
 
   test('an interruption inside a block that resumes there does not repeat the block', async () => {
-    const long = spaceOf([0x90, 0x90, 0x90, 0x74, 0xfb, 0xc3]);
+    const long = codeSpace([0x90, 0x90, 0x90, 0x74, 0xfb, 0xc3]);
     const { flow } = await decode(
       long,
       trace(start, tnt('T'), fup(base + 2), pgd, pge(base + 2), tnt('N')),
@@ -191,7 +166,7 @@ describe('packets and small programs', () => {
   });
 
   test('an interruption that goes elsewhere is an asynchronous transfer', async () => {
-    const long = spaceOf([0x90, 0x90, 0x90, 0x74, 0xfb, 0xc3]);
+    const long = codeSpace([0x90, 0x90, 0x90, 0x74, 0xfb, 0xc3]);
     const { flow, marks } = await decode(
       long,
       trace(start, fup(base + 1), tip(base + 3), tnt('N')),
@@ -201,7 +176,7 @@ describe('packets and small programs', () => {
   });
 
   test('TIP.PGD without IP binds to the next system call', async () => {
-    const sys = spaceOf([0xeb, 0x00, 0x0f, 0x05, 0x74, 0xfe]);
+    const sys = codeSpace([0xeb, 0x00, 0x0f, 0x05, 0x74, 0xfe]);
     const { flow } = await decode(sys, trace(start, pgd, pge(base + 4), tnt('T')));
     expect(flow).toEqual([0, 2, 4]);
   });
@@ -239,7 +214,7 @@ describe('packets and small programs', () => {
 describe('any bytes', () => {
   const random = new Random(7);
   const code = Array.from({ length: 4096 }, () => random.below(256));
-  const space = spaceOf(code);
+  const space = codeSpace(code);
   /** Something that looks like a trace, with damage. */
   const hostile = fc
     .array(

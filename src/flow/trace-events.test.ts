@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { codeBase as base, codeSpace } from '../../test/code-space.ts';
 import type { AddressSpace, Section } from '../image/address-space.ts';
 import { errataOf, noErrata, parseCpu } from '../pt/errata.ts';
 import type { BlockBatch } from './blocks.ts';
@@ -12,7 +13,6 @@ import { TraceDecoder, type TraceDecoderOptions } from './trace-decoder.ts';
  *   which others it belongs to
  */
 
-const base = 0x401000;
 const psb = Array.from({ length: 16 }, (_, i) => (i % 2 ? 0x82 : 0x02));
 const psbend = [0x02, 0x23];
 const ovf = [0x02, 0xf3];
@@ -39,32 +39,6 @@ function tnt(outcomes: string): number[] {
   return [bits << 1];
 }
 
-function spaceOf(code: readonly number[]): AddressSpace {
-  const bytes = Uint8Array.from(code);
-  const end = base + bytes.length;
-  const section: Section = {
-    start: base,
-    end,
-    bytes,
-    module: 0,
-    isExecutable: true,
-    image: bytes,
-    imageOffset: 0,
-  };
-  const holds = (address: number): boolean => address >= base && address < end;
-  return {
-    modules: [{ path: '/a', name: 'a', base }],
-    sections: [section],
-    find: (address) => (holds(address) ? section : undefined),
-    moduleAt: (address) => (holds(address) ? 0 : -1),
-    isExecutable: () => true,
-    symbolAt: () => undefined,
-    isFunctionEntry: () => undefined,
-    missing: [],
-    flat: [],
-  };
-}
-
 /** @returns offsets of blocks, `gap REASON`, `async FROM TO` */
 async function flowOf(
   code: readonly number[],
@@ -84,7 +58,7 @@ async function decode(
   times: (number | undefined)[];
 }> {
   const input = Uint8Array.from([...psb, ...psbend, ...packets.flat()]);
-  const decoder = new TraceDecoder({ space: spaceOf(code), input, ...options });
+  const decoder = new TraceDecoder({ space: codeSpace(code), input, ...options });
   const flow: (number | string)[] = [];
   const times: (number | undefined)[] = [];
   const offset = (address: number | undefined): string =>
@@ -280,7 +254,7 @@ describe('modes', () => {
   const wow = [0xcb, 0x48, 0xff, 0xc0, 0xc3, 0x48, 0xff, 0xc0, 0xcb];
 
   test('change in the middle of a trace, as in WOW64', async () => {
-    const space = spaceOf(wow);
+    const space = codeSpace(wow);
     const packets = [
       [...psb, ...mode64, ...psbend],
       pge(0),
@@ -319,7 +293,7 @@ describe('modes', () => {
       imageOffset: 0,
     };
     const space: AddressSpace = {
-      ...spaceOf(program),
+      ...codeSpace(program),
       modules: [{ path: '/k', name: 'k', base: kernel }],
       sections: [section],
       find: (address) => (address >= section.start && address < section.end ? section : undefined),
@@ -351,7 +325,7 @@ describe('bounds', () => {
   test('a signal stops decoding of bytes in memory', async () => {
     const input = Uint8Array.from({ length: 1 << 24 }, (_, i) => psb[i % 16]);
     const abort = new AbortController();
-    const decoder = new TraceDecoder({ space: spaceOf(program), input });
+    const decoder = new TraceDecoder({ space: codeSpace(program), input });
     const running = decoder.run(() => {}, { signal: abort.signal });
     setImmediate(() => abort.abort());
     await expect(running).rejects.toThrow('abort');

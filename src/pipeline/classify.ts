@@ -44,6 +44,21 @@ export interface ClassifyOptions {
   readonly version: string;
 }
 
+/** As `wayward classify` judges without options. */
+export const defaultJudging: Omit<ClassifyOptions, 'path'> = {
+  method: 'nominal',
+  fpr: 0.05,
+  features: undefined,
+  seed: 1,
+  force: false,
+  cost: 1,
+  folds: 10,
+  save: undefined,
+  load: undefined,
+  ignoreCache: false,
+  version: '',
+};
+
 export interface ClassifyResult {
   readonly path: RunPath;
   readonly report: ReportData;

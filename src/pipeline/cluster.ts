@@ -10,7 +10,7 @@ import { Damage } from '../verdict/byte-reader.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../verdict/slice-record.ts';
 import type { TermNames } from '../verdict/slice-terms.ts';
-import { classify } from './classify.ts';
+import { classify, defaultJudging } from './classify.ts';
 import {
   type CompareOptions,
   type Comparison,
@@ -134,7 +134,7 @@ async function choose(
 ): Promise<(sample: Evaluation['sample']) => boolean> {
   if (traces === 'all') return () => true;
   if (traces === 'anomalous') return ({ label }) => label === 'anomalous';
-  const { report } = await classify({ path, ...flagging }, context);
+  const { report } = await classify({ path, ...defaultJudging }, context);
   const flagged = new Set(
     report.rows.flatMap((row) =>
       row.role === 'test' && row.verdict === 'anomalous' ? [row.name] : [],
@@ -142,21 +142,6 @@ async function choose(
   );
   return ({ name }) => flagged.has(name);
 }
-
-/** As `wayward classify` judges without options. */
-const flagging = {
-  method: 'nominal',
-  fpr: 0.05,
-  features: undefined,
-  seed: 1,
-  force: false,
-  cost: 1,
-  folds: 10,
-  save: undefined,
-  load: undefined,
-  ignoreCache: false,
-  version: '',
-} as const;
 
 /** The collection of the folders' model; without folders the only one that the store has. */
 async function findCollection(

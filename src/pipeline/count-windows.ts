@@ -1,7 +1,6 @@
 import { extname } from 'node:path';
 import { TransferProfile } from '../flow/evidence-profile.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import type { CallLogOptions } from '../sequences/read-calls.ts';
 import { SpillingCounter } from '../sequences/spilling-counter.ts';
 import { SymbolTable } from '../sequences/symbol-table.ts';
 import type { Sample } from '../trace/sample.ts';
@@ -30,14 +29,7 @@ export interface TrainingCorpus {
   readonly occurrences: number;
 }
 
-export interface CountOptions {
-  readonly binDirs: readonly string[];
-  readonly rawImages: boolean;
-  readonly preprocessed: boolean;
-  /** For samples that are logs of calls. */
-  readonly calls?: CallLogOptions;
-  readonly windowLength: number;
-  readonly filter: Uint8Array;
+export interface CountOptions extends Omit<ReaderSetup, 'partSize' | 'timeout'> {
   readonly threads: number;
   /** Bytes that counted windows may take in memory. */
   readonly memoryLimit: number;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { writeSets } from '../trace/sets-file.ts';
-import type { ClassifyResult } from './classify.ts';
+import { type ClassifyResult, defaultJudging } from './classify.ts';
 import { type LearnResult, learn } from './learn.ts';
 import type { LearnOptions } from './learn-options.ts';
 import { report } from './report.ts';
@@ -75,17 +75,10 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
   const page = join(learned.folder.root, 'report.html');
   const judged = await report(
     {
+      ...defaultJudging,
       path: learned.folder.root,
-      method: 'nominal',
       fpr: options.fpr,
-      features: undefined,
       seed: options.learn.seed,
-      force: false,
-      cost: 1,
-      folds: 10,
-      save: undefined,
-      load: undefined,
-      ignoreCache: false,
       version: options.learn.version,
       output: page,
       detailed: 25,

@@ -3,9 +3,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { tinyLearn } from '../../test/tiny-learn.ts';
 import { silentLogger } from '../base/log.ts';
 import { type LearnResult, learn } from './learn.ts';
-import { defaultLearnOptions, type LearnOptions } from './learn-options.ts';
+import type { LearnOptions } from './learn-options.ts';
 
 const root = writeTinyCorpus(6, 2);
 const out = mkdtempSync(join(tmpdir(), 'wayward-learn-'));
@@ -14,21 +15,7 @@ afterAll(() => {
 });
 const quiet = { log: silentLogger, progress: () => {} };
 
-/** A network so small that it trains in no time. */
-const small: LearnOptions = {
-  ...defaultLearnOptions,
-  root,
-  preprocessed: true,
-  sizes: { train: 3, calibrate: 1, testNominal: 2, testAnomalous: 2 },
-  windowLength: 4,
-  network: { embedding: 4, units: 5, dense: 6, layers: 1, bidirectional: false },
-  epochs: 1,
-  batchSize: 256,
-  workers: 1,
-  checkpointSeconds: 0,
-  out,
-  version: 'test',
-};
+const small: LearnOptions = { ...tinyLearn, root, out };
 
 function run(changed: Partial<LearnOptions>): Promise<LearnResult> {
   return learn({ ...small, ...changed }, quiet);

@@ -6,8 +6,10 @@ import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hasRedisServer, type RedisServer, startRedisServer } from '../../test/redis-server.ts';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { tinyLearn } from '../../test/tiny-learn.ts';
+import { silentLogger } from '../base/log.ts';
 import { type LearnResult, learn } from './learn.ts';
-import { defaultLearnOptions, type LearnOptions } from './learn-options.ts';
+import type { LearnOptions } from './learn-options.ts';
 
 describe.skipIf(!hasRedisServer)('models in Redis', () => {
   let server: RedisServer;
@@ -25,23 +27,8 @@ describe.skipIf(!hasRedisServer)('models in Redis', () => {
 
   const run = (changed: Partial<LearnOptions>): Promise<LearnResult> =>
     learn(
-      {
-        ...defaultLearnOptions,
-        root,
-        preprocessed: true,
-        sizes: { train: 3, calibrate: 1, testNominal: 2, testAnomalous: 2 },
-        windowLength: 4,
-        network: { embedding: 4, units: 5, dense: 6, layers: 1, bidirectional: false },
-        epochs: 1,
-        batchSize: 256,
-        workers: 1,
-        checkpointSeconds: 0,
-        out,
-        version: 'test',
-        store: server.url,
-        ...changed,
-      },
-      { log: { log: () => {} }, progress: () => {}, signal: new AbortController().signal },
+      { ...tinyLearn, root, out, store: server.url, ...changed },
+      { log: silentLogger, progress: () => {}, signal: new AbortController().signal },
     );
 
   async function redis<T>(

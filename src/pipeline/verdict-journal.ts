@@ -4,6 +4,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { isRunning } from '../base/running.ts';
 
 /** Names of the files in a watch's folder. */
 export const verdictsName = 'verdicts.ndjson';
@@ -133,13 +134,4 @@ async function lock(folder: string): Promise<void> {
 
 async function unlock(folder: string): Promise<void> {
   await rm(join(folder, lockName), { force: true });
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -2,6 +2,7 @@ import { type Address, formatAddress } from '../base/address.ts';
 import type { Evaluation } from '../verdict/evaluation.ts';
 import type { PatchBlock, PatchContext } from '../verdict/patch-context.ts';
 import type { Patch } from '../verdict/patches.ts';
+import { firstAtLeast } from '../verdict/search.ts';
 import type {
   EvidenceKind,
   ListingLine,
@@ -115,8 +116,8 @@ function transfersOf(
   sources: DetailSources,
 ): ReportTransfer[] {
   const { positions, occurrences, predictions } = evaluation;
-  const first = lowerBound(positions, patch.start);
-  const end = Math.min(lowerBound(positions, patch.end), first + mostInside);
+  const first = firstAtLeast(positions, patch.start);
+  const end = Math.min(firstAtLeast(positions, patch.end), first + mostInside);
   const transfers: ReportTransfer[] = [];
   for (let i = Math.max(0, first - around); i < Math.min(positions.length, end + around); i++) {
     const position = positions[i];
@@ -207,16 +208,4 @@ function placeOf(block: PatchBlock | undefined): string | undefined {
   if (block.module === '') return block.function ?? formatAddress(block.address);
   if (block.function !== undefined) return `${block.module}!${block.function}`;
   return `${block.module}+${formatAddress(block.offset)}`;
-}
-
-/** @returns the first index whose value is at least `wanted`, in ascending `values` */
-function lowerBound(values: Int32Array, wanted: number): number {
-  let low = 0;
-  let high = values.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (values[middle] < wanted) low = middle + 1;
-    else high = middle;
-  }
-  return low;
 }

@@ -4,6 +4,7 @@ import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
+import { isRunning } from '../base/running.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
 const pack = promisify(zstdCompress);
@@ -116,7 +117,7 @@ async function takeLock(path: string, patience: number): Promise<string> {
       if (await tryLock(path)) return path;
       const holder = await holderOf(path);
       // The second look is for the moment in which another writer took the lock over.
-      if (holder !== undefined && !isRunning(holder) && (await holderOf(path)) === holder) {
+      if (holder !== undefined && !isHeld(holder) && (await holderOf(path)) === holder) {
         await rm(path, { force: true });
       } else if (performance.now() - started > patience) {
         throw new UserError(
@@ -163,15 +164,9 @@ async function holderOf(path: string): Promise<number | undefined> {
   }
 }
 
-function isRunning(process_: number): boolean {
-  if (process_ <= 0) return process_ === 0;
-  try {
-    process.kill(process_, 0);
-    return true;
-  } catch (error) {
-    // The process is there, but another user's.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
+/** @param holder  as `holderOf` gives it */
+function isHeld(holder: number): boolean {
+  return holder === 0 || (holder > 0 && isRunning(holder));
 }
 
 async function encode(collection: Collection, held: StoredSamples): Promise<Uint8Array> {

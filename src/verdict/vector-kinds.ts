@@ -1,18 +1,13 @@
-import type { TermPart } from './slice-terms.ts';
+import { type TermPart, termParts } from './slice-terms.ts';
 
 /** How a term's count becomes its weight: 1; the count; (1 + ln count) x inverse document frequency. */
 export const weightings = ['presence', 'counts', 'tfidf'] as const;
 export type Weighting = (typeof weightings)[number];
 
-export const vectorKindNames = [
+export const vectorKindNames: readonly ['behaviour', ...typeof termParts] = [
   'behaviour',
-  'classes',
-  'blocks',
-  'edges',
-  'functions',
-  'evidence',
-  'transfers',
-] as const;
+  ...termParts,
+];
 export type VectorKind = (typeof vectorKindNames)[number];
 
 /**

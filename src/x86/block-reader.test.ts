@@ -1,17 +1,10 @@
 import { expect, test } from 'vitest';
-import { type Bitness, BlockReader, type BlockShape } from './block-reader.ts';
+import { type Bitness, BlockReader, type BlockShape, emptyShape } from './block-reader.ts';
 import { Transfer } from './transfer.ts';
 
 function read(bitness: Bitness, ...bytes: number[]): BlockShape {
   const reader = new BlockReader(Uint8Array.from(bytes), bitness);
-  const shape = reader.read(0, {
-    kind: Transfer.none,
-    size: 0,
-    lastInstruction: 0,
-    instructions: 0,
-    target: 0,
-    end: 'cut',
-  });
+  const shape = reader.read(0, emptyShape());
   reader.dispose();
   return shape;
 }
