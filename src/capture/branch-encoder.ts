@@ -93,12 +93,14 @@ export class BranchEncoder {
 
   /** Branches are missing here. */
   lose(): void {
+    const at = this.#at;
     this.#at = -1;
     if (this.#isLost) return;
     this.#isLost = true;
     this.gaps++;
-    // Outcomes that wait for their packet are known; only what follows is lost.
-    this.#encoder.packet([]);
+    // What was reached is known, also by a direct branch, which has no packet: a PSB+ tells it.
+    this.#encoder.restart();
+    if (at >= 0) this.#encoder.synchronize(at);
     this.#encoder.overflow();
   }
 
