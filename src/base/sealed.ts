@@ -1,0 +1,83 @@
+import { crc32 } from 'node:zlib';
+import { UserError } from './errors.ts';
+
+/**
+ * Checksums for files that Wayward reads back. A flipped bit in them would otherwise become other
+ * weights, another threshold or another verdict without a word. It guards against damage, not against
+ * somebody who changes a file on purpose: that one can write the sum, too.
+ *
+ * Bytes end in a trailer of eight: `WSUM` and the CRC-32 of all before it. JSON objects have a last
+ * member `sum`, the CRC-32 of the rest as `JSON.stringify` writes it, in eight hexadecimal digits, so
+ * that it does not depend on indentation. CRC-32 finds every damage that spans up to 32 bits, and
+ * misses one of 2^32 others.
+ */
+const magic = Buffer.from('WSUM', 'latin1');
+const trailerBytes = magic.length + 4;
+
+/** @returns the parts one after the other, with the trailer */
+export function seal(...parts: readonly Uint8Array[]): Buffer {
+  let sum = 0;
+  for (const part of parts) sum = crc32(part, sum);
+  const trailer = Buffer.alloc(trailerBytes);
+  magic.copy(trailer);
+  trailer.writeUInt32LE(sum, magic.length);
+  return Buffer.concat([...parts, trailer]);
+}
+
+/**
+ * @param path  for messages only
+ * @returns the bytes before the trailer, shared with `bytes`
+ * @throws UserError `file-damaged`
+ */
+export function unseal<T extends Uint8Array>(bytes: T, path: string): T {
+  const end = bytes.length - trailerBytes;
+  const trailer = Buffer.from(bytes.subarray(Math.max(0, end)));
+  if (end < 0 || !magic.equals(trailer.subarray(0, magic.length))) {
+    throw damaged(path, 'is cut off or damaged: it does not end in its checksum');
+  }
+  const content = bytes.subarray(0, end) as T;
+  if (crc32(content) !== trailer.readUInt32LE(magic.length)) throw damaged(path, differs);
+  return content;
+}
+
+/** @returns JSON of one object with its sum, on lines of its own when `indent` is given */
+export function sealJson(value: object, indent?: number): string {
+  return JSON.stringify({ ...value, sum: sumOf(value) }, undefined, indent);
+}
+
+/**
+ * @param path  for messages only
+ * @param place  where in the file, as messages say it: `line 3`
+ * @returns the object without its sum
+ * @throws UserError `file-damaged`
+ */
+export function unsealJson(text: string, path: string, place?: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw damaged(path, 'is cut off or damaged: it is no JSON', place, cause);
+  }
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
+    throw damaged(path, 'is no JSON object', place);
+  }
+  const { sum, ...rest } = value as Record<string, unknown>;
+  if (sum === undefined) throw damaged(path, 'has no checksum; Wayward 0.1 wrote none', place);
+  if (sum !== sumOf(rest)) throw damaged(path, differs, place);
+  return rest;
+}
+
+const differs = 'was damaged or changed since it was written: the checksum differs';
+
+function sumOf(value: object): string {
+  return crc32(JSON.stringify(value)).toString(16).padStart(8, '0');
+}
+
+function damaged(path: string, why: string, place?: string, cause?: unknown): UserError {
+  return new UserError('file-damaged', place === undefined ? why : `${place}: ${why}`, {
+    category: 'input',
+    path,
+    ...(place === undefined ? {} : { place }),
+    cause,
+  });
+}
