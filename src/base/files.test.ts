@@ -111,6 +111,16 @@ describe('makeFolder', () => {
     expect(statSync(path).isDirectory()).toBe(true);
   });
 
+  test('of many at once, none fails because another made the folder above first', async () => {
+    // Each round races anew: what looked before it acted failed in one of a few.
+    for (let round = 0; round < 60; round++) {
+      const root = join(folder, `round-${round}`, 'traces');
+      const paths = Array.from({ length: 8 }, (_, i) => join(root, `input-${i}`, 'deep'));
+      await Promise.all(paths.map((one) => makeFolder(one)));
+      for (const one of paths) expect(statSync(one).isDirectory()).toBe(true);
+    }
+  });
+
   test('says what is in the way', async () => {
     const file = join(folder, 'file');
     writeFileSync(file, '');

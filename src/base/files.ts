@@ -1,8 +1,9 @@
 import { randomBytes } from 'node:crypto';
-import { createReadStream, writeSync } from 'node:fs';
+import { createReadStream, type Stats, writeSync } from 'node:fs';
 import {
   type FileHandle,
   mkdir,
+  mkdtemp,
   open,
   readdir,
   readFile,
@@ -10,11 +11,12 @@ import {
   rm,
   stat,
 } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
 import { createGunzip, gunzip } from 'node:zlib';
+import { type Destination, destinationOf, writeToStream } from './destination.ts';
 import { UserError } from './errors.ts';
 import { isRunning } from './running.ts';
 
@@ -22,19 +24,28 @@ const inflate = promisify(gunzip);
 
 /**
  * Writes a whole file so that a kill at any moment leaves the old one or the new one: the bytes go
- * to a `.part` file beside it, are synced, then renamed into place.
+ * to a `.part` file beside it, are synced, then renamed into place. A file that was there keeps its
+ * mode and, as far as that is allowed, its owner; symbolic links are followed. Pipes and devices are
+ * written to; see `destination.ts`.
  *
  * @throws UserError `write-failed`
  */
 export async function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
-  await writeFileParts(path, async (file) => {
-    await guardWrite(path, () => file.writeFile(data));
-    return true;
-  });
+  const destination = await guardWrite(path, () => destinationOf(path));
+  if (destination.kind === 'file') {
+    await replaceFile(path, destination, async (file) => {
+      await guardWrite(path, () => file.writeFile(data));
+      return true;
+    });
+  } else {
+    const bytes = typeof data === 'string' ? Buffer.from(data) : data;
+    await guardWrite(path, () => writeToStream(destination, bytes));
+  }
 }
 
 /**
- * As `writeFileAtomic`, for a file that is written piece by piece.
+ * As `writeFileAtomic`, for a file that is written piece by piece. What goes to a pipe or a device is
+ * kept in a file of its own until it is whole.
  *
  * @param write  gets the open `.part` file; on false, or when it throws, `path` stays as it was
  * @throws UserError `write-failed`, and what `write` throws
@@ -43,21 +54,50 @@ export async function writeFileParts(
   path: string,
   write: (file: FileHandle) => Promise<boolean>,
 ): Promise<void> {
+  const destination = await guardWrite(path, () => destinationOf(path));
+  if (destination.kind === 'file') {
+    await replaceFile(path, destination, write);
+    return;
+  }
+  const work = await guardWrite(path, () => mkdtemp(join(tmpdir(), 'wayward-')));
+  try {
+    const whole = join(work, 'whole');
+    const file = await guardWrite(path, () => open(whole, 'wx+', 0o600));
+    try {
+      if (!(await write(file))) return;
+      for await (const chunk of createReadStream(whole)) {
+        await guardWrite(path, () => writeToStream(destination, chunk as Buffer));
+      }
+    } finally {
+      await file.close();
+    }
+  } finally {
+    await rm(work, { recursive: true, force: true });
+  }
+}
+
+/** @param path  as it was given, for messages */
+async function replaceFile(
+  path: string,
+  { path: target, old }: Extract<Destination, { kind: 'file' }>,
+  write: (file: FileHandle) => Promise<boolean>,
+): Promise<void> {
   // The name is unique, so that two writers never share a part file.
-  const part = `${path}.${host}-${process.pid}-${randomBytes(4).toString('hex')}.part`;
+  const part = `${target}.${host}-${process.pid}-${randomBytes(4).toString('hex')}.part`;
   let file: FileHandle | undefined;
   try {
     file = await guardWrite(path, async () => {
-      await makeFolder(dirname(path));
-      return open(part, 'wx');
+      await makeFolder(dirname(target));
+      return open(part, 'wx', old === undefined ? 0o666 : old.mode & 0o777);
     });
     const written = file;
     if (await write(written)) {
       await guardWrite(path, async () => {
+        if (old !== undefined) await keepOwnerAndMode(written, old);
         await written.sync();
         await written.close();
         file = undefined;
-        await rename(part, path);
+        await rename(part, target);
       });
     }
   } finally {
@@ -65,6 +105,23 @@ export async function writeFileParts(
     await file?.close().catch(() => {});
     await rm(part, { force: true }).catch(() => {});
   }
+}
+
+async function keepOwnerAndMode(file: FileHandle, old: Stats): Promise<void> {
+  const { uid, gid } = await file.stat();
+  const isAnothers = uid !== old.uid || gid !== old.gid;
+  const isKept =
+    !isAnothers ||
+    (await file.chown(old.uid, old.gid).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        // Only root may give files away.
+        if (error.code !== 'EPERM') throw error;
+        return false;
+      },
+    ));
+  // Who runs it as its owner must not become us.
+  await file.chmod(old.mode & (isKept ? 0o7777 : 0o777));
 }
 
 /** Appends to a file that is being written to become `path`. @throws UserError `write-failed` */
@@ -76,26 +133,28 @@ export function appendSync(file: FileHandle, path: string, bytes: Uint8Array): v
   }
 }
 
+/** Others may take a folder away between two steps; one that refuses new ones with ENOENT does so for ever. */
+const mostAttempts = 3;
+
 /**
- * Makes a folder and those above it that are missing. Node's own recursion never ends below a folder
- * that refuses new ones with ENOENT, as those in /proc do.
+ * Makes a folder and those above it that are missing; others may make them at the same time. Node's
+ * own recursion never ends below a folder that refuses new ones with ENOENT, as those in /proc do.
  *
  * @throws UserError `write-failed`
  */
 export async function makeFolder(path: string): Promise<void> {
-  const attempt = (): Promise<boolean> =>
-    mkdir(path).then(
-      () => true,
-      async (cause: NodeJS.ErrnoException) => {
-        if (await isFolder(path)) return true;
-        const isParentMissing = cause.code === 'ENOENT' && !(await isFolder(dirname(path)));
-        if (!isParentMissing || dirname(path) === path) throw writeFailed(path, cause);
-        return false;
-      },
-    );
-  if (await attempt()) return;
-  await makeFolder(dirname(path));
-  if (!(await attempt())) throw writeFailed(path, new Error('the folder above it went away'));
+  const above = dirname(path);
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await mkdir(path);
+      return;
+    } catch (cause) {
+      if (await isFolder(path)) return;
+      const isAboveMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT' && above !== path;
+      if (!isAboveMissing || attempt === mostAttempts) throw writeFailed(path, cause);
+    }
+    await makeFolder(above);
+  }
 }
 
 async function isFolder(path: string): Promise<boolean> {

@@ -62,7 +62,8 @@ export function unsealJson(text: string, path: string, place?: string): Record<s
     throw damaged(path, 'is no JSON object', place);
   }
   const { sum, ...rest } = value as Record<string, unknown>;
-  if (sum === undefined) throw damaged(path, 'has no checksum; Wayward 0.1 wrote none', place);
+  if (sum === undefined)
+    throw damaged(path, 'has no checksum: it was changed, or written by an earlier version', place);
   if (sum !== sumOf(rest)) throw damaged(path, differs, place);
   return rest;
 }
