@@ -16,18 +16,23 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
-import { compareSlices, usualComparison } from '../src/pipeline/compare-slices.ts';
-import { type SliceRecipe, sliceSamples, usualRecipe } from '../src/pipeline/slice-samples.ts';
-import { FileStore } from '../src/store/file-store.ts';
+import { compareSlices, usualComparison } from '../src/commands/slices/compare.ts';
+import { type SliceRecipe, sliceSamples, usualRecipe } from '../src/commands/slices/samples.ts';
+import type { ClusterMethod } from '../src/likeness/clusters.ts';
+import { type FamilyScores, scoreFamilies } from '../src/likeness/family-scores.ts';
+import { NeighbourIndex } from '../src/likeness/neighbour-index.ts';
+import { decodeSample, encodeSample, type SampleSlices } from '../src/likeness/slice-record.ts';
+import type { TermCounts } from '../src/likeness/slice-terms.ts';
+import { termParts } from '../src/likeness/slice-terms.ts';
+import {
+  cosine,
+  type SparseVector,
+  type Terms,
+  Vectorizer,
+} from '../src/likeness/sparse-vector.ts';
+import { FileStore } from '../src/likeness/store/file-store.ts';
+import { partsOfVector, type VectorKind, type Weighting } from '../src/likeness/vector-kinds.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
-import type { ClusterMethod } from '../src/verdict/clusters.ts';
-import { type FamilyScores, scoreFamilies } from '../src/verdict/family-scores.ts';
-import { NeighbourIndex } from '../src/verdict/neighbour-index.ts';
-import { decodeSample, encodeSample, type SampleSlices } from '../src/verdict/slice-record.ts';
-import type { TermCounts } from '../src/verdict/slice-terms.ts';
-import { termParts } from '../src/verdict/slice-terms.ts';
-import { cosine, type SparseVector, type Terms, Vectorizer } from '../src/verdict/sparse-vector.ts';
-import { partsOfVector, type VectorKind, type Weighting } from '../src/verdict/vector-kinds.ts';
 
 const context = { log: silentLogger, progress: () => {} };
 const here = import.meta.dirname;

@@ -9,18 +9,21 @@
  * how often the best-ranked patch overlaps the true hijack, what random splits do to the
  * calibration, and how long verdicts take.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
+import type { Evaluation } from '../src/evaluation/evaluation.ts';
+import { writeEvaluation } from '../src/evaluation/file.ts';
+import { CodeFacts, CodeFactsCache } from '../src/evidence/code.ts';
+import { EvidenceCollector } from '../src/evidence/collector.ts';
+import { TransferProfile } from '../src/evidence/profile.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
-import { CodeFacts, CodeFactsCache } from '../src/flow/evidence-code.ts';
-import { EvidenceCollector } from '../src/flow/evidence-collector.ts';
-import { TransferProfile } from '../src/flow/evidence-profile.ts';
 import { ImageStore } from '../src/image/image-store.ts';
-import { Ngram } from '../src/model/ngram.ts';
+import { Ngram } from '../src/model/ngram/ngram.ts';
 import { classifyWindows } from '../src/sequences/classify-windows.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { SymbolTable } from '../src/sequences/symbol-table.ts';
@@ -31,12 +34,10 @@ import { openTraces, type TraceContext } from '../src/trace/open-trace.ts';
 import { readSample, type Sample } from '../src/trace/sample.ts';
 import { classifyLabelled } from '../src/verdict/classify-labelled.ts';
 import { classifyNominal } from '../src/verdict/classify-nominal.ts';
-import type { Evaluation } from '../src/verdict/evaluation.ts';
-import { writeEvaluation } from '../src/verdict/evaluation-file.ts';
-import { readTraceFeatures } from '../src/verdict/evaluation-folder.ts';
 import { computeFeatures, feature, type TraceFeatures } from '../src/verdict/features.ts';
 import { findPatches } from '../src/verdict/patches.ts';
-import { rankingQuality } from '../src/verdict/ranking.ts';
+import { rankingQuality } from '../src/verdict/statistics/ranking.ts';
+import { featuresToStore, readTraceFeatures } from '../src/verdict/stored-features.ts';
 import { suspicion } from '../src/verdict/suspicion.ts';
 
 const root = join(import.meta.dirname, '../../shared/data/pdftotext');
@@ -102,7 +103,7 @@ const roles = [
 ];
 for (const [name, role] of roles) {
   const evaluation = await evaluate(await sampleOf(name), role);
-  await writeEvaluation(folder, evaluation);
+  await writeEvaluation(folder, evaluation, featuresToStore(evaluation));
   traces.push(computeFeatures(evaluation));
   const truth = truthOf(name);
   if (truth.hijack.length === 0) continue;

@@ -14,9 +14,9 @@
  */
 import { UserError } from '../src/base/errors.ts';
 import { Random } from '../src/base/random.ts';
-import { Lstm } from '../src/model/lstm.ts';
-import { defaultShape, type LstmShape, parameterLayout } from '../src/model/lstm-shape.ts';
-import type { GradientJob, GradientResult } from '../src/model/lstm-worker.ts';
+import { Lstm } from '../src/model/lstm/lstm.ts';
+import { defaultShape, type LstmShape, parameterLayout } from '../src/model/lstm/shape.ts';
+import type { GradientJob, GradientResult } from '../src/model/lstm/worker.ts';
 
 const device = process.argv[2] ?? 'webgpu';
 const batch = Number(process.argv[3] ?? 512);

@@ -13,11 +13,11 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { readMaybeGzip } from '../src/base/files.ts';
 import { ImageCollection } from '../src/capture/image-collection.ts';
-import { PerfFile } from '../src/capture/perf-file.ts';
-import { PerfImages } from '../src/capture/perf-images.ts';
-import { importPerf } from '../src/capture/perf-import.ts';
-import { PieceCutter } from '../src/capture/perf-pieces.ts';
-import { PerfRecording } from '../src/capture/perf-recording.ts';
+import { PerfFile } from '../src/capture/perf/file.ts';
+import { PerfImages } from '../src/capture/perf/images.ts';
+import { importPerf } from '../src/capture/perf/import.ts';
+import { PieceCutter } from '../src/capture/perf/pieces.ts';
+import { PerfRecording } from '../src/capture/perf/recording.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { PerfDataWriter, type When } from '../test/perf-data.ts';
 

@@ -13,11 +13,11 @@ import { availableParallelism, cpus } from 'node:os';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
-import { Lstm } from '../src/model/lstm.ts';
-import { defaultShape, directions, inputsOf, type LstmShape } from '../src/model/lstm-shape.ts';
-import { NgramTable } from '../src/model/ngram-table.ts';
-import { OnnxGraph } from '../src/model/onnx.ts';
-import { type EpochReport, trainLstm } from '../src/model/train-lstm.ts';
+import { Lstm } from '../src/model/lstm/lstm.ts';
+import { defaultShape, directions, inputsOf, type LstmShape } from '../src/model/lstm/shape.ts';
+import { type EpochReport, trainLstm } from '../src/model/lstm/train.ts';
+import { NgramTable } from '../src/model/ngram/table.ts';
+import { OnnxGraph } from '../src/model/onnx/onnx.ts';
 import type { WindowSet } from '../src/sequences/windows.ts';
 
 const workers = Number(process.argv[2] ?? availableParallelism());

@@ -16,11 +16,11 @@ import {
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
+import { type NoveltyOptions, novelty } from '../src/commands/novelty.ts';
+import { Decoding, preprocessSample } from '../src/commands/samples/preprocess.ts';
+import { stats } from '../src/commands/stats.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
 import { ImageStore } from '../src/image/image-store.ts';
-import { type NoveltyOptions, novelty } from '../src/pipeline/novelty.ts';
-import { Decoding, preprocessSample } from '../src/pipeline/preprocess-sample.ts';
-import { stats } from '../src/pipeline/stats.ts';
 import { openTraces } from '../src/trace/open-trace.ts';
 import { findSamples } from '../src/trace/sample.ts';
 import { writeSets } from '../src/trace/sets-file.ts';

@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Random } from '../src/base/random.ts';
-import type { LearnOptions } from '../src/pipeline/learn-options.ts';
+import type { LearnOptions } from '../src/commands/training/options.ts';
 import { type Sets, writeSets } from '../src/trace/sets-file.ts';
 
 const data = join(import.meta.dirname, '../../shared/data');

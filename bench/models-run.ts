@@ -5,8 +5,8 @@
  */
 import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../src/base/files.ts';
-import { learn } from '../src/pipeline/learn.ts';
-import type { LearnOptions } from '../src/pipeline/learn-options.ts';
+import { learn } from '../src/commands/learn.ts';
+import type { LearnOptions } from '../src/commands/training/options.ts';
 
 /** What a run left behind. */
 export interface RunResult {

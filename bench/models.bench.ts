@@ -7,6 +7,7 @@
  * Every run of `learn` is a process of its own, and what it leaves in the folder (by default one of
  * the system's for temporary files) is not made again: an interrupted comparison goes on where it was.
  */
+
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
@@ -14,10 +15,10 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../src/base/random.ts';
-import { defaultLearnOptions, type LearnOptions } from '../src/pipeline/learn-options.ts';
-import { readTraceFeatures } from '../src/verdict/evaluation-folder.ts';
+import { defaultLearnOptions, type LearnOptions } from '../src/commands/training/options.ts';
 import { feature, type TraceFeatures } from '../src/verdict/features.ts';
-import { rankingQuality, rocCurve } from '../src/verdict/ranking.ts';
+import { rankingQuality, rocCurve } from '../src/verdict/statistics/ranking.ts';
+import { readTraceFeatures } from '../src/verdict/stored-features.ts';
 import { suspicion } from '../src/verdict/suspicion.ts';
 import {
   adfaProtocol,

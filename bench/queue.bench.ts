@@ -7,7 +7,7 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { silentLogger } from '../src/base/log.ts';
-import { preprocessJob } from '../src/pipeline/preprocess-task.ts';
+import { preprocessJob } from '../src/commands/tasks/preprocess.ts';
 import type { Job } from '../src/workers/job.ts';
 import { LocalScheduler } from '../src/workers/local-scheduler.ts';
 import { ProcessPool } from '../src/workers/process-pool.ts';

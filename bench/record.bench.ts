@@ -8,7 +8,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { buildPlugin } from '../src/capture/plugin-build.ts';
+import { buildPlugin } from '../src/capture/qemu/plugin/build.ts';
 import { type RecordOptions, record } from '../src/capture/record.ts';
 
 const rounds = 5;

@@ -11,7 +11,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { Random } from '../src/base/random.ts';
-import { readCallLog } from '../src/sequences/read-calls.ts';
+import { readCallLog } from '../src/sequences/calls/read-calls.ts';
 
 const megabytes = Number(process.argv[2] ?? 500);
 const folder = mkdtempSync(join(tmpdir(), 'wayward-reports-'));

@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Random } from '../src/base/random.ts';
 import { ImageCollection } from '../src/capture/image-collection.ts';
-import { buildPlugin } from '../src/capture/plugin-build.ts';
+import { buildPlugin } from '../src/capture/qemu/plugin/build.ts';
 import { record } from '../src/capture/record.ts';
 import { parseElf } from '../src/image/elf.ts';
 import { type Attack, Attacker } from './tpic/attacks.ts';

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { openStore } from '../src/store/open-store.ts';
+import { openStore } from '../src/likeness/store/open-store.ts';
 
 /** A writer in a thread of its own: puts its samples one at a time, takes every tenth out again. */
 const { place, collection, writer, count } = workerData as {

@@ -1,4 +1,4 @@
-import { defaultLearnOptions, type LearnOptions } from '../src/pipeline/learn-options.ts';
+import { defaultLearnOptions, type LearnOptions } from '../src/commands/training/options.ts';
 
 /** A network so small that it trains in no time, for `writeTinyCorpus`. */
 export const tinyLearn: Omit<LearnOptions, 'root' | 'out'> = {

@@ -5,7 +5,7 @@ import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from './image-collection.ts';
-import { pluginFor } from './plugin-build.ts';
+import { pluginFor } from './qemu/plugin/build.ts';
 import { type Recorded, type RecordOptions, record } from './record.ts';
 
 export interface RecordInputsOptions extends Omit<RecordOptions, 'out' | 'name' | 'onBlock'> {

@@ -8,7 +8,7 @@ import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
-import { elfKind } from './elf-kind.ts';
+import { elfKind } from './qemu/elf-kind.ts';
 import { type RecordOptions, record } from './record.ts';
 import { recordInputs } from './record-inputs.ts';
 

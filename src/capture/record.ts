@@ -7,16 +7,16 @@ import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
-import type { BackendChoice, BackendName } from './backend.ts';
-import { elfKind } from './elf-kind.ts';
-import { type End, emulate } from './emulator.ts';
 import { ImageCollection } from './image-collection.ts';
-import { type LoadedFile, loadedFile } from './loaded-file.ts';
-import { logBackend } from './log-backend.ts';
-import { findMadeCode } from './made-code.ts';
-import { pluginBackend } from './plugin-backend.ts';
-import { pluginFor } from './plugin-build.ts';
-import { Recording } from './recording.ts';
+import type { BackendChoice, BackendName } from './qemu/backend.ts';
+import { elfKind } from './qemu/elf-kind.ts';
+import { type End, emulate } from './qemu/emulator.ts';
+import { type LoadedFile, loadedFile } from './qemu/loaded-file.ts';
+import { logBackend } from './qemu/log/backend.ts';
+import { findMadeCode } from './qemu/made-code.ts';
+import { pluginBackend } from './qemu/plugin/backend.ts';
+import { pluginFor } from './qemu/plugin/build.ts';
+import { Recording } from './qemu/recording.ts';
 
 const deflate = promisify(gzip);
 

@@ -1,18 +1,18 @@
 import type { Command } from 'commander';
-import { classifyCommand } from './classify.ts';
-import { clusterCommand } from './cluster.ts';
-import { demoCommand } from './demo.ts';
-import { doctor } from './doctor.ts';
-import { importCommand } from './import.ts';
-import { inspectCommand } from './inspect.ts';
-import { learnCommand } from './learn.ts';
-import { noveltyCommand } from './novelty.ts';
-import { preprocessCommand } from './preprocess.ts';
-import { recordCommand } from './record.ts';
-import { reportCommand } from './report.ts';
-import { setsCommand } from './sets.ts';
-import { statsCommand } from './stats.ts';
-import { workerCommand } from './worker.ts';
+import { classifyCommand } from './verbs/classify.ts';
+import { clusterCommand } from './verbs/cluster.ts';
+import { demoCommand } from './verbs/demo.ts';
+import { doctor } from './verbs/doctor.ts';
+import { importCommand } from './verbs/import.ts';
+import { inspectCommand } from './verbs/inspect.ts';
+import { learnCommand } from './verbs/learn.ts';
+import { noveltyCommand } from './verbs/novelty.ts';
+import { preprocessCommand } from './verbs/preprocess.ts';
+import { recordCommand } from './verbs/record.ts';
+import { reportCommand } from './verbs/report.ts';
+import { setsCommand } from './verbs/sets.ts';
+import { statsCommand } from './verbs/stats.ts';
+import { workerCommand } from './verbs/worker.ts';
 
 /** Every command, in the order of the help text. */
 export function commands(): readonly Command[] {

@@ -1,7 +1,7 @@
 import { assert } from '../base/errors.ts';
 import { enlarged } from '../base/typed-array.ts';
 import type { BlockTable } from '../flow/blocks.ts';
-import { callName } from './call-name.ts';
+import { callName } from './calls/name.ts';
 
 /** A symbol: a basic block of the corpus, the same in every trace, wherever its image was mapped. */
 export type SymbolId = number;

@@ -4,7 +4,7 @@ import { gzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip, writeFileAtomic } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
-import { isCallModule } from './call-name.ts';
+import { isCallModule } from './calls/name.ts';
 import { describeSymbol, SymbolTable } from './symbol-table.ts';
 import type { WindowSource } from './window-chunk.ts';
 import type { ClassId } from './windows.ts';

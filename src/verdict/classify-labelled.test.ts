@@ -2,7 +2,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import { Random } from '../base/random.ts';
+import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import {
   applyClassifier,
   classifyLabelled,
@@ -10,8 +12,6 @@ import {
   loadClassifier,
   saveClassifier,
 } from './classify-labelled.ts';
-import type { SampleIdentity } from './evaluation.ts';
-import { exampleEvaluation } from './example-evaluation.ts';
 import { computeFeatures, type TraceFeatures } from './features.ts';
 import { decisionValue, fitLinearSvm, type LabelledPoint } from './linear-svm.ts';
 

@@ -1,7 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import { messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
 import { Random } from '../base/random.ts';
-import type { SampleIdentity } from './evaluation.ts';
+import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import { chooseFeatures, feature, featureNames, type TraceFeatures } from './features.ts';
 import { decisionValue, fitLinearSvm, type Hyperplane, type LabelledPoint } from './linear-svm.ts';
 import { type ErrorRates, errorRates, type Judged } from './rates.ts';

@@ -1,9 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import { Random } from '../base/random.ts';
+import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import { classifyNominal, type NominalOptions } from './classify-nominal.ts';
-import type { SampleIdentity } from './evaluation.ts';
-import { exampleEvaluation } from './example-evaluation.ts';
 import { computeFeatures, type TraceFeatures } from './features.ts';
 import { shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';

@@ -1,11 +1,11 @@
 import { UserError } from '../base/errors.ts';
+import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import {
   type CalibrationBound,
   calibrationBound,
   checkCalibrationSize,
   conformalPValue,
 } from './conformal.ts';
-import type { SampleIdentity } from './evaluation.ts';
 import { chooseFeatures, feature, type TraceFeatures } from './features.ts';
 import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';

@@ -7,7 +7,7 @@ import {
   conformalPValue,
   tracesNeeded,
 } from './conformal.ts';
-import { betaCdf } from './special.ts';
+import { betaCdf } from './statistics/special.ts';
 
 describe('number of calibration traces', () => {
   test.each([

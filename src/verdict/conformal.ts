@@ -1,6 +1,6 @@
 import { assert, UserError } from '../base/errors.ts';
-import { clopperPearsonUpper } from './interval.ts';
-import { lowerBound } from './ranking.ts';
+import { clopperPearsonUpper } from './statistics/interval.ts';
+import { lowerBound } from './statistics/ranking.ts';
 
 /**
  * The smallest number of calibration traces with which a trace can be flagged at this rate: a

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { exampleEvaluation } from './example-evaluation.ts';
+import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import { chooseFeatures, computeFeatures, feature, featureNames } from './features.ts';
 import { crowdedSum, worstSum, worstUnknownShare } from './worst-window.ts';
 

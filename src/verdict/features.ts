@@ -1,6 +1,6 @@
 import { assert, UserError } from '../base/errors.ts';
-import type { Evaluation, SampleIdentity } from './evaluation.ts';
-import { evidenceKinds, evidenceRules } from './evidence-kinds.ts';
+import type { Evaluation, SampleIdentity } from '../evaluation/evaluation.ts';
+import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import { findSurprises } from './surprises.ts';
 import {
   crowdedSum,

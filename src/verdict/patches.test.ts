@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { exampleEvaluation } from '../../test/example-evaluation.ts';
+import type { Evidence } from '../evidence/evidence.ts';
 import type { BlockSource } from '../flow/blocks.ts';
-import type { Evidence } from '../flow/evidence.ts';
-import { exampleEvaluation } from './example-evaluation.ts';
 import { readPatchContexts } from './patch-context.ts';
 import { findPatches, type Patch } from './patches.ts';
 

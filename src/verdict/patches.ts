@@ -1,8 +1,8 @@
-import type { Evidence } from '../flow/evidence.ts';
-import type { Evaluation } from './evaluation.ts';
-import { evidenceRules } from './evidence-kinds.ts';
+import { firstAtLeast } from '../base/search.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
+import type { Evidence } from '../evidence/evidence.ts';
+import { evidenceRules } from '../evidence/rules.ts';
 import { predictionSeries } from './features.ts';
-import { firstAtLeast } from './search.ts';
 import { findSurprises, pointsAtSurprises } from './surprises.ts';
 import { pointsOfHint, pointsOfProofs } from './suspicion.ts';
 import { crowdLengths } from './worst-window.ts';

@@ -1,6 +1,6 @@
-import type { SampleIdentity } from './evaluation.ts';
-import { type Proportion, proportion } from './interval.ts';
-import { type RankingQuality, rankingQuality } from './ranking.ts';
+import type { SampleIdentity } from '../evaluation/evaluation.ts';
+import { type Proportion, proportion } from './statistics/interval.ts';
+import { type RankingQuality, rankingQuality } from './statistics/ranking.ts';
 
 /** A judged trace, as far as counting goes. */
 export interface Judged {

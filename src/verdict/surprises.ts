@@ -1,4 +1,4 @@
-import type { Evaluation } from './evaluation.ts';
+import type { Evaluation } from '../evaluation/evaluation.ts';
 import { crowdLengths } from './worst-window.ts';
 
 /** Transfers that surprised the first layer or that training never saw, in trace order. */

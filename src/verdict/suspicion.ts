@@ -1,4 +1,4 @@
-import { evidenceKinds, evidenceRules } from './evidence-kinds.ts';
+import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import { feature, type TraceFeatures } from './features.ts';
 import { suddenPoints } from './surprises.ts';
 import { crowdLengths } from './worst-window.ts';

@@ -1,4 +1,4 @@
-import type { ReportData } from '../../src/report/report-data.ts';
+import type { ReportData } from '../../src/report/data/report-data.ts';
 import { madeUpReport } from './made-up-report.ts';
 
 /** What a sample directory, a file name or a symbol could be called by someone who means harm. */

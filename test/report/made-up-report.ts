@@ -7,7 +7,7 @@ import type {
   ReportTransfer,
   RocPoint,
   Timeline,
-} from '../../src/report/report-data.ts';
+} from '../../src/report/data/report-data.ts';
 
 export interface MadeUpOptions {
   readonly traces?: number;

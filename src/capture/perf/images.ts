@@ -1,0 +1,74 @@
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { readWholeFile } from '../../base/files.ts';
+import { elfBuildId } from '../../image/build-id.ts';
+import { moduleName } from '../../image/module-name.ts';
+
+/** Where a mapped file was found, or why it was not. */
+export type FoundImage =
+  | { readonly file: string; readonly isChecked: boolean }
+  | { readonly file: undefined; readonly why: string };
+
+export interface ImagePlaces {
+  /** Folders with copies of the files, by base name. */
+  readonly binDirs: readonly string[];
+  /** perf's own cache, `~/.debug` by default. */
+  readonly buildIdDir: string | undefined;
+}
+
+/**
+ * Finds the files that a traced process ran. A build id, where the recording has one, must match:
+ * another version of a library would be decoded to nonsense.
+ */
+export class PerfImages {
+  readonly #places: ImagePlaces;
+  readonly #found: Map<string, Promise<FoundImage>> = new Map();
+
+  constructor(places: ImagePlaces) {
+    this.#places = places;
+  }
+
+  find(path: string, buildId: string | undefined): Promise<FoundImage> {
+    const key = `${buildId ?? ''} ${path}`;
+    let found = this.#found.get(key);
+    if (found === undefined) {
+      found = this.#search(path, buildId);
+      this.#found.set(key, found);
+    }
+    return found;
+  }
+
+  async #search(path: string, buildId: string | undefined): Promise<FoundImage> {
+    const cached = buildId === undefined ? undefined : await this.#inCache(buildId);
+    if (cached !== undefined) return { file: cached, isChecked: true };
+    const others = this.#places.binDirs.map((folder) => join(folder, moduleName(path)));
+    if (path.startsWith('/')) others.push(path);
+    let why = 'no file';
+    for (const file of others) {
+      if (!(await isFile(file))) continue;
+      if (buildId === undefined) return { file, isChecked: false };
+      const own = elfBuildId(await readWholeFile(file));
+      if (own === buildId) return { file, isChecked: true };
+      why = `${file} is another version (build id ${own ?? 'none'}, not ${buildId})`;
+    }
+    return { file: undefined, why };
+  }
+
+  /** `.build-id/ab/cdef...` is a link to a folder with `elf` or `vdso`; to the file itself in older caches. */
+  async #inCache(buildId: string): Promise<string | undefined> {
+    const { buildIdDir } = this.#places;
+    if (buildIdDir === undefined || !/^[0-9a-f]{4,40}$/.test(buildId)) return undefined;
+    const link = join(buildIdDir, '.build-id', buildId.slice(0, 2), buildId.slice(2));
+    for (const file of [link, join(link, 'elf'), join(link, 'vdso')]) {
+      if ((await isFile(file)) && elfBuildId(await readWholeFile(file)) === buildId) return file;
+    }
+    return undefined;
+  }
+}
+
+async function isFile(path: string): Promise<boolean> {
+  return stat(path).then(
+    (found) => found.isFile(),
+    () => false,
+  );
+}

@@ -1,0 +1,161 @@
+import type { Address } from '../../base/address.ts';
+import type { PtEncoder } from '../../pt/encoder.ts';
+import { BlockReader, type BlockShape, emptyShape } from '../../x86/block-reader.ts';
+import { Transfer } from '../../x86/transfer.ts';
+
+/** Code that QEMU translated as one piece, by id. It ends at a transfer, a page or a special instruction. */
+export class TranslationTable {
+  readonly bitness: 32 | 64;
+  readonly start: Address[] = [];
+  readonly end: Address[] = [];
+  /** Start of the last instruction. */
+  readonly last: Address[] = [];
+  /** `Transfer` kind of the last instruction; `none` where the block goes on. */
+  readonly kind: number[] = [];
+  readonly target: Address[] = [];
+  readonly bytes: Uint8Array[] = [];
+  readonly #shape: BlockShape = emptyShape();
+
+  constructor(bitness: 32 | 64) {
+    this.bitness = bitness;
+  }
+
+  add(id: number, start: Address, last: Address, bytes: Uint8Array): void {
+    const reader = new BlockReader(bytes, this.bitness);
+    const shape = reader.read(0, this.#shape);
+    this.start[id] = start;
+    this.end[id] = start + bytes.length;
+    this.last[id] = last;
+    this.bytes[id] = bytes;
+    this.kind[id] = shape.end === 'transfer' ? shape.kind : Transfer.none;
+    const target = start + shape.target;
+    this.target[id] = this.bitness === 32 ? target % 0x1_0000_0000 : target;
+    reader.dispose();
+  }
+}
+
+/** Turns the translation blocks that one thread executed into basic blocks and Intel PT packets. */
+export class BlockEncoder {
+  readonly #table: TranslationTable;
+  readonly #encoder: PtEncoder;
+  readonly #handlers: ReadonlySet<Address>;
+  readonly #onBlock: ((address: Address) => void) | undefined;
+  #previous = -1;
+  /** Where the current block starts, which may be of several pieces. */
+  #blockStart: Address = 0;
+  /** Basic blocks so far. */
+  blocks = 0;
+  /** Signals taken between blocks. */
+  interrupts = 0;
+
+  /** @param handlers  addresses of signal handlers, which nothing calls; may grow meanwhile */
+  constructor(
+    table: TranslationTable,
+    encoder: PtEncoder,
+    handlers: ReadonlySet<Address>,
+    onBlock?: (address: Address) => void,
+  ) {
+    this.#table = table;
+    this.#encoder = encoder;
+    this.#handlers = handlers;
+    this.#onBlock = onBlock;
+  }
+
+  /** @param ids  translation blocks in the order of execution; @param limit  basic blocks in all */
+  add(ids: Uint32Array, limit: number): void {
+    const { start, end, last, kind, target } = this.#table;
+    const encoder = this.#encoder;
+    let previous = this.#previous;
+    for (let i = 0; i < ids.length; i++) {
+      const id = ids[i];
+      const at = start[id];
+      if (previous >= 0 && kind[previous] === Transfer.none) {
+        // A piece of the same block, or one more round of a repeated string instruction.
+        if (at === end[previous] || at === last[previous]) {
+          previous = id;
+          continue;
+        }
+      }
+      // Before the packets that lead beyond the last block: `finish` writes how the trace ends.
+      if (this.blocks === limit) break;
+      if (previous < 0) encoder.enable(at);
+      else {
+        switch (kind[previous]) {
+          case Transfer.none:
+            this.#interrupt(start[previous], at);
+            break;
+          case Transfer.jcc:
+            if (at === target[previous]) encoder.branch(true);
+            else if (at === end[previous]) encoder.branch(false);
+            else this.#interrupt(last[previous], at);
+            break;
+          case Transfer.call:
+          case Transfer.jmp:
+            // Signals are taken between translation blocks: the transfer itself was made.
+            if (this.#follow(previous) !== at) this.#interrupt(this.#reached(previous), at);
+            break;
+          case Transfer.ret:
+          case Transfer.icall:
+          case Transfer.ijmp:
+            if (this.#handlers.has(at)) this.#interrupt(last[previous], at);
+            else if (kind[previous] === Transfer.ret) encoder.return(at);
+            else {
+              if (kind[previous] === Transfer.icall) encoder.call(end[previous]);
+              encoder.indirect(at);
+            }
+            break;
+          default:
+            encoder.disable();
+            encoder.enable(at);
+        }
+      }
+      encoder.synchronize(at);
+      this.#blockStart = at;
+      this.#onBlock?.(at);
+      this.blocks++;
+      previous = id;
+    }
+    this.#previous = previous;
+  }
+
+  finish(): void {
+    const previous = this.#previous;
+    if (previous >= 0) {
+      // A bare TIP.PGD would let a decoder follow direct transfers into code that never ran.
+      if (this.#isDirect(previous)) {
+        this.#follow(previous);
+        this.#encoder.interrupt(this.#reached(previous));
+      } else this.#encoder.disable();
+    }
+    this.#encoder.finish();
+  }
+
+  #isDirect(id: number): boolean {
+    const kind = this.#table.kind[id];
+    return kind === Transfer.jmp || kind === Transfer.call;
+  }
+
+  /** Makes a direct transfer, which costs no packet. @returns where it goes */
+  #follow(id: number): Address {
+    const { kind, target, end } = this.#table;
+    // `call` to the next instruction only reads the instruction pointer; nothing returns to it.
+    if (kind[id] === Transfer.call && target[id] !== end[id]) this.#encoder.call(end[id]);
+    return target[id];
+  }
+
+  /**
+   * @returns what tells that flow came to the end of a block with a direct transfer: its target; for
+   *   a loop into the block itself, the transfer, because its target was passed before
+   */
+  #reached(id: number): Address {
+    const { end, last, target } = this.#table;
+    const isLoop = target[id] >= this.#blockStart && target[id] < end[id];
+    return isLoop ? last[id] : target[id];
+  }
+
+  #interrupt(from: Address, to: Address): void {
+    this.interrupts++;
+    this.#encoder.interrupt(from);
+    this.#encoder.enable(to);
+  }
+}

@@ -1,0 +1,99 @@
+import type { Address } from '../../base/address.ts';
+
+export interface Range {
+  readonly start: Address;
+  readonly end: Address;
+  readonly perms: string;
+  readonly offset: number;
+  readonly path: string;
+}
+
+/** What lies where in the recorded program, kept as its system calls change it. */
+export class GuestMap {
+  #ranges: Range[] = [];
+
+  map(start: Address, end: Address, prot: number, offset: number, path: string): void {
+    this.#cut(start, end);
+    this.#ranges.push({ start, end, perms: permsOf(prot), offset, path });
+  }
+
+  /** Code that was unmapped has run all the same: only a new mapping replaces it. */
+  protect(start: Address, end: Address, prot: number): void {
+    const inside = this.#cut(start, end);
+    for (const range of inside) this.#ranges.push({ ...range, perms: permsOf(prot) });
+    if (inside.length === 0) {
+      this.#ranges.push({ start, end, perms: permsOf(prot), offset: 0, path: '' });
+    }
+  }
+
+  /** Paths of mapped files that hold code. */
+  get codeFiles(): string[] {
+    const code = this.#ranges.filter(({ path, perms }) => path !== '' && perms[2] === 'x');
+    return [...new Set(code.map(({ path }) => path))];
+  }
+
+  find(address: Address): Range | undefined {
+    return this.#ranges.find(({ start, end }) => address >= start && address < end);
+  }
+
+  /** Takes the name from a file's mappings: what lay there cannot be read any more. */
+  unname(path: string): void {
+    this.#ranges = this.#ranges.map((range) =>
+      range.path === path ? { ...range, path: '', offset: 0 } : range,
+    );
+  }
+
+  /** Takes mappings out. */
+  forget(start: Address, end: Address): void {
+    this.#cut(start, end);
+  }
+
+  /** @returns the lines of `/proc/PID/maps` */
+  text(): string {
+    const hex = (n: number): string => n.toString(16).padStart(8, '0');
+    return this.#ranges
+      .sort((a, b) => a.start - b.start)
+      .map(({ start, end, perms, offset, path }) =>
+        `${hex(start)}-${hex(end)} ${perms} ${hex(offset)} 00:00 0 ${path}`.trimEnd(),
+      )
+      .map((line) => `${line}\n`)
+      .join('');
+  }
+
+  /** Takes `[start, end)` out. @returns what was there */
+  #cut(start: Address, end: Address): Range[] {
+    const rest: Range[] = [];
+    const inside: Range[] = [];
+    for (const range of this.#ranges) {
+      const from = Math.max(start, range.start);
+      const to = Math.min(end, range.end);
+      if (from >= to) {
+        rest.push(range);
+        continue;
+      }
+      const part = (a: Address, b: Address): Range => ({
+        ...range,
+        start: a,
+        end: b,
+        offset: range.offset + (range.path === '' ? 0 : a - range.start),
+      });
+      if (range.start < from) rest.push(part(range.start, from));
+      if (to < range.end) rest.push(part(to, range.end));
+      inside.push(part(from, to));
+    }
+    this.#ranges = rest;
+    return inside;
+  }
+}
+
+function permsOf(prot: number): string {
+  return `${prot & 1 ? 'r' : '-'}${prot & 2 ? 'w' : '-'}${prot & 4 ? 'x' : '-'}p`;
+}
+
+export function pageFloor(size: number): number {
+  return Math.floor(size / 4096) * 4096;
+}
+
+export function pageCeil(size: number): number {
+  return Math.ceil(size / 4096) * 4096;
+}

@@ -1,0 +1,114 @@
+import type { Address } from '../../base/address.ts';
+import { PtEncoder } from '../../pt/encoder.ts';
+import { BlockEncoder, TranslationTable } from './block-encoder.ts';
+import { GuestMap } from './guest-map.ts';
+import { StartGate } from './start-gate.ts';
+
+export interface ThreadTrace {
+  readonly blocks: number;
+  readonly interrupts: number;
+  readonly bytes: readonly Uint8Array[];
+}
+
+export interface RecordingOptions {
+  readonly bitness: 32 | 64;
+  readonly compressReturns: boolean;
+  /** Basic blocks a thread; recording ends when the first thread reaches it. */
+  readonly maxBlocks: number;
+  /** Symbol or module before which nothing is recorded. */
+  readonly skipUntil?: string;
+  /** Each basic block of a thread, in order; threads are numbered as they start. */
+  readonly onBlock?: (address: Address, thread: number) => void;
+}
+
+interface Thread {
+  readonly encoder: BlockEncoder;
+  readonly bytes: Uint8Array[];
+}
+
+/** What a backend sees of a running program: its translation blocks in order, and its memory map. */
+export class Recording {
+  readonly map: GuestMap = new GuestMap();
+  readonly table: TranslationTable;
+  /** Addresses of signal handlers. */
+  readonly handlers: Set<Address> = new Set();
+  forks = 0;
+  /** Program that the recorded one turned into. */
+  replacedBy: string | undefined;
+  readonly #options: RecordingOptions;
+  readonly #threads: Map<number, Thread> = new Map();
+  readonly #ended: Thread[] = [];
+  #started = 0;
+  /** `undefined` once recording has begun. */
+  #gate: StartGate | undefined;
+  readonly #openers: Set<number> = new Set();
+
+  constructor(options: RecordingOptions) {
+    this.#options = options;
+    this.table = new TranslationTable(options.bitness);
+    const { skipUntil } = options;
+    this.#gate = skipUntil === undefined ? undefined : new StartGate(skipUntil, this.map);
+  }
+
+  /** Whether the limit of blocks is reached. */
+  get isFull(): boolean {
+    return (this.#threads.get(0)?.encoder.blocks ?? 0) >= this.#options.maxBlocks;
+  }
+
+  /** Tells of a translation block. @param last  start of its last instruction; @param bytes  kept */
+  translate(id: number, start: Address, last: Address, bytes: Uint8Array): void {
+    this.table.add(id, start, last, bytes);
+    if (this.#gate?.opensAt(start)) this.#openers.add(id);
+  }
+
+  /** Translation blocks that a CPU executed. */
+  execute(cpu: number, executed: Uint32Array): void {
+    let ids = executed;
+    if (this.#gate !== undefined) {
+      const begin = ids.findIndex((id) => this.#openers.has(id));
+      if (begin < 0) return;
+      ids = ids.subarray(begin);
+      this.#gate = undefined;
+    }
+    let thread = this.#threads.get(cpu);
+    if (thread === undefined) {
+      thread = this.#start();
+      this.#threads.set(cpu, thread);
+    }
+    thread.encoder.add(ids, this.#options.maxBlocks);
+  }
+
+  /** The thread of a CPU has ended; the next one may get the same CPU. */
+  endThread(cpu: number): void {
+    const ended = this.#threads.get(cpu);
+    if (ended === undefined || cpu === 0) return;
+    this.#ended.push(ended);
+    this.#threads.delete(cpu);
+  }
+
+  /** Whether code between two addresses has been translated. */
+  hasCodeIn(start: Address, end: Address): boolean {
+    return this.table.start.some((at) => at >= start && at < end);
+  }
+
+  /** @returns the traces, the first thread first */
+  finish(): ThreadTrace[] {
+    const running = [...this.#threads].sort(([a], [b]) => a - b).map(([, thread]) => thread);
+    const [first, ...others] = running;
+    return (first === undefined ? this.#ended : [first, ...this.#ended, ...others]).map(
+      ({ encoder, bytes }) => {
+        encoder.finish();
+        return { blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
+      },
+    );
+  }
+
+  #start(): Thread {
+    const number = this.#started++;
+    const bytes: Uint8Array[] = [];
+    const pt = new PtEncoder((part) => bytes.push(part), this.#options);
+    const { onBlock } = this.#options;
+    const tell = onBlock === undefined ? undefined : (at: Address): void => onBlock(at, number);
+    return { encoder: new BlockEncoder(this.table, pt, this.handlers, tell), bytes };
+  }
+}

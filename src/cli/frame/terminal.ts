@@ -1,0 +1,115 @@
+import { styleText } from 'node:util';
+import { Presets, SingleBar } from 'cli-progress';
+import { forTerminal } from '../../base/format.ts';
+import {
+  type Logger,
+  type LogLevel,
+  logLevels,
+  type Progress,
+  type ProgressSink,
+} from '../../base/log.ts';
+
+/** Colours where standard error is a terminal; `util.styleText` itself honours NO_COLOR and FORCE_COLOR. */
+const colours = {
+  debug: 'gray',
+  info: 'blue',
+  warning: 'yellow',
+  error: 'red',
+  critical: 'redBright',
+} as const satisfies Record<LogLevel, Parameters<typeof styleText>[0]>;
+
+export interface Terminal extends Logger {
+  readonly progress: ProgressSink;
+  /** Takes the progress bar away; call before the result is printed. */
+  finish(): void;
+}
+
+/**
+ * What a command tells while it works, on standard error: log lines, and a progress bar on a
+ * terminal or status lines elsewhere.
+ *
+ * @param statusSeconds  time between status lines where there is no terminal
+ */
+export function openTerminal(minimum: number, statusSeconds: number): Terminal {
+  const stream = process.stderr;
+  const isLive = stream.isTTY === true && process.env.CI === undefined;
+  let bar: SingleBar | undefined;
+  let step = '';
+  let lastStatus = 0;
+
+  const finish = (): void => {
+    bar?.stop();
+    bar = undefined;
+    step = '';
+  };
+
+  const write = (level: LogLevel, message: string, facts?: Readonly<Record<string, unknown>>) => {
+    if (logLevels[level] < minimum) return;
+    if (bar !== undefined) stream.write('\r\u001b[K');
+    const tag = styleText(colours[level], level.padEnd(8), { stream });
+    const tail = facts === undefined ? '' : ` ${formatFacts(facts)}`;
+    // One write a line, so that lines of several writers stay whole.
+    stream.write(`${tag}${forTerminal(`${message}${tail}`)}\n`);
+  };
+
+  const progress = (p: Progress): void => {
+    if (logLevels.info < minimum) return;
+    if (isLive) {
+      if (p.step !== step) {
+        finish();
+        step = p.step;
+        bar = new SingleBar(
+          {
+            format: `{step} {bar} {percentage}% {counted} {facts}`,
+            hideCursor: true,
+            clearOnComplete: true,
+            barsize: 24,
+            fps: 5,
+            stream,
+          },
+          Presets.shades_grey,
+        );
+        bar.start(p.total || 1, 0, payload(p));
+      }
+      bar?.setTotal(p.total || Math.max(1, p.done));
+      bar?.update(p.done, payload(p));
+      if (p.total > 0 && p.done >= p.total) finish();
+      return;
+    }
+    const now = performance.now();
+    const isNew = p.step !== step;
+    if (isNew || now - lastStatus >= statusSeconds * 1000) {
+      step = p.step;
+      lastStatus = now;
+      const { counted, facts } = payload(p);
+      write('info', [p.step, counted, facts].filter((part) => part !== '').join(', '));
+    }
+  };
+
+  return { log: write, progress, finish };
+}
+
+function payload(p: Progress): { step: string; counted: string; facts: string } {
+  const of = p.total > 0 ? `/${count(p.total)}` : '';
+  return {
+    step: p.step,
+    counted: `${count(p.done)}${of} ${p.unit}`,
+    facts: p.facts === undefined ? '' : forTerminal(formatFacts(p.facts)),
+  };
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+function formatFacts(facts: Readonly<Record<string, unknown>>): string {
+  return Object.entries(facts)
+    .map(([key, value]) => `${key} ${typeof value === 'number' ? formatNumber(value) : value}`)
+    .join(', ');
+}
+
+function formatNumber(value: number): string {
+  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  const magnitude = Math.abs(value);
+  return magnitude >= 100 ? count(value) : value.toPrecision(3);
+}

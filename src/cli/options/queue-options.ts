@@ -1,0 +1,62 @@
+import { UserError } from '../../base/errors.ts';
+import type { QueueRun } from '../../commands/run/queue-run.ts';
+import { openQueue } from '../../commands/tasks/open-scheduler.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import { checkRedisUrl, showRedisUrl } from '../../workers/redis-link.ts';
+import type { Scheduler } from '../../workers/scheduler.ts';
+import { type OptionSpec, type Parse, text } from '../frame/option.ts';
+import { version } from '../frame/version.ts';
+
+export interface QueueOptions {
+  readonly queue: string | undefined;
+  readonly attach: string | undefined;
+}
+
+/** The message must not show what was given: it may hold a password. */
+export const redisUrl: Parse<string> = (value) => {
+  try {
+    checkRedisUrl(value);
+    return { value };
+  } catch {
+    return { problem: 'takes redis://[:PASSWORD@]HOST[:PORT] or rediss://...' };
+  }
+};
+
+export const queueOption: OptionSpec = {
+  flags: '--queue <url>',
+  help: 'let workers at this Redis do it: redis://HOST:PORT, rediss:// for TLS; a password is better put into WAYWARD_QUEUE',
+  parse: redisUrl,
+  isSecret: true,
+};
+
+export const attachOption: OptionSpec = {
+  flags: '--attach <run>',
+  help: 'go on with a run that was handed in at a queue',
+  parse: text,
+};
+
+/** @returns how the command's jobs get to the queue */
+export function queueOpener(
+  url: string,
+  folder: string,
+  { run }: QueueRun,
+  device = 'cpu',
+): (context: RunContext) => Promise<Scheduler> {
+  return (context) => openQueue({ url, version, device, run, folder }, context);
+}
+
+/** Tells how to come back to a run. */
+export function tellRun(context: RunContext, command: string, folder: string, url: string): void {
+  context.log.log(
+    'info',
+    `handed in at ${showRedisUrl(url)}; "wayward ${command} --attach ${folder} --queue URL" goes on with it`,
+  );
+}
+
+/** @throws UserError when a run is to be attached to without a queue */
+export function checkQueueOptions({ queue, attach }: QueueOptions): void {
+  if (attach === undefined || queue !== undefined) return;
+  throw new UserError('no-queue', '--attach needs --queue, or WAYWARD_QUEUE', {
+    category: 'arguments',
+  });
+}

@@ -1,0 +1,214 @@
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { UserError } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
+import { type ClassifyOptions, type ClassifyResult, classify } from '../../commands/classify.ts';
+import { findEvaluations } from '../../commands/run/path.ts';
+import { writePlots } from '../../commands/run/plots.ts';
+import { reopenQueueRun } from '../../commands/run/queue-run.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import type { ReportData } from '../../report/data/report-data.ts';
+import { rocToCsv, rowsToCsv } from '../../report/text/csv.ts';
+import { reportToJson } from '../../report/text/json-report.ts';
+import { reportToSarif } from '../../report/text/sarif.ts';
+import { colourStyle, plainStyle, renderSummary } from '../../report/text/terminal-table.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { choice, decimal, integer, type OptionSpec, text } from '../frame/option.ts';
+import { version } from '../frame/version.ts';
+import {
+  attachOption,
+  checkQueueOptions,
+  type QueueOptions,
+  queueOpener,
+  queueOption,
+  tellRun,
+} from '../options/queue-options.ts';
+import { type WatchWords, watchCommand, watchWords } from './watch.ts';
+
+/** Options of `classify` and `report` that say how traces are judged. */
+export type JudgeOptions = Omit<ClassifyOptions, 'path' | 'version'>;
+
+export const judgeOptions: readonly OptionSpec[] = [
+  {
+    flags: '--method <kind>',
+    help: 'nominal: a threshold from benign traces alone; labelled: a linear SVM on labelled ones',
+    parse: choice('nominal', 'labelled'),
+    default: 'nominal',
+  },
+  {
+    flags: '--fpr <rate>',
+    help: 'false-positive rate to accept',
+    parse: decimal(0, 1, 'open'),
+    default: 0.05,
+  },
+  {
+    flags: '--features <list>',
+    help: 'all, first-layer, calls, classic, or names separated by commas [nominal: all, for logs of calls: calls; labelled: classic]',
+    parse: text,
+  },
+  {
+    flags: '--seed <n>',
+    help: 'fixes folds and permutations',
+    parse: integer(0, 4294967295),
+    default: 1,
+  },
+  {
+    flags: '-f, --force',
+    help: 'labelled: no false positives on the traces that make the classifier',
+  },
+  {
+    flags: '--cost <c>',
+    help: "labelled: LIBSVM's C",
+    parse: decimal(0, 1e12, 'open'),
+    default: 1,
+  },
+  {
+    flags: '--folds <n>',
+    help: 'labelled: folds of the cross-validation',
+    parse: integer(2, 1000),
+    default: 10,
+  },
+  { flags: '-s, --save <file>', help: 'labelled: write the classifier', parse: text },
+  {
+    flags: '--load <file>',
+    help: 'labelled: use a classifier instead of fitting one',
+    parse: text,
+  },
+  {
+    flags: '-i, --ignore-cache',
+    help: 'compute features anew, though the evaluations hold them',
+  },
+];
+
+export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOptions {
+  return {
+    path,
+    method: o.save !== undefined || o.load !== undefined || o.force ? 'labelled' : o.method,
+    fpr: o.fpr,
+    features: o.features,
+    seed: o.seed,
+    force: o.force ?? false,
+    cost: o.cost,
+    folds: o.folds,
+    save: o.save,
+    load: o.load,
+    ignoreCache: o.ignoreCache ?? false,
+    version,
+  };
+}
+
+/** The table and figures for a terminal, as wide as it is. */
+export function summaryFor(report: ReportData, withCalibration: boolean): string {
+  const rows = withCalibration ? report.rows : report.rows.filter(({ role }) => role === 'test');
+  const isColoured = process.stdout.isTTY === true || process.env.FORCE_COLOR !== undefined;
+  return renderSummary(
+    { ...report, rows: rows.length === 0 ? report.rows : rows },
+    {
+      width: process.stdout.columns ?? widthOfFiles,
+      style: isColoured && process.env.NO_COLOR === undefined ? colourStyle : plainStyle,
+    },
+  );
+}
+
+/** Where standard output is no terminal, no column is dropped. */
+const widthOfFiles = 240;
+
+interface Options extends JudgeOptions, WatchWords, QueueOptions {
+  readonly all: boolean;
+  readonly json: boolean;
+  readonly plot: string | undefined;
+  readonly csv: string | undefined;
+  readonly roc: string | undefined;
+  readonly sarif: string | undefined;
+  readonly exitCode: boolean;
+}
+
+const anomaliesFound = 10;
+
+const spec: CommandSpec<Options> = {
+  name: 'classify',
+  aliases: ['classifier'],
+  group: 'Verdict',
+  summary: 'Give a verdict for each evaluated trace, with error rates',
+  args: [['[run]', "a run's folder, or a folder of evaluations"]],
+  options: [
+    ...judgeOptions,
+    ...watchWords,
+    queueOption,
+    attachOption,
+    { flags: '--all', help: 'list the calibration traces, too' },
+    {
+      flags: '-p, --plot <dir>',
+      help: 'write scatter, scores and ROC as SVG and PNG',
+      parse: text,
+    },
+    { flags: '-c, --csv <file>', help: 'write the table', parse: text },
+    { flags: '-r, --roc <file>', help: 'write the ROC curve as CSV', parse: text },
+    { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
+    { flags: '--exit-code', help: `exit with ${anomaliesFound} when a trace is flagged` },
+  ],
+  examples: [
+    ['wayward classify runs/RUN', 'judges at a false-positive rate of 5 %'],
+    [
+      'wayward classify runs/RUN --fpr 0.01',
+      'needs 99 calibration traces, and says so when there are fewer',
+    ],
+    [
+      'wayward classify runs/RUN --features first-layer',
+      'leaves out what the trace proves by itself',
+    ],
+    [
+      'wayward classify runs/RUN --method labelled -f -s svm.json',
+      'fits the linear SVM to the labels and keeps it',
+    ],
+    [
+      'wayward classify runs/RUN --watch incoming >> verdicts.ndjson',
+      'scores recordings as they arrive, each once, over restarts, too',
+    ],
+  ],
+  run: async ({ args, options, terminal, signal, print }) => {
+    checkQueueOptions(options);
+    const path = args[0] ?? options.attach;
+    if (path === undefined) {
+      throw new UserError('no-run', "classify needs a run's folder", { category: 'arguments' });
+    }
+    const context = { log: terminal, progress: terminal.progress, signal };
+    if (options.watch !== undefined) return watchCommand(path, options, context, print);
+    const { report, flagged } =
+      options.queue === undefined
+        ? await classify(toClassifyOptions(path, options), context)
+        : await classifyQueued(path, options, options.queue, context);
+    if (options.plot !== undefined) await writePlots(report, options.plot);
+    if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
+    if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
+    if (options.sarif !== undefined) await writeFileAtomic(options.sarif, reportToSarif(report));
+    print(options.json ? reportToJson(report) : summaryFor(report, options.all));
+    return options.exitCode && flagged > 0 ? anomaliesFound : 0;
+  },
+};
+
+async function classifyQueued(
+  path: string,
+  options: Options,
+  url: string,
+  context: RunContext,
+): Promise<ClassifyResult> {
+  const { run, evaluation } = await findEvaluations(path);
+  const folder = join(run ?? evaluation, 'classify');
+  if (options.attach === undefined) await rm(folder, { recursive: true, force: true });
+  const queued = await reopenQueueRun(folder, 'classify');
+  tellRun(context, 'classify', path, url);
+  const scheduler = await queueOpener(url, folder, queued)(context);
+  try {
+    const judge = toClassifyOptions(path, options);
+    const result = await classify(judge, context, undefined, scheduler);
+    // What was collected holds for the evaluations as they are now.
+    await rm(folder, { recursive: true, force: true });
+    return result;
+  } finally {
+    await scheduler.close();
+  }
+}
+
+export const classifyCommand: Command = defineCommand(spec);

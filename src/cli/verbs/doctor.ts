@@ -1,0 +1,32 @@
+import { styleText } from 'node:util';
+import type { Command } from 'commander';
+import { examineMachine } from '../../commands/doctor.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+
+const signs = { ok: 'yes', missing: 'no', unsuitable: 'low' } as const;
+const colours = { ok: 'green', missing: 'gray', unsuitable: 'yellow' } as const;
+
+const spec: CommandSpec<{ readonly json: boolean }> = {
+  name: 'doctor',
+  group: 'System',
+  summary: 'Say what this machine can do',
+  args: [],
+  options: [],
+  examples: [['wayward doctor', 'lists what is there, what is missing and what it would bring']],
+  run: async ({ options, print }) => {
+    const findings = await examineMachine();
+    if (options.json) {
+      print(JSON.stringify({ schemaVersion: 1, findings }, undefined, 2));
+    } else {
+      const width = Math.max(...findings.map(({ what }) => what.length));
+      for (const { what, state, found, use } of findings) {
+        const sign = styleText(colours[state], signs[state].padEnd(4), { stream: process.stdout });
+        print(`${sign}${what.padEnd(width + 2)}${found}`);
+        print(`${' '.repeat(width + 6)}${use}`);
+      }
+    }
+    return findings.some(({ what, state }) => what === 'Node.js' && state !== 'ok') ? 2 : 0;
+  },
+};
+
+export const doctor: Command = defineCommand(spec);

@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import { UserError } from '../../base/errors.ts';
+import { showCount } from '../../base/format.ts';
+import { type LearnResult, learn } from '../../commands/learn.ts';
+import { reopenQueueRun } from '../../commands/run/queue-run.ts';
+import { inUnits, type Unit } from '../../report/words/unit.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type LearnFlags, learnFlags, learnOptionsOf } from '../options/learn-flags.ts';
+import { checkQueueOptions, queueOpener, tellRun } from '../options/queue-options.ts';
+
+const spec: CommandSpec<LearnFlags> = {
+  name: 'learn',
+  aliases: ['lstm', 'prob', 'syscall'],
+  aliasDefaults: {
+    prob: { model: 'ngram', testSize: 2, maxClasses: 256 },
+    syscall: { source: 'api', batchSize: 128, maxClasses: 400, embeddingInputDimension: 400 },
+  },
+  group: 'Model',
+  summary: 'Learn normal control flow from benign samples, predict the rest',
+  args: [['[root]', 'folder that holds one folder a sample']],
+  options: learnFlags,
+  examples: [
+    [
+      'wayward learn samples --bin-dir bin --train-size 60 --test-size-benign 10 --test-size-malicious 20',
+      'learns from 60 benign samples; the benign ones that are left set the threshold',
+    ],
+    [
+      'wayward learn samples --bin-dir bin --model ngram',
+      'the same with a model that fits in seconds',
+    ],
+    ['wayward learn samples -p --train-size 1', "learns from the ancestor's preprocessed traces"],
+    [
+      'wayward learn samples --bin-dir bin --queue redis://HOST',
+      'learns here, and lets all workers at that queue evaluate',
+    ],
+    [
+      'wayward learn traces --source api --model ngram',
+      'learns from sandbox reports, strace output or numbers of system calls',
+    ],
+    ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
+    [
+      'wayward learn new --bin-dir bin --use-model runs/RUN -i sets.txt',
+      'judges new samples with a model learned before',
+    ],
+  ],
+  run: async ({ args: [root], options: o, terminal, signal, print }) => {
+    checkQueueOptions(o);
+    if (root === undefined && o.resume === undefined && o.attach === undefined) {
+      throw new UserError('no-root', 'learn needs the folder of the samples, or --resume', {
+        category: 'arguments',
+      });
+    }
+    const context = { log: terminal, progress: terminal.progress, signal };
+    const options = learnOptionsOf(root ?? '', o);
+    const { queue } = o;
+    const result =
+      queue === undefined
+        ? await learn(options, context)
+        : await learn(options, context, async (folder) => {
+            const run = await reopenQueueRun(folder.root, 'learn');
+            tellRun(context, 'learn', folder.root, queue);
+            return queueOpener(queue, folder.root, run, options.device)(context);
+          });
+    if (o.json)
+      print(
+        JSON.stringify({ schemaVersion: 1, ...result, folder: result.folder.root }, undefined, 2),
+      );
+    else for (const line of describe(result, o.source === 'trace' ? 'block' : 'call')) print(line);
+    return 0;
+  },
+};
+
+export const learnCommand: Command = defineCommand(spec);
+
+function describe(result: LearnResult, unit: Unit): string[] {
+  const { training, test, sets, evaluated, skipped, folder } = result;
+  const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+  const lines = [
+    `Sets         ${sets.train} training, ${sets.calibrate} calibration, ${sets.testNominal} benign and ${sets.testAnomalous} malicious test samples`,
+  ];
+  if (training !== undefined) {
+    lines.push(
+      `Learned      ${showCount(training.windows)} windows, ${showCount(training.distinctWindows)} distinct; ${showCount(training.inputClasses)} ${unit}s, ${showCount(training.outputClasses)} targets`,
+    );
+  }
+  if (test !== undefined) {
+    lines.push(
+      `Tested       ${percent(1 - test.accuracy)} of the ${inUnits('transfers', unit)} of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
+    );
+  }
+  if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);
+  const time = Object.entries(result.seconds).map(
+    ([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`,
+  );
+  lines.push(`Time         ${time.join(', ')}`);
+  lines.push(`Run          ${folder.root}`);
+  if (evaluated > 0)
+    lines.push(
+      `Evaluations  ${evaluated} in ${result.evaluation}`,
+      '',
+      `Next: wayward classify ${folder.root}`,
+    );
+  return lines;
+}

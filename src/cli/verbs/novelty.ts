@@ -1,0 +1,104 @@
+import type { Command } from 'commander';
+import { showCount } from '../../base/format.ts';
+import { type NoveltyResult, novelty } from '../../commands/novelty.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { decimal, integer, text } from '../frame/option.ts';
+import {
+  imageOptions,
+  preprocessedOption,
+  type SourceFlags,
+  sourceOf,
+  sourceOptions,
+} from '../options/sample-flags.ts';
+import { type FilterFlags, filterOf, filterOptions } from './stats.ts';
+
+interface Options extends FilterFlags, SourceFlags {
+  readonly json: boolean;
+  readonly binDir: readonly string[] | undefined;
+  readonly rawImages: boolean;
+  readonly sequenceLen: number;
+  readonly errorRate: number;
+  readonly exact: boolean;
+  readonly maxWindows: number;
+  readonly csv: string | undefined;
+  readonly plot: string | undefined;
+}
+
+const spec: CommandSpec<Options> = {
+  name: 'novelty',
+  aliases: ['bloom'],
+  group: 'Trace',
+  summary: 'Show how many new sequences each trace of a sets file adds',
+  args: [['<sets>', 'sets file']],
+  options: [
+    ...imageOptions,
+    ...sourceOptions,
+    preprocessedOption,
+    ...filterOptions,
+    {
+      flags: '-s, --sequence-len <n>',
+      help: 'blocks in a sequence',
+      parse: integer(1, 1024),
+      default: 32,
+    },
+    {
+      flags: '--error-rate <share>',
+      help: 'share of new sequences that may be taken for known',
+      parse: decimal(0, 1, 'open'),
+      default: 0.001,
+    },
+    { flags: '--exact', help: 'count exactly, in more memory' },
+    {
+      flags: '--max-windows <n>',
+      help: 'distinct sequences of a trace in memory, unless --exact',
+      parse: integer(1024, 2 ** 26),
+      default: 2_000_000,
+    },
+    { flags: '--csv <file>', help: 'write the counts', parse: text },
+    { flags: '--plot <file>', help: 'draw the curve', parse: text },
+  ],
+  examples: [
+    ['wayward novelty sets.txt --bin-dir bin --plot novelty.svg', 'would more traces help?'],
+    ['wayward novelty sets.txt -p --exact --csv novelty.csv', 'exact counts of stored traces'],
+  ],
+  run: async ({ args: [sets = ''], options: o, terminal, signal, print }) => {
+    const result = await novelty(
+      {
+        sets,
+        output: o.csv,
+        plot: o.plot,
+        binDirs: o.binDir ?? [],
+        rawImages: o.rawImages ?? false,
+        ...sourceOf(o),
+        filter: filterOf(o),
+        windowLength: o.sequenceLen,
+        maxWindows: o.maxWindows,
+        errorRate: o.exact ? undefined : o.errorRate,
+      },
+      { log: terminal, progress: terminal.progress, signal },
+    );
+    if (o.json) print(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
+    else for (const line of describe(result)) print(line);
+    return 0;
+  },
+};
+
+function describe({ points, conclusion, errorRate, skipped }: NoveltyResult): string[] {
+  const lines = ['        new    share        total  role            trace'];
+  for (const { name, role, fresh, distinct, total } of points) {
+    const share = `${((100 * fresh) / Math.max(1, distinct)).toFixed(2)} %`;
+    lines.push(
+      `${showCount(fresh).padStart(11)} ${share.padStart(8)} ${showCount(total).padStart(12)}  ${role.padEnd(14)}  ${name}`,
+    );
+  }
+  lines.push('', conclusion);
+  lines.push(
+    errorRate === 0
+      ? 'The counts are exact.'
+      : `A new sequence is taken for known with a probability of at most ${100 * errorRate} %.`,
+  );
+  if (skipped.length > 0) lines.push(`Left out: ${skipped.length} samples, named above.`);
+  return lines;
+}
+
+export const noveltyCommand: Command = defineCommand(spec);

@@ -1,0 +1,144 @@
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import type { Command } from 'commander';
+import { UserError } from '../../base/errors.ts';
+import { type PreprocessOptions, preprocess } from '../../commands/preprocess.ts';
+import { readQueueRun, startQueueRun } from '../../commands/run/queue-run.ts';
+import type { PreprocessedSample } from '../../commands/samples/preprocess.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import { holdsSamples, isSampleFolder } from '../../trace/sample.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { choice, decimal, integer, text } from '../frame/option.ts';
+import {
+  attachOption,
+  checkQueueOptions,
+  type QueueOptions,
+  queueOpener,
+  queueOption,
+  tellRun,
+} from '../options/queue-options.ts';
+import { cpuOption, imageOptions } from '../options/sample-flags.ts';
+
+interface Options extends QueueOptions {
+  readonly json: boolean;
+  readonly binDir: readonly string[] | undefined;
+  readonly rawImages: boolean;
+  readonly process: string | undefined;
+  readonly cpu: string | undefined;
+  readonly format: 'wayward' | 'ancestor';
+  readonly force: boolean;
+  readonly timeout: number | undefined;
+  readonly partial: boolean;
+  readonly threads: number | undefined;
+  readonly out: string;
+}
+
+const spec: CommandSpec<Options> = {
+  name: 'preprocess',
+  group: 'Trace',
+  summary: 'Decode raw traces once and store the result beside them',
+  args: [['[sample...]', 'folders of samples, or a folder of such folders']],
+  options: [
+    ...imageOptions,
+    cpuOption,
+    {
+      flags: '--format <kind>',
+      help: 'wayward (trace_0.wayward), or ancestor (trace_parsed.gz)',
+      parse: choice('wayward', 'ancestor'),
+      default: 'wayward',
+    },
+    { flags: '-f, --force', help: 'decode again what is stored already' },
+    {
+      flags: '-t, --timeout <seconds>',
+      help: 'time for a sample [any]',
+      parse: decimal(0, 1e6, 'open'),
+    },
+    { flags: '--no-partial', help: 'store no sample whose trace has gaps' },
+    { flags: '--threads <n>', help: 'processes of this machine [cores]', parse: integer(1, 256) },
+    queueOption,
+    attachOption,
+    {
+      flags: '--out <dir>',
+      help: 'folder in which runs/ is made for a queue',
+      parse: text,
+      default: '.',
+    },
+  ],
+  examples: [
+    ['wayward preprocess samples --bin-dir bin', 'stores every sample that is not stored yet'],
+    ['wayward preprocess samples/a bin', 'one sample, in the form of older tools'],
+    ['wayward learn samples --bin-dir bin -p', 'learns from what is stored'],
+    [
+      'wayward preprocess samples --bin-dir bin --queue redis://HOST',
+      'lets all workers at that queue do it',
+    ],
+  ],
+  run: async ({ args, options: o, terminal, signal, print }) => {
+    checkQueueOptions(o);
+    const context = { log: terminal, progress: terminal.progress, signal };
+    const results =
+      o.queue === undefined
+        ? await preprocess(preprocessOptions(args, o), context)
+        : await preprocessQueued(args, o, o.queue, context);
+    const count = (outcome: string): number =>
+      results.filter((result) => result.outcome === outcome).length;
+    if (o.json) print(JSON.stringify({ schemaVersion: 1, samples: results }, undefined, 2));
+    else {
+      const withGaps = results.filter(({ outcome, gaps }) => outcome === 'stored' && gaps > 0);
+      const some = withGaps.length > 0 ? ` (${withGaps.length} of them with gaps)` : '';
+      print(
+        `${count('stored')} stored${some}, ${count('present')} stored before, ${count('partial')} with gaps left out, ${count('failed')} failed`,
+      );
+    }
+    return count('failed') > 0 && count('stored') + count('present') === 0 ? 5 : 0;
+  },
+};
+
+function preprocessOptions(args: readonly string[], o: Options): PreprocessOptions {
+  if (args.length === 0) {
+    throw new UserError('no-samples', 'preprocess needs folders of samples', {
+      category: 'arguments',
+    });
+  }
+  const { paths, binDirs } =
+    o.binDir === undefined ? withBinDir(args) : { paths: args, binDirs: o.binDir };
+  return {
+    paths: paths.map((path) => resolve(path)),
+    binDirs: binDirs.map((path) => resolve(path)),
+    rawImages: o.rawImages ?? false,
+    process: o.process,
+    cpu: o.cpu,
+    format: o.format,
+    force: o.force ?? false,
+    timeout: o.timeout,
+    partial: o.partial ?? true,
+    workers: o.threads ?? availableParallelism(),
+  };
+}
+
+async function preprocessQueued(
+  args: readonly string[],
+  o: Options,
+  url: string,
+  context: RunContext,
+): Promise<readonly PreprocessedSample[]> {
+  if (o.attach !== undefined) {
+    const folder = resolve(o.attach);
+    const run = await readQueueRun(folder, 'preprocess');
+    const options = run.options as unknown as PreprocessOptions;
+    return preprocess(options, context, queueOpener(url, folder, run));
+  }
+  const options = preprocessOptions(args, o);
+  const { folder, run } = await startQueueRun(o.out, 'preprocess', { ...options });
+  tellRun(context, 'preprocess', folder, url);
+  return preprocess(options, context, queueOpener(url, folder, run));
+}
+
+/** The ancestor's form `preprocess SAMPLE BIN_DIR`: the second folder is neither sample nor root. */
+function withBinDir(paths: readonly string[]): Pick<PreprocessOptions, 'paths' | 'binDirs'> {
+  const [sample = '', last = ''] = paths;
+  const isOldForm = paths.length === 2 && isSampleFolder(sample) && !holdsSamples(last);
+  return isOldForm ? { paths: [sample], binDirs: [last] } : { paths, binDirs: [] };
+}
+
+export const preprocessCommand: Command = defineCommand(spec);

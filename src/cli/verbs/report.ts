@@ -1,0 +1,70 @@
+import { join } from 'node:path';
+import type { Command } from 'commander';
+import { report } from '../../commands/report.ts';
+import { findEvaluations } from '../../commands/run/path.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { choice, integer, text } from '../frame/option.ts';
+import { type JudgeOptions, judgeOptions, toClassifyOptions } from './classify.ts';
+
+interface Options extends JudgeOptions {
+  readonly json: boolean;
+  readonly output: string | undefined;
+  readonly detailed: number;
+  readonly patches: number;
+  readonly pictures: 'predictions' | 'blocks' | undefined;
+}
+
+const spec: CommandSpec<Options> = {
+  name: 'report',
+  group: 'Verdict',
+  summary: 'Write one HTML page: verdicts, error rates, and where traces strayed',
+  args: [['<run>', "a run's folder, or a folder of evaluations"]],
+  options: [
+    {
+      flags: '-o, --output <file>',
+      help: "the page [report.html in the run's folder]",
+      parse: text,
+    },
+    {
+      flags: '--detailed <n>',
+      help: 'traces that get a page of their own, most suspicious first',
+      parse: integer(0),
+      default: 25,
+    },
+    { flags: '--patches <n>', help: 'places shown for each', parse: integer(1, 100), default: 5 },
+    {
+      flags: '--pictures <kind>',
+      help: 'show those traces as pixels, too: predictions (right or wrong) or blocks',
+      parse: choice('predictions', 'blocks'),
+    },
+    ...judgeOptions,
+  ],
+  examples: [
+    ['wayward report runs/RUN', 'writes runs/RUN/report.html'],
+    [
+      'wayward report runs/RUN -o page.html --fpr 0.01',
+      'the same elsewhere, with a stricter threshold',
+    ],
+  ],
+  run: async ({ args: [path = ''], options, terminal, signal, print }) => {
+    const { run, evaluation } = await findEvaluations(path);
+    const output = options.output ?? join(run ?? evaluation, 'report.html');
+    const result = await report(
+      {
+        ...toClassifyOptions(path, options),
+        output,
+        detailed: options.detailed,
+        patches: options.patches,
+        pictures: options.pictures,
+      },
+      { log: terminal, progress: terminal.progress, signal },
+    );
+    const judged = result.report.rows.filter(({ role }) => role === 'test').length;
+    if (options.json)
+      print(JSON.stringify({ schemaVersion: 1, page: output, judged, flagged: result.flagged }));
+    else print(`${result.flagged} of ${judged} traces are flagged. The page: ${output}`);
+    return 0;
+  },
+};
+
+export const reportCommand: Command = defineCommand(spec);

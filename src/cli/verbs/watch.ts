@@ -1,0 +1,131 @@
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
+import { resolve } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { readRunRecord, runFolder } from '../../commands/run/folder.ts';
+import { reopenQueueRun } from '../../commands/run/queue-run.ts';
+import { type SourceName, sourceNames, unitOf } from '../../commands/samples/source.ts';
+import { openLocal } from '../../commands/tasks/open-scheduler.ts';
+import { type WatchOptions, watch, watchFolder } from '../../commands/watch.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import { decimal, integer, type OptionSpec, text } from '../frame/option.ts';
+import { queueOpener, tellRun } from '../options/queue-options.ts';
+import type { JudgeOptions } from './classify.ts';
+
+/** What `classify` takes to watch a folder. */
+export interface WatchWords {
+  readonly watch: string | undefined;
+  readonly settle: number;
+  readonly binDir: readonly string[] | undefined;
+  readonly device: string;
+  readonly timeout: number | undefined;
+  readonly threads: number | undefined;
+  readonly queue: string | undefined;
+}
+
+export const watchWords: readonly OptionSpec[] = [
+  {
+    flags: '--watch <dir>',
+    help: 'score samples as they appear in a folder, one JSON line each, until stopped',
+    parse: text,
+  },
+  {
+    flags: '--settle <seconds>',
+    help: 'watch: a sample is complete when nothing in it has changed for so long',
+    parse: decimal(0, 86_400),
+    default: 2,
+  },
+  {
+    flags: '--bin-dir <dir>',
+    help: "watch: folder of executables and libraries; may be given again [the run's]",
+    parse: text,
+    repeats: true,
+  },
+  { flags: '--device <name>', help: 'watch: cpu, webgpu or cuda:N', parse: text, default: 'cpu' },
+  {
+    flags: '-t, --timeout <seconds>',
+    help: 'watch: time to read a sample [any]',
+    parse: decimal(0, 1e6, 'open'),
+  },
+  { flags: '--threads <n>', help: 'watch: processes [cores]', parse: integer(1, 256) },
+];
+
+/** Scores a folder's samples until stopped. @returns the exit code */
+export async function watchCommand(
+  run: string,
+  words: JudgeOptions & WatchWords,
+  context: RunContext,
+  print: (line: string) => void,
+): Promise<number> {
+  if (words.method !== 'nominal' || words.load !== undefined || words.save !== undefined) {
+    throw new UserError('watch-method', '--watch judges with --method nominal only', {
+      category: 'arguments',
+    });
+  }
+  const options = await watchOptions(run, words);
+  const home = watchFolder(options);
+  const { queue } = words;
+  let scheduler: Awaited<ReturnType<typeof openLocal>>;
+  if (queue === undefined) {
+    scheduler = openLocal(words.threads ?? availableParallelism(), context);
+  } else {
+    tellRun(context, 'classify', run, queue);
+    const noted = await reopenQueueRun(home, 'classify');
+    scheduler = await queueOpener(queue, home, noted, options.device)(context);
+  }
+  try {
+    context.log.log('info', `watches ${resolve(options.folder)}; verdicts are kept in ${home}`);
+    const { judged } = await watch(options, scheduler, context, print, lastLine());
+    context.log.log('info', `${judged} samples scored`);
+  } finally {
+    await scheduler.close();
+  }
+  return 0;
+}
+
+/** What is not given is as it was for the run. */
+async function watchOptions(run: string, words: JudgeOptions & WatchWords): Promise<WatchOptions> {
+  const record = await readRunRecord(runFolder(resolve(run)));
+  if (record === undefined) {
+    throw new UserError('no-run', 'holds no run.json: --watch needs the folder of a run', {
+      category: 'input',
+      path: resolve(run),
+    });
+  }
+  const { binDirs, rawImages, source, process } = record.options;
+  const isSource = (value: unknown): value is SourceName =>
+    sourceNames.some((name) => name === value);
+  const usual = unitOf(record) === 'call' ? 'calls' : 'all';
+  return {
+    ...{ run, folder: words.watch ?? '', settleSeconds: words.settle },
+    ...{ device: words.device, timeout: words.timeout },
+    ...{ fpr: words.fpr, features: words.features ?? usual, seed: words.seed },
+    binDirs: words.binDir ?? (Array.isArray(binDirs) ? binDirs.map(String) : []),
+    rawImages: rawImages === true,
+    source: isSource(source) ? source : 'trace',
+    process: typeof process === 'string' ? process : undefined,
+    // Raw traces count where there are some.
+    preprocessed: false,
+  };
+}
+
+/** @returns the last line on standard output, where that is a file; else `undefined` */
+function lastLine(): string | undefined {
+  try {
+    if (!fstatSync(1).isFile()) return undefined;
+    const file = openSync('/proc/self/fd/1', 'r');
+    try {
+      const { size } = fstatSync(file);
+      const bytes = Buffer.alloc(Math.min(size, longestLine));
+      readSync(file, bytes, 0, bytes.length, size - bytes.length);
+      return bytes.toString().split('\n').at(-2);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    // Only Linux lets us look.
+    return undefined;
+  }
+}
+
+const longestLine = 1 << 20;

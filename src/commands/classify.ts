@@ -1,0 +1,214 @@
+import { UserError } from '../base/errors.ts';
+import { showCount } from '../base/format.ts';
+import { gather, readEvaluations, type SkippedFile } from '../evaluation/folder.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import type { Fact, ReportData, TraceDetail } from '../report/data/report-data.ts';
+import { reportOfLabelled, reportOfNominal } from '../report/data/report-of.ts';
+import {
+  applyClassifier,
+  classifyLabelled,
+  loadClassifier,
+  saveClassifier,
+} from '../verdict/classify-labelled.ts';
+import { classifyNominal } from '../verdict/classify-nominal.ts';
+import { computeFeatures, feature, type TraceFeatures } from '../verdict/features.ts';
+import { readTraceFeatures } from '../verdict/stored-features.ts';
+import type { Scheduler } from '../workers/scheduler.ts';
+import { type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
+import { findEvaluations, type RunPath } from './run/path.ts';
+import { unitOf } from './samples/source.ts';
+import { featuresElsewhere } from './tasks/features.ts';
+
+export interface ClassifyOptions {
+  /** A run's folder, or a folder of evaluations. */
+  readonly path: string;
+  /** `nominal`: thresholds from calibration traces; `labelled`: a linear SVM on labelled ones. */
+  readonly method: 'nominal' | 'labelled';
+  readonly fpr: number;
+  /** `undefined`: all for `nominal`, the two classic ones for `labelled`. */
+  readonly features: string | undefined;
+  readonly seed: number;
+  /** Labelled: no false positives on the traces that make the classifier. */
+  readonly force: boolean;
+  readonly cost: number;
+  readonly folds: number;
+  /** Labelled: where the classifier is written, and which one is used instead of fitting. */
+  readonly save: string | undefined;
+  readonly load: string | undefined;
+  /** Compute features anew, though the evaluations hold them. */
+  readonly ignoreCache: boolean;
+  readonly version: string;
+}
+
+/** As `wayward classify` judges without options. */
+export const defaultJudging: Omit<ClassifyOptions, 'path'> = {
+  method: 'nominal',
+  fpr: 0.05,
+  features: undefined,
+  seed: 1,
+  force: false,
+  cost: 1,
+  folds: 10,
+  save: undefined,
+  load: undefined,
+  ignoreCache: false,
+  version: '',
+};
+
+export interface ClassifyResult {
+  readonly path: RunPath;
+  readonly report: ReportData;
+  /** Traces that are judged and flagged. */
+  readonly flagged: number;
+}
+
+/** Reads evaluations and keeps their features. @throws UserError */
+export async function readFeatures(
+  path: RunPath,
+  ignoreCache: boolean,
+  context: RunContext,
+  scheduler?: Scheduler,
+): Promise<{
+  readonly traces: readonly TraceFeatures[];
+  readonly skipped: readonly SkippedFile[];
+}> {
+  const { evaluations, skipped } = await featuresAt(
+    path.evaluation,
+    ignoreCache,
+    context,
+    scheduler,
+  );
+  for (const { path: file, reason } of skipped) {
+    context.log.log('warning', `left out: ${file}: ${reason}`);
+  }
+  if (evaluations.length === 0) {
+    throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
+      category: 'input',
+      path: path.evaluation,
+    });
+  }
+  return { traces: evaluations, skipped };
+}
+
+async function featuresAt(
+  directory: string,
+  anew: boolean,
+  { progress }: RunContext,
+  scheduler: Scheduler | undefined,
+): Promise<{ evaluations: readonly TraceFeatures[]; skipped: readonly SkippedFile[] }> {
+  if (scheduler !== undefined) {
+    const tell = (done: number, total: number): void =>
+      progress({ step: 'reading evaluations', done, total, unit: 'traces' });
+    return gather(directory, await featuresElsewhere(directory, anew, scheduler, tell));
+  }
+  if (!anew) return readTraceFeatures(directory);
+  const { evaluations, skipped } = await readEvaluations(directory);
+  return { evaluations: evaluations.map(computeFeatures), skipped };
+}
+
+/**
+ * Gives a verdict for each evaluated trace.
+ *
+ * @param scheduler  who reads the evaluations; without it, this process
+ * @param details  what was found on looking into traces, by name, for the report's pages
+ * @throws UserError
+ */
+export async function classify(
+  options: ClassifyOptions,
+  context: RunContext,
+  details?: ReadonlyMap<string, TraceDetail>,
+  scheduler?: Scheduler,
+): Promise<ClassifyResult> {
+  const path = await findEvaluations(options.path);
+  const { traces, skipped } = await readFeatures(path, options.ignoreCache, context, scheduler);
+  const record = path.run === undefined ? undefined : await readRunRecord(runFolder(path.run));
+  const frame = {
+    title: 'Wayward report',
+    unit: unitOf(record),
+    created: new Date().toISOString(),
+    generator: `Wayward ${options.version}`,
+    run: factsOf(path, record, options),
+    skipped: skipped.map(({ path: file, reason }) => ({ name: file, reason })),
+    ...(details === undefined ? {} : { details }),
+  };
+  const report = await judge(traces, options, frame);
+  const flagged = report.rows.filter(
+    ({ role, verdict }) => role === 'test' && verdict === 'anomalous',
+  );
+  return { path, report, flagged: flagged.length };
+}
+
+/** What verdicts from nominal traces look at, unless told. */
+export function usualFeatures(
+  traces: readonly TraceFeatures[],
+  unit: 'block' | 'call' | undefined,
+): string {
+  // Evaluations in the ancestor's format do not hold the surprise.
+  const isSurpriseKnown = traces.every((trace) => !Number.isNaN(feature(trace, 'nll')));
+  return unit === 'call' && isSurpriseKnown ? 'calls' : 'all';
+}
+
+async function judge(
+  traces: readonly TraceFeatures[],
+  options: ClassifyOptions,
+  frame: Parameters<typeof reportOfNominal>[1],
+): Promise<ReportData> {
+  const { fpr, seed, force, cost, folds } = options;
+  if (options.method === 'nominal') {
+    const features = options.features ?? usualFeatures(traces, frame.unit);
+    return reportOfNominal(classifyNominal(traces, { fpr, features, seed }), frame);
+  }
+  const features = options.features ?? 'classic';
+  const result =
+    options.load === undefined
+      ? await classifyLabelled(traces, { features, cost, force, folds, seed })
+      : applyClassifier(await loadClassifier(options.load), traces);
+  if (options.save !== undefined) await saveClassifier(options.save, result.classifier);
+  return reportOfLabelled(result, frame);
+}
+
+function factsOf(
+  path: RunPath,
+  record: RunRecord | undefined,
+  options: ClassifyOptions,
+): readonly Fact[] {
+  const facts: Fact[] = [
+    { name: 'Evaluations', value: path.evaluation },
+    { name: 'Method', value: options.method },
+  ];
+  if (record === undefined) return facts;
+  const list = (value: unknown): string =>
+    Array.isArray(value) ? value.join(', ') : String(value);
+  const { options: learned, result, sets } = record;
+  const training = result.training as { windows?: number; distinctWindows?: number } | undefined;
+  facts.push(
+    { name: 'Samples', value: list(learned.root) },
+    { name: 'First layer', value: list(learned.model) },
+    ...(unitOf(record) === 'call'
+      ? [{ name: 'Source', value: list(learned.source) }]
+      : [{ name: 'Filter', value: list(learned.filter) }]),
+    { name: 'Window', value: `${list(learned.windowLength)} ${unitOf(record)}s` },
+    { name: 'Seed', value: list(learned.seed) },
+    ...Object.entries(sets).map(([name, members]) => ({
+      name: setTitles[name] ?? name,
+      value: `${members.length} traces`,
+    })),
+    { name: 'Learned', value: record.started },
+    { name: 'Node.js', value: record.node },
+  );
+  if (training?.windows !== undefined && training.distinctWindows !== undefined) {
+    const { windows, distinctWindows } = training;
+    facts.push({
+      name: 'Training windows',
+      value: `${showCount(windows)}, ${showCount(distinctWindows)} distinct`,
+    });
+  }
+  return facts;
+}
+
+const setTitles: Readonly<Record<string, string>> = {
+  train: 'Training set',
+  calibrate: 'Calibration set',
+  testNominal: 'Test set, nominal',
+  testAnomalous: 'Test set, anomalous',
+};

@@ -1,0 +1,102 @@
+import { existsSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { writeSets } from '../trace/sets-file.ts';
+import { type ClassifyResult, defaultJudging } from './classify.ts';
+import { type LearnResult, learn } from './learn.ts';
+import { report } from './report.ts';
+import type { LearnOptions } from './training/options.ts';
+
+/** A folder of recordings that the demonstration can use. */
+export interface DemoCorpus {
+  /** Holds `traces/`, `bin/` and `split.json`. */
+  readonly root: string;
+}
+
+export interface DemoOptions {
+  readonly corpus: DemoCorpus;
+  readonly trainSize: number;
+  readonly calibrationSize: number;
+  readonly fpr: number;
+  /** All that `learn` takes but the samples. */
+  readonly learn: Omit<LearnOptions, 'root' | 'binDirs' | 'inputSets' | 'outputSets'>;
+}
+
+export interface DemoResult {
+  readonly learned: LearnResult;
+  readonly judged: ClassifyResult;
+  readonly page: string;
+}
+
+/** @returns the first of some folders that holds a corpus; `undefined` when none does */
+export function findDemoCorpus(folders: readonly string[]): DemoCorpus | undefined {
+  const root = folders.find((folder) => existsSync(join(folder, 'split.json')));
+  return root === undefined ? undefined : { root };
+}
+
+/** Names of the samples of a corpus by their part in it. */
+interface Split {
+  readonly train: readonly string[];
+  readonly test: readonly string[];
+  readonly controls: readonly string[];
+  readonly attacks: readonly string[];
+}
+
+/**
+ * The main job on a corpus that comes with its own split: learn, evaluate, judge, write the page.
+ *
+ * @throws UserError
+ */
+export async function demo(options: DemoOptions, context: RunContext): Promise<DemoResult> {
+  const { root } = options.corpus;
+  const split = await readSplit(join(root, 'split.json'));
+  const folders = (names: readonly string[]): string[] =>
+    names.map((name) => join(root, 'traces', name));
+  const { trainSize, calibrationSize } = options;
+  const setsFile = join(options.learn.out, 'runs', 'demo-sets.txt');
+  await writeSets(setsFile, {
+    train: folders(split.train.slice(0, trainSize)),
+    calibrate: folders(split.train.slice(trainSize, trainSize + calibrationSize)),
+    testNominal: folders([...split.test, ...split.controls]),
+    testAnomalous: folders(split.attacks),
+  });
+  const learned = await learn(
+    {
+      ...options.learn,
+      root: join(root, 'traces'),
+      binDirs: [join(root, 'bin')],
+      inputSets: setsFile,
+      outputSets: undefined,
+    },
+    context,
+  );
+  const page = join(learned.folder.root, 'report.html');
+  const judged = await report(
+    {
+      ...defaultJudging,
+      path: learned.folder.root,
+      fpr: options.fpr,
+      seed: options.learn.seed,
+      version: options.learn.version,
+      output: page,
+      detailed: 25,
+      patches: 5,
+      pictures: undefined,
+    },
+    context,
+  );
+  return { learned, judged, page };
+}
+
+async function readSplit(path: string): Promise<Split> {
+  const value = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  const lists = ['train', 'test', 'controls', 'attacks'].map((key) => value[key]);
+  if (
+    !lists.every((list) => Array.isArray(list) && list.every((name) => typeof name === 'string'))
+  ) {
+    throw new UserError('split-damaged', 'lacks a list of samples', { category: 'input', path });
+  }
+  return value as unknown as Split;
+}

@@ -1,0 +1,74 @@
+import { basename, join, resolve } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import type { ProgressSink } from '../base/log.ts';
+import { ImageCollection } from '../capture/image-collection.ts';
+import { PerfImages } from '../capture/perf/images.ts';
+import { importPerf, type PerfImported } from '../capture/perf/import.ts';
+import { importPerfScript } from '../capture/perf/script/import.ts';
+
+export interface ImportOptions {
+  /** `perf.data` files, or the branches that `perf script` printed of them. */
+  readonly files: readonly string[];
+  readonly isPerfScript?: boolean;
+  /** Samples go to `traces/` in it, images to `bin/`. */
+  readonly root: string;
+  /** Folders with copies of the programs and libraries that ran. */
+  readonly binDirs: readonly string[];
+  /** perf's build-id cache. */
+  readonly buildIdDir?: string;
+  readonly label: 'benign' | 'malicious';
+  readonly family?: string;
+  /** Name of the samples, with one file only; by default the file's. */
+  readonly name?: string;
+  /** Only threads with this name, or of a program with it. */
+  readonly comm?: string;
+  readonly progress?: ProgressSink;
+  readonly signal?: AbortSignal;
+}
+
+export interface ImportResult {
+  readonly file: string;
+  readonly imported?: PerfImported;
+  /** Why nothing came of the file. */
+  readonly error?: string;
+}
+
+/**
+ * Makes samples of Intel PT recordings. A file that cannot be read does not stop the others.
+ *
+ * @throws UserError when there is one file only, and it cannot be imported; `write-failed`
+ */
+export async function importRecordings(options: ImportOptions): Promise<ImportResult[]> {
+  const { files, root } = options;
+  const importOne = options.isPerfScript ? importPerfScript : importPerf;
+  const collection = new ImageCollection(join(root, 'bin'));
+  const images = new PerfImages({ binDirs: options.binDirs, buildIdDir: options.buildIdDir });
+  const results: ImportResult[] = [];
+  for (const file of files) {
+    options.signal?.throwIfAborted();
+    try {
+      const imported = await importOne({
+        path: resolve(file),
+        out: join(root, 'traces'),
+        name: options.name ?? sampleName(file),
+        label: options.label,
+        images,
+        collection,
+        ...(options.family === undefined ? {} : { family: options.family }),
+        ...(options.comm === undefined ? {} : { comm: options.comm }),
+        ...(options.progress === undefined ? {} : { progress: options.progress }),
+        ...(options.signal === undefined ? {} : { signal: options.signal }),
+      });
+      results.push({ file, imported });
+    } catch (error) {
+      const isOfFile = error instanceof UserError && error.category === 'input';
+      if (!isOfFile || files.length === 1) throw error;
+      results.push({ file, error: error.message });
+    }
+  }
+  return results;
+}
+
+function sampleName(file: string): string {
+  return basename(file).replace(/\.(?:data|txt)(?:\.gz)?$/, '') || 'perf';
+}

@@ -1,0 +1,79 @@
+import { basename, resolve } from 'node:path';
+import type { RunContext } from '../model/first-layer.ts';
+import { type Sample, samplesAt } from '../trace/sample.ts';
+import type { Outcome } from '../workers/job.ts';
+import { outcomesOf, type Scheduler } from '../workers/scheduler.ts';
+import { ImageNotes } from './samples/image-notes.ts';
+import {
+  cleanUp,
+  nothingOf,
+  type PreprocessedSample,
+  type PreprocessSampleOptions,
+} from './samples/preprocess.ts';
+import { openLocal } from './tasks/open-scheduler.ts';
+import { preprocessJob } from './tasks/preprocess.ts';
+
+export interface PreprocessOptions extends PreprocessSampleOptions {
+  /** Folders of samples, or of folders of samples. */
+  readonly paths: readonly string[];
+  readonly workers: number;
+}
+
+/**
+ * Decodes the raw traces of samples in parallel and stores them. What is stored already is left
+ * alone, so that an interrupted run goes on where it stopped.
+ *
+ * @param open  who does it; without it, `workers` processes of this machine
+ * @returns one result a sample, in order; samples that fail are warned about
+ * @throws UserError when there is no sample, or when interrupted
+ */
+export async function preprocess(
+  options: PreprocessOptions,
+  context: RunContext,
+  open?: (context: RunContext) => Promise<Scheduler>,
+): Promise<readonly PreprocessedSample[]> {
+  const samples: Sample[] = [];
+  const results: PreprocessedSample[] = [];
+  for (const path of options.paths) {
+    const found = await samplesAt(path, 'raw');
+    samples.push(...found.samples);
+    for (const { directory, reason } of found.skipped) {
+      context.log.log('warning', `left out: ${reason}`);
+      results.push({ ...nothingOf(basename(directory)), outcome: 'failed', reason });
+    }
+  }
+  const { workers } = options;
+  const each = { ...options, binDirs: options.binDirs.map((path) => resolve(path)) };
+  const local = (): Scheduler => openLocal(Math.max(1, Math.min(workers, samples.length)), context);
+  const scheduler = await (open?.(context) ?? local());
+  const byIndex: PreprocessedSample[] = [];
+  const notes = new ImageNotes(options.rawImages);
+  let done = 0;
+  const tell = (): void =>
+    context.progress({ step: 'decoding', done, total: samples.length, unit: 'samples' });
+  try {
+    const jobs = samples.map(({ directory }) => preprocessJob(directory, each));
+    for await (const [index, outcome] of outcomesOf(scheduler, jobs)) {
+      const result = resultOf(samples[index], outcome);
+      if (result.reason !== undefined) context.log.log('warning', `left out: ${result.reason}`);
+      notes.tell(result, context.log);
+      byIndex[index] = result;
+      done++;
+      tell();
+    }
+  } finally {
+    await scheduler.close();
+    // Processes that had to be killed left something; jobs start in order.
+    const started = open === undefined ? samples.slice(0, done + scheduler.width) : [];
+    for (const [index, sample] of started.entries()) {
+      if (byIndex[index] === undefined) await cleanUp(sample, options.format);
+    }
+  }
+  return [...results, ...byIndex];
+}
+
+function resultOf(sample: Sample, outcome: Outcome): PreprocessedSample {
+  if (outcome.status === 'done') return outcome.value as unknown as PreprocessedSample;
+  const reason = `${sample.directory}: ${outcome.reason}`;
+  return { ...nothingOf(sample.name), outcome: 'failed', reason };
+}

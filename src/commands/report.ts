@@ -1,0 +1,251 @@
+import { UserError } from '../base/errors.ts';
+import { writeFileAtomic } from '../base/files.ts';
+import { evaluationsIn } from '../evaluation/folder.ts';
+import { CodeCache } from '../flow/code-cache.ts';
+import type { AddressSpace } from '../image/address-space.ts';
+import { ImageStore } from '../image/image-store.ts';
+import type { RunContext } from '../model/first-layer.ts';
+import { renderTracePicture } from '../report/charts/trace-picture.ts';
+import type { ClusterData } from '../report/data/cluster-data.ts';
+import { detailOf } from '../report/data/detail-of.ts';
+import type { ReportData, TraceDetail } from '../report/data/report-data.ts';
+import { renderReport } from '../report/page/html-report.ts';
+import { type CodeReader, type PatchContext, readPatchContexts } from '../verdict/patch-context.ts';
+import { findPatches, type Patch } from '../verdict/patches.ts';
+import { readInstructions } from '../x86/instruction-text.ts';
+import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
+import { collectionOf } from './cluster.ts';
+import { readRunRecord, runFolder } from './run/folder.ts';
+import { findVocabulary } from './run/vocabulary.ts';
+import {
+  callOptions,
+  type OpenedSample,
+  openSample,
+  readSourceSample,
+  sourceOfRun,
+  unitOf,
+} from './samples/source.ts';
+import { clusterDataOf } from './slices/cluster-data.ts';
+import { compareSlices, usualComparison } from './slices/compare.ts';
+import { sliceSamples, usualRecipe } from './slices/samples.ts';
+
+export interface ReportOptions extends ClassifyOptions {
+  /** File of the page. */
+  readonly output: string;
+  /** Traces that get a page of their own with patches: the most suspicious ones. */
+  readonly detailed: number;
+  /** Patches for each. */
+  readonly patches: number;
+  /** Adds each of them as pixels, coloured by what was predicted right or by block. */
+  readonly pictures: 'predictions' | 'blocks' | undefined;
+}
+
+/** Enough to zoom in on a trace of a million blocks. */
+const timelineBins = 960;
+const around = 24;
+const inside = 64;
+/** Fewer flagged traces make no cluster; the recordings of more take long to read. */
+const leastClustered = 3;
+const mostClustered = 500;
+
+/**
+ * Judges the traces and writes the HTML page: an overview, and for the most suspicious traces where
+ * they strayed, read again from their recordings where those are still there.
+ *
+ * @throws UserError
+ */
+export async function report(options: ReportOptions, context: RunContext): Promise<ClassifyResult> {
+  const first = await classify(options, context);
+  const names = mostSuspicious(first.report, options.detailed);
+  const details = await readDetails(first, names, options, context);
+  const rows = first.report.rows.map((row) => ({ ...row, detail: details.get(row.name) }));
+  const clusters = await clustersOf(first, options, context);
+  const data = { ...first.report, rows, ...(clusters === undefined ? {} : { clusters }) };
+  await writeFileAtomic(options.output, renderReport(data));
+  return { ...first, report: data };
+}
+
+/** Which flagged traces are alike; `undefined` when they are few, or their recordings are gone. */
+async function clustersOf(
+  { path, report: data }: ClassifyResult,
+  options: ReportOptions,
+  context: RunContext,
+): Promise<ClusterData | undefined> {
+  const flagged = data.rows.filter(
+    ({ role, verdict }) => role === 'test' && verdict === 'anomalous',
+  );
+  if (flagged.length < leastClustered || flagged.length > mostClustered) return undefined;
+  const names = new Set(flagged.map(({ name }) => name));
+  try {
+    const folder = await sliceSamples(
+      path.evaluation,
+      usualRecipe,
+      ({ name }) => names.has(name),
+      [],
+      context,
+    );
+    const comparison = compareSlices(folder.samples, undefined, usualComparison, context);
+    return clusterDataOf(
+      {
+        ...comparison,
+        ...folder,
+        collection: collectionOf(folder.model, usualRecipe),
+        place: '',
+        added: [],
+        removed: [],
+      },
+      options.version,
+    );
+  } catch (error) {
+    if (!(error instanceof UserError) || error.category === 'interrupted') throw error;
+    context.log.log('warning', `the report shows no clusters: ${error.message}`);
+    return undefined;
+  }
+}
+
+function mostSuspicious(data: ReportData, count: number): ReadonlySet<string> {
+  const judged = data.rows.filter(({ role }) => role === 'test');
+  const ranked = [...judged].sort(
+    (a, b) => (a.pValue ?? 1) - (b.pValue ?? 1) || (b.score ?? 0) - (a.score ?? 0),
+  );
+  return new Set(ranked.slice(0, count).map(({ name }) => name));
+}
+
+async function readDetails(
+  result: ClassifyResult,
+  names: ReadonlySet<string>,
+  options: ReportOptions,
+  context: RunContext,
+): Promise<ReadonlyMap<string, TraceDetail>> {
+  const folder = result.path.run === undefined ? undefined : runFolder(result.path.run);
+  const record = folder === undefined ? undefined : await readRunRecord(folder);
+  const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
+  const binDirs = (record?.options.binDirs as readonly string[] | undefined) ?? [];
+  const images = new ImageStore(binDirs, { rawImages: record?.options.rawImages === true });
+  const codeCache = new CodeCache();
+  const source = sourceOfRun(record?.options);
+  const unit = unitOf(record);
+  const { preprocessed, process } = source;
+  const traces = { images, codeCache, preprocessed, process, calls: callOptions(source) };
+  const details = new Map<string, TraceDetail>();
+  const shown = unit === 'call' ? 'calls' : 'instructions';
+  let unreadable = 0;
+  try {
+    for await (const entry of evaluationsIn(result.path.evaluation)) {
+      context.signal?.throwIfAborted();
+      if ('skipped' in entry || !names.has(entry.value.sample.name)) continue;
+      const evaluation = entry.value;
+      context.progress({
+        step: 'looking into traces',
+        done: details.size,
+        total: names.size,
+        unit: 'traces',
+      });
+      const patches = findPatches(evaluation, {
+        most: options.patches,
+        withEvidence: options.features !== 'first-layer',
+      });
+      let read: { contexts: PatchContext[]; space: AddressSpace | undefined } | undefined;
+      try {
+        const sample = await readSourceSample(evaluation.sample.directory, source);
+        read = await readContexts(
+          await openSample(sample, traces, context.signal),
+          patches,
+          context,
+        );
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        context.log.log('warning', `no ${shown} for ${evaluation.sample.name}: ${error.message}`);
+        unreadable++;
+      }
+      const space = read?.space;
+      details.set(
+        evaluation.sample.name,
+        detailOf(evaluation, {
+          patches,
+          unit,
+          bins: timelineBins,
+          ...(options.pictures === undefined
+            ? {}
+            : { picture: await renderTracePicture(evaluation, { by: options.pictures }) }),
+          ...(read === undefined ? {} : { contexts: read.contexts }),
+          ...(vocabulary === undefined
+            ? {}
+            : { className: (c: number) => vocabulary.describeOutput(c) }),
+          ...(space === undefined
+            ? {}
+            : { placeName: (address: number) => placeName(space, address) }),
+        }),
+      );
+    }
+  } finally {
+    codeCache.dispose();
+  }
+  if (unreadable > 0)
+    context.log.log('warning', `${unreadable} traces are shown without their ${shown}`);
+  context.progress({
+    step: 'looking into traces',
+    done: names.size,
+    total: names.size,
+    unit: 'traces',
+  });
+  return details;
+}
+
+async function readContexts(
+  opened: readonly OpenedSample[],
+  patches: readonly Patch[],
+  context: RunContext,
+): Promise<{ contexts: PatchContext[]; space: AddressSpace | undefined }> {
+  const [trace] = opened;
+  // Block indices run on over threads; a patch of a later thread cannot be found by one source.
+  if (trace === undefined || opened.length > 1 || patches.length === 0)
+    return { contexts: [], space: trace?.space };
+  const { callAt = () => undefined } = trace;
+  const code =
+    trace.space === undefined
+      ? { functionAt: callAt, instructions: () => [] }
+      : codeReader(trace.space);
+  const contexts = await readPatchContexts(patches, trace.source, code, {
+    around,
+    inside,
+    ...(context.signal === undefined ? {} : { signal: context.signal }),
+  });
+  if (trace.callAt === undefined) return { contexts, space: trace.space };
+  // A call is named by itself, not by a module.
+  const named = contexts.map((each) => ({
+    ...each,
+    blocks: each.blocks.map((block) => ({ ...block, module: '' })),
+  }));
+  return { contexts: named, space: undefined };
+}
+
+/** Reads code of 64-bit processes; what 32-bit processes run is named, but not disassembled right. */
+function codeReader(space: AddressSpace): CodeReader {
+  return {
+    functionAt: (address) => {
+      const symbol = space.symbolAt(address);
+      if (symbol === undefined) return undefined;
+      return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
+    },
+    instructions: (address, size) => {
+      const section = space.find(address);
+      if (section === undefined) return [];
+      const from = address - section.start;
+      const bytes = section.bytes.subarray(from, from + size);
+      return readInstructions(bytes, address, 64).map(({ text }) => text);
+    },
+  };
+}
+
+function placeName(space: AddressSpace, address: number): string | undefined {
+  const index = space.moduleAt(address);
+  const module = space.modules[index];
+  if (module === undefined) return undefined;
+  const symbol = space.symbolAt(address);
+  const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
+  const name = module.name === '' ? '(unnamed)' : module.name;
+  return symbol === undefined
+    ? `${name}${hex(address - module.base)}`
+    : `${name}!${symbol.name}${hex(symbol.offset)}`;
+}

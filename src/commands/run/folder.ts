@@ -1,0 +1,96 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { makeFolder, writeFileAtomic } from '../../base/files.ts';
+
+/** Where things lie in the folder of one run. */
+export interface RunFolder {
+  readonly root: string;
+  /** What was asked for, what was done, and how it went. */
+  readonly record: string;
+  readonly sets: string;
+  readonly vocabulary: string;
+  readonly model: string;
+  /** State of a training under way. */
+  readonly checkpoint: string;
+  /** Counted windows that memory does not hold, while they are counted. */
+  readonly windows: string;
+  /** What workers have counted, until it is put together. */
+  readonly counts: string;
+  /** One JSON object a line: loss, accuracy, speed. */
+  readonly metrics: string;
+  /** One file a trace: what was predicted, what came. */
+  readonly evaluation: string;
+}
+
+export function runFolder(root: string): RunFolder {
+  return {
+    root,
+    record: join(root, 'run.json'),
+    sets: join(root, 'sets.txt'),
+    vocabulary: join(root, 'vocabulary'),
+    model: join(root, 'model'),
+    checkpoint: join(root, 'training.bin'),
+    windows: join(root, 'windows'),
+    counts: join(root, 'counts'),
+    metrics: join(root, 'metrics.ndjson'),
+    evaluation: join(root, 'evaluation'),
+  };
+}
+
+/** Makes `runs/<date>-<time>-<4 hex digits>` below `parent`. */
+export async function makeRunFolder(parent: string, now: Date = new Date()): Promise<RunFolder> {
+  const stamp = now.toISOString().slice(0, 19).replaceAll(':', '').replace('T', '-');
+  const root = join(parent, 'runs', `${stamp}-${randomBytes(2).toString('hex')}`);
+  await makeFolder(root);
+  return runFolder(root);
+}
+
+/** `run.json`: enough to say how a result came about and to make it again. */
+export interface RunRecord {
+  readonly schemaVersion: 1;
+  readonly wayward: string;
+  readonly node: string;
+  readonly started: string;
+  readonly finished: string | undefined;
+  readonly options: Readonly<Record<string, unknown>>;
+  /** Names of what each phase used. */
+  readonly sets: Readonly<Record<string, readonly string[]>>;
+  readonly result: Readonly<Record<string, unknown>>;
+}
+
+export async function writeRunRecord(folder: RunFolder, record: RunRecord): Promise<void> {
+  await writeFileAtomic(folder.record, `${JSON.stringify(record, undefined, 2)}\n`);
+}
+
+/** @throws UserError when `run.json` is there but no record of ours */
+export async function readRunRecord(folder: RunFolder): Promise<RunRecord | undefined> {
+  let text: string;
+  try {
+    text = await readFile(folder.record, 'utf8');
+  } catch {
+    return undefined;
+  }
+  try {
+    const value = JSON.parse(text) as RunRecord;
+    if (value.schemaVersion === 1) return value;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new UserError('run-record-damaged', 'is no run record of this version', {
+    category: 'input',
+    path: folder.record,
+  });
+}
+
+/** @returns the traced process that a run was told */
+export function processOf(record: RunRecord | undefined): string | undefined {
+  const process = record?.options.process;
+  return typeof process === 'string' ? process : undefined;
+}
+
+/** Content hash of an input file, for `run.json`. */
+export function contentHash(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
+}

@@ -1,0 +1,121 @@
+import { dirname, join, resolve } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { TransferProfile } from '../../evidence/profile.ts';
+import type { FirstLayer } from '../../model/first-layer.ts';
+import { saveKeras } from '../../model/foreign/keras.ts';
+import { saveOnnx as writeOnnx } from '../../model/foreign/onnx-export.ts';
+import { Lstm } from '../../model/lstm/lstm.ts';
+import { Ngram } from '../../model/ngram/ngram.ts';
+import { type FilterName, filterNames } from '../../sequences/filter.ts';
+import { Vocabulary } from '../../sequences/vocabulary.ts';
+import type { Trained } from '../samples/evaluate.ts';
+import type { LearnOptions } from '../training/options.ts';
+import { type RunFolder, runFolder } from './folder.ts';
+
+/** Files of a trained first layer, beside the model's own. */
+const profileName = 'transfers.gz';
+const contentName = 'trained.json';
+
+/** `trained.json`: which files belong together. */
+interface Content {
+  readonly schemaVersion: 1;
+  readonly filter: readonly FilterName[];
+  /** Fingerprint of the vocabulary. */
+  readonly vocabulary: string;
+}
+
+/** Writes what training has learned into a run's folder. */
+export async function saveTrained(
+  folder: RunFolder,
+  trained: Trained,
+  filter: readonly FilterName[],
+): Promise<void> {
+  const { fingerprint } = trained.vocabulary;
+  const content: Content = { schemaVersion: 1, filter, vocabulary: fingerprint };
+  await trained.vocabulary.save(`${folder.vocabulary}.json.gz`);
+  await trained.profile.save(join(folder.model, profileName));
+  await writeFileAtomic(join(folder.model, contentName), `${JSON.stringify(content)}\n`);
+  await trained.layer.save(folder.model);
+}
+
+/**
+ * Opens what an earlier run has learned.
+ *
+ * @param path  the run's folder, or its `model` folder
+ * @throws UserError when files are missing, damaged or of different runs
+ */
+export async function loadTrained(
+  path: string,
+  options: { readonly workers: number; readonly device: string; readonly seed: number },
+): Promise<Trained & { readonly filter: readonly FilterName[] }> {
+  const root = path.replace(/\/+$/, '').endsWith('/model') ? dirname(resolve(path)) : resolve(path);
+  const folder = runFolder(root);
+  const vocabularyPath = `${folder.vocabulary}.json.gz`;
+  const vocabulary = await Vocabulary.load(vocabularyPath);
+  const content = await readContent(join(folder.model, contentName));
+  if (content.vocabulary !== vocabulary.fingerprint) {
+    throw new UserError('vocabulary-of-another-run', 'is not what this model was trained with', {
+      category: 'input',
+      path: vocabularyPath,
+    });
+  }
+  const profile = await TransferProfile.load(join(folder.model, profileName));
+  const { model } = await readJson(join(folder.model, 'model.json'));
+  const layer: FirstLayer =
+    model === 'ngram' ? await Ngram.load(folder.model) : await Lstm.load(folder.model, options);
+  const { inputClasses, outputClasses } = layer;
+  if (inputClasses !== vocabulary.inputClasses || outputClasses !== vocabulary.outputClasses) {
+    throw new UserError(
+      'vocabulary-mismatch',
+      `the model takes ${inputClasses} and gives ${outputClasses} classes, the vocabulary has ${vocabulary.inputClasses} and ${vocabulary.outputClasses}`,
+      { category: 'input', path: root },
+    );
+  }
+  return { layer, vocabulary, profile, filter: content.filter };
+}
+
+async function readContent(path: string): Promise<Content> {
+  const { schemaVersion, filter, vocabulary } = await readJson(path);
+  const isFilter = (name: unknown): name is FilterName => filterNames.includes(name as FilterName);
+  if (
+    schemaVersion !== 1 ||
+    !Array.isArray(filter) ||
+    !filter.every(isFilter) ||
+    typeof vocabulary !== 'string'
+  ) {
+    throw new UserError('model-damaged', 'describes no trained model of this version', {
+      category: 'input',
+      path,
+    });
+  }
+  return { schemaVersion, filter, vocabulary };
+}
+
+async function readJson(path: string): Promise<Readonly<Record<string, unknown>>> {
+  const text = (await readWholeFile(path)).toString('utf8');
+  try {
+    return (JSON.parse(text) ?? {}) as Record<string, unknown>;
+  } catch (cause) {
+    throw new UserError('model-damaged', 'is no JSON', { category: 'input', path, cause });
+  }
+}
+
+/** Writes the network for other programs, where that was asked for. */
+export async function exportNetwork(trained: Trained, options: LearnOptions): Promise<void> {
+  const { saveModel, saveWeights, saveOnnx } = options;
+  if (saveModel === undefined && saveOnnx === undefined) return;
+  if (!(trained.layer instanceof Lstm)) {
+    throw new UserError('not-a-network', 'only an LSTM can be written for Keras or as ONNX', {
+      category: 'arguments',
+    });
+  }
+  if (saveModel !== undefined && saveWeights !== undefined) {
+    await saveKeras(trained.layer, saveModel, saveWeights);
+  }
+  if (saveOnnx !== undefined) {
+    await writeOnnx(trained.layer, saveOnnx, {
+      'wayward.vocabulary': trained.vocabulary.serialized,
+    });
+  }
+}

@@ -1,0 +1,137 @@
+import { constants, writeSync } from 'node:fs';
+import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
+import { isRunning } from '../../base/running.ts';
+
+/** Names of the files in a watch's folder. */
+export const verdictsName = 'verdicts.ndjson';
+const printedName = 'printed.txt';
+const lockName = 'lock';
+
+/** What each line has beside what is told of the sample. */
+export interface JournalLine {
+  /** 1, 2, 3, ... */
+  readonly number: number;
+  /** Name of the sample's folder. */
+  readonly name: string;
+}
+
+/**
+ * Verdicts of a watched folder, one JSON object a line, each sample once. A line is on the disk
+ * before anybody sees it; a second file says up to which number they were shown, so that a restart
+ * shows what a kill kept back.
+ */
+export class VerdictJournal {
+  readonly #folder: string;
+  readonly #file: FileHandle;
+  readonly #printed: FileHandle;
+  readonly #names: Set<string>;
+  /** Lines that nobody has seen, oldest first. */
+  readonly unseen: readonly string[];
+
+  private constructor(
+    folder: string,
+    file: FileHandle,
+    printed: FileHandle,
+    lines: readonly string[],
+    shown: number,
+  ) {
+    this.#folder = folder;
+    this.#file = file;
+    this.#printed = printed;
+    this.#names = new Set(lines.map((line) => (JSON.parse(line) as JournalLine).name));
+    this.unseen = lines.slice(shown);
+  }
+
+  /**
+   * @param last  the line that was shown last, when that can be looked up
+   * @throws UserError `watched-already`, `journal-damaged`
+   */
+  static async open(folder: string, last?: string): Promise<VerdictJournal> {
+    await lock(folder);
+    try {
+      const path = join(folder, verdictsName);
+      const text = await readFile(path, 'utf8').catch(() => '');
+      // What a kill cut off was seen by nobody.
+      const whole = text.slice(0, text.lastIndexOf('\n') + 1);
+      const lines = whole.split('\n').slice(0, -1);
+      for (const [index, line] of lines.entries()) checkLine(line, index, path);
+      const file = await open(path, 'a');
+      await file.truncate(Buffer.byteLength(whole));
+      const printed = await open(join(folder, printedName), constants.O_RDWR | constants.O_CREAT);
+      const noted = Number(await printed.readFile('utf8')) || 0;
+      const seen = last === undefined ? 0 : lines.lastIndexOf(last) + 1;
+      return new VerdictJournal(folder, file, printed, lines, Math.max(noted, seen));
+    } catch (error) {
+      await unlock(folder);
+      throw error;
+    }
+  }
+
+  get names(): ReadonlySet<string> {
+    return this.#names;
+  }
+
+  /** @returns the line as it was written; it is on the disk */
+  async add(name: string, facts: Readonly<Record<string, unknown>>): Promise<string> {
+    const line = JSON.stringify({ number: this.#names.size + 1, name, ...facts });
+    await this.#file.appendFile(`${line}\n`);
+    await this.#file.datasync();
+    this.#names.add(name);
+    return line;
+  }
+
+  /** Notes that a line was shown. At once: a kill in between shows it again. */
+  markShown(line: string): void {
+    const { number } = JSON.parse(line) as JournalLine;
+    // As long each time, so that one write replaces what is there.
+    writeSync(this.#printed.fd, String(number).padStart(16, '0'), 0);
+  }
+
+  async close(): Promise<void> {
+    await this.#file.close();
+    await this.#printed.close();
+    await unlock(this.#folder);
+  }
+}
+
+function checkLine(line: string, index: number, path: string): void {
+  try {
+    const { number, name } = JSON.parse(line) as JournalLine;
+    if (number === index + 1 && typeof name === 'string') return;
+  } catch {
+    // Falls through to the error below.
+  }
+  throw new UserError('journal-damaged', `line ${index + 1}: is no verdict of this journal`, {
+    category: 'input',
+    path,
+    place: `line ${index + 1}`,
+  });
+}
+
+const owner = (): string => `${hostname()} ${process.pid}\n`;
+
+/** Two that watch the same folder for the same run would both tell of its samples. */
+async function lock(folder: string): Promise<void> {
+  const path = join(folder, lockName);
+  const found = await readFile(path, 'utf8').catch(() => '');
+  const [host, pid] = found.trim().split(' ');
+  if (host === hostname() && Number(pid) !== process.pid && isRunning(Number(pid))) {
+    throw new UserError(
+      'watched-already',
+      `process ${pid} watches for this run already; if it is another program, remove the file lock`,
+      {
+        category: 'arguments',
+        path: folder,
+      },
+    );
+  }
+  await writeFileAtomic(path, owner());
+}
+
+async function unlock(folder: string): Promise<void> {
+  await rm(join(folder, lockName), { force: true });
+}

@@ -1,0 +1,255 @@
+import { UserError } from '../../base/errors.ts';
+import type { Evaluation } from '../../evaluation/evaluation.ts';
+import { evaluationsIn } from '../../evaluation/folder.ts';
+import { CodeFacts, CodeFactsCache } from '../../evidence/code.ts';
+import { CodeCache } from '../../flow/code-cache.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
+import { ImageStore } from '../../image/image-store.ts';
+import { type FunctionReader, readSliceCode, type SliceCode } from '../../likeness/slice-code.ts';
+import type { SampleSlices } from '../../likeness/slice-record.ts';
+import {
+  countTerms,
+  type TermNames,
+  type TermOptions,
+  type TermPart,
+} from '../../likeness/slice-terms.ts';
+import { type Slice, slicesByCorrectness, slicesOfPatches } from '../../likeness/slices.ts';
+import type { Terms } from '../../likeness/sparse-vector.ts';
+import { needsRecording, partsOfVector, type VectorKind } from '../../likeness/vector-kinds.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import { readRunRecord, runFolder } from '../run/folder.ts';
+import { findEvaluations } from '../run/path.ts';
+import { findVocabulary } from '../run/vocabulary.ts';
+import type { SkippedSample } from '../samples/skipped.ts';
+import {
+  callOptions,
+  openSample,
+  readSourceSample,
+  type SampleSource,
+  type SourceContext,
+  sourceOfRun,
+} from '../samples/source.ts';
+
+/** How slices are cut and what is counted in them. Slices made differently are not compared. */
+export interface SliceRecipe {
+  readonly slices:
+    | { readonly kind: 'patches'; readonly most: number; readonly leastShare: number }
+    | { readonly kind: 'correctness'; readonly window: number; readonly threshold: number };
+  readonly vector: VectorKind;
+  /** Blocks before and after a slice that count as well. */
+  readonly around: number;
+  /** `classes`: output classes from here on are left out; `undefined` = none. */
+  readonly mostClasses: number | undefined;
+}
+
+/** What `cluster` does unless it is told otherwise. */
+export const usualRecipe: SliceRecipe = {
+  slices: { kind: 'patches', most: 4, leastShare: 0.1 },
+  vector: 'behaviour',
+  around: 0,
+  mostClasses: undefined,
+};
+
+export interface SlicedFolder {
+  /** Identity of the model that made the evaluations. */
+  readonly model: string;
+  readonly samples: readonly SampleSlices[];
+  readonly names: TermNames;
+  /** Evaluations and recordings that could not be read. */
+  readonly skipped: readonly SkippedSample[];
+}
+
+/**
+ * Cuts the anomalous stretches out of evaluated traces and counts what ran in them.
+ *
+ * @param path  a run's folder, or a folder of evaluations
+ * @param isWanted  which traces
+ * @param binDirs  where the images are; those of the run when there are none
+ * @throws UserError
+ */
+export async function sliceSamples(
+  path: string,
+  recipe: SliceRecipe,
+  isWanted: (sample: Evaluation['sample']) => boolean,
+  binDirs: readonly string[],
+  context: RunContext,
+): Promise<SlicedFolder> {
+  const found = await findEvaluations(path);
+  const folder = found.run === undefined ? undefined : runFolder(found.run);
+  const record = folder === undefined ? undefined : await readRunRecord(folder);
+  const known = (record?.options.binDirs as readonly string[] | undefined) ?? [];
+  const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
+  const codeCache = new CodeCache();
+  const source = sourceOfRun(record?.options);
+  const traces: SourceContext = {
+    images: new ImageStore(binDirs.length > 0 ? binDirs : known, {
+      rawImages: record?.options.rawImages === true,
+    }),
+    codeCache,
+    preprocessed: source.preprocessed,
+    process: source.process,
+    calls: callOptions(source),
+  };
+  const reader = new CodeOfSlices(source, traces, recipe.around);
+  const termOptions: TermOptions = {
+    mostClasses: recipe.mostClasses,
+    className: (output) => vocabulary?.describeOutput(output) ?? `class ${output}`,
+    ...(source.source === 'trace' ? {} : { blockName: (call) => call.function }),
+  };
+  const names: TermNames = new Map();
+  const samples: SampleSlices[] = [];
+  const skipped: SkippedSample[] = [];
+  let model: string | undefined;
+  let seen = 0;
+  const leaveOut = (name: string, reason: string): void => {
+    context.log.log('warning', `left out: ${name}: ${reason}`);
+    skipped.push({ name, reason });
+  };
+  try {
+    for await (const entry of evaluationsIn(found.evaluation)) {
+      context.signal?.throwIfAborted();
+      if ('skipped' in entry) {
+        leaveOut(entry.path, entry.skipped);
+        continue;
+      }
+      const { value: evaluation } = entry;
+      const { sample } = evaluation;
+      model ??= evaluation.model;
+      if (model !== evaluation.model) {
+        throw new UserError(
+          'evaluations-mixed',
+          'holds evaluations of several models or vocabularies, which cannot be compared',
+          { category: 'input', path: found.evaluation },
+        );
+      }
+      if (!isWanted(sample)) continue;
+      seen++;
+      const slices = cut(evaluation, recipe);
+      let codes: readonly SliceCode[] | undefined;
+      if (needsRecording(recipe.vector) && slices.length > 0) {
+        try {
+          codes = await reader.read(evaluation, slices, context.signal);
+        } catch (error) {
+          if (!(error instanceof UserError)) throw error;
+          leaveOut(sample.name, `its recording cannot be read: ${error.message}`);
+          continue;
+        }
+      }
+      context.progress({ step: 'cutting slices', done: seen, total: 0, unit: 'traces' });
+      samples.push(countSample(evaluation, slices, codes, recipe, termOptions, names));
+    }
+  } finally {
+    codeCache.dispose();
+  }
+  context.progress({ step: 'cutting slices', done: seen, total: seen, unit: 'traces' });
+  if (model === undefined) {
+    throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
+      category: 'input',
+      path: found.evaluation,
+    });
+  }
+  if (samples.length === 0 && skipped.length > 0 && seen > 0) {
+    throw new UserError(
+      'no-recordings',
+      `none of the recordings can be read (${skipped[0]?.name}: ${skipped[0]?.reason}); "--vector classes" needs none`,
+      { category: 'input', path: found.evaluation },
+    );
+  }
+  return { model, samples, names, skipped };
+}
+
+function countSample(
+  evaluation: Evaluation,
+  slices: readonly Slice[],
+  codes: readonly SliceCode[] | undefined,
+  recipe: SliceRecipe,
+  options: TermOptions,
+  names: TermNames,
+): SampleSlices {
+  const { name, file, label, family } = evaluation.sample;
+  const termsOf = (slice: Slice, i: number): Terms =>
+    Object.fromEntries(
+      partsOf(recipe).map((part) => [
+        part,
+        countTerms(part, evaluation, slice, codes?.[i], options, names),
+      ]),
+    );
+  return {
+    name,
+    file,
+    label,
+    family,
+    slices: slices.map((slice, i) => {
+      const { rank, start, end, points } = slice;
+      return { rank, start, end, points, terms: termsOf(slice, i) };
+    }),
+  };
+}
+
+/** Functions describe clusters, whatever the vectors are made of. */
+function partsOf(recipe: SliceRecipe): readonly TermPart[] {
+  const parts = partsOfVector(recipe.vector, undefined).map(([part]) => part);
+  const more: TermPart[] = needsRecording(recipe.vector) ? ['functions', 'evidence'] : ['evidence'];
+  return [...new Set([...parts, ...more])];
+}
+
+function cut(evaluation: Evaluation, { slices }: SliceRecipe): Slice[] {
+  return slices.kind === 'patches'
+    ? slicesOfPatches(evaluation, slices)
+    : slicesByCorrectness(evaluation, slices);
+}
+
+/** Reads recordings again for the code of slices. */
+class CodeOfSlices {
+  readonly #source: SampleSource;
+  readonly #traces: SourceContext;
+  readonly #around: number;
+  readonly #facts: CodeFactsCache = new CodeFactsCache();
+
+  constructor(source: SampleSource, traces: SourceContext, around: number) {
+    this.#source = source;
+    this.#traces = traces;
+    this.#around = around;
+  }
+
+  async read(
+    evaluation: Evaluation,
+    slices: readonly Slice[],
+    signal: AbortSignal | undefined,
+  ): Promise<readonly SliceCode[]> {
+    if (evaluation.sample.directory === '') {
+      throw new UserError('no-recording', 'the evaluation does not say where it is', {
+        category: 'input',
+      });
+    }
+    const sample = await readSourceSample(evaluation.sample.directory, this.#source);
+    const threads = await openSample(sample, this.#traces, signal);
+    return readSliceCode(
+      slices,
+      threads.map(({ source, space, callAt }) => ({
+        source,
+        code: callAt === undefined ? this.#functions(space) : { functionAt: callAt },
+      })),
+      { around: this.#around, ...(signal === undefined ? {} : { signal }) },
+    );
+  }
+
+  /** Names by symbol; by start where there is unwind information but no symbol. */
+  #functions(space: AddressSpace | undefined): FunctionReader {
+    if (space === undefined) return { functionAt: () => undefined };
+    const facts = new CodeFacts(space, this.#facts);
+    return {
+      functionAt: (address) => {
+        const symbol = space.symbolAt(address);
+        const start = facts.functionStart(address);
+        // A symbol of an earlier function says nothing about this one.
+        if (symbol !== undefined && (start === undefined || address - symbol.offset >= start)) {
+          return symbol.name;
+        }
+        const module = space.modules[space.moduleAt(address)];
+        if (start === undefined || module === undefined) return undefined;
+        return `sub_${(start - module.base).toString(16)}`;
+      },
+    };
+  }
+}

@@ -1,0 +1,146 @@
+import { expect, test } from 'vitest';
+import { exampleEvaluation } from '../../../test/example-evaluation.ts';
+import type { PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
+import { findPatches } from '../../verdict/patches.ts';
+import { detailOf } from './detail-of.ts';
+
+const evaluation = exampleEvaluation(
+  [
+    { predicted: 3, actual: 3, confidence: 0.99 },
+    { predicted: 3, actual: 0, confidence: 0.9, p: 1e-6, unseen: true },
+  ],
+  {
+    // Transfers four blocks apart; two bad ones in the middle.
+    occurrences: Array.from({ length: 100 }, (_, i) => (i === 50 || i === 51 ? 1 : 0)),
+    evidence: [
+      {
+        kind: 'return-mismatch',
+        position: 200,
+        traceOffset: 77,
+        actual: 0x5000,
+        expected: 0x4010,
+        count: 2,
+      },
+    ],
+  },
+);
+const patches = findPatches(evaluation, { most: 3, withEvidence: true });
+
+function block(
+  index: number,
+  part: PatchBlock['part'],
+  more: Partial<PatchBlock> = {},
+): PatchBlock {
+  return {
+    index,
+    part,
+    address: 0x4000 + index,
+    module: 'libx.so',
+    offset: index,
+    function: undefined,
+    instructions: ['ret'],
+    transfer: 0,
+    followsMark: false,
+    ...more,
+  };
+}
+
+test('without a second look, classes and block numbers stand for places', () => {
+  const detail = detailOf(evaluation, { patches });
+  expect(detail.patches).toHaveLength(patches.length);
+  const [patch] = detail.patches;
+  expect([patch!.firstBlock, patch!.lastBlock]).toEqual([patches[0]!.start, patches[0]!.end - 1]);
+  expect(patch!.traceOffset).toBe(77);
+  const bad = patch!.transfers.find((t) => t.position === 200)!;
+  expect(bad).toMatchObject({
+    isInside: true,
+    isCorrect: false,
+    isUnknown: true,
+    evidence: 'return-mismatch',
+    from: '',
+    came: 'a place never seen in training',
+    expected: '0x4010',
+    expectedProbability: undefined,
+  });
+  expect(patch!.transfers.filter((t) => !t.isInside).length).toBeGreaterThanOrEqual(29);
+  expect(patch!.listing).toEqual([]);
+  expect(detail.evidence).toEqual([
+    {
+      kind: 'return-mismatch',
+      position: 200,
+      traceOffset: 77,
+      from: '',
+      to: '0x5000',
+      expected: '0x4010',
+      count: 2,
+    },
+  ]);
+});
+
+test('with what ran around it, places have names and instructions', () => {
+  const context: PatchContext = {
+    patch: patches[0]!,
+    omitted: 0,
+    traceOffset: 70,
+    time: 12345,
+    blocks: [
+      block(199, 'before', { function: 'parse+0x4', instructions: ['mov rax, rbx', 'ret'] }),
+      block(200, 'inside', { module: '', address: 0x7000 }),
+      block(201, 'inside', { function: 'gadget', followsMark: true, instructions: [] }),
+      block(210, 'after'),
+    ],
+  };
+  const detail = detailOf(evaluation, {
+    patches,
+    contexts: [context],
+    className: (target) => (target === 3 ? 'libx.so!usual' : undefined),
+    placeName: (address) => (address === 0x4010 ? 'libx.so!caller+0x10' : undefined),
+  });
+  const [patch] = detail.patches;
+  expect(patch).toMatchObject({
+    before: 'libx.so!parse+0x4',
+    inside: '0x7000',
+    after: 'libx.so+0xd2',
+    modules: ['libx.so'],
+    time: 12345,
+  });
+  expect(patch!.transfers.find((t) => t.position === 200)).toMatchObject({
+    from: '0x7000',
+    came: 'libx.so!gadget',
+    expected: 'libx.so!caller+0x10',
+  });
+  expect(patch!.transfers.find((t) => t.position === 196)).toMatchObject({
+    expected: 'libx.so!usual',
+    came: 'libx.so!usual',
+  });
+  expect(detail.evidence[0]).toMatchObject({
+    from: '0x7000',
+    to: '0x5000',
+    expected: 'libx.so!caller+0x10',
+  });
+  expect(
+    patch!.listing.map((line) => `${line.part}|${line.address}|${line.place}|${line.text}`),
+  ).toEqual([
+    'before|0x40c7|libx.so!parse+0x4|mov rax, rbx',
+    'before|||ret',
+    'inside|0x7000|0x7000|ret',
+    'inside|||… flow was not known, or was interrupted …',
+    'inside|0x40c9|libx.so!gadget|(code not available)',
+    'after|||… 8 blocks left out …',
+    'after|0x40d2|libx.so+0xd2|ret',
+  ]);
+});
+
+test('evidence beyond the limit is counted', () => {
+  const many = exampleEvaluation([{ predicted: 1, actual: 1, confidence: 1 }], {
+    occurrences: Array.from({ length: 500 }, () => 0),
+    evidence: Array.from({ length: 450 }, (_, i) => ({
+      kind: 'return-mismatch' as const,
+      position: i,
+      traceOffset: i,
+    })),
+  });
+  const detail = detailOf(many, { patches: [] });
+  expect(detail.evidence).toHaveLength(200);
+  expect(detail.evidenceTotal).toBe(450);
+});

@@ -1,0 +1,211 @@
+import { type Address, formatAddress } from '../../base/address.ts';
+import { firstAtLeast } from '../../base/search.ts';
+import type { Evaluation } from '../../evaluation/evaluation.ts';
+import type { PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
+import type { Patch } from '../../verdict/patches.ts';
+import type { Unit } from '../words/unit.ts';
+import type {
+  EvidenceKind,
+  ListingLine,
+  ReportEvidence,
+  ReportPatch,
+  ReportTransfer,
+  TraceDetail,
+} from './report-data.ts';
+import { timelineOf } from './timeline-of.ts';
+
+/** What a trace's page is made from beside its evaluation. Only `patches` must be there. */
+export interface DetailSources {
+  /** From `findPatches`, most suspicious first. */
+  readonly patches: readonly Patch[];
+  /** From `readPatchContexts`, for some or all of the patches; without it no instructions are shown. */
+  readonly contexts?: readonly PatchContext[];
+  /** @returns what an output class stands for, such as `libc.so.6!malloc`; `undefined` when it has no name */
+  readonly className?: (target: number) => string | undefined;
+  /** @returns what lies at an address of this trace, such as `libc.so.6!malloc+0x31` */
+  readonly placeName?: (address: Address) => string | undefined;
+  /** What the trace is counted in; default `block`. */
+  readonly unit?: Unit;
+  /** Bins of the timeline. */
+  readonly bins?: number;
+  /** From `renderTracePicture`. */
+  readonly picture?: Uint8Array;
+}
+
+/** Evidence at one block. */
+interface Proven {
+  readonly kind: EvidenceKind;
+  /** Where the transfer should have gone, when that is one place. */
+  readonly expected: string | undefined;
+}
+
+/** Transfers shown before and after a patch, and inside it at most. */
+const around = 15;
+const mostInside = 150;
+/** Pieces of evidence listed. */
+const mostEvidence = 200;
+
+/** Puts together what the page of one trace shows beyond its row. */
+export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceDetail {
+  const { patches, placeName } = sources;
+  const blocks = new Map<number, PatchBlock>();
+  for (const context of sources.contexts ?? []) {
+    for (const block of context.blocks) blocks.set(block.index, block);
+  }
+  const contextOf = new Map((sources.contexts ?? []).map((context) => [context.patch, context]));
+  const evidenceAt = new Map<number, Proven>();
+  const at = (address: Address | undefined): string | undefined =>
+    address === undefined ? undefined : (placeName?.(address) ?? formatAddress(address));
+  for (const { kind, position, expected } of evaluation.evidence) {
+    // A transfer can be wrong in several ways; the first one told stands for it.
+    if (!evidenceAt.has(position)) evidenceAt.set(position, { kind, expected: at(expected) });
+  }
+  const listed = evaluation.evidence.slice(0, mostEvidence);
+  return {
+    timeline: timelineOf(evaluation, sources.bins, sources.unit),
+    ...(sources.picture === undefined ? {} : { picture: sources.picture }),
+    patches: patches.map((patch) =>
+      patchOf(evaluation, patch, contextOf.get(patch), blocks, evidenceAt, sources),
+    ),
+    evidence: listed.map(
+      ({ kind, position, traceOffset, actual, expected, count }): ReportEvidence => ({
+        kind,
+        position,
+        traceOffset,
+        from: placeOf(blocks.get(position)) ?? '',
+        to: at(actual) ?? placeOf(blocks.get(position + 1)) ?? '',
+        expected: at(expected),
+        count: count ?? 1,
+      }),
+    ),
+    evidenceTotal: evaluation.evidence.length,
+  };
+}
+
+function patchOf(
+  evaluation: Evaluation,
+  patch: Patch,
+  context: PatchContext | undefined,
+  blocks: ReadonlyMap<number, PatchBlock>,
+  evidenceAt: ReadonlyMap<number, Proven>,
+  sources: DetailSources,
+): ReportPatch {
+  const isCalls = sources.unit === 'call';
+  const shown = context?.blocks ?? [];
+  const inside = shown.filter((block) => block.part === 'inside');
+  return {
+    firstBlock: patch.start,
+    lastBlock: Math.max(patch.start, patch.end - 1),
+    traceOffset: isCalls ? undefined : (patch.traceOffset ?? context?.traceOffset),
+    time: context?.time,
+    score: patch.points,
+    modules: [...new Set(inside.map((block) => block.module))].filter((name) => name !== ''),
+    before: placeOf(shown.findLast((block) => block.part === 'before')),
+    inside: placeOf(inside[0]),
+    after: placeOf(shown.find((block) => block.part === 'after')),
+    transfers: transfersOf(evaluation, patch, blocks, evidenceAt, sources),
+    listing: isCalls ? callsOf(shown) : listingOf(shown),
+  };
+}
+
+function transfersOf(
+  evaluation: Evaluation,
+  patch: Patch,
+  blocks: ReadonlyMap<number, PatchBlock>,
+  evidenceAt: ReadonlyMap<number, Proven>,
+  sources: DetailSources,
+): ReportTransfer[] {
+  const { positions, occurrences, predictions } = evaluation;
+  const first = firstAtLeast(positions, patch.start);
+  const end = Math.min(firstAtLeast(positions, patch.end), first + mostInside);
+  const transfers: ReportTransfer[] = [];
+  for (let i = Math.max(0, first - around); i < Math.min(positions.length, end + around); i++) {
+    const position = positions[i];
+    const p = occurrences[i];
+    const actual = predictions.actual[p];
+    const predicted = predictions.predicted[p];
+    const probability = predictions.actualProbability[p];
+    const proven = evidenceAt.get(position);
+    const className = sources.className?.(predicted);
+    // The trace says exactly where it went; the class is what the model calls that.
+    const came = placeOf(blocks.get(position + 1)) ?? sources.className?.(actual);
+    transfers.push({
+      position,
+      isInside: position >= patch.start && position < patch.end,
+      from: placeOf(blocks.get(position)) ?? '',
+      came:
+        came ??
+        (actual === 0
+          ? `a ${sources.unit === 'call' ? 'call' : 'place'} never seen in training`
+          : `class ${actual}`),
+      // Where a return must go is a fact; where the model expects it is an opinion.
+      expected:
+        proven?.expected ?? className ?? (predicted === 0 ? undefined : `class ${predicted}`),
+      expectedProbability: proven?.expected === undefined ? predictions.confidence[p] : undefined,
+      cameProbability: Number.isNaN(probability) ? undefined : probability,
+      isCorrect: actual === predicted,
+      isUnknown: actual === 0 || predictions.unseenTransfer[p] === 1,
+      evidence: proven?.kind,
+    });
+  }
+  return transfers;
+}
+
+function listingOf(blocks: readonly PatchBlock[]): ListingLine[] {
+  const lines: ListingLine[] = [];
+  let next = blocks[0]?.index ?? 0;
+  for (const block of blocks) {
+    const { part } = block;
+    if (block.index !== next) {
+      lines.push({
+        part,
+        address: '',
+        place: '',
+        text: `… ${block.index - next} blocks left out …`,
+      });
+    }
+    next = block.index + 1;
+    if (block.followsMark) {
+      lines.push({
+        part,
+        address: '',
+        place: '',
+        text: '… flow was not known, or was interrupted …',
+      });
+    }
+    const texts = block.instructions.length > 0 ? block.instructions : ['(code not available)'];
+    texts.forEach((text, index) => {
+      const isFirst = index === 0;
+      lines.push({
+        part,
+        address: isFirst ? formatAddress(block.address) : '',
+        place: isFirst ? (placeOf(block) ?? '') : '',
+        text,
+      });
+    });
+  }
+  return lines;
+}
+
+/** A line a call. */
+function callsOf(calls: readonly PatchBlock[]): ListingLine[] {
+  const lines: ListingLine[] = [];
+  let next = calls[0]?.index ?? 0;
+  for (const call of calls) {
+    const { part, index } = call;
+    const tell = (text: string): number => lines.push({ part, address: '', place: '', text });
+    if (index !== next) tell(`… ${index - next} calls left out …`);
+    if (call.followsMark) tell('… another thread, or calls were lost …');
+    lines.push({ part, address: String(index), place: '', text: placeOf(call) ?? '' });
+    next = index + 1;
+  }
+  return lines;
+}
+
+/** @returns `module!function+offset`, `module+offset` or an address */
+function placeOf(block: PatchBlock | undefined): string | undefined {
+  if (block === undefined) return undefined;
+  if (block.module === '') return block.function ?? formatAddress(block.address);
+  if (block.function !== undefined) return `${block.module}!${block.function}`;
+  return `${block.module}+${formatAddress(block.offset)}`;
+}

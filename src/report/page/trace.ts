@@ -1,0 +1,232 @@
+import { closeupKey, renderCloseup } from '../charts/closeup.ts';
+import { variables } from '../charts/theme.ts';
+import { renderTimeline, timelineFrame } from '../charts/timeline.ts';
+import { evidenceEntries } from '../data/order.ts';
+import type {
+  ListingLine,
+  ReportEvidence,
+  ReportPatch,
+  ReportRow,
+  ReportTransfer,
+  TraceDetail,
+} from '../data/report-data.ts';
+import { escapeMarkup } from '../words/escape.ts';
+import { evidenceNames } from '../words/evidence-names.ts';
+import { formatCount, formatNumber, formatPercent, formatProbability } from '../words/numbers.ts';
+import { inUnits, type Unit } from '../words/unit.ts';
+import { code, name, words } from './html.ts';
+import { verdictMark } from './overview.ts';
+
+const key = closeupKey(variables);
+const look = { palette: variables, target: 'page' as const };
+
+export interface Neighbours {
+  /** What the trace is counted in. */
+  readonly unit: Unit;
+  readonly id: string;
+  readonly previous: string | undefined;
+  readonly next: string | undefined;
+  readonly place: number;
+  readonly total: number;
+}
+
+/** A trace's own page: why, facts, timeline, patches, evidence. */
+export function renderTracePage(row: ReportRow, at: Neighbours): string {
+  const { id, unit } = at;
+  const flagged = row.verdict === 'anomalous' ? ' flagged' : '';
+  const crumbs = `<nav class="crumbs" aria-label="Traces"><a href="#traces">All traces</a><span class="muted">${at.place} of ${at.total}, by suspicion</span><span class="next">${
+    at.previous === undefined ? '' : `<a href="#${at.previous}" rel="prev">More suspicious</a>`
+  }${at.previous !== undefined && at.next !== undefined ? ' · ' : ''}${at.next === undefined ? '' : `<a href="#${at.next}" rel="next">Less suspicious</a>`}</span></nav>`;
+  const file = row.file === '' ? '' : `${words(row.file)} · `;
+  const label =
+    row.label === undefined
+      ? 'no label'
+      : `labelled ${row.label}${row.family === undefined ? '' : ` (${words(row.family, 60)})`}`;
+  const role = row.role === 'test' || row.verdict === undefined ? '' : ` · ${row.role} trace`;
+  const reasons =
+    row.reasons.length === 0
+      ? ''
+      : `<ul class="reasons">${row.reasons.map((reason) => `<li>${words(reason, 600)}</li>`).join('')}</ul>`;
+  return `<section id="${id}" class="trace${flagged}" aria-labelledby="${id}-h">${crumbs}
+<div class="head"><h2 id="${id}-h" tabindex="-1">${row.name === '' ? '(no name)' : words(row.name)}</h2>${verdictMark(row)}</div>
+<p class="sub">${file}${label}${role}</p>${reasons}${row.detail === undefined ? '' : detail(row.detail, id, unit)}
+<h3>Facts</h3><div class="facts">${facts(row, unit)}${features(row)}</div></section>`;
+}
+
+function detail(found: TraceDetail, id: string, unit: Unit): string {
+  const timeline =
+    found.timeline === undefined
+      ? ''
+      : `<h3>Timeline</h3>${timelineBox(found, found.timeline.blocks)}`;
+  const patches =
+    found.patches.length === 0
+      ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
+      : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`, unit)).join('')}`;
+  const isSilent = unit === 'call' && found.evidenceTotal === 0;
+  const evidence = isSilent ? '' : evidenceTable(found.evidence, found.evidenceTotal, unit);
+  return timeline + patches + evidence + picture(found.picture, unit);
+}
+
+/** No other picture type comes in: the bytes are ours and go in as base64, never as markup. */
+function picture(png: Uint8Array | undefined, unit: Unit): string {
+  if (png === undefined) return '';
+  const data = Buffer.from(png.buffer, png.byteOffset, png.byteLength).toString('base64');
+  return `<h3>All predictions</h3><figure class="panel pixels"><figcaption><span>One pixel a predicted ${inUnits('transfer', unit)}, row by row from the top left: pale was predicted, vermilion was not (the surer the model, the darker), purple was never seen in training.</span></figcaption><img alt="All predictions of the trace as pixels" src="data:image/png;base64,${data}"></figure>`;
+}
+
+function timelineBox(found: TraceDetail, blocks: number): string {
+  const svg = renderTimeline(found.timeline!, found.patches, look);
+  const axis = /<g class="ticks"><text [^>]*?y="([\d.]+)"/.exec(svg)?.[1] ?? '0';
+  const button = (action: string, label: string, shown: string): string =>
+    `<button type="button" data-do="${action}" aria-label="${label}">${shown}</button>`;
+  return `<div class="panel timeline-box" data-blocks="${Math.max(1, blocks)}" data-left="${timelineFrame.left}" data-right="${timelineFrame.right}" data-axis="${axis}">
+<div class="zoom" role="group" aria-label="Zoom the timeline">${button('in', 'Zoom in', '+')}${button('out', 'Zoom out', '−')}${button('left', 'Move left', '←')}${button('right', 'Move right', '→')}${button('whole', 'All: show the whole trace', 'All')}<span aria-live="polite">whole trace</span></div>
+<div class="plotbox" tabindex="0" role="group" aria-label="Timeline; plus and minus zoom, arrows move">${svg}</div></div>`;
+}
+
+function renderPatch(patch: ReportPatch, index: number, id: string, unit: Unit): string {
+  const length = patch.lastBlock - patch.firstBlock + 1;
+  const facts = [
+    `${unit}s ${formatCount(patch.firstBlock)} to ${formatCount(patch.lastBlock)} (${formatCount(length)})`,
+    ...(patch.traceOffset === undefined ? [] : [`trace byte ${formatCount(patch.traceOffset)}`]),
+    ...(patch.time === undefined ? [] : [`time stamp ${formatCount(patch.time)}`]),
+    `score ${formatNumber(patch.score)}`,
+  ];
+  const where = [
+    ['before', patch.before],
+    ['inside', patch.inside],
+    ['after', patch.after],
+    ['modules', patch.modules.length === 0 ? undefined : patch.modules.join(', ')],
+  ] as const;
+  const path = where
+    .filter(([, value]) => value !== undefined)
+    .map(([part, value]) => `<dt>${part}</dt><dd>${code(value!)}</dd>`)
+    .join('');
+  const inside = patch.transfers.filter((t) => t.isInside);
+  const told = (inside.length > 0 ? inside : patch.transfers).filter(
+    (t) => !t.isCorrect || t.evidence !== undefined,
+  );
+  return `<article class="patch" id="${id}" aria-labelledby="${id}-h"><h4 id="${id}-h"><b>Patch ${index + 1}</b>${facts
+    .map((fact) => `<span>${fact}</span>`)
+    .join(
+      '',
+    )}<button type="button" hidden data-zoom="${patch.firstBlock}-${patch.lastBlock}">Show on timeline</button></h4><div>${
+    path === '' ? '' : `<dl class="path">${path}</dl>`
+  }${cameTable(told, unit)}${patch.transfers.length === 0 ? '' : `<div class="strip">${renderCloseup(patch.transfers, look)}</div>`}${listing(patch.listing, unit)}</div></article>`;
+}
+
+const transferLimit = 12;
+
+function probability(value: number | undefined): string {
+  return value === undefined ? '' : ` <span class="muted">${formatPercent(value)}</span>`;
+}
+
+function cameTable(transfers: readonly ReportTransfer[], unit: Unit): string {
+  if (transfers.length === 0) return '';
+  const rows = transfers
+    .slice(0, transferLimit)
+    .map((t) => {
+      const expected =
+        t.expected === undefined
+          ? '<span class="muted">a place the model has no name for</span>'
+          : `${code(t.expected, 120)}${probability(t.expectedProbability)}`;
+      const likely = probability(t.cameProbability);
+      const notes = [
+        ...(t.isUnknown ? ['never seen in training'] : []),
+        ...(t.evidence === undefined ? [] : [evidenceNames[t.evidence].one]),
+      ].join('; ');
+      return `<tr><td class="n">${formatCount(t.position)}</td><td>${t.from === '' ? '' : code(t.from, 120)}</td><td>${expected}</td><td>${code(t.came, 120)}${likely}</td><td>${notes}</td></tr>`;
+    })
+    .join('');
+  const more =
+    transfers.length > transferLimit
+      ? `<p class="muted">and ${formatCount(transfers.length - transferLimit)} more.</p>`
+      : '';
+  return `<div class="scroll came"><table><thead><tr><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col">From</th><th scope="col">Expected</th><th scope="col">Came</th><th scope="col">Note</th></tr></thead><tbody>${rows}</tbody></table></div>${more}`;
+}
+
+function listing(lines: readonly ListingLine[], unit: Unit): string {
+  if (lines.length === 0) return '';
+  let body = '';
+  for (const line of lines) {
+    if (line.place !== '') {
+      body += `<tr class="place ${line.part}"><td></td><td>${words(line.place, 160)}</td></tr>`;
+    }
+    body += `<tr class="${line.part}"><td>${words(line.address, 40)}</td><td>${words(line.text, 160)}</td></tr>`;
+  }
+  const what = unit === 'call' ? 'Calls' : 'Instructions';
+  return `<details><summary>${what} before, inside and after</summary><div class="listing" tabindex="0" role="region" aria-label="${what}"><table><thead class="visually-hidden"><tr><th scope="col">${unit === 'call' ? 'Call' : 'Address'}</th><th scope="col">${unit === 'call' ? 'Name' : 'Instruction'}</th></tr></thead><tbody>${body}</tbody></table></div></details>`;
+}
+
+/** Rows shown at once; a hijack leaves hundreds alike. */
+const evidenceShown = 12;
+
+function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit: Unit): string {
+  if (total === 0)
+    return '<h3>Evidence</h3><p class="muted">The trace proves nothing against itself.</p>';
+  const line = (e: ReportEvidence): string => {
+    const times = e.count > 1 ? `, ${formatCount(e.count)} times in a row` : '';
+    const offset = e.traceOffset === undefined ? '–' : formatCount(e.traceOffset);
+    const place = (text: string | undefined): string =>
+      text === undefined || text === '' ? '' : code(text, 120);
+    return `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${times}</td><td class="n">${formatCount(e.position)}</td><td class="n">${offset}</td><td>${place(e.from)}</td><td>${place(e.to)}</td><td>${place(e.expected)}</td></tr>`;
+  };
+  const table = (list: readonly ReportEvidence[]): string =>
+    `<div class="scroll came"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${list.map(line).join('')}</tbody></table></div>`;
+  const rest = evidence.slice(evidenceShown);
+  const more =
+    rest.length === 0
+      ? ''
+      : `<details><summary>${formatCount(rest.length)} more</summary>${table(rest)}</details>`;
+  const unlisted =
+    evidence.length < total
+      ? `<p class="muted">The first ${formatCount(evidence.length)} of ${formatCount(total)} are listed.</p>`
+      : '';
+  return `<h3>Evidence</h3>${table(evidence.slice(0, evidenceShown))}${more}${unlisted}`;
+}
+
+/** Facts that a log of calls has no counterpart of. */
+const factsOfCode = ['Overflows', 'Bytes lost', 'Blocks outside images'];
+
+function facts(row: ReportRow, unit: Unit): string {
+  const entries: [string, string][] = [
+    ['p-value', formatProbability(row.pValue)],
+    ['Score', formatNumber(row.score)],
+    ['Misprediction rate', formatPercent(row.mispredictionRate)],
+    ['Confidence of wrong predictions', formatPercent(row.wrongConfidence)],
+    ['Unknown blocks', formatPercent(row.unknownBlockRate)],
+    ['Blocks', formatCount(row.blocks)],
+    ['Predictions', formatCount(row.predictions)],
+    ['Gaps', formatCount(row.gaps)],
+    ['Overflows', formatCount(row.overflows)],
+    ['Bytes lost', row.bytesLost === undefined ? '–' : formatCount(row.bytesLost)],
+    ['Blocks outside images', formatCount(row.blocksOutsideImages)],
+    ...evidenceEntries(row).map(([kind, count]): [string, string] => [
+      `Evidence: ${evidenceNames[kind].short}`,
+      formatCount(count),
+    ]),
+  ];
+  const rows = entries
+    .filter(([fact]) => unit === 'block' || !factsOfCode.includes(fact))
+    .map(
+      ([fact, value]) =>
+        `<tr><th scope="row">${escapeMarkup(inUnits(fact, unit))}</th><td class="n">${value}</td></tr>`,
+    )
+    .join('');
+  const folder =
+    row.directory === ''
+      ? ''
+      : `<tr><th scope="row">Folder</th><td>${name(row.directory, 60)}</td></tr>`;
+  return `<table><caption>Trace</caption><tbody>${rows}${folder}</tbody></table>`;
+}
+
+function features(row: ReportRow): string {
+  if (row.features.length === 0) return '';
+  const rows = row.features
+    .map(
+      (f) =>
+        `<tr><th scope="row">${name(f.name)}</th><td class="n">${formatNumber(f.value)}</td><td class="n">${formatProbability(f.pValue)}</td></tr>`,
+    )
+    .join('');
+  return `<table><caption>Features</caption><thead><tr><th scope="col">Feature</th><th scope="col" class="n">Value</th><th scope="col" class="n">p-value alone</th></tr></thead><tbody>${rows}</tbody></table>`;
+}
