@@ -7,6 +7,7 @@ import {
   Mnemonic,
   OpKind,
 } from 'iced-x86';
+import { readApx } from './apx.ts';
 import { InstructionLength } from './instruction-length.ts';
 import { Transfer, type TransferKind } from './transfer.ts';
 
@@ -126,7 +127,7 @@ export class BlockReader {
       decoder.decodeOut(instruction);
       if (decoder.lastError !== DecoderError.None) {
         shape.end = decoder.lastError === DecoderError.NoMoreBytes ? 'cut' : 'invalid';
-        return 0;
+        return this.#decodeApx(at, size, shape);
       }
       const flow = instruction.flowControl;
       if (flow !== FlowControl.Next) {
@@ -146,6 +147,27 @@ export class BlockReader {
     } finally {
       decoder.free();
     }
+  }
+
+  /** Decodes what only processors with APX know. @returns its bytes; 0 where it is none of that, either */
+  #decodeApx(at: number, size: number, shape: BlockShape): number {
+    if (this.#bitness !== 64) return 0;
+    const bytes = this.#bytes.subarray(at, at + maxInstructionBytes);
+    const apx = readApx(bytes);
+    if (apx === undefined) return 0;
+    shape.end = apx.kind === 'cut' && bytes.length >= maxInstructionBytes ? 'invalid' : 'cut';
+    if (apx.kind === 'cut') return 0;
+    if (apx.kind === 'rex2') {
+      const reader = new BlockReader(apx.older, 64, false);
+      const length = reader.#decode(0, size, shape);
+      reader.dispose();
+      return length > 0 ? length + apx.shorter : 0;
+    }
+    if (apx.kind === 'jmpabs') {
+      shape.kind = Transfer.ijmp;
+      shape.end = 'transfer';
+    }
+    return apx.length;
   }
 
   dispose(): void {
