@@ -33,6 +33,7 @@ export class PlainTraceDecoder {
   #leftByBranch = false;
   #paused: { readonly ip: bigint; readonly block: Block } | undefined;
   #itemBytes = 0;
+  #statusIp: bigint | undefined;
   #status: { readonly block: Block; readonly blocks: number } | undefined;
   #gap: { readonly index: number; readonly reason: string; readonly offset: number } | undefined;
   #blockCount = 0;
@@ -57,6 +58,9 @@ export class PlainTraceDecoder {
       }
       const first = bytes[this.#offset];
       const isItem = this.#itemBytes > 0 && (first & 7) === 4;
+      if (!isItem && !mayLieAmongItems(bytes[this.#offset], bytes[this.#offset + 1])) {
+        this.#itemBytes = 0;
+      }
       const length = isItem ? this.#itemBytes : packetLength(bytes, this.#offset, bytes.length);
       if (length === 0 || this.#offset + length > bytes.length) break;
       if (length < 0) {
@@ -65,7 +69,7 @@ export class PlainTraceDecoder {
         continue;
       }
       if (!isItem) this.#packet(bytes.subarray(this.#offset, this.#offset + length));
-      this.#offset += length;
+      this.#offset += this.#isSynchronized ? length : 1;
     }
     if (bytes.length > 0) {
       if (!this.#isSynchronized) this.#startGap('not-synchronized', 0);
@@ -88,12 +92,18 @@ export class PlainTraceDecoder {
     if ((first & 3) === 3) return;
     if (first === 0x99) {
       const value = packet[1];
-      if (value >> 5 === 0) this.#mode = value & 1 ? 64 : value & 2 ? 32 : 16;
-      if (value >> 5 === 1 && !this.#inPsb) this.#isFupBound = (value & 2) === 0;
+      const isOn = this.#at !== undefined || this.#afterOverflow;
+      if (value >> 5 === 0) {
+        this.#mode = value & 1 ? 64 : value & 2 ? 32 : 16;
+        if (this.#inPsb) this.#checkStatusMode();
+        else if (isOn && this.#fup === undefined) this.#isFupBound = true;
+      } else if (isOn && !this.#inPsb) this.#isFupBound = (value & 2) === 0;
       return;
     }
+    if (first === 0xd9) this.#isFupBound = packet[1] >= 0x80;
     const opcode = first & 0x1f;
     if (![0x0d, 0x11, 0x01, 0x1d].includes(opcode)) return;
+    if (opcode !== 0x1d) this.#endStatus();
     const ip = this.#ip(first >> 5, packet.subarray(1));
     if (ip !== undefined && !Number.isSafeInteger(Number(ip))) {
       this.#lose('address-out-of-range');
@@ -108,9 +118,10 @@ export class PlainTraceDecoder {
     if (kind === 0x82) {
       this.#lastIp = 0n;
       this.#inPsb = true;
+      this.#statusIp = undefined;
+      this.#isFupBound = false;
     } else if (kind === 0x23) {
-      this.#inPsb = false;
-      if (this.#at !== undefined) this.#closeGap(this.#offset);
+      this.#endStatus(false);
     } else if (kind === 0xf3) {
       this.#fup = undefined;
       this.#dropState();
@@ -121,16 +132,12 @@ export class PlainTraceDecoder {
       this.#inPsb = false;
     } else if (kind === 0xa3) {
       const payload = Buffer.from(packet).readBigUInt64LE() >> 16n;
-      if (payload === 0n && this.#at !== undefined && this.#waiting.length === 0) {
-        this.#fup = undefined;
-        this.#lose('unknown-packet');
-      } else this.#outcomes(payload === 0n ? [] : bitsOf(payload));
+      this.#outcomes(bitsOf(payload));
     } else if (kind === 0x63) {
       this.#itemBytes = packet[2] & 0x80 ? 5 : 9;
-    } else if (kind === 0x33 || kind === 0xb3) {
-      this.#itemBytes = 0;
-      this.#isFupBound = kind === 0xb3;
-    } else if (kind === 0xe2) {
+    } else if (kind === 0x13) {
+      this.#isFupBound = packet[2] >= 0x80;
+    } else if (kind === 0xe2 || kind === 0xb3) {
       this.#isFupBound = true;
     } else if ((kind & 0x1f) === 0x12) {
       this.#isFupBound = kind >= 0x80;
@@ -150,10 +157,39 @@ export class PlainTraceDecoder {
     return this.#lastIp;
   }
 
+  /** PSB+ ends, and with any packet of control flow what a FUP was said to belong to. */
+  #endStatus(isFlow: boolean = true): void {
+    if (isFlow) this.#isFupBound = false;
+    if (!this.#inPsb) return;
+    this.#inPsb = false;
+    if (this.#at !== undefined) this.#closeGap(this.#offset);
+  }
+
+  /** MODE.Exec after the FUP in PSB+. */
+  #checkStatusMode(): void {
+    if (this.#statusIp === undefined || this.#at === undefined) return;
+    if (this.#at.mode === this.#mode) return;
+    if (!this.#isFresh()) this.#loseToStatus();
+    this.#restart(this.#statusIp);
+  }
+
+  #loseToStatus(): void {
+    const status = this.#statusIp;
+    this.#lose('mismatch');
+    this.#isSynchronized = true;
+    this.#inPsb = true;
+    this.#statusIp = status;
+  }
+
+  #isFresh(): boolean {
+    return this.#at === this.#status?.block && this.#blockCount === this.#status?.blocks;
+  }
+
   #outcomes(bits: readonly number[]): void {
-    this.#fup = undefined;
-    if (this.#at === undefined || this.#waiting.length > 0) this.#lose('mismatch');
-    else this.#follow(bits);
+    this.#endStatus();
+    const fits = this.#at !== undefined && this.#waiting.length === 0 && this.#fup === undefined;
+    if (fits) this.#follow(bits);
+    else this.#lose('mismatch');
   }
 
   #follow(bits: readonly number[]): void {
@@ -258,12 +294,9 @@ export class PlainTraceDecoder {
         return;
       }
       if (!this.#walkTo(from)) return;
-      const at = this.#at as Block;
-      if (!endsAt(at, from)) {
-        this.#interrupt(from, ip, at);
-        this.#at = this.#blockAt(ip);
-        return;
-      }
+      this.#interrupt(from, ip, this.#at as Block);
+      this.#at = this.#blockAt(ip);
+      return;
     }
     if (this.#at === undefined) {
       this.#lose('mismatch');
@@ -290,15 +323,17 @@ export class PlainTraceDecoder {
       this.#lose('mismatch');
       return;
     }
-    const isFresh = this.#at === this.#status?.block && this.#blockCount === this.#status?.blocks;
-    if (this.#at !== undefined && !isFresh) {
+    if (this.#at !== undefined && !this.#isFresh()) {
       this.#startGap('mismatch', this.#offset);
       this.#dropState();
     }
     const paused = this.#paused;
     this.#paused = undefined;
-    if (paused?.ip === ip) this.#at = paused.block;
-    else {
+    if (paused?.ip === ip) this.#at = this.#blockAt(paused.block.address, this.#mode);
+    else if (paused !== undefined && isServed(paused.block, paused.ip, ip)) {
+      this.#emit(paused.block);
+      this.#at = this.#blockAt(ip);
+    } else {
       if (paused !== undefined) this.#interrupt(paused.ip, ip, paused.block);
       else if (this.#leftByBranch) this.flow.push(`async ? ${hex(ip)}`);
       this.#at = this.#blockAt(ip);
@@ -353,13 +388,14 @@ export class PlainTraceDecoder {
   #flowUpdate(ip: bigint): void {
     if (this.#inPsb) {
       if (this.#paused?.ip === ip) return;
+      this.#statusIp = ip;
       if (this.#at !== undefined && this.#waiting.length === 0) {
-        if (this.#walkTo(ip)) return;
-      } else if (this.#at !== undefined || this.#isOff) this.#lose('mismatch');
-      this.#isSynchronized = true;
-      this.#inPsb = true;
+        if (this.#at.mode === this.#mode && this.#walkTo(ip)) return;
+        this.#loseToStatus();
+      } else if (this.#at !== undefined || this.#isOff) this.#loseToStatus();
       this.#restart(ip);
     } else if (this.#afterOverflow) {
+      this.#isFupBound = false;
       this.#restart(ip);
       this.#closeGap(this.#offset);
     } else if (this.#isFupBound) this.#isFupBound = false;
@@ -442,8 +478,26 @@ export class PlainTraceDecoder {
   }
 }
 
-function endsAt({ kind, address, lastInstruction }: Block, ip: bigint): boolean {
-  return kind === Transfer.far && ip === address + BigInt(lastInstruction);
+/** INT n whose way into the kernel has a FUP, and from which flow came back behind it. */
+function isServed(
+  { kind, address, lastInstruction, size }: Block,
+  from: bigint,
+  to: bigint,
+): boolean {
+  return (
+    kind === Transfer.syscall &&
+    from === address + BigInt(lastInstruction) &&
+    to === address + BigInt(size)
+  );
+}
+
+/** @returns whether a packet may lie between BBP and BEP; PAD, timing, power, events, and FUP */
+function mayLieAmongItems(first: number, second: number): boolean {
+  if (first === 0x02) {
+    return [0x63, 0x03, 0x73, 0xc3, 0x62, 0xe2, 0x22, 0xa2, 0x13, 0x53].includes(second);
+  }
+  if ((first & 1) === 0) return first === 0;
+  return (first & 3) === 3 || (first & 0x1f) === 0x1d || [0x19, 0x59, 0xd9].includes(first);
 }
 
 function deadReason({ end }: Block): string {

@@ -133,7 +133,7 @@ describe('packets and small programs', () => {
   });
 
   test('an event that CFE tells has the FUP and the TIP of an interruption', async () => {
-    const cfe = [0x02, 0x13, 0x81, 0x20];
+    const cfe = [0x02, 0x13, 0x01, 0x20];
     const { flow } = await decode(
       space,
       trace(start, tnt('T'), cfe, fup(base + 10), tip(base + 2), tnt('N')),

@@ -11,6 +11,7 @@ import {
   Opcode,
   packetLength,
   psbBytes,
+  Trig,
 } from '../pt/packet.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from './blocks.ts';
@@ -175,13 +176,20 @@ export class TraceDecoder implements BlockSource {
         this.#synchronize(this.#bufferOffset + offset);
       }
       const byte = bytes[offset];
-      if (this.#itemBytes > 0 && isItem(byte)) {
-        if (offset + this.#itemBytes > end) break;
-        offset += this.#itemBytes;
-        continue;
+      if (this.#itemBytes > 0) {
+        if (isItem(byte)) {
+          if (offset + this.#itemBytes > end) break;
+          offset += this.#itemBytes;
+          continue;
+        }
+        if (packetLength(bytes, offset, end) > 0) {
+          this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
+        }
       }
       const isOutcomes = (byte & 1) === 0 && byte > Opcode.ext;
       if (isOutcomes || (byte & 0x1f) === IpPacket.tip) {
+        this.#fupIsBound = false;
+        if (this.#inPsb) this.#endPsb(this.#bufferOffset + offset);
         if (state.at >= 0 && this.#queue.length === 0 && this.#fup === undefined) {
           if (stretches.isRecording && stretches.isFull(state, offset)) {
             stretches.end(state, view, offset);
@@ -201,15 +209,16 @@ export class TraceDecoder implements BlockSource {
           }
         }
         if (isOutcomes) {
+          this.#outcomes(byte >> 1, this.#bufferOffset + offset);
           offset++;
-          this.#outcomes(byte >> 1, this.#bufferOffset + offset - 1);
           continue;
         }
         if (state.at >= 0 && this.#fup === undefined && byte < 0x80 && offset + 7 <= end) {
           const size = this.#readIp(bytes, offset, byte);
           if (size > 1) {
             this.#transfer(this.#bufferOffset + offset);
-            offset += size;
+            // Where flow is lost, the PSB from which it goes on may begin in what was no TIP.
+            offset += this.#isSynchronized ? size : 1;
             continue;
           }
         }
@@ -230,8 +239,7 @@ export class TraceDecoder implements BlockSource {
         continue;
       }
       this.#packet(bytes, offset);
-      // A packet that broke the flow is looked at again for the PSB that may begin there.
-      offset += length;
+      offset += this.#isSynchronized ? length : 1;
       if (this.#isOverLimit()) this.#giveUp(this.#bufferOffset + offset);
     }
     if (stretches.isRecording) this.#endStretch(view, offset);
@@ -272,14 +280,19 @@ export class TraceDecoder implements BlockSource {
   }
 
   #outcomes(outcomes: number, traceOffset: number): void {
-    this.#settleFup();
-    if (this.#isLostAfterOverflow) return;
-    if (this.#state.at < 0 || this.#queue.length > 0) {
-      // Bits while tracing is off, or while others wait for a TIP: they do not fit the code.
-      this.#lose('mismatch', traceOffset);
-      return;
+    if (this.#takesOutcomes(traceOffset)) this.#follow(outcomes, traceOffset);
+  }
+
+  /** @returns whether outcomes may come now; a loss is told */
+  #takesOutcomes(traceOffset: number): boolean {
+    if (this.#isLostAfterOverflow) {
+      this.#settleFup();
+      return false;
     }
-    this.#follow(outcomes, traceOffset);
+    // No outcomes come while tracing is off, while others wait for a TIP, or between FUP and TIP.
+    if (this.#state.at >= 0 && this.#queue.length === 0 && this.#fup === undefined) return true;
+    this.#lose('mismatch', traceOffset);
+    return false;
   }
 
   /** Follows `outcomes`; those that have to wait for a TIP go to the queue. */
@@ -335,7 +348,9 @@ export class TraceDecoder implements BlockSource {
       return;
     }
     if (byte === Opcode.mode) {
-      this.#mode(bytes[offset + 1]);
+      this.#mode(bytes[offset + 1], traceOffset);
+    } else if (byte === Opcode.trig) {
+      this.#fupIsBound = (bytes[offset + 1] & Trig.hasIp) !== 0;
     } else if (byte === Opcode.tsc) {
       const view = new DataView(bytes.buffer, bytes.byteOffset + offset + 1, 7);
       this.#time =
@@ -345,19 +360,28 @@ export class TraceDecoder implements BlockSource {
     }
   }
 
-  #mode(payload: number): void {
-    switch (payload >> 5) {
-      case 0:
-        this.#state.bitness = payload & 1 ? 64 : payload & 2 ? 32 : 16;
-        break;
-      case 1:
-        // MODE.TSX: begin and commit only say where; an abort is an asynchronous branch.
-        // In PSB+ it is status, and no FUP belongs to it.
-        if (this.#inPsb) return;
-        this.#isAbort = (payload & 2) !== 0;
-        this.#fupIsBound = !this.#isAbort;
-        break;
+  #mode(payload: number, traceOffset: number): void {
+    // While tracing is off, MODE belongs to the TIP.PGE that follows, and in PSB+ it is status.
+    const isBound = !this.#inPsb && (this.#state.at >= 0 || this.#afterOverflow);
+    if (payload >> 5 === 0) {
+      this.#state.bitness = payload & 1 ? 64 : payload & 2 ? 32 : 16;
+      // Event trace: the interrupt flag changed without a branch. Between FUP and TIP it is the TIP's.
+      if (isBound && this.#fup === undefined) this.#fupIsBound = true;
+      if (this.#inPsb) this.#statusMode(traceOffset);
+    } else if (isBound) {
+      // MODE.TSX: begin and commit only say where; an abort is an asynchronous branch.
+      this.#isAbort = (payload & 2) !== 0;
+      this.#fupIsBound = !this.#isAbort;
     }
+  }
+
+  /** PSB+ may tell the mode after the address of the code that it is the mode of. */
+  #statusMode(traceOffset: number): void {
+    const status = this.#statusIp;
+    const { at, bitness } = this.#state;
+    if (status === undefined || at < 0 || this.#graph.bitnessOf(at) === bitness) return;
+    if (!this.#isFresh()) this.#loseToStatus(traceOffset);
+    this.#restart(status, traceOffset);
   }
 
   /** Reads the IP of the most frequent packets, of up to 48 bits. @returns bytes of the packet */
@@ -450,11 +474,9 @@ export class TraceDecoder implements BlockSource {
         this.#state.at = this.#nodeAt(from);
       }
       if (!this.#walkTo(from, traceOffset)) return;
-      if (!this.#isFarTransfer(from)) {
-        this.#interrupt(from, ip, traceOffset);
-        this.#state.at = this.#nodeAt(ip);
-        return;
-      }
+      this.#interrupt(from, ip, traceOffset);
+      this.#state.at = this.#nodeAt(ip);
+      return;
     }
     if (this.#state.at < 0) {
       this.#lose('mismatch', traceOffset);
@@ -500,7 +522,7 @@ export class TraceDecoder implements BlockSource {
     this.#stretches.abandon();
   }
 
-  /** Event trace also gives a FUP to IRET and others, whose TIP is an ordinary one. */
+  /** @returns whether `ip` is that of the far transfer that ends the block */
   #isFarTransfer(ip: Address): boolean {
     const { kind, address, lastInstruction } = this.#graph;
     const at = this.#state.at;
@@ -523,6 +545,8 @@ export class TraceDecoder implements BlockSource {
 
   #enable(ip: Address | undefined, traceOffset: number): void {
     this.#settleFup();
+    this.#endPsb(traceOffset);
+    this.#fupIsBound = false;
     this.#afterOverflow = false;
     if (ip === undefined) {
       this.#lose('mismatch', traceOffset);
@@ -538,7 +562,11 @@ export class TraceDecoder implements BlockSource {
     this.#pausedAt = undefined;
     if (paused !== undefined && paused.ip === ip) {
       // Execution goes on where it was interrupted; the block has not ended in between.
-      this.#state.at = paused.node;
+      const isSame = this.#graph.bitnessOf(paused.node) === this.#state.bitness;
+      this.#state.at = isSame ? paused.node : node;
+    } else if (paused !== undefined && this.#isServed(paused, ip)) {
+      this.#emit(paused.node, traceOffset);
+      this.#state.at = node;
     } else {
       if (paused !== undefined) this.#interrupt(paused.ip, ip, traceOffset, paused.node);
       else if (this.#leftByBranch) this.#resume(ip, traceOffset);
@@ -547,6 +575,17 @@ export class TraceDecoder implements BlockSource {
     this.#isOff = false;
     this.#leftByBranch = false;
     this.#closeGap(traceOffset);
+  }
+
+  /** @returns whether INT n, whose TIP.PGD has a FUP, was left for the kernel and came back behind it */
+  #isServed(paused: { readonly ip: Address; readonly node: number }, ip: Address): boolean {
+    const { kind, address, lastInstruction, size } = this.#graph;
+    const { node } = paused;
+    return (
+      kind[node] === Transfer.syscall &&
+      paused.ip === address[node] + lastInstruction[node] &&
+      ip === address[node] + size[node]
+    );
   }
 
   /** @returns whether execution stands where the last status said, and nothing ran since */
@@ -576,6 +615,9 @@ export class TraceDecoder implements BlockSource {
   /** Bytes of a BIP packet between BBP and BEP; 0 elsewhere, where the same bytes are TNT packets. */
   #itemBytes = 0;
 
+  /** Where the PSB+ that is being read says that execution stands. */
+  #statusIp: Address | undefined;
+
   /** SKD010: neither FUP nor TIP.PGE may tell where flow goes on after an overflow. */
   get #isLostAfterOverflow(): boolean {
     return this.#afterOverflow && this.#errata.skd010;
@@ -599,6 +641,8 @@ export class TraceDecoder implements BlockSource {
   #disable(ip: Address | undefined, traceOffset: number): void {
     const from = this.#fup;
     this.#settleFup();
+    this.#endPsb(traceOffset);
+    this.#fupIsBound = false;
     if (this.#state.at < 0 && from === undefined) {
       this.#isOff = this.#openGap === undefined && this.#isSynchronized;
       return;
@@ -651,15 +695,10 @@ export class TraceDecoder implements BlockSource {
       this.#status(ip, traceOffset);
       return;
     }
-    if (this.#afterOverflow) {
-      this.#restart(ip, traceOffset);
-      return;
-    }
-    if (this.#fupIsBound) {
-      this.#fupIsBound = false;
-      return;
-    }
-    this.#fup = ip;
+    const isBound = this.#fupIsBound;
+    this.#fupIsBound = false;
+    if (this.#afterOverflow) this.#restart(ip, traceOffset);
+    else if (!isBound) this.#fup = ip;
   }
 
   /**
@@ -671,18 +710,33 @@ export class TraceDecoder implements BlockSource {
     if (this.#pausedAt?.ip === ip) return;
     // BDM70: the status belongs to the TIP.PGE that follows.
     if (this.#isOff && this.#errata.bdm70) return;
+    this.#statusIp = ip;
     if (this.#state.at >= 0 && this.#queue.length === 0) {
-      if (this.#walkTo(ip, traceOffset)) return;
+      if (this.#isSameMode() && this.#walkTo(ip, traceOffset)) return;
+      this.#loseToStatus(traceOffset);
     } else if (this.#state.at >= 0 || this.#isOff) {
       // Bits still wait for a TIP, or tracing was off: a packet is missing before this PSB.
-      this.#lose('mismatch', traceOffset);
+      this.#loseToStatus(traceOffset);
     }
-    this.#isSynchronized = true;
-    this.#inPsb = true;
     this.#restart(ip, traceOffset);
   }
 
-  /** A FUP that no TIP or PGD followed only told where something happened. */
+  /** @returns whether the code that flow goes through has the mode that PSB+ told, as far as it told one */
+  #isSameMode(): boolean {
+    const { at, bitness } = this.#state;
+    return this.#graph.bitnessOf(at) === bitness;
+  }
+
+  /** Flow is lost, but this PSB+ says where it goes on. */
+  #loseToStatus(traceOffset: number): void {
+    const status = this.#statusIp;
+    this.#lose('mismatch', traceOffset);
+    this.#isSynchronized = true;
+    this.#inPsb = true;
+    this.#statusIp = status;
+  }
+
+  /** Nothing that waits for a TIP or TIP.PGD does so any more. */
   #settleFup(): void {
     this.#fup = undefined;
     this.#isAbort = false;
@@ -697,10 +751,11 @@ export class TraceDecoder implements BlockSource {
         this.#state.ipLow = 0;
         this.#state.ipHigh = 0;
         this.#inPsb = true;
+        this.#fupIsBound = false;
+        this.#statusIp = undefined;
         return;
       case Ext.psbend:
-        this.#inPsb = false;
-        if (this.#state.at >= 0) this.#closeGap(traceOffset);
+        this.#endPsb(traceOffset);
         return;
       case Ext.ovf:
         this.#overflow(traceOffset);
@@ -711,29 +766,30 @@ export class TraceDecoder implements BlockSource {
       case Ext.exstopIp:
         this.#fupIsBound = true;
         return;
-      case Ext.bep:
       case Ext.bepIp:
-        this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
-        this.#fupIsBound = byte === Ext.bepIp;
+        this.#fupIsBound = true;
         return;
       case Ext.bbp:
         this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
         return;
       case Ext.cfe:
-        // Its FUP also belongs to the TIP or TIP.PGD of the event, if one follows.
+        // Without the bit, a FUP is that of the event's TIP or TIP.PGD.
+        this.#fupIsBound = (bytes[offset + 2] & 0x80) !== 0;
         return;
     }
     if ((byte & 0x1f) === 0x12) this.#fupIsBound = (byte & 0x80) !== 0;
   }
 
+  /** Packets that PSB+ does not hold end it, where PSBEND is missing. */
+  #endPsb(traceOffset: number): void {
+    if (!this.#inPsb) return;
+    this.#inPsb = false;
+    if (this.#state.at >= 0) this.#closeGap(traceOffset);
+  }
+
   /** 47 outcomes at most, under a stop bit, oldest highest. */
   #longTnt(bytes: Uint8Array, offset: number, traceOffset: number): void {
-    this.#settleFup();
-    if (this.#isLostAfterOverflow) return;
-    if (this.#state.at < 0 || this.#queue.length > 0) {
-      this.#lose('mismatch', traceOffset);
-      return;
-    }
+    if (!this.#takesOutcomes(traceOffset)) return;
     const keys: number[] = [];
     let key = 0;
     for (let bit = 47; bit >= 0; bit--) {
@@ -747,10 +803,6 @@ export class TraceDecoder implements BlockSource {
         keys.push(key);
         key = 1;
       }
-    }
-    if (key === 0) {
-      this.#lose('unknown-packet', traceOffset);
-      return;
     }
     if (key !== 1) keys.push(key);
     this.#queue.push(...keys);
@@ -830,6 +882,7 @@ export class TraceDecoder implements BlockSource {
     this.#fupIsBound = false;
     this.#afterOverflow = false;
     this.#inPsb = false;
+    this.#statusIp = undefined;
     this.#isSynchronized = false;
     this.#lostAt = traceOffset;
   }

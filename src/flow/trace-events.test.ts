@@ -100,14 +100,19 @@ describe('packets that change nothing in the flow', () => {
     ['EXSTOP with its FUP', [0x02, 0xe2, ...fup(1)]],
     ['PTW', [0x02, 0x12, 1, 2, 3, 4]],
     ['PTW of 8 bytes with its FUP', [0x02, 0xb2, 1, 2, 3, 4, 5, 6, 7, 8, ...fup(1)]],
-    ['CFE', [0x02, 0x13, 0x01, 0x20]],
+    ['CFE', [0x02, 0x13, 0x02, 0x00]],
+    ['CFE with its FUP', [0x02, 0x13, 0x81, 0x20, ...fup(1)]],
+    ['CFE of a kind that is not known, with its FUP', [0x02, 0x13, 0x9f, 0x20, ...fup(1)]],
+    ['MODE.Exec of an interrupt flag, with its FUP', [0x99, 0x05, ...fup(1)]],
     ['EVD', [0x02, 0x53, 0x01, 1, 2, 3, 4, 5, 6, 7, 8]],
     ['MODE.TSX begin with its FUP', [0x99, 0x21, ...fup(1)]],
     ['MODE.TSX commit with its FUP', [0x99, 0x20, ...fup(1)]],
     // Between BBP and BEP, 04 is no TNT packet but item 0, with 8 or 4 bytes.
     ['a PEBS record', [0x02, 0x63, 0x04, 0x04, 1, 2, 3, 4, 5, 6, 7, 8, 0x02, 0x33]],
     ['a PEBS record of short items', [0x02, 0x63, 0x84, 0x0c, 1, 2, 3, 4, 0x02, 0xb3, ...fup(1)]],
-    ['TRIG', [0xd9, 0x01]],
+    ['TRIG', [0xd9, 0x00, 0x16]],
+    ['TRIG with a count', [0xd9, 0x60, 0x16, 0x16, 0x04]],
+    ['TRIG with its FUP', [0xd9, 0xc0, 0x01, 0, 0, ...fup(1)]],
   ])('%s', async (_, packet) => {
     const flow = await flowOf(program, [pge(0), packet, tnt('NT'), packet, tnt('N'), tip(11)]);
     expect(flow).toEqual([0, 4, 0, 6, 12, 14]);
@@ -125,8 +130,175 @@ describe('asynchronous events', () => {
   });
 
   test('CFE tells of an interrupt that turns tracing off and returns', async () => {
-    const cfe = [0x02, 0x13, 0x81, 0x20];
+    const cfe = [0x02, 0x13, 0x01, 0x20];
     expect(await flowOf(program, [pge(0), cfe, fup(1), pgd, pge(1), tnt('N')])).toEqual([0]);
+  });
+
+  test('outcomes between FUP and TIP are no compound packet event', async () => {
+    expect(await flowOf(program, [pge(0), fup(1), tnt('N'), tip(12)])).toEqual(['gap mismatch']);
+  });
+});
+
+describe('event trace of returns from interrupts', () => {
+  // 0: nop nop iret   4: nop iret
+  const returns = [0x90, 0x90, 0x48, 0xcf, 0x90, 0x48, 0xcf];
+  const cfeIret = [0x02, 0x13, 0x82, 0x00];
+
+  test('IRET whose TIP.PGD turns tracing off has run', async () => {
+    // As libipt has it: the FUP is that of CFE, and TIP.PGD is IRET's own.
+    const packets = [pge(0), cfeIret, fup(2), pgd, pge(4), cfeIret, fup(5), pgd];
+    expect(await flowOf(returns, packets)).toEqual([0, 4]);
+  });
+
+  test('IRET that is traced on has an ordinary TIP, with FUP and without', async () => {
+    expect(await flowOf(returns, [pge(0), cfeIret, fup(2), tip(4), cfeIret, fup(5), pgd])).toEqual([
+      0, 4,
+    ]);
+    const noIp = [0x02, 0x13, 0x02, 0x00];
+    expect(await flowOf(returns, [pge(0), noIp, tip(4), noIp, pgd])).toEqual([0, 4]);
+  });
+
+  test('an interrupt before IRET runs is none of it', async () => {
+    const cfe = [0x02, 0x13, 0x01, 0x20];
+    expect(await flowOf(returns, [pge(0), cfe, fup(2), tip(4), cfeIret, fup(5), pgd])).toEqual([
+      0,
+      'async 2 4',
+      4,
+    ]);
+    expect(await flowOf(returns, [pge(0), fup(2), pgd, pge(2), pgd])).toEqual([0]);
+  });
+
+  test('UIRET and INT n, too', async () => {
+    // 0: uiret   4: int 0x80   6: ret
+    const code = [0xf3, 0x0f, 0x01, 0xec, 0xcd, 0x80, 0xc3];
+    const uiret = [0x02, 0x13, 0x8d, 0x00];
+    expect(
+      await flowOf(code, [pge(0), uiret, fup(0), tip(4), fup(4), pgd, pge(6), tip(0)]),
+    ).toEqual([0, 4, 6]);
+    // Another way back than behind it: a signal handler.
+    expect(await flowOf(code, [pge(4), fup(4), pgd, pge(0), uiret, fup(0), tip(6)])).toEqual([
+      'async 4 0',
+      0,
+    ]);
+  });
+});
+
+describe('transactions', () => {
+  const begin = [0x99, 0x21];
+  const abort = [0x99, 0x22];
+
+  test('MODE.TSX before TIP.PGE belongs to it alone', async () => {
+    for (const mode of [begin, abort, [0x99, 0x20]]) {
+      expect(await flowOf(program, [mode, pge(0), fup(1), tip(12), tnt('N')])).toEqual([
+        0,
+        'async 1 12',
+        12,
+      ]);
+      const later = [pge(15), pgdAt(0x900), mode, pge(12), fup(12), tip(0), tnt('N')];
+      expect(await flowOf(program, later)).toEqual([15, 'async ? 12', 'async 12 0', 0]);
+    }
+  });
+
+  test('MODE.TSX after an overflow has the FUP that says where flow goes on', async () => {
+    const packets = [pge(0), ovf, begin, fup(0), fup(1), tip(12), tnt('N')];
+    expect(await flowOf(program, packets)).toEqual(['gap overflow', 0, 'async 1 12', 12]);
+  });
+
+  test('an abort may turn tracing off', async () => {
+    expect(await flowOf(program, [pge(0), abort, fup(1), pgd, pge(12), tnt('N')])).toEqual([
+      0,
+      'async 1 12',
+      12,
+    ]);
+  });
+});
+
+describe('a FUP belongs to the packet right before it, or to none', () => {
+  test.each<[string, number[]]>([
+    ['EXSTOP', [0x02, 0xe2]],
+    ['PTW', [0x02, 0x92, 1, 2, 3, 4]],
+    ['BEP', [0x02, 0xb3]],
+    ['CFE', [0x02, 0x13, 0x81, 0x20]],
+    ['TRIG', [0xd9, 0x80, 0x01]],
+    ['MODE.Exec', [0x99, 0x01]],
+    ['MODE.TSX', [0x99, 0x21]],
+  ])('%s whose FUP is missing takes no later one', async (_, packet) => {
+    const later = [fup(0), tip(12), tnt('N')];
+    const expected = [0, 4, 'async 0 12', 12];
+    expect(await flowOf(program, [pge(0), packet, tnt('N'), ...later])).toEqual(expected);
+    expect(await flowOf(program, [pge(0), tnt('N'), packet, psb, psbend, ...later])).toEqual(
+      expected,
+    );
+    expect(await flowOf(program, [pge(17), packet, tip(0), ...later])).toEqual([
+      17,
+      'async 0 12',
+      12,
+    ]);
+  });
+});
+
+describe('PSB+', () => {
+  // 48 ff c0: inc rax, or dec eax and inc eax.
+  const code = [0x48, 0xff, 0xc0, 0xc3];
+  const instructionsOf = async (...packets: number[][]): Promise<number[]> => {
+    const input = Uint8Array.from(packets.flat());
+    const decoder = new TraceDecoder({ space: codeSpace(code), input });
+    const seen: number[] = [];
+    await decoder.run(({ entries, length }) => {
+      for (const entry of entries.subarray(0, length)) {
+        seen.push(entry < 0 ? entry : decoder.blocks.instructions[entry]);
+      }
+    });
+    return seen;
+  };
+
+  test('may tell the mode before or after the address', async () => {
+    for (const status of [
+      [...mode32, ...fup(0)],
+      [...fup(0), ...mode32],
+    ]) {
+      expect(await instructionsOf(psb, status, psbend, tip(0))).toEqual([3]);
+      // The same again, while flow is known.
+      const repeated = [psb, status, psbend, tip(0), psb, status, psbend, tip(0)];
+      expect(await instructionsOf(...repeated)).toEqual([3, 3]);
+    }
+  });
+
+  test('with another mode than that of the code shows that a packet is missing', async () => {
+    for (const status of [
+      [...mode64, ...fup(0)],
+      [...fup(0), ...mode64],
+    ]) {
+      const packets = [psb, [...fup(0), ...mode32], psbend, tip(0), psb, status, psbend, tip(0)];
+      expect(await instructionsOf(...packets)).toEqual([3, -1, 2]);
+    }
+  });
+
+  test('ends at a packet of control flow, where PSBEND is missing', async () => {
+    const packets = [psb, fup(0), tnt('N'), fup(0), tip(12), tnt('N')];
+    expect(await flowOf(program, packets)).toEqual([0, 4, 'async 0 12', 12]);
+  });
+
+  test('is found where bytes before it are no packet, or a cut one', async () => {
+    const whole = [...psb, ...mode64, ...fup(12), ...psbend, ...tnt('N')];
+    const cuts: [number[], string][] = [
+      [[0xc9], 'unknown-packet'],
+      [[0x02, 0x04], 'unknown-packet'],
+      [[0x99, 0xe0], 'unknown-packet'],
+      [[0x6d, 0x82], 'mismatch'],
+      [[0x02, 0xa3, 0xff], 'mismatch'],
+    ];
+    for (const [cut, reason] of cuts) {
+      const flow = await flowOf(program, [pge(0), cut, whole]);
+      expect(flow.slice(-2)).toEqual([`gap ${reason}`, 12]);
+    }
+  });
+});
+
+describe('modes of compound events', () => {
+  test('MODE.Exec between FUP and TIP is the TIP’s', async () => {
+    const packets = [pge(0), fup(1), mode32, tip(12), fup(12), pgd, mode64, pge(12), tnt('N')];
+    expect(await flowOf(program, packets)).toEqual([0, 'async 1 12', 12]);
   });
 
   test('an event while outcomes wait for a TIP is a mismatch', async () => {

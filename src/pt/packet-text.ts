@@ -1,4 +1,4 @@
-import { Ext, IpPacket, ipBytes, Opcode } from './packet.ts';
+import { Ext, IpPacket, ipBytes, Opcode, Trig } from './packet.ts';
 
 /** A packet as people read it. */
 export interface PacketText {
@@ -78,7 +78,8 @@ export function describePacket(
   if (byte === Opcode.mode) return named('MODE', modeText(bytes[at + 1]));
   if (byte === Opcode.tsc) return named('TSC', `0x${hex(at + 1, 7)}`);
   if (byte === Opcode.mtc) return named('MTC', `0x${hex(at + 1, 1)}`);
-  return named(byte === Opcode.trig ? 'TRIG' : 'unknown', `0x${hex(at, length)}`);
+  if (byte === Opcode.trig) return named('TRIG', triggerText(bytes, at));
+  return named('unknown', `0x${hex(at, length)}`);
 }
 
 /** `!` taken, `.` not taken, oldest first. */
@@ -86,10 +87,20 @@ function outcomes(bits: bigint): string {
   return bits.toString(2).slice(1).replaceAll('1', '!').replaceAll('0', '.');
 }
 
+function triggerText(bytes: Uint8Array, at: number): string {
+  const flags = bytes[at + 1];
+  const parts = [`0x${bytes[at + 2].toString(16).padStart(2, '0')}`];
+  if (flags & Trig.hasIp) parts.push('ip');
+  if (flags & Trig.hasCount) parts.push(`count ${bytes[at + 3] | (bytes[at + 4] << 8)}`);
+  if (flags & Trig.isMultiple) parts.push('multiple');
+  return parts.join(', ');
+}
+
 function modeText(payload: number): string {
   if (payload >> 5 === 1) {
     return `TSX ${payload & 2 ? 'abort' : payload & 1 ? 'begin' : 'commit'}`;
   }
   if (payload >> 5 !== 0) return `0x${payload.toString(16)}`;
-  return `Exec ${payload & 1 ? 64 : payload & 2 ? 32 : 16}-bit`;
+  const interrupts = payload & 4 ? ', interrupts' : '';
+  return `Exec ${payload & 1 ? 64 : payload & 2 ? 32 : 16}-bit${interrupts}`;
 }

@@ -27,6 +27,8 @@ const table: [bytes: number[], length: number, name: string, fields: string][] =
   [[0x99, 0x01], 2, 'MODE', 'Exec 64-bit'],
   [[0x99, 0x02], 2, 'MODE', 'Exec 32-bit'],
   [[0x99, 0x00], 2, 'MODE', 'Exec 16-bit'],
+  [[0x99, 0x05], 2, 'MODE', 'Exec 64-bit, interrupts'],
+  [[0x99, 0x1e], 2, 'MODE', 'Exec 32-bit, interrupts'],
   [[0x99, 0x21], 2, 'MODE', 'TSX begin'],
   [[0x99, 0x22], 2, 'MODE', 'TSX abort'],
   [[0x99, 0x20], 2, 'MODE', 'TSX commit'],
@@ -51,6 +53,16 @@ const table: [bytes: number[], length: number, name: string, fields: string][] =
   [[0x02, 0x32, 1, 2, 3, 4, 5, 6, 7, 8], 10, 'PTW', '0x0807060504030201'],
   [[0x02, 0x13, 0x01, 0x20], 4, 'CFE', '0x2001'],
   [[0x02, 0x53, 0x01, 1, 2, 3, 4, 5, 6, 7, 8], 11, 'EVD', '0x080706050403020101'],
+  [[0x02, 0x92, 1, 2, 3, 4], 6, 'PTW', '0x04030201'],
+  [[0x02, 0xb2, 1, 2, 3, 4, 5, 6, 7, 8], 10, 'PTW', '0x0807060504030201'],
+  [[0x02, 0x63, 0x84], 3, 'BBP', '0x84'],
+  [[0x02, 0x33], 2, 'BEP', ''],
+  [[0x02, 0xb3], 2, 'BEP', ''],
+  // TRIG: IP, ICNTV and MULT in bits 7 to 5 of its second byte, which ICNTV makes two bytes longer.
+  [[0xd9, 0x00, 0x16], 3, 'TRIG', '0x16'],
+  [[0xd9, 0x20, 0x01], 3, 'TRIG', '0x01, multiple'],
+  [[0xd9, 0x40, 0x16, 0x10, 0x01], 5, 'TRIG', '0x16, count 272'],
+  [[0xd9, 0xc0, 0xff, 0, 0], 5, 'TRIG', '0xff, ip, count 0'],
 ];
 const psb = Array.from({ length: 16 }, (_, i) => (i % 2 ? 0x82 : 0x02));
 
@@ -74,8 +86,49 @@ describe('packets', () => {
     expect(packetLength(wrong, 0, 16)).toBe(-1);
   });
 
-  test.each([[0x05], [0xad], [0xed], [0x79], [0x39]])('%j begins no packet', (byte) => {
-    expect(packetLength(Uint8Array.of(byte, 0, 0, 0, 0, 0, 0, 0, 0, 0), 0, 10)).toBe(-1);
+  test('the first byte decides whether there is a packet, all 256 of them', () => {
+    const ipPacket = [0x01, 0x0d, 0x11, 0x1d];
+    for (let byte = 0; byte < 256; byte++) {
+      const isIp = ipPacket.includes(byte & 0x1f) && byte >> 5 !== 5 && byte >> 5 !== 7;
+      const isPacket =
+        (byte & 1) === 0 || (byte & 3) === 3 || isIp || [0x19, 0x59, 0x99, 0xd9].includes(byte);
+      // What follows is right for every packet that needs something: 02 82 ... is a PSB, 99 02 MODE.Exec.
+      const bytes = Uint8Array.of(byte, byte === 2 ? 0x83 : 2, 0x82, 0, 0, 0, 0, 0, 0, 0);
+      expect(packetLength(bytes, 0, 10) > 0, `0x${byte.toString(16)}`).toBe(isPacket);
+    }
+  });
+
+  test('the byte after 02 does, too, and 88 after C3', () => {
+    const known = [
+      0x82, 0x23, 0x43, 0x03, 0x73, 0xc8, 0xf3, 0x83, 0xa3, 0x62, 0xe2, 0xc2, 0x22, 0xa2,
+    ].concat([0x63, 0x33, 0xb3, 0x13, 0x53, 0x12, 0x32, 0x92, 0xb2]);
+    for (let byte = 0; byte < 256; byte++) {
+      const bytes = byte === 0x82 ? Uint8Array.from(psb) : Uint8Array.from({ length: 16 }, () => 2);
+      bytes[0] = 0x02;
+      bytes[1] = byte;
+      expect(packetLength(bytes, 0, 16) > 0, `0x02 0x${byte.toString(16)}`).toBe(
+        known.includes(byte),
+      );
+      const third = Uint8Array.of(0x02, 0xc3, byte, 1, 2, 3, 4, 5, 6, 7, 8);
+      expect(packetLength(third, 0, 11)).toBe(byte === 0x88 ? 11 : -1);
+    }
+  });
+
+  test('payloads that no processor writes are no packet', () => {
+    // MODE leaves 2 to 7, CS.L with CS.D, begin with abort.
+    for (const payload of [0x40, 0x60, 0xe1, 0x03, 0x07, 0x23]) {
+      expect(packetLength(Uint8Array.of(0x99, payload), 0, 2)).toBe(-1);
+    }
+    // A long TNT packet without a stop bit, or without an outcome below it.
+    expect(packetLength(Uint8Array.of(2, 0xa3, 0, 0, 0, 0, 0, 0), 0, 8)).toBe(-1);
+    expect(packetLength(Uint8Array.of(2, 0xa3, 1, 0, 0, 0, 0, 0), 0, 8)).toBe(-1);
+    expect(packetLength(Uint8Array.of(2, 0xa3, 2, 0, 0, 0, 0, 0), 0, 8)).toBe(8);
+    expect(packetLength(Uint8Array.of(2, 0xa3, 0, 0, 0, 0, 0, 0x80), 0, 8)).toBe(8);
+    // A CYC of more than 64 bits.
+    const cyc = Uint8Array.from({ length: 12 }, () => 0x07);
+    expect(packetLength(cyc, 0, 12)).toBe(-1);
+    cyc[9] = 0x02;
+    expect(packetLength(cyc, 0, 12)).toBe(10);
   });
 
   test('a PSB is found wherever it lies', () => {
@@ -115,4 +168,20 @@ test('between BBP and BEP there are items of 8 or 4 bytes, and their headers', (
   expect(after(5, 0x02, 0x33)).toBe(0);
   expect(after(9, 0x02, 0xb3)).toBe(0);
   expect(after(9, 0x02, 0xf3)).toBe(0);
+  // BEP may be missing: packets of control flow end the block.
+  for (const packet of [[0x06], [0x2d, 1, 2], [0x01], [0x31, 1, 2], [0x99, 1], [0x02, 0x82]]) {
+    expect(after(9, ...packet)).toBe(0);
+  }
+  for (const packet of [
+    [0x02, 0xa3],
+    [0x02, 0x12],
+    [0x02, 0xc2],
+    [0x02, 0x43],
+    [0x02, 0x23],
+  ]) {
+    expect(after(9, ...packet)).toBe(0);
+  }
+  for (const packet of [[0x00], [0x3d, 1, 2], [0x19], [0x59, 1], [0x03], [0x02, 0x03], [0xd9, 0]]) {
+    expect(after(9, ...packet)).toBe(9);
+  }
 });

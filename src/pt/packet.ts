@@ -39,6 +39,16 @@ export const Ext = {
   evd: 0x53,
 } as const;
 
+/** Second byte of TRIG. */
+export const Trig = {
+  /** A FUP follows that says where. */
+  hasIp: 0x80,
+  /** Two bytes more: instructions since the last packet of control flow. */
+  hasCount: 0x40,
+  /** Other triggers came at the same time. */
+  isMultiple: 0x20,
+} as const;
+
 /** Bytes of IP payload by IP compression (upper three bits of the packet's first byte); -1 = reserved. */
 export const ipBytes: Int8Array = Int8Array.of(0, 2, 4, 6, 6, -1, 8, -1);
 
@@ -53,23 +63,39 @@ export function findPsb(bytes: Uint8Array, from: number, to: number = bytes.leng
 }
 
 /**
+ * Where BEP is missing, any packet that cannot lie between BBP and BEP ends the block, too: only timing,
+ * power and event packets, and the FUP of BEP can. Linux' decoder goes by the same list.
+ *
  * @param before  bytes of a BIP packet before this packet
  * @returns bytes of a BIP packet after the packet at `at`; 0 outside BBP and BEP, where the same bytes are
  *   TNT packets
  */
 export function itemBytesAfter(bytes: Uint8Array, at: number, before: number): number {
-  if (bytes[at] !== Opcode.ext) return before;
+  const byte = bytes[at];
+  if (byte !== Opcode.ext) {
+    if ((byte & 1) === 0) return byte === Opcode.pad || isItem(byte) ? before : 0;
+    const isTip = (byte & 3) === 1 && endsItems.includes(byte & 0x1f);
+    return isTip || byte === Opcode.mode ? 0 : before;
+  }
   switch (bytes[at + 1]) {
     case Ext.bbp:
       return (bytes[at + 2] & 0x80) !== 0 ? 5 : 9;
     case Ext.bep:
     case Ext.bepIp:
     case Ext.ovf:
+    case Ext.psb:
+    case Ext.psbend:
+    case Ext.tnt64:
+    case Ext.pip:
+    case Ext.vmcs:
+    case Ext.traceStop:
+    case Ext.mwait:
       return 0;
     default:
-      return before;
+      return (bytes[at + 1] & 0x1f) === 0x12 ? 0 : before;
   }
 }
+const endsItems: readonly number[] = [IpPacket.tip, IpPacket.tipPge, IpPacket.tipPgd];
 
 /** @returns whether a BIP packet begins with `byte`, between BBP and BEP */
 export function isItem(byte: number): boolean {
@@ -106,15 +132,23 @@ function nominalLength(bytes: Uint8Array, at: number, to: number): number {
   }
   switch (byte) {
     case Opcode.mode:
+      if (at + 1 >= to) return 0;
+      return isMode(bytes[at + 1]) ? 2 : -1;
     case Opcode.mtc:
       return 2;
     case Opcode.tsc:
       return 8;
     case Opcode.trig:
-      return 2;
+      if (at + 1 >= to) return 0;
+      return (bytes[at + 1] & Trig.hasCount) === 0 ? 3 : 5;
     default:
       return -1;
   }
+}
+
+/** Leaf 0 is MODE.Exec, leaf 1 MODE.TSX; both low bits together mean nothing in either. */
+function isMode(payload: number): boolean {
+  return payload >> 5 <= 1 && (payload & 3) !== 3;
 }
 
 function extLength(bytes: Uint8Array, at: number, to: number): number {
@@ -137,8 +171,12 @@ function extLength(bytes: Uint8Array, at: number, to: number): number {
     case Ext.bbp:
       return 3;
     case Ext.pip:
-    case Ext.tnt64:
       return 8;
+    case Ext.tnt64:
+      if (at + 8 > to) return 0;
+      // A stop bit, and at least one outcome below it.
+      for (let i = 3; i < 8; i++) if (bytes[at + i] !== 0) return 8;
+      return bytes[at + 2] > 1 ? 8 : -1;
     case Ext.cbr:
     case Ext.pwre:
     case Ext.cfe:
