@@ -133,15 +133,18 @@ describe.each(writers)('written %s', (_, write) => {
 });
 
 test.skipIf(!hasNull)('standard output, pipe or file, is written behind what it has', async () => {
+  const out = join(fresh(), 'out');
+  // As /dev/stdout is one, but no loss to the machine when it is replaced by mistake.
+  const link = `${out}-link`;
+  symlinkSync('/proc/self/fd/1', link);
   const script = `
     import { writeSync } from 'node:fs';
     const { writeFileAtomic } = await import(${JSON.stringify(filesUrl)});
     writeSync(1, 'before ');
-    await writeFileAtomic('/dev/stdout', 'inside ');
+    await writeFileAtomic(${JSON.stringify(link)}, 'inside ');
     await writeFileAtomic('/dev/fd/1', 'inside ');
     writeSync(1, 'after');
   `;
-  const out = join(fresh(), 'out');
   const run = (end: string): ChildProcess =>
     spawn('sh', ['-c', `"$0" --input-type=module -e "$1" ${end}`, process.execPath, script]);
   const file = run(`> ${out}`);
