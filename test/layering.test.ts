@@ -23,6 +23,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   pt: { values: ['base'] },
   flow: { values: ['base', 'x86', 'pt'], types: ['image'] },
   trace: { values: ['base', 'image', 'x86', 'pt', 'flow'] },
+  'evidence/code': { values: [], types: ['base', 'image'] },
   evidence: { values: ['base', 'x86'], types: ['image', 'flow'] },
   'capture/qemu': { values: ['base', 'image', 'x86', 'pt'] },
   'capture/qemu/log': { values: ['base', 'x86', 'capture/qemu'] },

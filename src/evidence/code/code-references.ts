@@ -1,0 +1,132 @@
+import type { ImageMemory, ImageRun } from './image-memory.ts';
+import type { ImageTables } from './image-tables.ts';
+import { type CodeRanges, rangeAt } from './unwind-table.ts';
+
+/** What code and data of an image refer to; ascending addresses of its own. */
+export interface CodeReferences {
+  /** Code whose address is computed by instructions or stored by the loader. */
+  readonly taken: Float64Array;
+  /** Data that instructions, or pointers in the data, refer to. */
+  readonly data: Float64Array;
+}
+
+/**
+ * Finds references by the shape of instructions at every byte, without reading instructions one
+ * after the other: a shape that is none by chance makes a place count as referred to that is not,
+ * and nothing is missed where data stands between instructions.
+ */
+export function readCodeReferences(
+  memory: ImageMemory,
+  tables: ImageTables,
+  ranges: CodeRanges,
+): CodeReferences {
+  const taken = new Set<number>();
+  const data = new Set<number>();
+  const refer = (target: number): void => {
+    const run = memory.runAt(target);
+    if (run?.isExecutable === true) taken.add(target);
+    else if (run !== undefined) data.add(target);
+  };
+  for (const target of tables.pointers.targets) refer(target);
+  for (const run of memory.runs) {
+    if (run.isExecutable) {
+      referredBy(run, tables, refer);
+      if (tables.bits === 32 || tables.isFixed) absolutesIn(run, tables, ranges, refer);
+    } else if (tables.isFixed) {
+      pointersIn(run, tables, ranges, refer);
+    }
+  }
+  for (const address of tables.started) taken.add(address);
+  for (const binding of tables.bindings.values()) {
+    if (binding.kind === 'resolver') taken.add(binding.address);
+  }
+  for (const list of tables.definitions.values()) {
+    for (const { kind, address } of list) if (kind === 'resolver') taken.add(address);
+  }
+  return {
+    taken: Float64Array.from(taken).sort(),
+    data: Float64Array.from(data).sort(),
+  };
+}
+
+/**
+ * Address computations in position-independent code.
+ *
+ * @param see  called with each address of the image's own
+ */
+export function referredBy(
+  { start, bytes }: ImageRun,
+  { bits, got }: ImageTables,
+  see: (target: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const last = bytes.length - 7;
+  if (bits === 64) {
+    // lea reg, [rip + disp32]: REX.W, 8d, ModRM with mod 0 and rm 5.
+    for (let i = 0; i <= last; i++) {
+      if (bytes[i + 1] !== 0x8d || (bytes[i]! & 0xf8) !== 0x48 || (bytes[i + 2]! & 0xc7) !== 5) {
+        continue;
+      }
+      see(start + i + 7 + view.getInt32(i + 3, true));
+    }
+    return;
+  }
+  if (got === undefined) return;
+  // lea reg, [reg + disp32]: places are counted from the global offset table.
+  for (let i = 0; i + 6 <= bytes.length; i++) {
+    if (bytes[i] !== 0x8d || (bytes[i + 1]! & 0xc0) !== 0x80 || (bytes[i + 1]! & 7) === 4) continue;
+    see(got + view.getInt32(i + 2, true));
+  }
+}
+
+/** Absolute addresses of functions, or of data, among the immediates and displacements of code. */
+function absolutesIn(
+  { bytes }: ImageRun,
+  { imageBase }: ImageTables,
+  ranges: CodeRanges,
+  see: (target: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  for (let i = 1; i + 4 <= bytes.length; i++) {
+    const target = view.getUint32(i, true) - imageBase;
+    if (target <= 0) continue;
+    const before = bytes[i - 1]!;
+    // mov reg, imm32; push imm32; or behind a ModRM byte, a SIB byte or a displacement.
+    const isImmediate = (before & 0xf8) === 0xb8 || before === 0x68;
+    if (!isImmediate && !isOperandBefore(bytes, i)) continue;
+    if (rangeAt(ranges, target) >= 0 && !isStart(ranges, target)) continue;
+    see(target);
+  }
+}
+
+/** Whether the four bytes at `at` may be the immediate or displacement of a MOV, CMP, LEA or the like. */
+function isOperandBefore(bytes: Uint8Array, at: number): boolean {
+  // Opcode directly before ModRM, before ModRM and SIB, or before ModRM and displacements.
+  for (const back of [2, 3, 6, 7]) {
+    const opcode = bytes[at - back];
+    if (opcode === 0xc7 || opcode === 0x81 || opcode === 0x8d || opcode === 0x8b) return true;
+    if (opcode === 0xff) return true;
+  }
+  return false;
+}
+
+function isStart(ranges: CodeRanges, address: number): boolean {
+  return ranges.starts[rangeAt(ranges, address)] === address;
+}
+
+/** Words of data that hold the address of a function, in images without relocations. */
+function pointersIn(
+  { bytes, start }: ImageRun,
+  { imageBase, bits }: ImageTables,
+  ranges: CodeRanges,
+  see: (target: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const word = bits / 8;
+  for (let i = (word - (start % word)) % word; i + word <= bytes.length; i += word) {
+    const high = bits === 64 ? view.getUint32(i + 4, true) : 0;
+    if (high > 0xffff) continue;
+    const target = high * 0x1_0000_0000 + view.getUint32(i, true) - imageBase;
+    if (target > 0 && (rangeAt(ranges, target) < 0 || isStart(ranges, target))) see(target);
+  }
+}

@@ -1,0 +1,219 @@
+import { existsSync, readFileSync, realpathSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { hasTool, mapFiles, run, Workshop } from '../../../test/compiled.ts';
+import { ProcessCode } from './process-code.ts';
+
+const libc = '/lib/x86_64-linux-gnu/libc.so.6';
+const hasBinutils = hasTool('readelf') && existsSync(libc);
+
+/** Ranges and personalities that binutils finds in the frame descriptions. */
+function framesOf(path: string): { start: number; end: number }[] {
+  const text = run('readelf', '-W', '--debug-dump=frames', path);
+  return [...text.matchAll(/ FDE cie=\S+ pc=([0-9a-f]+)\.\.([0-9a-f]+)/g)].map((match) => ({
+    start: Number.parseInt(match[1]!, 16),
+    end: Number.parseInt(match[2]!, 16),
+  }));
+}
+
+/** Names by the place of their slot, as binutils reads the relocations. */
+function slotsOf(path: string): Map<number, string> {
+  const text = run('readelf', '-rW', path);
+  const line = /^([0-9a-f]+) +\S+ +R_\S+_(?:JUMP_SLOT|JUMP_SLO|GLOB_DAT) +\S+ +([^@\s]+)/gm;
+  return new Map(
+    [...text.matchAll(line)].map((match) => [Number.parseInt(match[1]!, 16), match[2]!]),
+  );
+}
+
+describe.skipIf(!hasBinutils)('this machine’s C library, against binutils', () => {
+  const path = existsSync(libc) ? realpathSync(libc) : '';
+  let code: ProcessCode;
+  let base: number;
+
+  beforeAll(async () => {
+    const { space, bases } = await mapFiles(path);
+    code = new ProcessCode(space);
+    base = bases[0]!;
+  });
+
+  test('every range with unwind information, and none between them', () => {
+    const frames = framesOf(path);
+    expect(frames.length).toBeGreaterThan(1000);
+    const starts = new Set(frames.map(({ start }) => start));
+    let gaps = 0;
+    for (const { start, end } of frames) {
+      const range = code.functionRange(base + end - 1);
+      // A signal's return is described from the byte before it.
+      expect([base + start, base + start + 1]).toContain(range?.start);
+      expect(range?.end).toBe(base + end);
+      const isCovered = frames.some((other) => end >= other.start && end < other.end);
+      if (isCovered || starts.has(end)) continue;
+      gaps++;
+      const behind = code.functionRange(base + end);
+      // Only a symbol that has a size may say more.
+      expect(behind === undefined || behind.start === base + end).toBe(true);
+    }
+    expect(gaps).toBeGreaterThan(100);
+  });
+
+  test('exported functions are entries, and the byte behind their start is none', () => {
+    const symbols = run('readelf', '-W', '--dyn-syms', path);
+    const functions = [
+      ...symbols.matchAll(/^ +\d+: ([0-9a-f]+) +(\d+) I?FUNC +\S+ +DEFAULT +\d+ ([^@\s]+)/gm),
+    ];
+    expect(functions.length).toBeGreaterThan(1000);
+    for (const [, address, size, name] of functions) {
+      const at = base + Number.parseInt(address!, 16);
+      expect(code.isFunctionEntry(at)).toBe(true);
+      expect(code.exportedNames(at)).toContain(name);
+      if (Number(size) > 1) expect(code.isFunctionEntry(at + 1), name).not.toBe(true);
+    }
+  });
+
+  test('versions are told apart: of a name asked for in one version, that one alone', () => {
+    const symbols = run('readelf', '-W', '--dyn-syms', path);
+    const find = (suffix: string): number =>
+      Number.parseInt(
+        new RegExp(`: ([0-9a-f]+).* memcpy${suffix}\\b`).exec(symbols)?.[1] ?? '',
+        16,
+      );
+    const binding = { kind: 'name', name: 'fmemopen' } as const;
+    const all = code.resolve(0, binding);
+    const old = code.resolve(0, { ...binding, version: 'GLIBC_2.2.5' });
+    const young = code.resolve(0, { ...binding, version: 'GLIBC_2.22' });
+    expect(find('@@GLIBC_2.14')).toBeGreaterThan(0);
+    expect(all).toHaveLength(2);
+    expect([old, young].map((list) => list?.length)).toEqual([1, 1]);
+    expect(new Set([...old!, ...young!])).toEqual(new Set(all));
+  });
+
+  test('an indirect function is what its resolver takes the address of', () => {
+    const found = code.resolve(0, { kind: 'name', name: 'strlen' });
+    expect(found!.length).toBeGreaterThan(2);
+    for (const address of found!) expect(code.functionRange(address)?.start).toBe(address);
+  });
+});
+
+const program = `
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+int main(int argc, char **argv) {
+  puts(argv[0]);
+  char *copy = strdup(argv[0]);
+  printf("%d %zu\\n", atoi(argv[argc - 1]), strlen(copy));
+  free(copy);
+  return 0;
+}`;
+
+describe.skipIf(!hasBinutils || !hasTool('gcc'))('linkage stubs of a program', () => {
+  const workshop = new Workshop();
+  test.each([
+    ['lazy binding', ['-O1']],
+    ['bound at once', ['-O1', '-Wl,-z,now']],
+    ['with landing marks', ['-O1', '-fcf-protection=full', '-Wl,-z,ibtplt']],
+    ['lazy, with landing marks', ['-O1', '-fcf-protection=full', '-Wl,-z,lazy', '-Wl,-z,ibtplt']],
+    ['no stubs', ['-O1', '-fno-plt']],
+    ['fixed', ['-O1', '-no-pie']],
+    ['classic hash table', ['-O1', '-Wl,--hash-style=sysv']],
+  ])('%s: each leads to the function that its slot is named for', async (_, options) => {
+    const path = workshop.compile('gcc', workshop.write(program, 'c'), ...options);
+    const { space, bases } = await mapFiles(path, realpathSync(libc));
+    const code = new ProcessCode(space);
+    const slots = slotsOf(path);
+    const lowest = code.imageOf(0)!.code.lowest;
+    const text = run('objdump', '-d', '--no-show-raw-insn', path);
+    const transfers = [
+      ...text.matchAll(/^ +([0-9a-f]+):\t.*(?:jmp|call) +\*\S+\(%rip\) +# ([0-9a-f]+)/gm),
+    ].map((match) => [Number.parseInt(match[1]!, 16), Number.parseInt(match[2]!, 16)] as const);
+    const named = transfers.filter(([, slot]) => slots.has(slot));
+    expect(named.length).toBeGreaterThanOrEqual(5);
+    let bound = 0;
+    for (const [site, slot] of named) {
+      const name = slots.get(slot)!;
+      const targets = code.slotTargets(bases[0]! + site - lowest);
+      // What no mapped image defines is not known.
+      if (name.startsWith('__gmon') || name.startsWith('_ITM')) {
+        expect(targets, name).toBeUndefined();
+        continue;
+      }
+      const wanted = code.resolve(0, { kind: 'name', name })!;
+      expect(wanted.every((address) => address >= bases[1]!)).toBe(true);
+      for (const address of wanted) expect(targets, name).toContain(address);
+      for (const address of targets!) {
+        if (wanted.includes(address)) continue;
+        // Until it is bound the slot leads to the push in its own stub.
+        expect(code.lazyBinding(address), name).toEqual(wanted);
+        bound++;
+      }
+    }
+    const isLazy = !options.includes('-fno-plt') && !options.includes('-Wl,-z,now');
+    if (isLazy) expect(bound).toBeGreaterThanOrEqual(4);
+  });
+});
+
+const catching = `
+#include <stdexcept>
+#include <cstdio>
+struct Guard { ~Guard() { std::puts("left"); } };
+int risky(int x) { if (x > 1) throw std::runtime_error("no"); return x; }
+int main(int argc, char **) {
+  Guard guard;
+  try { return risky(argc); } catch (const std::exception &e) { std::puts(e.what()); }
+  return 1;
+}`;
+
+describe.skipIf(!hasBinutils || !hasTool('g++'))('exceptions', () => {
+  const workshop = new Workshop();
+  test.each([['-O2'], ['-O0']])(
+    '%s: landing pads are where the compiler put them',
+    async (level) => {
+      const source = workshop.write(catching, 'cc');
+      const path = workshop.compile('g++', source, level);
+      const { space, bases } = await mapFiles(path);
+      const code = new ProcessCode(space);
+      const text = run('objdump', '-d', '-C', '--no-show-raw-insn', path);
+      // Every landing pad of this program ends in a call of the unwinder's or of the catch's.
+      const { landingPads } = code.imageOf(0)!.code.unwind;
+      expect(landingPads.length).toBeGreaterThanOrEqual(2);
+      for (const pad of landingPads) {
+        const at = text.indexOf(`\n    ${pad.toString(16)}:\t`);
+        expect(at, pad.toString(16)).toBeGreaterThan(0);
+        expect(code.isLandingPad(bases[0]! + pad)).toBe(true);
+        expect(code.isFunctionEntry(bases[0]! + pad) === true && level === '-O0').toBe(false);
+      }
+      expect(code.isLandingPad(bases[0]! + landingPads[0]! + 1)).toBe(false);
+    },
+  );
+});
+
+describe('a damaged image', () => {
+  const path = existsSync(libc) ? realpathSync(libc) : process.execPath;
+  test('answers, and nothing hangs, whatever bytes of its tables are changed', async () => {
+    const workshop = new Workshop();
+    const bytes = readFileSync(path).subarray(0, 2 ** 21);
+    let state = 12_345;
+    const below = (limit: number): number => {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      return Math.floor((state / 2 ** 32) * limit);
+    };
+    for (let round = 0; round < 40; round++) {
+      const damaged = Uint8Array.from(bytes);
+      // Headers and the tables behind them lie at the beginning, dynamic tables near the end.
+      for (let i = 0; i < 64; i++) damaged[below(round < 20 ? 1024 : damaged.length)] = below(256);
+      for (let i = 0; i < 512; i++) damaged[below(0x2_0000)] = below(256);
+      const file = join(workshop.folder, `damaged${round}`);
+      writeFileSync(file, damaged);
+      const { space, bases } = await mapFiles(file);
+      const code = new ProcessCode(space);
+      for (let i = 0; i < 50; i++) {
+        const at = bases[0]! + below(damaged.length);
+        code.functionRange(at);
+        code.isFunctionEntry(at);
+        code.slotTargets(at);
+        code.lazyBinding(at);
+      }
+      expect(code.functionRange(1)).toBeUndefined();
+    }
+  });
+});

@@ -1,0 +1,257 @@
+import type { Address } from '../../base/address.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
+import { referredBy } from './code-references.ts';
+import { ImageCode } from './image-code.ts';
+import { sectionsByModule } from './image-memory.ts';
+import { type Binding, firstAtLeast, pointerAt } from './image-tables.ts';
+import { bytesBetween, lazySlotAt, slotTransferAt } from './linkage.ts';
+
+/** What images say, kept for all processes that map them: by the image's identity. */
+export class ImageCodeCache {
+  readonly #images: WeakMap<object, ImageCode | null> = new WeakMap();
+
+  /** @returns what `read` returned for this image the first time */
+  get(image: object, read: () => ImageCode | undefined): ImageCode | undefined {
+    let code = this.#images.get(image);
+    if (code === undefined) {
+      code = read() ?? null;
+      this.#images.set(image, code);
+    }
+    return code ?? undefined;
+  }
+}
+
+/** First address and first address behind. */
+export interface AddressRange {
+  readonly start: Address;
+  readonly end: Address;
+}
+
+/** An address of the process in its image. */
+interface Place {
+  readonly module: number;
+  readonly code: ImageCode;
+  /** The image's own address. */
+  readonly own: number;
+  /** Process address minus the image's own. */
+  readonly bias: number;
+}
+
+const longestResolver = 1024;
+
+/**
+ * What the images of one process say about addresses in it. `undefined` always means: the images
+ * do not say, because one is missing, is no ELF or PE of x86, or has no table that tells. Nothing
+ * is guessed.
+ */
+export class ProcessCode {
+  readonly space: AddressSpace;
+  readonly #codes: (ImageCode | undefined)[] = [];
+  readonly #biases: number[] = [];
+  readonly #resolved: Map<string, readonly Address[]> = new Map();
+
+  constructor(space: AddressSpace, cache: ImageCodeCache = new ImageCodeCache()) {
+    this.space = space;
+    for (const [module, sections] of sectionsByModule(space).entries()) {
+      const { base } = space.modules[module]!;
+      const image = sections[0]?.image;
+      const code =
+        image === undefined ? undefined : cache.get(image, () => ImageCode.read(sections, base));
+      this.#codes.push(code);
+      this.#biases.push(base - (code?.lowest ?? 0));
+    }
+  }
+
+  /** What the image of a module says; `undefined` where there is none. */
+  imageOf(module: number): { readonly code: ImageCode; readonly bias: number } | undefined {
+    const code = this.#codes[module];
+    return code === undefined ? undefined : { code, bias: this.#biases[module]! };
+  }
+
+  place(address: Address): Place | undefined {
+    const module = this.space.moduleAt(address);
+    const code = module < 0 ? undefined : this.#codes[module];
+    if (code === undefined) return undefined;
+    const bias = this.#biases[module]!;
+    return { module, code, own: address - bias, bias };
+  }
+
+  /**
+   * @returns the range of code with unwind information, or of a sized symbol, that holds
+   *   `address`: a function, or a part of one that stands apart; `undefined` outside every range
+   */
+  functionRange(address: Address): AddressRange | undefined {
+    const place = this.place(address);
+    const range = place?.code.rangeAt(place.own);
+    if (place === undefined || range === undefined) return undefined;
+    return { start: range.start + place.bias, end: range.end + place.bias };
+  }
+
+  /**
+   * Whether code may be entered here from elsewhere: where a range begins, something points to, a
+   * name leads to, a linkage stub or a personality routine stands.
+   *
+   * @returns false inside a known range; `undefined` outside every one
+   */
+  isFunctionEntry(address: Address): boolean | undefined {
+    const place = this.place(address);
+    if (place === undefined) return this.space.isFunctionEntry(address);
+    const { code, own } = place;
+    const range = code.rangeAt(own);
+    if (range?.start === own) return true;
+    if (code.definedAt(own) !== undefined || this.isTaken(address) === true) return true;
+    if (this.stubTargets(address) !== undefined || this.#isLazyStub(place)) return true;
+    return range === undefined ? undefined : false;
+  }
+
+  /** @returns whether a pointer to this place exists in the image, or the system starts it by itself */
+  isTaken(address: Address): boolean | undefined {
+    const place = this.place(address);
+    if (place === undefined) return undefined;
+    const { code, own } = place;
+    const { taken } = code.references;
+    return taken[firstAtLeast(taken, own)] === own || code.unwind.handlers.includes(own);
+  }
+
+  /** @returns names under which other images find the function that begins here */
+  exportedNames(address: Address): readonly string[] {
+    const place = this.place(address);
+    return place === undefined ? [] : place.code.namesAt(place.own);
+  }
+
+  /** @returns whether the unwinder goes here to catch an exception or to clean up behind one */
+  isLandingPad(address: Address): boolean | undefined {
+    const place = this.place(address);
+    return place?.code.isLandingPad(place.own);
+  }
+
+  /**
+   * Where a linkage stub that begins at `address` leads: the transfer through a fixed slot there,
+   * behind an optional ENDBR.
+   */
+  stubTargets(address: Address): readonly Address[] | undefined {
+    const place = this.place(address);
+    if (place === undefined) return undefined;
+    const endbr = place.code.memory.uint32(place.own);
+    const isMarked = endbr === 0xfa1e0ff3 || endbr === 0xfb1e0ff3;
+    return this.slotTargets(isMarked ? address + 4 : address);
+  }
+
+  /**
+   * Where an indirect call or jump through a fixed slot leads, when the loader fills the slot and
+   * the program does not: by name, by an indirect function's resolver, or with a place of the
+   * image itself. Until it is bound, a lazily bound slot leads back into its own stub.
+   *
+   * @param site  address of the instruction
+   * @returns every function that the loader may have put there; `undefined` for other
+   *   instructions, and where nothing that is mapped defines the name
+   */
+  slotTargets(site: Address): readonly Address[] | undefined {
+    const place = this.place(site);
+    if (place === undefined) return undefined;
+    const { code, own, bias } = place;
+    const transfer = slotTransferAt(code.memory, code.tables, own);
+    return transfer === undefined ? undefined : this.slotValues(place.module, transfer.slot + bias);
+  }
+
+  /** @param slot  process address of the slot; @returns see `slotTargets` */
+  slotValues(module: number, slot: Address): readonly Address[] | undefined {
+    const image = this.imageOf(module);
+    if (image === undefined) return undefined;
+    const { code, bias } = image;
+    const own = slot - bias;
+    const binding = code.tables.bindings.get(own);
+    if (binding === undefined) {
+      const target = pointerAt(code.tables.pointers, own);
+      const isFinal = code.isReadOnly(own) && target !== undefined && code.memory.isCode(target);
+      return isFinal ? [target + bias] : undefined;
+    }
+    const bound = this.resolve(module, binding);
+    if (bound === undefined) return undefined;
+    if (!code.isLazy(own)) return bound;
+    const first = code.memory.word(own, code.tables.bits);
+    const isOwn = first !== undefined && code.memory.isCode(first);
+    return isOwn ? [...bound, first + bias] : bound;
+  }
+
+  /**
+   * What the dynamic linker is about to bind: the part of a linkage stub that begins here asks it
+   * to.
+   *
+   * @param address  start of the block that pushes the relocation's number
+   * @returns the functions that the relocation may name
+   */
+  lazyBinding(address: Address): readonly Address[] | undefined {
+    const place = this.place(address);
+    if (place === undefined) return undefined;
+    const { code, own, module } = place;
+    const slot = lazySlotAt(code.memory, code.tables, own);
+    const binding = slot === undefined ? undefined : code.tables.bindings.get(slot);
+    return binding === undefined ? undefined : this.resolve(module, binding);
+  }
+
+  #isLazyStub({ code, own }: Place): boolean {
+    return lazySlotAt(code.memory, code.tables, own) !== undefined;
+  }
+
+  /**
+   * @param module  that asks
+   * @returns the functions that the loader may bind, in any of the mapped images that define the
+   *   name with the version asked for: which one comes first is not known from a map
+   */
+  resolve(module: number, binding: Binding): readonly Address[] | undefined {
+    const key =
+      binding.kind === 'resolver'
+        ? `${module} ${binding.address}`
+        : `${binding.name}@${binding.version ?? ''}`;
+    let found = this.#resolved.get(key);
+    if (found === undefined) {
+      found = [
+        ...new Set(
+          binding.kind === 'resolver'
+            ? this.#resolvedBy(module, binding.address)
+            : this.#named(binding.name, binding.version, 0),
+        ),
+      ];
+      this.#resolved.set(key, found);
+    }
+    return found.length === 0 ? undefined : found;
+  }
+
+  #named(name: string, version: string | undefined, depth: number): Address[] {
+    const found: Address[] = [];
+    for (const [module, code] of this.#codes.entries()) {
+      const bias = this.#biases[module]!;
+      for (const definition of code?.tables.definitions.get(name) ?? []) {
+        const isOther =
+          version !== undefined &&
+          definition.version !== undefined &&
+          version !== definition.version;
+        if (isOther || definition.kind === 'data') continue;
+        if (definition.forwarder !== undefined) {
+          const inner = definition.forwarder.split('.').at(-1);
+          if (inner !== undefined && depth < 8)
+            found.push(...this.#named(inner, version, depth + 1));
+        } else if (definition.kind === 'resolver') {
+          found.push(...this.#resolvedBy(module, definition.address));
+        } else found.push(definition.address + bias);
+      }
+    }
+    return found;
+  }
+
+  /** The functions whose address an indirect function's resolver computes or loads. */
+  #resolvedBy(module: number, resolver: number): Address[] {
+    const code = this.#codes[module];
+    if (code === undefined) return [];
+    const bias = this.#biases[module]!;
+    const range = code.rangeAt(resolver);
+    const body = bytesBetween(code.memory, resolver, range?.end ?? resolver + longestResolver);
+    if (body === undefined) return [];
+    const found: Address[] = [];
+    referredBy(body, code.tables, (target) => {
+      if (code.memory.isCode(target)) found.push(target + bias);
+    });
+    return found;
+  }
+}
