@@ -133,6 +133,7 @@ class ScriptReader {
         recording: { schemaVersion: 1, tool: 'perf script', sharesProcessor: false, ...facts },
       };
       const bytes = await writeSampleFolder(folder, content, signal);
+      this.#options.collection.keep();
       traceBytes += bytes;
       threads.push({ ...facts, folder, traceBytes: bytes });
     }
