@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readWholeFile, writeFileAtomic } from '../base/files.ts';
 import { moduleName } from '../image/module-name.ts';
@@ -9,6 +9,8 @@ import { moduleName } from '../image/module-name.ts';
 export class ImageCollection {
   readonly folder: string;
   readonly #names: Map<string, Promise<string>> = new Map();
+  /** Files that were put there since the last `keep`. */
+  readonly #added: Set<string> = new Set();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(folder: string) {
@@ -31,6 +33,19 @@ export class ImageCollection {
     return name;
   }
 
+  /** A sample refers to what is there now. */
+  keep(): void {
+    this.#added.clear();
+  }
+
+  /** Takes away again what was added for a sample that did not come about. */
+  async discard(): Promise<void> {
+    await this.#last;
+    for (const path of this.#added) await rm(path, { force: true });
+    this.#added.clear();
+    this.#names.clear();
+  }
+
   async #store(path: string, own: string): Promise<string> {
     return this.addBytes(own, await readWholeFile(path));
   }
@@ -49,6 +64,7 @@ export class ImageCollection {
       const target = join(this.folder, name);
       if (!existsSync(target)) {
         await writeFileAtomic(target, bytes);
+        this.#added.add(target);
         return name;
       }
       if (Buffer.compare(bytes, await readFile(target)) === 0) return name;

@@ -1,3 +1,5 @@
+import { existsSync } from 'node:fs';
+import { rmdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { ProgressSink } from '../base/log.ts';
@@ -34,7 +36,8 @@ export interface ImportResult {
 }
 
 /**
- * Makes samples of Intel PT recordings. A file that cannot be read does not stop the others.
+ * Makes samples of Intel PT recordings. A file that cannot be read does not stop the others. Where no
+ * sample comes about, nothing is left behind: no images, no folders.
  *
  * @throws UserError when there is one file only, and it cannot be imported; `write-failed`
  */
@@ -44,7 +47,17 @@ export async function importRecordings(options: ImportOptions): Promise<ImportRe
   const collection = new ImageCollection(join(root, 'bin'));
   const images = new PerfImages({ binDirs: options.binDirs, buildIdDir: options.buildIdDir });
   const results: ImportResult[] = [];
-  for (const file of files) {
+  const folders = [collection.folder, join(root, 'traces'), root].filter(
+    (path) => !existsSync(path),
+  );
+  try {
+    for (const file of files) results.push(await importFile(file));
+    return results;
+  } finally {
+    await removeEmpty(folders);
+  }
+
+  async function importFile(file: string): Promise<ImportResult> {
     options.signal?.throwIfAborted();
     try {
       const imported = await importOne({
@@ -59,14 +72,23 @@ export async function importRecordings(options: ImportOptions): Promise<ImportRe
         ...(options.progress === undefined ? {} : { progress: options.progress }),
         ...(options.signal === undefined ? {} : { signal: options.signal }),
       });
-      results.push({ file, imported });
+      return { file, imported };
     } catch (error) {
       const isOfFile = error instanceof UserError && error.category === 'input';
       if (!isOfFile || files.length === 1) throw error;
-      results.push({ file, error: error.message });
+      return { file, error: error.message };
+    } finally {
+      await collection.discard();
     }
   }
-  return results;
+}
+
+/** Removes those of the folders that are empty. */
+async function removeEmpty(folders: readonly string[]): Promise<void> {
+  for (const folder of folders) {
+    // It is not empty, or was never made.
+    await rmdir(folder).catch(() => {});
+  }
 }
 
 function sampleName(file: string): string {

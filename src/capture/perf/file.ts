@@ -80,6 +80,8 @@ const maxAttrBytes = 4096;
 const maxAttrs = 65536;
 const maxIds = 1 << 20;
 const maxFeatureBytes = 1 << 26;
+/** Different things that are told to be wrong with a file. */
+const maxDamage = 100;
 const windowBytes = 1 << 20;
 /** A record's size is a 16-bit number. */
 const maxRecord = 65536;
@@ -174,7 +176,6 @@ export class PerfFile {
     let windowAt = this.#dataStart;
     let at = this.#dataStart;
     const end = this.#dataEnd;
-    const declared = this.#isPipe ? undefined : end;
     while (at < end) {
       if (at + maxRecord > windowAt + window.length && windowAt + window.length < end) {
         windowAt = at;
@@ -191,6 +192,7 @@ export class PerfFile {
       }
       const type = window.readUInt32LE(from);
       const body = window.subarray(from + 8, from + size);
+      const start = at;
       yield { type, misc: window.readUInt16LE(from + 4), offset: at, body };
       if (type === RecordType.attr && this.#isPipe) this.#pipeAttr(body);
       if (type === RecordType.feature && this.#isPipe && body.length >= 8) {
@@ -203,8 +205,14 @@ export class PerfFile {
       if (type === RecordType.tracingData && body.length >= 4) {
         at += Math.ceil(body.readUInt32LE(0) / 8) * 8;
       }
-      if (at > end && (declared === undefined || declared === this.size)) {
-        this.damage.push('the file is cut off inside of trace data');
+      if (at > end) {
+        const where = end === this.size ? 'the end of the file' : 'the records';
+        const isCut = this.#isPipe || end === this.size;
+        this.#tell(
+          isCut
+            ? 'the file is cut off inside of trace data'
+            : `the data behind the record at byte ${start} reaches beyond ${where}`,
+        );
       }
     }
   }
@@ -261,17 +269,34 @@ export class PerfFile {
     if (entrySize < 16 + 48 || entrySize > maxAttrBytes || length / entrySize > maxAttrs) {
       throw inputError('perf-damaged', `its attributes have ${entrySize} bytes each`, this.path);
     }
-    const table = await this.read(offset, length);
+    const table = await this.#section(offset, length, 'the table of events');
     for (let at = 0; at + entrySize <= table.length; at += entrySize) {
       const idsAt = number64(table, at + entrySize - 16);
-      const idsLength = Math.min(number64(table, at + entrySize - 8), this.#idsLeft * 8);
-      const ids = await this.read(idsAt, idsLength);
+      const idsLength = number64(table, at + entrySize - 8);
+      if (idsLength > this.#idsLeft * 8) this.#tell(`more than ${maxIds} ids of events`);
+      const taken = Math.min(idsLength, this.#idsLeft * 8);
+      const ids = await this.#section(idsAt, taken, `the ids of event ${this.attrs.length + 1}`);
       this.#idsLeft -= Math.floor(ids.length / 8);
       this.attrs.push(parseAttr(table.subarray(at, at + entrySize - 16), idsOf(ids)));
     }
-    if (this.attrs.length < Math.floor(length / entrySize)) {
-      this.damage.push('the table of events is cut off');
-    }
+    if (length % entrySize !== 0) this.#tell('the table of events ends inside of an event');
+  }
+
+  /** As `read`; what reaches beyond the file is damage. @param what  names the section */
+  #section(offset: number, length: number, what: string): Promise<Buffer> {
+    this.#tellBeyond(offset, length, what);
+    return this.read(Math.min(offset, this.size), length);
+  }
+
+  #tellBeyond(offset: number, length: number, what: string): void {
+    if (length === 0 || offset + length <= this.size) return;
+    const range = `${length} bytes from byte ${offset}`;
+    this.#tell(`${what}: ${range} reach beyond the file, which has ${this.size}`);
+  }
+
+  /** The same once only: a damaged file may repeat itself. */
+  #tell(what: string): void {
+    if (!this.damage.includes(what) && this.damage.length < maxDamage) this.damage.push(what);
   }
 
   #pipeAttr(body: Buffer): void {
@@ -286,17 +311,23 @@ export class PerfFile {
     // A file that is cut off before says so already.
     if (tableAt > this.size) return;
     let entry = tableAt;
-    let isCut = false;
-    for (let bit = 1; bit < 64 && !isCut; bit++) {
+    for (let bit = 1; bit < 64; bit++) {
       if (((bits >> BigInt(bit)) & 1n) === 0n) continue;
       const section = await this.read(entry, 16);
       entry += 16;
-      isCut = section.length < 16 || number64(section, 0) + number64(section, 8) > this.size;
-      if (isCut || !Object.values(Feature).some((known) => known === bit)) continue;
-      const length = Math.min(number64(section, 8), maxFeatureBytes);
-      this.#feature(bit, await this.read(number64(section, 0), length));
+      if (section.length < 16) {
+        this.#tell('the sections behind the records are cut off');
+        return;
+      }
+      const offset = number64(section, 0);
+      const length = number64(section, 8);
+      const what = `section ${bit} behind the records`;
+      this.#tellBeyond(offset, length, what);
+      if (!Object.values(Feature).some((known) => known === bit)) continue;
+      const there = Math.max(0, Math.min(length, this.size - offset));
+      if (there > maxFeatureBytes) this.#tell(`${what} is longer than ${maxFeatureBytes} bytes`);
+      this.#feature(bit, await this.read(offset, Math.min(there, maxFeatureBytes)));
     }
-    if (isCut) this.damage.push('the sections behind the records are cut off');
   }
 
   #feature(bit: number, bytes: Buffer): void {
@@ -304,16 +335,19 @@ export class PerfFile {
       case Feature.buildId:
         for (let at = 0; at + 8 <= bytes.length; ) {
           const size = bytes.readUInt16LE(at + 6);
-          if (size < 8 || at + size > bytes.length) return;
+          if (size < 8 || at + size > bytes.length) {
+            this.#tell('the list of build ids is damaged');
+            return;
+          }
           this.#buildId(bytes.subarray(at, at + size));
           at += size;
         }
         return;
       case Feature.version:
-        this.version = lengthString(bytes);
+        this.version = this.#string(bytes, 'the version of perf');
         return;
       case Feature.arch:
-        this.arch = lengthString(bytes);
+        this.arch = this.#string(bytes, 'the architecture');
         return;
       case Feature.cmdline: {
         const words: string[] = [];
@@ -322,10 +356,17 @@ export class PerfFile {
           words.push(lengthString(bytes.subarray(at)) ?? '');
           at += 4 + bytes.readUInt32LE(at);
         }
+        if (at > bytes.length) this.#tell('the command line reaches beyond its section');
         this.commandLine = words.join(' ');
         return;
       }
     }
+  }
+
+  #string(bytes: Buffer, what: string): string | undefined {
+    const length = bytes.length < 4 ? 0 : 4 + bytes.readUInt32LE(0);
+    if (length > bytes.length) this.#tell(`${what} reaches beyond its section`);
+    return lengthString(bytes);
   }
 
   /** Header, pid, 24 bytes for the id, the file's name. */

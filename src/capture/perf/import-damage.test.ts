@@ -161,7 +161,7 @@ describe('perf.data that is damaged, or something else', () => {
         continue;
       }
       const traceBytes = imported.threads[0]?.traceBytes ?? 0;
-      expect(imported.damage.join()).toMatch(/cut off/);
+      expect(imported.damage.join()).toMatch(/cut off|beyond the file/);
       expect(traceBytes).toBeGreaterThanOrEqual(before);
       expect(traceBytes).toBeLessThanOrEqual(whole.threads[0].traceBytes);
       before = traceBytes;
@@ -173,6 +173,52 @@ describe('perf.data that is damaged, or something else', () => {
     const { threads, damage } = await importBytes(killed);
     expect(threads[0].traceBytes).toBe(whole.threads[0].traceBytes);
     expect(damage[0]).toMatch(/did not end properly/);
+  });
+
+  it('tells of every section that reaches beyond the file, or beyond the records', async () => {
+    const good = writeSmall({ buildIds: [{ path: '/bin/loop', buildId: 'ab'.repeat(20) }] });
+    const whole = await importBytes(good);
+    expect(whole.damage).toEqual([]);
+    const features = Number(good.readBigUInt64LE(40) + good.readBigUInt64LE(48));
+    const bits = [2, 6, 7, 9, 18];
+    const beyond = async (...changes: [at: number, value: bigint][]): Promise<string> => {
+      const bytes = Buffer.from(good);
+      for (const [at, value] of changes) bytes.writeBigUInt64LE(value, at);
+      const { damage, threads } = await importBytes(bytes);
+      // It is told, and all else is as it was.
+      expect(threads[0].traceBytes).toBe(whole.threads[0].traceBytes);
+      return damage.join('; ');
+    };
+    for (const [index, bit] of bits.entries()) {
+      const entry = features + index * 16;
+      const length = good.readBigUInt64LE(entry + 8);
+      const expected = new RegExp(`^section ${bit} behind the records: .* reach beyond the file`);
+      for (const change of [
+        [entry, BigInt(good.length) - length + 1n],
+        [entry, 1n << 60n],
+        [entry + 8, length + BigInt(good.length)],
+        [entry + 8, 0xffff_ffff_ffff_ffffn],
+      ] as [number, bigint][]) {
+        expect(await beyond(change)).toMatch(expected);
+      }
+    }
+    // Identifiers of the event: where they are, and how many.
+    const ids = 104 + 8 + 128;
+    expect(await beyond([ids, BigInt(good.length)])).toMatch(/^the ids of event 1: .* beyond/);
+    expect(await beyond([ids + 8, BigInt(good.length)])).toMatch(/^the ids of event 1: /);
+    // Events: more than there is room for, or a part of one.
+    const table = Buffer.from(good);
+    table.writeBigUInt64LE(BigInt(good.length), 32);
+    expect((await importBytes(table)).damage.join('; ')).toMatch(
+      /table of events: .* reach beyond/,
+    );
+    expect(await beyond([32, 128n + 16n + 8n])).toMatch(/^the table of events ends inside/);
+    // The last trace data goes on behind the records.
+    const cut = Buffer.from(good);
+    cut.writeBigUInt64LE(cut.readBigUInt64LE(48) - 16n, 48);
+    expect((await importBytes(cut)).damage.join('; ')).toMatch(
+      /the data behind the record at byte \d+ reaches beyond the records/,
+    );
   });
 
   it('never fails in any other way on any bytes, nor reads what a size claims', async () => {

@@ -187,6 +187,7 @@ async function writeSample(
     recording: { ...facts, ...result },
   };
   const traceBytes = await writeSampleFolder(folder, content, options.signal);
+  options.collection.keep();
   return { ...result, folder, traceBytes };
 }
 
