@@ -1,10 +1,19 @@
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
 import { tinyLearn } from '../../test/tiny-learn.ts';
 import { silentLogger } from '../base/log.ts';
+import { loadKeras, saveKeras } from '../model/foreign/keras/keras.ts';
 import { type LearnResult, learn } from './learn.ts';
 import type { LearnOptions } from './training/options.ts';
 
@@ -99,6 +108,63 @@ describe('a Keras model', () => {
     expect(trained.training?.epochs.length).toBe(2);
     const shape = JSON.parse(readFileSync(join(trained.folder.model, 'model.json'), 'utf8')).shape;
     expect(shape).toMatchObject({ units: 5, inputClasses: 64, outputClasses: 64, windowLength: 4 });
+  });
+});
+
+describe('a Keras model with a learned vocabulary', () => {
+  const saveModel = join(out, 'learned.json');
+  const saveWeights = join(out, 'learned.h5');
+  let first: LearnResult;
+  beforeAll(async () => {
+    first = await run({ prior: 'none', epochs: 8, saveModel, saveWeights });
+  });
+
+  test('predicts as it did, trained further on nothing or without any training trace', async () => {
+    const accuracy = first.test?.accuracy ?? Number.NaN;
+    expect(accuracy).toBeGreaterThan(0.05);
+    for (const skipTrain of [false, true]) {
+      const used = await run({
+        ...{ useModel: saveModel, useWeights: saveWeights },
+        ...{ inputSets: first.folder.sets, skipTrain },
+      });
+      expect(used.test?.accuracy).toBe(accuracy);
+      expect(used.test?.loss).toBeCloseTo(first.test?.loss ?? Number.NaN, 6);
+    }
+  });
+
+  test('is refused where its vocabulary is missing, unless other classes are asked for', async () => {
+    const model = join(out, 'bare.json');
+    const stripped = join(out, 'stripped.h5');
+    const engine = { device: 'cpu', workers: 1, seed: 1 };
+    const { network } = await loadKeras(saveModel, saveWeights, engine);
+    await saveKeras(network, model, stripped, undefined);
+    const bare = readFileSync(model, 'utf8');
+    const asked = { useModel: model, useWeights: stripped, inputSets: first.folder.sets };
+    for (const content of [bare, readFileSync(saveModel, 'utf8')]) {
+      writeFileSync(model, content);
+      await expect(run(asked)).rejects.toMatchObject({
+        code: 'keras-vocabulary-missing',
+        path: stripped,
+      });
+    }
+    const anyway = await run({ ...asked, vocabulary: 'hash' });
+    expect(anyway.evaluated).toBe(5);
+    // Those need no vocabulary, and are what a file of ours says that they are.
+    const files = { saveModel: join(out, 'h.json'), saveWeights: join(out, 'h.h5') };
+    const hash = await run({ ...asAncestor, ...files });
+    const ancestors = await run({
+      ...{ useModel: files.saveModel, useWeights: files.saveWeights },
+      inputSets: hash.folder.sets,
+    });
+    expect(ancestors.test?.accuracy).toBe(hash.test?.accuracy);
+  });
+
+  test('without weights gives its sizes to a network with a vocabulary of its own', async () => {
+    const trained = await run({ useModel: saveModel, prior: 'none', inputSets: first.folder.sets });
+    const shape = (result: LearnResult): unknown =>
+      JSON.parse(readFileSync(join(result.folder.model, 'model.json'), 'utf8')).shape;
+    expect(shape(trained)).toEqual(shape(first));
+    expect(trained.test?.accuracy).toBeGreaterThan(0);
   });
 });
 

@@ -137,7 +137,7 @@ export async function learn(
       training = before?.training;
       allSkipped.push(...(before?.skipped ?? []));
     } else if (start.kind === 'network' && options.skipTrain) {
-      trained = untrained(start.network);
+      trained = untrained(start.network, start.vocabulary);
     } else {
       const result = await train(start, pick(sets.train), options, count, folder, context, clock);
       trained = result.trained;

@@ -181,7 +181,15 @@ export class Vocabulary {
 
   /** @throws UserError when the file is no vocabulary of this version */
   static async load(path: string): Promise<Vocabulary> {
-    const bytes = await readMaybeGzip(path);
+    return Vocabulary.parse(await readMaybeGzip(path), path);
+  }
+
+  /**
+   * @param bytes  what `serialized` gave
+   * @param path  file that they come from
+   * @throws UserError `vocabulary-damaged`
+   */
+  static parse(bytes: Uint8Array, path: string): Vocabulary {
     let value: unknown;
     try {
       value = JSON.parse(Buffer.from(bytes).toString('utf8'));

@@ -27,6 +27,9 @@ export interface Predictions {
   readonly confidence: Float32Array;
   /** Probability given to the target that came (class 0 counts as a class). */
   readonly targetProbability: Float32Array;
-  /** How many classes were more probable than the target: 0 = predicted correctly. */
+  /**
+   * How many classes come before the target, the more probable ones first, equal ones by their
+   * number: 0 = predicted correctly.
+   */
   readonly targetRank: Int32Array;
 }

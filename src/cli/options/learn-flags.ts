@@ -36,7 +36,7 @@ export interface LearnFlags extends QueueOptions, SourceFlags {
   readonly learnCall: boolean;
   readonly learnJmp: boolean;
   readonly sequenceLen: number;
-  readonly vocabulary: 'learned' | 'hash';
+  readonly vocabulary: 'learned' | 'hash' | undefined;
   readonly embeddingInputDimension: number | undefined;
   readonly maxClasses: number | undefined;
   readonly model: 'lstm' | 'ngram';
@@ -125,9 +125,8 @@ export const learnFlags: readonly OptionSpec[] = [
   },
   {
     flags: '--vocabulary <kind>',
-    help: 'learned, or hash as the ancestor',
+    help: 'learned, or hash as the ancestor [that of --use-model; else learned]',
     parse: choice('learned', 'hash'),
-    default: 'learned',
   },
   {
     flags: '--embedding-input-dimension <n>',

@@ -3,7 +3,7 @@ import { UserError } from '../../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
 import type { FirstLayer } from '../../model/first-layer.ts';
-import { saveKeras } from '../../model/foreign/keras.ts';
+import { saveKeras } from '../../model/foreign/keras/keras.ts';
 import { saveOnnx as writeOnnx } from '../../model/foreign/onnx-export.ts';
 import { Lstm } from '../../model/lstm/lstm.ts';
 import { Ngram } from '../../model/ngram/ngram.ts';
@@ -111,7 +111,7 @@ export async function exportNetwork(trained: Trained, options: LearnOptions): Pr
     });
   }
   if (saveModel !== undefined && saveWeights !== undefined) {
-    await saveKeras(trained.layer, saveModel, saveWeights);
+    await saveKeras(trained.layer, saveModel, saveWeights, trained.vocabulary);
   }
   if (saveOnnx !== undefined) {
     await writeOnnx(trained.layer, saveOnnx, {

@@ -23,7 +23,8 @@ export interface LearnOptions extends SampleSource {
   readonly seed: number;
   readonly filter: readonly FilterName[];
   readonly windowLength: number;
-  readonly vocabulary: 'learned' | 'hash';
+  /** `undefined`: what `useModel` was trained with, else `learned`. */
+  readonly vocabulary: 'learned' | 'hash' | undefined;
   readonly maxInputClasses: number | undefined;
   readonly maxOutputClasses: number | undefined;
   readonly model: 'lstm' | 'ngram';
@@ -100,7 +101,7 @@ export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'versi
   seed: 1,
   filter: defaultFilter,
   windowLength: defaultShape.windowLength,
-  vocabulary: 'learned',
+  vocabulary: undefined,
   maxInputClasses: undefined,
   maxOutputClasses: undefined,
   model: 'lstm',

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../../base/errors.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
-import { kerasShape, loadKeras } from '../../model/foreign/keras.ts';
+import { kerasShape, type LoadedKeras, loadKeras } from '../../model/foreign/keras/keras.ts';
 import type { Lstm } from '../../model/lstm/lstm.ts';
 import { defaultShape, type LstmShape } from '../../model/lstm/shape.ts';
 import type { FilterName } from '../../sequences/filter.ts';
@@ -18,9 +18,18 @@ export type StartingPoint =
   /** A network or n-gram of its own. */
   | { readonly kind: 'nothing' }
   /** A Keras model without weights: it is trained. */
-  | { readonly kind: 'shape'; readonly shape: LstmShape; readonly dropout: number }
-  /** A Keras model with weights. */
-  | { readonly kind: 'network'; readonly network: Lstm }
+  | {
+      readonly kind: 'shape';
+      readonly shape: LstmShape;
+      readonly dropout: number;
+      readonly vocabulary: 'learned' | 'hash';
+    }
+  /** A Keras model with weights, and the vocabulary that came with them; else the ancestor's. */
+  | {
+      readonly kind: 'network';
+      readonly network: Lstm;
+      readonly vocabulary: Vocabulary | undefined;
+    }
   /** All that an earlier run has learned. */
   | {
       readonly kind: 'run';
@@ -47,20 +56,20 @@ export async function openStartingPoint(options: LearnOptions): Promise<Starting
       store === undefined || existsSync(useModel)
         ? await loadTrained(useModel, engine)
         : await withSharedModel(store, useModel, (folder) => loadTrained(folder, engine));
-    const { isOfCalls } = trained.vocabulary;
-    if (isOfCalls !== (options.source !== 'trace')) {
+    try {
+      checkSource(trained.vocabulary, options, useModel);
+    } catch (error) {
       await trained.layer.dispose();
-      const problem = isOfCalls
-        ? 'has learned calls: add --source api'
-        : 'has learned Intel PT traces, not calls';
-      throw new UserError('other-source', problem, { category: 'arguments', path: useModel });
+      throw error;
     }
     return { kind: 'run', trained, filter };
   }
   if (useWeights !== undefined) {
     const model = useModel ?? ancestorsShape(options);
-    const network = await loadKeras(model, useWeights, { device, workers, seed }, windowLength);
-    return { kind: 'network', network };
+    const loaded = await loadKeras(model, useWeights, { device, workers, seed }, windowLength);
+    const vocabulary = vocabularyOf(loaded, options, useWeights);
+    if (vocabulary !== undefined) checkSource(vocabulary, options, useWeights);
+    return { kind: 'network', network: loaded.network, vocabulary };
   }
   if (skipTrain) {
     throw new UserError(
@@ -70,18 +79,53 @@ export async function openStartingPoint(options: LearnOptions): Promise<Starting
     );
   }
   if (useModel === undefined) return { kind: 'nothing' };
-  return { kind: 'shape', ...(await kerasShape(useModel, windowLength)) };
+  const { shape, dropout, origin } = await kerasShape(useModel, windowLength);
+  const kind = origin.kind === 'wayward' ? origin.vocabulary.kind : 'hash';
+  return { kind: 'shape', shape, dropout, vocabulary: options.vocabulary ?? kind };
 }
 
-/** Classes that a network of Keras knows: the ancestor's, `BBID mod N`. */
-export function kerasClasses({
-  inputClasses,
-  outputClasses,
-}: Pick<LstmShape, 'inputClasses' | 'outputClasses'>): Pick<
-  LearnOptions,
-  'vocabulary' | 'maxInputClasses' | 'maxOutputClasses'
-> {
-  return { vocabulary: 'hash', maxInputClasses: inputClasses, maxOutputClasses: outputClasses };
+/** @throws UserError when a model of calls is to read traces, or the other way round */
+function checkSource({ isOfCalls }: Vocabulary, { source }: LearnOptions, path: string): void {
+  if (isOfCalls === (source !== 'trace')) return;
+  const problem = isOfCalls
+    ? 'has learned calls: add --source api'
+    : 'has learned Intel PT traces, not calls';
+  throw new UserError('other-source', problem, { category: 'arguments', path });
+}
+
+/**
+ * Which classes a loaded network knows. Nothing is guessed where the files do not tell: classes of
+ * another kind would make every prediction a matter of luck, without a word.
+ *
+ * @returns `undefined`: the ancestor's, `BBID mod N`
+ * @throws UserError `keras-vocabulary-missing`
+ */
+function vocabularyOf(
+  { origin, vocabulary }: LoadedKeras,
+  { vocabulary: asked, useModel }: LearnOptions,
+  path: string,
+): Vocabulary | undefined {
+  if (vocabulary !== undefined && asked !== 'hash') return vocabulary;
+  // Sizes that were given by flags, without a model file, are the ancestor's.
+  const isOfFlags = useModel === undefined && origin.kind === 'unknown';
+  const isOfAncestor =
+    origin.kind === 'keras' || (origin.kind === 'wayward' && origin.vocabulary.kind === 'hash');
+  const isHash = asked === 'hash' || (asked === undefined && (isOfFlags || isOfAncestor));
+  if (isHash) return undefined;
+  throw new UserError(
+    'keras-vocabulary-missing',
+    'does not hold the vocabulary that the network was trained with, so nobody knows which block a class stands for: ' +
+      'give the weights as they were saved beside the model, or, if its classes are the older tools’ "BBID mod N", add --vocabulary hash',
+    { category: 'input', path },
+  );
+}
+
+/** Classes for a network whose sizes are given. */
+export function classesFor(
+  vocabulary: 'learned' | 'hash',
+  { inputClasses, outputClasses }: Pick<LstmShape, 'inputClasses' | 'outputClasses'>,
+): Pick<LearnOptions, 'vocabulary' | 'maxInputClasses' | 'maxOutputClasses'> {
+  return { vocabulary, maxInputClasses: inputClasses, maxOutputClasses: outputClasses };
 }
 
 /** @returns blocks in a window, where the starting point decides that */
@@ -98,19 +142,21 @@ export function windowLengthOf(start: StartingPoint): number | undefined {
   }
 }
 
-/** A network with nothing beside it: no block and no transfer is known. */
-export function untrained(network: Lstm): Trained {
-  const vocabulary = Vocabulary.learn(
-    new SymbolTable(),
-    new Float64Array(0),
-    new WindowCounter(network.windowLength),
-    {
-      kind: 'hash',
-      maxInputClasses: network.inputClasses,
-      maxOutputClasses: network.outputClasses,
-    },
-  );
-  return { layer: network, vocabulary, profile: new TransferProfile() };
+/** A network without training traces: where it brings no vocabulary, no block and no transfer is known. */
+export function untrained(network: Lstm, vocabulary: Vocabulary | undefined): Trained {
+  return {
+    layer: network,
+    vocabulary: vocabulary ?? emptyVocabulary(network),
+    profile: new TransferProfile(),
+  };
+}
+
+function emptyVocabulary({ windowLength, inputClasses, outputClasses }: Lstm): Vocabulary {
+  return Vocabulary.learn(new SymbolTable(), new Float64Array(0), new WindowCounter(windowLength), {
+    kind: 'hash',
+    maxInputClasses: inputClasses,
+    maxOutputClasses: outputClasses,
+  });
 }
 
 function isKeras(path: string): boolean {

@@ -20,7 +20,7 @@ import type { SkippedSample } from '../samples/skipped.ts';
 import { calibrateNgram } from './calibrate-ngram.ts';
 import { type CountOptions, countTrainingWindows, type TrainingCorpus } from './count-windows.ts';
 import type { LearnOptions } from './options.ts';
-import { kerasClasses, type StartingPoint } from './starting-point.ts';
+import { classesFor, type StartingPoint } from './starting-point.ts';
 
 export interface TrainingSummary {
   readonly traces: number;
@@ -70,17 +70,7 @@ export async function train(
       { category: 'input', path: resolve(options.root) },
     );
   }
-  const sizes =
-    start.kind === 'network'
-      ? kerasClasses(start.network)
-      : start.kind === 'shape'
-        ? kerasClasses(start.shape)
-        : options;
-  const vocabulary = Vocabulary.learn(corpus.table, corpus.symbolCounts, corpus.windows, {
-    kind: sizes.vocabulary,
-    ...(sizes.maxInputClasses === undefined ? {} : { maxInputClasses: sizes.maxInputClasses }),
-    ...(sizes.maxOutputClasses === undefined ? {} : { maxOutputClasses: sizes.maxOutputClasses }),
-  });
+  const vocabulary = vocabularyFor(start, options, corpus);
   const windows = windowsFor(vocabulary, corpus);
   context.log.log(
     'info',
@@ -129,7 +119,8 @@ async function fitLayer(
   }
   const shape: LstmShape =
     start.kind === 'shape'
-      ? start.shape
+      ? // A learned vocabulary may need fewer classes than the model file has room for.
+        { ...start.shape, inputClasses, outputClasses }
       : { ...defaultShape, ...options.network, windowLength, inputClasses, outputClasses };
   const prior =
     options.prior === 'none' ? undefined : NgramTable.fit(windows, outputClasses, ngram);
@@ -159,6 +150,26 @@ async function fitLayer(
     await layer.dispose();
     throw error;
   }
+}
+
+/** The vocabulary that a loaded network brings, or one of the training set. */
+function vocabularyFor(
+  start: Exclude<StartingPoint, { kind: 'run' }>,
+  options: LearnOptions,
+  { table, symbolCounts, windows }: TrainingCorpus,
+): Vocabulary {
+  if (start.kind === 'network' && start.vocabulary !== undefined) return start.vocabulary;
+  const { vocabulary, maxInputClasses, maxOutputClasses } =
+    start.kind === 'network'
+      ? classesFor('hash', start.network)
+      : start.kind === 'shape'
+        ? classesFor(start.vocabulary, start.shape)
+        : options;
+  return Vocabulary.learn(table, symbolCounts, windows, {
+    kind: vocabulary ?? 'learned',
+    ...(maxInputClasses === undefined ? {} : { maxInputClasses }),
+    ...(maxOutputClasses === undefined ? {} : { maxOutputClasses }),
+  });
 }
 
 /** Counted windows in the classes of a vocabulary; what counted them is disposed of. */

@@ -180,6 +180,29 @@ describe('predictions', () => {
   });
 });
 
+test('classes that are equally probable are right one at a time', async () => {
+  const lstm = make(small, 2);
+  lstm.parameters.fill(0);
+  const rows = { ...randomWindows(small, small.outputClasses, small.inputClasses, 6) };
+  const counts = new Float64Array(rows.length).fill(1);
+  const windows = { ...rows, counts, targets: rows.targets.map((_, i) => i) };
+  const predictions = await lstm.predict(windows, context);
+  expect([...predictions.predicted]).toEqual([...windows.targets].map(() => 0));
+  expect([...predictions.targetRank]).toEqual([...windows.targets]);
+  expect(scorePredictions(windows, predictions).accuracy).toBeCloseTo(1 / small.outputClasses, 9);
+  await lstm.dispose();
+});
+
+test('weights that are no numbers predict nothing', async () => {
+  const lstm = make(small, 2);
+  lstm.parameters[lstm.parameters.length - 1] = Number.NaN;
+  const windows = randomWindows(small, 3, small.inputClasses, 6);
+  await expect(lstm.predict(windows, context)).rejects.toMatchObject({
+    code: 'outputs-no-numbers',
+  });
+  await lstm.dispose();
+});
+
 /** Targets that follow from the last two blocks. */
 function learnable(shape: LstmShape): WindowSet {
   const windows = randomWindows(shape, 600, shape.inputClasses, 8);

@@ -197,7 +197,8 @@ class LstmWorker {
     const targetRank = new Int32Array(batch);
     for (let row = 0; row < batch; row++) {
       const from = row * outputClasses;
-      const own = probabilities[from + job.targets[row]];
+      const target = job.targets[row];
+      const own = probabilities[from + target];
       let best = 0;
       let bestProbability = -1;
       let rank = 0;
@@ -207,7 +208,15 @@ class LstmWorker {
           bestProbability = p;
           best = c;
         }
-        if (p > own) rank++;
+        // Of classes that are equally probable, the first one counts as the prediction.
+        if (p > own || (p === own && c < target)) rank++;
+      }
+      if (!(bestProbability >= 0 && own >= 0)) {
+        throw new UserError(
+          'outputs-no-numbers',
+          'the network predicts values that are no numbers: its weights are of no use',
+          { category: 'runtime' },
+        );
       }
       predicted[row] = best;
       confidence[row] = bestProbability;

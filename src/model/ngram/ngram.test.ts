@@ -143,6 +143,9 @@ describe.each(['witten-bell', 'kneser-ney'] as const)('%s', (smoothing) => {
           const atLeast = expected.filter((p) => p > expected[target] - 1e-6).length;
           expect(predictions.targetRank[target]).toBeGreaterThanOrEqual(above);
           expect(predictions.targetRank[target]).toBeLessThan(atLeast);
+          // Of equal classes one is the prediction, not all of them.
+          const isPredicted = predictions.predicted[target] === target;
+          expect(predictions.targetRank[target] === 0).toBe(isPredicted);
         }
         expect(predictions.targetProbability.reduce((a, b) => a + b, 0)).toBeCloseTo(1, 5);
       }),

@@ -70,7 +70,7 @@ export class NgramPredictor {
       } else {
         const own = this.#probability(context, target);
         into.targetProbability[i] = own;
-        into.targetRank[i] = this.#rank(context, own);
+        into.targetRank[i] = this.#rank(context, target, own);
       }
     }
   }
@@ -129,20 +129,29 @@ export class NgramPredictor {
     }
   }
 
-  /** @returns how many classes are more probable than `own` */
-  #rank(context: number, own: number): number {
+  /**
+   * @param own  probability of `target`
+   * @returns how many classes come before it: the more probable ones, and equal ones below it
+   */
+  #rank(context: number, target: number, own: number): number {
     const { parents, starts, targets } = this.#table.parts;
-    const { probabilities, backoffs } = this.#smoothed;
+    const { probabilities, backoffs, floor } = this.#smoothed;
     const stamp = ++this.#stamp;
     let rank = 0;
     let weight = 1;
-    for (let at = context; at >= 0 && weight * this.#bestProbability[at] > own; at = parents[at]) {
+    /** Classes below the target that some context has as an entry. */
+    let listed = 0;
+    for (let at = context; at >= 0 && weight * this.#bestProbability[at] >= own; at = parents[at]) {
       for (let entry = starts[at]; entry < starts[at + 1]; entry++) {
-        const target = targets[entry];
-        if (this.#seen[target] === stamp) continue;
-        this.#seen[target] = stamp;
-        if (weight * probabilities[entry] > own) rank++;
+        const other = targets[entry];
+        if (this.#seen[other] === stamp) continue;
+        this.#seen[other] = stamp;
+        if (other < target) listed++;
+        const p = weight * probabilities[entry];
+        if (p > own || (p === own && other < target)) rank++;
       }
+      // What no context lists has the floor, all of them alike.
+      if (at === 0 && own === weight * floor) rank += target - listed;
       weight *= backoffs[at];
     }
     return rank;

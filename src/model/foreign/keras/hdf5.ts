@@ -1,0 +1,13 @@
+/** Loaded late, and told to throw what it would print. */
+export async function openHdf5Library(): Promise<typeof import('h5wasm/node').default> {
+  const { default: h5wasm } = await import('h5wasm/node');
+  const { activate_throwing_error_handler } = await h5wasm.ready;
+  activate_throwing_error_handler();
+  return h5wasm;
+}
+
+/** `\x89HDF`. */
+export const hdf5Magic = 0x46444889;
+
+/** Dataset in the root of a weights file; Keras reads the groups that `layer_names` lists only. */
+export const vocabularyDataset = 'wayward_vocabulary';

@@ -1,0 +1,11 @@
+/** What a layer of a model file says of itself; nothing of it is checked yet. */
+export type Config = Readonly<Record<string, unknown>>;
+
+export interface LayerJson {
+  readonly class_name?: unknown;
+  readonly config?: Config;
+}
+
+export function isRecord(value: unknown): value is Config {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,175 @@
+import { gunzipSync } from 'node:zlib';
+import type { Dataset, File, Group } from 'h5wasm/node';
+import { UserError } from '../../../base/errors.ts';
+import { messageOf, readWholeFile } from '../../../base/files.ts';
+import type { Lstm } from '../../lstm/lstm.ts';
+import { directions, inputsOf, parameterLayout } from '../../lstm/shape.ts';
+import { eachGateRow } from './gate-rows.ts';
+import { hdf5Magic, openHdf5Library, vocabularyDataset } from './hdf5.ts';
+import type { KerasNetwork } from './network.ts';
+
+interface Weight {
+  readonly shape: readonly number[];
+  readonly data: Float32Array;
+}
+
+/** A weights file of `model.save_weights()`, or of `model.save()`, which keeps the same groups under `model_weights`. */
+export interface KerasWeights {
+  readonly path: string;
+  /** By layer, in the order of the names that were asked for. */
+  readonly layers: readonly (readonly Weight[])[];
+  /** What `saveKeras` put beside the weights: `Vocabulary.serialized`. */
+  readonly vocabulary: Uint8Array | undefined;
+}
+
+/** Of the vocabulary: a corpus of a million blocks has 40 MB. */
+const mostVocabularyBytes = 2 ** 28;
+
+/**
+ * @param names  of the layers that have weights
+ * @throws UserError `not-readable`, `hdf5-damaged`, `keras-weights-do-not-fit`,
+ *   `keras-weights-unknown`
+ */
+export async function readWeights(path: string, names: readonly string[]): Promise<KerasWeights> {
+  const bytes = await readWholeFile(path);
+  if (bytes.length < 8 || bytes.readUInt32LE(0) !== hdf5Magic) {
+    throw new UserError('hdf5-damaged', 'is no HDF5 file', { category: 'input', path });
+  }
+  const h5wasm = await openHdf5Library();
+  let found: string[] = [];
+  let read: Omit<KerasWeights, 'path'>;
+  try {
+    const file = new h5wasm.File(path, 'r');
+    try {
+      const root = rootOf(file, h5wasm.Group);
+      found = root.keys();
+      const layers = names.map((name) => {
+        const group = root.get(name);
+        return group instanceof h5wasm.Group ? weightsOf(group, h5wasm.Dataset, path) : [];
+      });
+      const vocabulary = file.keys().includes(vocabularyDataset)
+        ? file.get(vocabularyDataset)
+        : undefined;
+      read = {
+        layers,
+        vocabulary:
+          vocabulary instanceof h5wasm.Dataset ? vocabularyOf(vocabulary.value) : undefined,
+      };
+    } finally {
+      file.close();
+    }
+  } catch (cause) {
+    if (cause instanceof UserError) throw cause;
+    const [why] = messageOf(cause).split('\n');
+    throw new UserError('hdf5-damaged', `is cut off or damaged: ${why}`, {
+      category: 'input',
+      path,
+      cause,
+    });
+  }
+  const missing = names.find((_, index) => read.layers[index]?.length === 0);
+  if (missing !== undefined) {
+    throw new UserError(
+      'keras-weights-do-not-fit',
+      `has no weights for the layer ${missing}; its layers are ${found.join(', ') || 'none'}`,
+      { category: 'input', path, place: missing },
+    );
+  }
+  return { path, ...read };
+}
+
+function rootOf(file: File, groups: typeof Group): Group {
+  if (!file.keys().includes('model_weights')) return file;
+  const root = file.get('model_weights');
+  if (!(root instanceof groups)) throw new Error('model_weights is no group');
+  return root;
+}
+
+/** @throws UserError `keras-weights-unknown`, Error for what is damaged */
+function weightsOf(group: Group, datasets: typeof Dataset, path: string): Weight[] {
+  const paths = group.attrs.weight_names?.value;
+  return (Array.isArray(paths) ? paths : []).map((weightPath) => {
+    const place = String(weightPath);
+    const dataset = group.get(place);
+    if (!(dataset instanceof datasets)) throw new Error(`${place} is missing`);
+    const { type, size } = dataset.metadata;
+    // H5T_FLOAT. Half precision and integers would need a scale that nobody wrote down.
+    if (type !== 1 || (size !== 4 && size !== 8)) {
+      const kind = type === 1 ? `float${size * 8}` : 'no floating-point numbers';
+      throw new UserError(
+        'keras-weights-unknown',
+        `${place} is ${kind}: save the weights as float32`,
+        { category: 'input', path, place },
+      );
+    }
+    const values = dataset.value;
+    if (!(values instanceof Float32Array || values instanceof Float64Array)) {
+      throw new Error(`${place} cannot be read`);
+    }
+    return { shape: dataset.shape ?? [], data: Float32Array.from(values) };
+  });
+}
+
+function vocabularyOf(value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array)) throw new Error(`${vocabularyDataset} holds no bytes`);
+  return gunzipSync(value, { maxOutputLength: mostVocabularyBytes });
+}
+
+/**
+ * Copies weights into a network of the shape that the model file tells.
+ *
+ * @throws UserError `keras-weights-do-not-fit`, `keras-weights-no-numbers`
+ */
+export function fillParameters(
+  lstm: Lstm,
+  network: KerasNetwork,
+  { layers, path }: KerasWeights,
+): void {
+  const { shape, parameters } = lstm;
+  const layout = parameterLayout(shape);
+  const take = (layer: number, index: number, ...expected: number[]): Float32Array => {
+    const weight = layers[layer]?.[index];
+    const name = network.weighted[layer] ?? '';
+    if (weight === undefined || weight.shape.join() !== expected.join()) {
+      const has = weight === undefined ? 'nothing' : `[${weight.shape.join(', ')}]`;
+      throw new UserError(
+        'keras-weights-do-not-fit',
+        `weight ${index} of ${name} is ${has} where the model takes [${expected.join(', ')}]`,
+        { category: 'input', path, place: name },
+      );
+    }
+    const odd = weight.data.findIndex((value) => !Number.isFinite(value));
+    if (odd >= 0) {
+      throw new UserError(
+        'keras-weights-no-numbers',
+        `weight ${index} of ${name} holds ${weight.data[odd]} at ${odd}: a network of such weights predicts nothing`,
+        { category: 'input', path, place: name },
+      );
+    }
+    return weight.data;
+  };
+  const put = (name: string, values: Float32Array): void => {
+    parameters.set(values, layout.find(name).offset);
+  };
+  put('embedding', take(0, 0, shape.inputClasses, shape.embedding));
+  const { units } = shape;
+  for (let layer = 0; layer < shape.layers; layer++) {
+    const inputs = inputsOf(shape, layer);
+    directions(shape).forEach((direction, d) => {
+      const kernel = take(layer + 1, d * 3, inputs, 4 * units);
+      const recurrent = take(layer + 1, d * 3 + 1, units, 4 * units);
+      const bias = take(layer + 1, d * 3 + 2, 4 * units);
+      eachGateRow(shape, layer, direction, (name, offset, row, column) => {
+        const source = row < inputs ? kernel : recurrent;
+        const from = (row < inputs ? row : row - inputs) * 4 * units + column;
+        parameters.set(source.subarray(from, from + units), offset);
+        if (row === 0) put(`${name}.bias`, bias.subarray(column, column + units));
+      });
+    });
+  }
+  const hidden = shape.layers + 1;
+  put('hidden.kernel', take(hidden, 0, inputsOf(shape, shape.layers), shape.dense));
+  put('hidden.bias', take(hidden, 1, shape.dense));
+  put('output.kernel', take(hidden + 1, 0, shape.dense, shape.outputClasses));
+  put('output.bias', take(hidden + 1, 1, shape.outputClasses));
+}
