@@ -286,6 +286,7 @@ async function evaluate(sample: Sample, role: 'calibration' | 'test'): Promise<E
       overflows: summary.overflows,
       bytesLost: summary.bytesLost,
       blocksOutsideImages: collector.blocksOutsideImages,
+      crashed: summary.crashed,
     },
     predictions: {
       length: windows.length,

@@ -41,6 +41,7 @@ export function exampleEvaluation(
       overflows: 0,
       bytesLost: 0,
       blocksOutsideImages: 0,
+      crashed: false,
     },
     predictions: {
       length: rows.length,

@@ -31,7 +31,7 @@ export class PlainTraceDecoder {
   #afterOverflow = false;
   #isOff = false;
   #leftByBranch = false;
-  #paused: { readonly ip: bigint; readonly block: Block } | undefined;
+  #paused: { readonly ip: bigint; readonly block: Block; readonly isEvent: boolean } | undefined;
   #itemBytes = 0;
   #statusIp: bigint | undefined;
   #status: { readonly block: Block; readonly blocks: number } | undefined;
@@ -74,6 +74,7 @@ export class PlainTraceDecoder {
     if (bytes.length > 0) {
       if (!this.#isSynchronized) this.#startGap('not-synchronized', 0);
       else if (this.#offset < bytes.length) this.#startGap('truncated', this.#offset);
+      else if (this.#gap === undefined) this.#endAtEvent();
     }
     this.#closeGap(bytes.length);
     return this.flow;
@@ -269,8 +270,8 @@ export class PlainTraceDecoder {
   }
 
   #reach(ip: bigint): boolean {
-    const holds = ({ address, size }: Block): boolean =>
-      ip >= address && ip < address + BigInt(Math.max(1, size));
+    const holds = ({ address, size, kind }: Block): boolean =>
+      ip >= address && ip < address + BigInt(size + (kind === Transfer.none ? 1 : 0));
     const passed: Block[] = [];
     let at = this.#at;
     while (at !== undefined && !holds(at) && at.kind !== Transfer.none) {
@@ -355,11 +356,11 @@ export class PlainTraceDecoder {
       return;
     }
     if (from !== undefined) {
-      if (this.#walkTo(from)) this.#pause(from);
+      if (this.#walkTo(from)) this.#pause(from, true);
       return;
     }
     if (ip !== undefined && this.#reach(ip)) {
-      this.#pause(ip);
+      this.#pause(ip, false);
       return;
     }
     const block = this.#toDecision();
@@ -378,8 +379,20 @@ export class PlainTraceDecoder {
     this.#leftByBranch = block.kind !== Transfer.syscall && block.kind !== Transfer.far;
   }
 
-  #pause(ip: bigint): void {
-    this.#paused = { ip, block: this.#at as Block };
+  #endAtEvent(): void {
+    const fup = this.#fup;
+    if (fup !== undefined) {
+      if (this.#waiting.length > 0 || !this.#walkTo(fup)) return;
+      this.#pause(fup, true);
+    }
+    const paused = this.#paused;
+    if (paused === undefined || !paused.isEvent) return;
+    if (paused.ip > paused.block.address) this.#emit(paused.block);
+    this.flow.push(`async ${hex(paused.ip)} ?`);
+  }
+
+  #pause(ip: bigint, isEvent: boolean): void {
+    this.#paused = { ip, block: this.#at as Block, isEvent };
     this.#at = undefined;
     this.#isOff = true;
     this.#leftByBranch = false;

@@ -23,7 +23,13 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 async function recordAndDecode(
   name: string,
   options: Pick<RecordOptions, 'command' | 'args'> & Partial<RecordOptions>,
-): Promise<{ recorded: number[]; decoded: number[]; marks: number; signals: number }> {
+): Promise<{
+  recorded: number[];
+  decoded: number[];
+  marks: number;
+  signals: number;
+  crashed: boolean;
+}> {
   const recorded: number[] = [];
   const out = join(folder, 'traces', name);
   const { signals } = await record({
@@ -45,7 +51,7 @@ async function recordAndDecode(
   const decoded: number[] = [];
   let marks = 0;
   const { source } = trace;
-  await source.run(({ entries, length }) => {
+  const { crashed } = await source.run(({ entries, length }) => {
     const { module, offset, modules } = source.blocks;
     for (let i = 0; i < length; i++) {
       const block = entries[i];
@@ -54,20 +60,21 @@ async function recordAndDecode(
     }
   });
   codeCache.dispose();
-  return { recorded, decoded, marks, signals };
+  return { recorded, decoded, marks, signals, crashed };
 }
 
 describe.skipIf(!canRecord)('record', () => {
   it.each([true, false])(
     'decodes to the blocks that QEMU ran, return compression %s',
     async (on) => {
-      const { recorded, decoded, marks } = await recordAndDecode(`ls-${on}`, {
+      const { recorded, decoded, marks, crashed } = await recordAndDecode(`ls-${on}`, {
         command: '/bin/ls',
         args: ['-l', '/'],
         compressReturns: on,
       });
       expect(recorded.length).toBeGreaterThan(50_000);
       expect(marks).toBe(0);
+      expect(crashed).toBe(false);
       expect(decoded).toEqual(recorded);
     },
   );
@@ -90,8 +97,12 @@ describe.skipIf(!canRecord)('record', () => {
     );
     const command = join(folder, 'signals');
     execFileSync('cc', ['-O1', '-o', command, source]);
-    const { recorded, decoded, signals } = await recordAndDecode('signals', { command, args: [] });
+    const { recorded, decoded, signals, crashed } = await recordAndDecode('signals', {
+      command,
+      args: [],
+    });
     expect(signals).toBeGreaterThanOrEqual(1);
+    expect(crashed).toBe(true);
     expect(decoded).toEqual(recorded);
   });
 

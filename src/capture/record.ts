@@ -118,7 +118,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       backend,
     );
     await backend.finish();
-    const threads = recording.finish();
+    const threads = recording.finish(ran.end === 'signal');
     if (threads.length === 0) {
       if (skipUntil !== undefined && recording.map.codeFiles.length > 0) {
         throw new UserError('nothing-recorded', `never came to ${skipUntil}`, {

@@ -44,6 +44,8 @@ export interface TraceFacts {
   readonly bytesLost: number;
   /** Blocks outside every image. */
   readonly blocksOutsideImages: number;
+  /** Flow of a thread ended at an event and never came back: a crash, a kill, or the end of a recording. */
+  readonly crashed: boolean;
 }
 
 /** Distinct predictions, struct of arrays. Classes are output classes; 0 = unknown. */

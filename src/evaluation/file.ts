@@ -263,6 +263,8 @@ function readMetadata(input: ByteReader): Metadata {
       overflows: countOf(trace.overflows, 'trace.overflows'),
       bytesLost: countOf(trace.bytesLost, 'trace.bytesLost'),
       blocksOutsideImages: countOf(trace.blocksOutsideImages, 'trace.blocksOutsideImages'),
+      // Files of the first release do not say.
+      crashed: trace.crashed !== undefined && flagOf(trace.crashed, 'trace.crashed'),
     },
     predictions: countOf(root.predictions, 'predictions'),
     occurrences: countOf(root.occurrences, 'occurrences'),
@@ -366,6 +368,11 @@ function oneOf<T extends string>(value: unknown, allowed: readonly T[], field: s
   const found = allowed.find((item) => item === value);
   if (found === undefined) throw new Damage(`has none of ${allowed.join(', ')} in "${field}"`);
   return found;
+}
+
+function flagOf(value: unknown, field: string): boolean {
+  if (typeof value !== 'boolean') throw new Damage(`has neither yes nor no in "${field}"`);
+  return value;
 }
 
 function countOf(value: unknown, field: string): number {

@@ -81,6 +81,7 @@ export function decodeTextEvaluation(bytes: Uint8Array, fileName: string): Evalu
       overflows: 0,
       bytesLost: 0,
       blocksOutsideImages: 0,
+      crashed: false,
     },
     predictions: {
       length: rows.length,

@@ -185,7 +185,9 @@ export class EvidenceCollector {
     }
     this.#traceOffset = mark.traceOffset;
     if (mark.kind === 'async') {
-      if (mark.to === undefined && mark.from !== undefined) this.#ledOutside(previous, mark.from);
+      const { from, to } = mark;
+      if (to === undefined && from !== undefined && !mark.isInCode)
+        this.#ledOutside(previous, from);
       this.#dropCallNotMade(previous, mark.from);
       // An interrupt comes back to where it came from, mostly before anything else was traced.
       if (mark.from !== undefined && mark.to !== undefined) {

@@ -60,4 +60,9 @@ export interface TraceSummary {
   /** Trace bytes inside gaps. */
   readonly bytesLost: number;
   readonly asyncTransfers: number;
+  /**
+   * Flow ended at an event from which it never came back: the program crashed or was killed, or the
+   * recording ended while it ran.
+   */
+  readonly crashed: boolean;
 }

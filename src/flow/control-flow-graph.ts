@@ -92,10 +92,11 @@ export class ControlFlowGraph implements BlockTable {
     return found;
   }
 
-  /** @returns whether `address` lies in the block, or is the start of one that is not known */
+  /** @returns whether `address` lies in the block, or where its code ends without a transfer */
   holds(node: number, address: Address): boolean {
     const into = address - this.address[node];
-    return into >= 0 && into < Math.max(1, this.size[node]);
+    const size = this.size[node];
+    return into >= 0 && (into < size || (into === size && this.kind[node] === Transfer.none));
   }
 
   bitnessOf(node: number): Bitness {

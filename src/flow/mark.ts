@@ -46,8 +46,10 @@ export interface AsyncTransfer {
   readonly kind: 'async';
   readonly traceOffset: number;
   readonly from: Address | undefined;
-  /** `undefined` where a trace ends at an event that came outside all code. */
+  /** `undefined` where a trace ends at an event: a crash. */
   readonly to: Address | undefined;
+  /** Where a trace ends: whether there is code at `from`. A jump into nowhere crashes where there is none. */
+  readonly isInCode?: boolean;
   /** Time stamp counter at the last TSC packet before, when the trace has one. */
   readonly time?: number;
 }

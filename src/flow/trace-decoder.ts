@@ -157,6 +157,7 @@ export class TraceDecoder implements BlockSource {
       overflows: this.#overflows,
       bytesLost: this.#bytesLost,
       asyncTransfers: this.#asyncTransfers,
+      crashed: this.#crashed,
     };
   }
 
@@ -634,8 +635,9 @@ export class TraceDecoder implements BlockSource {
     this.#mark({ kind: 'async', traceOffset, from: undefined, to }, traceOffset);
   }
 
-  /** Where an asynchronous event turned tracing off. */
-  #pausedAt: { readonly ip: Address; readonly node: number } | undefined;
+  /** Where tracing was turned off within a block: by an asynchronous event, or by an address filter. */
+  #pausedAt: { readonly ip: Address; readonly node: number; readonly isEvent: boolean } | undefined;
+  #crashed = false;
 
   /** @param ip  where flow went, which tracing does not follow; only address filters give it */
   #disable(ip: Address | undefined, traceOffset: number): void {
@@ -655,12 +657,12 @@ export class TraceDecoder implements BlockSource {
       if (!this.#walkTo(from, traceOffset)) return;
       // SKD022: an instruction that turns tracing off by itself, and has ended.
       if (!(this.#errata.skd022 && this.#isFarTransfer(from))) {
-        this.#pause(from);
+        this.#pause(from, true);
         return;
       }
     } else if (ip !== undefined && this.#walker.walkTo(ip)) {
       // A direct jump or call left the traced code, or execution ran on past its end.
-      this.#pause(ip);
+      this.#pause(ip, false);
       return;
     }
     const at = this.#toDecision(traceOffset);
@@ -682,8 +684,8 @@ export class TraceDecoder implements BlockSource {
   }
 
   /** Tracing stops at `ip`, in the block that execution has reached. */
-  #pause(ip: Address): void {
-    this.#pausedAt = { ip, node: this.#state.at };
+  #pause(ip: Address, isEvent: boolean): void {
+    this.#pausedAt = { ip, node: this.#state.at, isEvent };
     this.#state.at = -1;
     this.#isOff = true;
     this.#leftByBranch = false;
@@ -913,14 +915,25 @@ export class TraceDecoder implements BlockSource {
   }
 
   /**
-   * An event may have stopped a trace where no code is: a crash, as of a hijack that failed. Nothing
-   * of the trace is lost, but where flow went must be seen.
+   * Flow ends at an event from which it never came back: a crash, or a run that was killed. Nothing of
+   * the trace is lost, but that it ended so must be seen, and where, if no code is known there.
    */
-  #endOutsideCode(end: number): void {
+  #endAtEvent(end: number): void {
+    // TIP.PGD is missing where the trace ends before the processor wrote it.
+    const fup = this.#fup;
+    if (fup !== undefined) {
+      this.#settleFup();
+      if (this.#queue.length > 0 || !this.#walkTo(fup, end)) return;
+      this.#pause(fup, true);
+    }
     const paused = this.#pausedAt;
-    if (paused === undefined || this.#graph.kind[paused.node] !== Transfer.none) return;
-    if (this.#graph.deadReason(paused.node) !== 'no-code') return;
-    this.#mark({ kind: 'async', traceOffset: end, from: paused.ip, to: undefined }, end);
+    if (paused === undefined || !paused.isEvent) return;
+    const { address, size } = this.#graph;
+    const { ip, node } = paused;
+    if (ip > address[node]) this.#emit(node, end);
+    this.#crashed = true;
+    const isInCode = ip < address[node] + size[node];
+    this.#mark({ kind: 'async', traceOffset: end, from: ip, to: undefined, isInCode }, end);
   }
 
   #finish(end: number): void {
@@ -929,7 +942,7 @@ export class TraceDecoder implements BlockSource {
     } else if (this.#isSynchronized && this.#bufferOffset < end) {
       this.#startGap('truncated', this.#bufferOffset, undefined);
     } else if (this.#openGap === undefined) {
-      this.#endOutsideCode(end);
+      this.#endAtEvent(end);
     }
     this.#closeGap(end);
     this.#flush(end);

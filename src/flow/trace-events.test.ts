@@ -54,6 +54,7 @@ async function decode(
   options: Partial<TraceDecoderOptions> = {},
 ): Promise<{
   flow: (number | string)[];
+  crashed: boolean;
   marks: readonly Mark[];
   times: (number | undefined)[];
 }> {
@@ -63,7 +64,7 @@ async function decode(
   const times: (number | undefined)[] = [];
   const offset = (address: number | undefined): string =>
     address === undefined ? '?' : String(address - base);
-  await decoder.run(({ entries, length, time }: BlockBatch) => {
+  const { crashed } = await decoder.run(({ entries, length, time }: BlockBatch) => {
     for (const entry of entries.subarray(0, length)) {
       times.push(time);
       if (entry >= 0) flow.push(decoder.blocks.offset[entry]);
@@ -74,13 +75,57 @@ async function decode(
       }
     }
   });
-  return { flow, marks: decoder.marks, times };
+  return { flow, crashed, marks: decoder.marks, times };
 }
 
 // 0: nop nop jz 6   4: jmp 0   6: call 12   11: ret   12: jz 15   14: ret   15: call rax   17: ret
 const program = [
   0x90, 0x90, 0x74, 0x02, 0xeb, 0xfa, 0xe8, 0x01, 0, 0, 0, 0xc3, 0x74, 0x01, 0xc3, 0xff, 0xd0, 0xc3,
 ];
+
+describe('a trace that ends', () => {
+  const ended = async (...packets: number[][]): Promise<unknown[]> => {
+    const { flow, crashed, marks } = await decode(program, packets);
+    const last = marks.at(-1);
+    return [...flow, crashed, ...(last?.kind === 'async' ? [last.isInCode] : [])];
+  };
+
+  test('at an event within known code says so, with TIP.PGD and without', async () => {
+    // 0: nop nop jz: the event comes at the second instruction; the block is what ran last.
+    for (const pgds of [[pgd], [], [pgdAt(0x900)], [pgd, [0x02, 0x83], [0x59, 1], psb, psbend]]) {
+      expect(await ended(pge(0), fup(1), ...pgds)).toEqual([0, 'async 1 ?', true, true]);
+    }
+    // At the first instruction of a block that direct transfers led to.
+    expect(await ended(pge(0), tnt('T'), fup(12), pgd)).toEqual([0, 6, 'async 12 ?', true, true]);
+    expect(await ended(pge(0), [0x99, 0x22], fup(1), pgd)).toEqual([0, 'async 1 ?', true, true]);
+  });
+
+  test('at an event where no code is has gone there', async () => {
+    expect(await ended(pge(17), tip(0x900), fup(0x900), pgd)).toEqual([
+      17,
+      'async 2304 ?',
+      true,
+      false,
+    ]);
+    // 17: ret, the last code there is; before it: 16 is no place to go on from.
+    const cut = [0x90, 0x90];
+    const { flow, crashed } = await decode(cut, [pge(0), fup(2), pgd]);
+    expect([...flow, crashed]).toEqual([0, 'async 2 ?', true]);
+  });
+
+  test('otherwise does not: after its last branch, out of a filter, in a gap, or cut off', async () => {
+    expect(await ended(pge(15), pgd)).toEqual([15, false]);
+    expect(await ended(pge(0), pgdAt(1))).toEqual([false]);
+    expect(await ended(pge(0), tnt('N'))).toEqual([0, false]);
+    expect(await ended(pge(0), fup(1), pgd, pge(1), tnt('N'))).toEqual([0, false]);
+    expect(await ended(pge(0), fup(1), pgd, ovf)).toEqual(['gap overflow', false]);
+    expect(await ended(pge(0), fup(1), [0x02])).toEqual(['gap truncated', false]);
+    // Bits wait for a TIP: it is missing.
+    expect(await ended(pge(0), tnt('TTN'), fup(15))).toEqual([0, 6, 12, false]);
+    // A FUP that belongs to another packet is no event.
+    expect(await ended(pge(0), [0x02, 0xe2], fup(1))).toEqual([false]);
+  });
+});
 
 describe('packets that change nothing in the flow', () => {
   test.each<[string, number[]]>([

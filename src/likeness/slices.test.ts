@@ -31,6 +31,7 @@ function evaluationOf(
       overflows: 0,
       bytesLost: 0,
       blocksOutsideImages: 0,
+      crashed: false,
     },
     predictions: {
       length: 2,
@@ -143,6 +144,7 @@ function threadOf(
         overflows: 0,
         bytesLost: 0,
         asyncTransfers: 0,
+        crashed: false,
       };
     },
   };

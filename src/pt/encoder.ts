@@ -60,10 +60,16 @@ export class PtEncoder {
     this.#ip(IpPacket.tipPge, ip);
   }
 
-  /** Tracing ends, or the kernel is entered, at the next branch: TIP.PGD without IP. */
-  disable(): void {
+  /**
+   * Tracing ends, or the kernel is entered, at the next branch: TIP.PGD.
+   *
+   * @param at  where the next direct branch leads, or execution came without one; to no traced code where
+   *   it is left out
+   */
+  disable(at?: Address): void {
     this.#flushBits();
-    this.#byte(IpPacket.tipPgd);
+    if (at === undefined) this.#byte(IpPacket.tipPgd);
+    else this.#ip(IpPacket.tipPgd, at);
   }
 
   /** Flow left for the kernel before the instruction at `ip`: FUP, TIP.PGD. */

@@ -129,6 +129,7 @@ export class ParsedTrace implements BlockSource {
       overflows: 0,
       bytesLost: 0,
       asyncTransfers: 0,
+      crashed: false,
     };
   }
 

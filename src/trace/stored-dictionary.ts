@@ -67,7 +67,14 @@ export function parseDictionary(bytes: Buffer, end: number): Dictionary {
       throw new Error('a block has a size that cannot be');
     }
   }
-  return { modules, marks, summary, origin, chunks, table };
+  return {
+    modules,
+    marks,
+    summary: { ...summary, crashed: summary.crashed ?? false },
+    origin,
+    chunks,
+    table,
+  };
 }
 
 /** @returns whether a parsed value is a whole number that is not negative */
@@ -95,6 +102,8 @@ function isMark(value: Mark | null): boolean {
 }
 
 function isSummary(value: TraceSummary | null | undefined): value is TraceSummary {
+  // Files of the first release do not say.
+  if (!['boolean', 'undefined'].includes(typeof value?.crashed)) return false;
   return [
     value?.traceBytes,
     value?.blocks,

@@ -29,6 +29,7 @@ function play(batches: readonly (readonly number[])[], blocks: number = distinct
     overflows: 1,
     bytesLost: 3,
     asyncTransfers: 1,
+    crashed: false,
   };
   return {
     marks,

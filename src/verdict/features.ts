@@ -32,6 +32,7 @@ const probabilityFloor = 1e-30;
  * - `sudden-unknown`: the largest surprise, in nats, of an entry into unknown code out of the blue
  * - `transfers`, `blocks`: not suspicious in themselves: chances for a bad window
  * - `gaps`, `overflows`, `bytesLost`, `outsideBlocks`: counts
+ * - `crashed`: 1 where flow ended at an event and never came back
  * - `evidence-<kind>`: counts; `hint-weight`: the largest weight of graded evidence, in nats
  */
 export const featureNames: readonly string[] = [
@@ -51,12 +52,13 @@ export const featureNames: readonly string[] = [
   'overflows',
   'bytesLost',
   'outsideBlocks',
+  'crashed',
   ...evidenceKinds.map((kind) => `evidence-${kind}`),
   'hint-weight',
 ];
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 4;
+export const featureVersion = 5;
 
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
@@ -128,6 +130,7 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
   set('overflows', trace.overflows);
   set('bytesLost', trace.bytesLost);
   set('outsideBlocks', trace.blocksOutsideImages);
+  set('crashed', trace.crashed ? 1 : 0);
   const counts = new Map<string, number>();
   let weight = 0;
   for (const item of evidence) {

@@ -120,6 +120,7 @@ describe('blocks around a patch', () => {
           overflows: 0,
           bytesLost: 0,
           asyncTransfers: 0,
+          crashed: false,
         });
       },
     };

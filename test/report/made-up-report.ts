@@ -271,6 +271,7 @@ function base(i: number, blocks: number, random: Random): ReportRow {
     overflows: 0,
     bytesLost: gaps * 412,
     blocksOutsideImages: 0,
+    crashed: false,
     evidenceCounts: gaps > 0 ? { gap: gaps } : {},
     features: [
       {

@@ -69,7 +69,7 @@ function encode(
   const packets = new PtEncoder((part) => parts.push(part), { bitness: 64, compressReturns });
   const encoder = new BlockEncoder(translations, packets, new Set());
   encoder.add(blocks, limit);
-  encoder.finish();
+  encoder.finish(false);
   return { trace: Buffer.concat(parts), interrupts: encoder.interrupts };
 }
 

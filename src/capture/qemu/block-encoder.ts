@@ -118,13 +118,18 @@ export class BlockEncoder {
     this.#previous = previous;
   }
 
-  finish(): void {
+  /** @param died  whether a signal ended the program while this thread ran */
+  finish(died: boolean): void {
     const previous = this.#previous;
+    const { kind, last } = this.#table;
     if (previous >= 0) {
+      const isInKernel = kind[previous] === Transfer.syscall || kind[previous] === Transfer.far;
+      // QEMU does not say at which instruction of its block; that block did not end.
+      if (died && !isInKernel) this.#encoder.interrupt(last[previous]);
       // A bare TIP.PGD would let a decoder follow direct transfers into code that never ran.
-      if (this.#isDirect(previous)) {
+      else if (this.#isDirect(previous)) {
         this.#follow(previous);
-        this.#encoder.interrupt(this.#reached(previous));
+        this.#encoder.disable(this.#reached(previous));
       } else this.#encoder.disable();
     }
     this.#encoder.finish();

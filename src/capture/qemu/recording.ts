@@ -91,13 +91,17 @@ export class Recording {
     return this.table.start.some((at) => at >= start && at < end);
   }
 
-  /** @returns the traces, the first thread first */
-  finish(): ThreadTrace[] {
+  /**
+   * @param died  whether a signal ended the program, and with it the threads that still ran
+   * @returns the traces, the first thread first
+   */
+  finish(died: boolean): ThreadTrace[] {
     const running = [...this.#threads].sort(([a], [b]) => a - b).map(([, thread]) => thread);
     const [first, ...others] = running;
     return (first === undefined ? this.#ended : [first, ...this.#ended, ...others]).map(
-      ({ encoder, bytes }) => {
-        encoder.finish();
+      (thread) => {
+        const { encoder, bytes } = thread;
+        encoder.finish(died && running.includes(thread));
         return { blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
       },
     );

@@ -167,7 +167,13 @@ function describeMark(mark: Mark): string {
   const at = (address: number | undefined): string =>
     address === undefined ? '?' : formatAddress(address);
   if (mark.kind === 'thread') return '(another thread)';
-  if (mark.kind === 'async') return `(asynchronous: ${at(mark.from)} -> ${at(mark.to)})`;
+  if (mark.kind === 'async') {
+    if (mark.to === undefined && mark.from !== undefined) {
+      const where = mark.isInCode ? '' : ', where no code is known';
+      return `(ended by an event at ${at(mark.from)}${where})`;
+    }
+    return `(asynchronous: ${at(mark.from)} -> ${at(mark.to)})`;
+  }
   return `(gap: ${mark.reason} at trace offset ${mark.traceOffset}, address ${at(mark.address)}, ${mark.bytesLost} bytes lost)`;
 }
 
@@ -195,6 +201,11 @@ function describe(report: TraceReport): string[] {
       .join(', ')}`,
     `  gaps         ${showCount(summary.gaps)}, ${showCount(summary.bytesLost)} bytes lost, ${showCount(summary.overflows)} overflows, ${showCount(summary.asyncTransfers)} asynchronous transfers`,
   ];
+  if (summary.crashed) {
+    lines.push(
+      '  end          by an event: the program crashed or was killed, or the recording stopped',
+    );
+  }
   for (const gap of report.gaps.slice(0, gapsShown))
     lines.push(`               ${describeMark(gap).slice(1, -1)}`);
   if (report.gaps.length > gapsShown)

@@ -133,6 +133,7 @@ export class Evaluator {
       overflows: 0,
       bytesLost: 0,
       blocksOutsideImages: 0,
+      crashed: false,
     };
     for (const trace of await openSample(sample, traces, context.signal)) {
       notes.tell(trace, context.log);
@@ -171,6 +172,7 @@ export class Evaluator {
       facts.overflows += summary.overflows;
       facts.bytesLost += summary.bytesLost;
       facts.blocksOutsideImages += collector.blocksOutsideImages;
+      facts.crashed ||= summary.crashed;
     }
     return {
       occurrences: concatenate(occurrences),

@@ -77,6 +77,8 @@ export interface ReportRow {
   readonly overflows: number;
   readonly bytesLost: number | undefined;
   readonly blocksOutsideImages: number;
+  /** Flow ended at an event and never came back: a crash, a kill, or the end of a recording. */
+  readonly crashed: boolean;
   readonly evidenceCounts: Readonly<Partial<Record<EvidenceKind, number>>>;
   readonly features: readonly FeatureValue[];
   /** Why the verdict is what it is, strongest reason first, plain sentences. */

@@ -200,6 +200,7 @@ function rowOf(
     overflows: value('overflows'),
     bytesLost: known(value('bytesLost')),
     blocksOutsideImages: value('outsideBlocks'),
+    crashed: value('crashed') > 0,
     evidenceCounts,
     features: featureNames.flatMap((name): FeatureValue[] =>
       // Counts of evidence that is not there would fill a screen with zeros.

@@ -186,7 +186,7 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit:
 }
 
 /** Facts that a log of calls has no counterpart of. */
-const factsOfCode = ['Overflows', 'Bytes lost', 'Blocks outside images'];
+const factsOfCode = ['Overflows', 'Bytes lost', 'Blocks outside images', 'Ended by an event'];
 
 function facts(row: ReportRow, unit: Unit): string {
   const entries: [string, string][] = [
@@ -201,6 +201,7 @@ function facts(row: ReportRow, unit: Unit): string {
     ['Overflows', formatCount(row.overflows)],
     ['Bytes lost', row.bytesLost === undefined ? '–' : formatCount(row.bytesLost)],
     ['Blocks outside images', formatCount(row.blocksOutsideImages)],
+    ['Ended by an event', row.crashed ? 'yes (crashed or killed)' : 'no'],
     ...evidenceEntries(row).map(([kind, count]): [string, string] => [
       `Evidence: ${evidenceNames[kind].short}`,
       formatCount(count),

@@ -27,6 +27,7 @@ export function rowsToCsv(rows: readonly ReportRow[]): string {
     'overflows',
     'bytes_lost',
     'blocks_outside_images',
+    'crashed',
     ...features,
   ];
   const lines = bySuspicion(rows).map((row) => {
@@ -50,6 +51,7 @@ export function rowsToCsv(rows: readonly ReportRow[]): string {
       row.overflows,
       row.bytesLost,
       row.blocksOutsideImages,
+      row.crashed ? 1 : 0,
       ...features.map((name) => values.get(name)),
     ];
   });

@@ -13,6 +13,7 @@ const titles: Readonly<Record<string, string>> = {
   gaps: 'gaps',
   overflows: 'overflows',
   outsideBlocks: 'blocks outside images',
+  crashed: 'ended by an event',
   bytesLost: 'trace bytes lost',
   'sudden-unknown': 'surprise of entering unknown code out of the blue (nats)',
   'hint-weight': 'most far-fetched call (nats)',

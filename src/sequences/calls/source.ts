@@ -89,6 +89,7 @@ export class CallSource implements BlockSource {
       overflows: 0,
       bytesLost: 0,
       asyncTransfers: 0,
+      crashed: false,
     };
   }
 }

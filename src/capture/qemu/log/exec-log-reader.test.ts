@@ -56,7 +56,7 @@ function read(...chunks: Buffer[]): { recording: Recording; seen: [number, numbe
   );
   for (const chunk of chunks) reader.add(chunk);
   reader.finish();
-  recording.finish();
+  recording.finish(false);
   return { recording, seen };
 }
 
