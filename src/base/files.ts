@@ -213,6 +213,12 @@ export async function readWholeFile(path: string): Promise<Buffer> {
   }
 }
 
+/** @returns whether reading failed because there is no such file */
+export function isAbsent(error: unknown): boolean {
+  const cause = error instanceof UserError ? error.cause : error;
+  return (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+}
+
 /** Texts that are read whole are smaller; a few kilobytes of gzip could claim a thousand times as many. */
 const mostInflated = 1 << 28;
 

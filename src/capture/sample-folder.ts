@@ -5,6 +5,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
+import { writeJsonFile } from '../base/json-file.ts';
 
 export interface SampleContent {
   /** Intel PT. */
@@ -48,8 +49,7 @@ export async function writeSampleFolder(
     await writeFileAtomic(join(part, 'mapping.txt'), content.map);
     const lines = [content.name, content.label, ...(content.family ? [content.family] : [])];
     await writeFileAtomic(join(part, 'info.txt'), `${lines.join('\n')}\n`);
-    const recording = JSON.stringify({ ...content.recording, traceBytes }, undefined, 2);
-    await writeFileAtomic(join(part, 'recording.json'), `${recording}\n`);
+    await writeJsonFile(join(part, 'recording.json'), { ...content.recording, traceBytes });
     await rename(part, folder);
     return traceBytes;
   } catch (cause) {

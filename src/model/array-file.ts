@@ -1,10 +1,11 @@
 import { UserError } from '../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { seal, unseal } from '../base/sealed.ts';
 
 export type NumberArray = Float32Array | Int32Array;
 
-/** `WWA1`, little-endian. */
-const magic = 0x31415757;
+/** `WWA2`, little-endian. */
+const magic = 0x32415757;
 
 /** @returns the bytes of an array, shared with it */
 export function bytesOf(array: NumberArray): Uint8Array {
@@ -13,22 +14,23 @@ export function bytesOf(array: NumberArray): Uint8Array {
 
 /**
  * Writes arrays of 32-bit numbers into one file: magic, number of arrays, their lengths, their
- * content.
+ * content, a checksum.
  */
 export async function writeArrays(path: string, arrays: readonly NumberArray[]): Promise<void> {
   const header = Int32Array.of(magic, arrays.length, ...arrays.map(({ length }) => length));
-  await writeFileAtomic(path, Buffer.concat([bytesOf(header), ...arrays.map(bytesOf)]));
+  await writeFileAtomic(path, seal(bytesOf(header), ...arrays.map(bytesOf)));
 }
 
 /**
  * Reads what `writeArrays` wrote.
  *
  * @param types  `f` or `i` for each array, which the file does not say
- * @throws UserError `arrays-damaged`
+ * @throws UserError `not-readable`, `file-damaged`, `arrays-damaged`
  */
 export async function readArrays(path: string, types: string): Promise<NumberArray[]> {
   const file = await readWholeFile(path);
-  const bytes = new Uint8Array(file);
+  // A copy, so that the arrays begin where numbers may.
+  const bytes = new Uint8Array(unseal(file, path));
   const damaged = (why: string): UserError =>
     new UserError('arrays-damaged', why, { category: 'input', path });
   const headerLength = (2 + types.length) * 4;

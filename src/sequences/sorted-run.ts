@@ -1,4 +1,5 @@
 import { closeSync, openSync, readSync, rmSync, writeSync } from 'node:fs';
+import { crc32 } from 'node:zlib';
 import type { WindowChunk } from './window-chunk.ts';
 import type { WindowCounter } from './window-counter.ts';
 
@@ -22,10 +23,13 @@ export class SortedRun {
   readonly path: string;
   readonly rows: number;
   readonly #windowLength: number;
+  /** CRC-32 of the file: who wrote it reads it, so it need not be in it. */
+  readonly #sum: number;
 
-  private constructor(path: string, rows: number, windowLength: number) {
+  private constructor(path: string, rows: number, windowLength: number, sum: number) {
     this.path = path;
     this.rows = rows;
+    this.#sum = sum;
     this.#windowLength = windowLength;
   }
 
@@ -37,6 +41,7 @@ export class SortedRun {
     const count = new Float64Array(1);
     const countWords = new Int32Array(count.buffer);
     let rows = 0;
+    let sum = 0;
     const file = openSync(path, 'w');
     try {
       for (const { length, symbols, targets, counts } of chunks) {
@@ -50,7 +55,9 @@ export class SortedRun {
             count[0] = counts[index];
             block.set(countWords, at + n + 1);
           }
-          writeAll(file, new Uint8Array(block.buffer, 0, size * width * 4));
+          const bytes = new Uint8Array(block.buffer, 0, size * width * 4);
+          writeAll(file, bytes);
+          sum = crc32(bytes, sum);
           rows += size;
         }
       }
@@ -60,12 +67,15 @@ export class SortedRun {
       throw error;
     }
     closeSync(file);
-    return new SortedRun(path, rows, windowLength);
+    return new SortedRun(path, rows, windowLength, sum);
   }
 
+  /** @returns a cursor whose `advance` throws an Error where the file is not what was written */
   open(): Cursor {
     const width = this.#windowLength + 3;
     const { rows } = this;
+    const expected = this.#sum;
+    let sum = 0;
     const file = openSync(this.path, 'r');
     const block = new Int32Array(rowsPerBlock * width);
     const bytes = new Uint8Array(block.buffer);
@@ -79,7 +89,12 @@ export class SortedRun {
         if (next === rows) return false;
         const inBlock = next++ % rowsPerBlock;
         if (inBlock === 0) {
-          readAll(file, bytes, Math.min(rowsPerBlock, rows - next + 1) * width * 4);
+          const size = Math.min(rowsPerBlock, rows - next + 1) * width * 4;
+          readAll(file, bytes, size);
+          sum = crc32(bytes.subarray(0, size), sum);
+          if (rows - next < rowsPerBlock && sum !== expected) {
+            throw new Error('a spilled run is not what was written: the checksum differs');
+          }
         }
         const at = inBlock * width;
         cursor.row = block.subarray(at, at + width - 2);

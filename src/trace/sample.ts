@@ -2,7 +2,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf, readWholeFile } from '../base/files.ts';
+import { messageOf } from '../base/files.ts';
+import { readJsonFile } from '../base/json-file.ts';
 
 /** One recording: a folder with a trace, its memory map and its label. */
 export interface Sample {
@@ -134,19 +135,8 @@ export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'lab
 
 /** What `import` says of how a sample came about; only what decoding depends on is read. */
 async function readRecording(path: string): Promise<Pick<Sample, 'sharesProcessor'>> {
-  let recording: unknown;
-  try {
-    recording = JSON.parse((await readWholeFile(path)).toString('utf8'));
-  } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw new UserError('sample-unreadable', `is no JSON: ${messageOf(cause)}`, {
-      category: 'input',
-      path,
-      cause,
-    });
-  }
-  const shares = (recording as { sharesProcessor?: unknown } | null)?.sharesProcessor;
-  return { sharesProcessor: shares === true };
+  const { sharesProcessor } = await readJsonFile(path);
+  return { sharesProcessor: sharesProcessor === true };
 }
 
 /** @returns name of the stored trace beside a raw one: `trace_0.wayward` for `trace_0.gz` */

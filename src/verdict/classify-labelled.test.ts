@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import { Random } from '../base/random.ts';
+import { sealJson } from '../base/sealed.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import {
   applyClassifier,
@@ -166,6 +167,8 @@ describe('verdicts with labels', () => {
 });
 
 describe('saved classifier', () => {
+  const head = { format: 'wayward-classifier', version: 2 };
+
   test('decides as before', async () => {
     const { classifier, verdicts } = await classifyLabelled(traces, options);
     const path = join(directory, 'svm.json');
@@ -183,14 +186,19 @@ describe('saved classifier', () => {
 
   test.each([
     ['', 'is no JSON'],
-    ['{}', 'is no saved classifier'],
-    ['null', 'is no saved classifier'],
-    ['{"format":"wayward-classifier","version":9}', 'version 9'],
-    ['{"format":"wayward-classifier","version":1}', 'unknown features'],
-    ['{"format":"wayward-classifier","version":1,"features":["<b>"]}', 'unknown features: <b>'],
-    ['{"format":"wayward-classifier","version":1,"features":["nll"]}', 'no usable decision line'],
+    ['{}', 'has no checksum'],
+    ['null', 'is no JSON object'],
+    [sealJson({}), 'is no saved classifier'],
+    [sealJson({ ...head, version: 9 }), 'version 9'],
+    [sealJson(head), 'unknown features'],
+    [sealJson({ ...head, features: ['<b>'] }), 'unknown features: <b>'],
+    [sealJson({ ...head, features: ['nll'] }), 'no usable decision line'],
     [
-      '{"format":"wayward-classifier","version":1,"features":["nll"],"plane":{"centre":[0],"scale":[0],"weights":[1],"bias":0}}',
+      sealJson({
+        ...head,
+        features: ['nll'],
+        plane: { centre: [0], scale: [0], weights: [1], bias: 0 },
+      }),
       'no usable decision line',
     ],
   ])('%s is refused', async (text, message) => {
@@ -205,7 +213,7 @@ describe('saved classifier', () => {
     await saveClassifier(path, classifier);
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({
       format: 'wayward-classifier',
-      version: 1,
+      version: 2,
       features: ['mispredictionRate', 'wrongConfidence'],
       fittedOn: { nominal: 20, anomalous: 20 },
     });

@@ -1,5 +1,5 @@
 import { UserError } from '../base/errors.ts';
-import { messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../base/json-file.ts';
 import { Random } from '../base/random.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import { chooseFeatures, feature, featureNames, type TraceFeatures } from './features.ts';
@@ -219,25 +219,21 @@ function stratifiedFolds(
 }
 
 const classifierFormat = 'wayward-classifier';
-const classifierVersion = 1;
+const classifierVersion = 2;
 
 export async function saveClassifier(path: string, classifier: Classifier): Promise<void> {
-  const content = { format: classifierFormat, version: classifierVersion, ...classifier };
-  await writeFileAtomic(path, `${JSON.stringify(content, undefined, 2)}\n`);
+  const head = { format: classifierFormat, version: classifierVersion };
+  await writeJsonFile(path, { ...head, ...classifier });
 }
 
-/** @throws UserError `classifier-damaged` with what is wrong, `not-readable` */
+/** @throws UserError `classifier-damaged` with what is wrong, `not-readable`, `file-damaged` */
 export async function loadClassifier(path: string): Promise<Classifier> {
   const damaged = (message: string): UserError =>
     new UserError('classifier-damaged', message, { category: 'input', path });
-  const bytes = await readWholeFile(path);
-  let value: unknown;
-  try {
-    value = JSON.parse(bytes.toString('utf8'));
-  } catch (error) {
-    throw damaged(`is no JSON: ${messageOf(error)}`);
-  }
-  const root = (value ?? {}) as Partial<Classifier> & { format?: unknown; version?: unknown };
+  const root = (await readJsonFile(path)) as Partial<Classifier> & {
+    format?: unknown;
+    version?: unknown;
+  };
   if (root.format !== classifierFormat) throw damaged('is no saved classifier');
   if (root.version !== classifierVersion) {
     throw damaged(`has version ${root.version}; this release reads ${classifierVersion}`);

@@ -1,12 +1,13 @@
-import { type FileHandle, open, readFile } from 'node:fs/promises';
+import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { makeFolder, messageOf } from '../base/files.ts';
+import { isAbsent, makeFolder, messageOf, readWholeFile } from '../base/files.ts';
+import { sealJson, unsealJson } from '../base/sealed.ts';
 import type { Outcome } from './job.ts';
 
 /**
- * Outcomes that were collected, one JSON object a line: `{"name", "outcome"}`. What is in it has
- * been seen by whoever comes back after a kill, and is not done again.
+ * Outcomes that were collected, one JSON object a line: `{"name", "outcome", "sum"}`. What is in it has
+ * been seen by whoever comes back after a kill, and is not done again; a line that is damaged is.
  */
 export class OutcomeJournal {
   readonly #path: string;
@@ -19,15 +20,18 @@ export class OutcomeJournal {
     this.#outcomes = outcomes;
   }
 
-  /** Opens a journal, or begins one. @throws UserError `write-failed` */
+  /** Opens a journal, or begins one. @throws UserError `write-failed`, `not-readable` */
   static async open(path: string): Promise<OutcomeJournal> {
     const outcomes = new Map<string, Outcome>();
     try {
       await makeFolder(dirname(path));
-      const text = await readFile(path, 'utf8').catch(() => '');
+      const text = await readWholeFile(path).then(String, (error: unknown) => {
+        if (!isAbsent(error)) throw error;
+        return '';
+      });
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       for (const line of whole.split('\n')) {
-        const entry = parse(line);
+        const entry = parse(line, path);
         if (entry !== undefined) outcomes.set(entry.name, entry.outcome);
       }
       const file = await open(path, 'a');
@@ -35,7 +39,7 @@ export class OutcomeJournal {
       if (whole.length < text.length) await file.truncate(Buffer.byteLength(whole));
       return new OutcomeJournal(path, file, outcomes);
     } catch (cause) {
-      throw failed(path, cause);
+      throw cause instanceof UserError ? cause : failed(path, cause);
     }
   }
 
@@ -51,7 +55,7 @@ export class OutcomeJournal {
   async add(entries: readonly (readonly [name: string, outcome: Outcome])[]): Promise<void> {
     if (entries.length === 0) return;
     try {
-      const lines = entries.map(([name, outcome]) => `${JSON.stringify({ name, outcome })}\n`);
+      const lines = entries.map(([name, outcome]) => `${sealJson({ name, outcome })}\n`);
       await this.#file.appendFile(lines.join(''));
       await this.#file.datasync();
     } catch (cause) {
@@ -65,9 +69,12 @@ export class OutcomeJournal {
   }
 }
 
-function parse(line: string): { readonly name: string; readonly outcome: Outcome } | undefined {
+function parse(
+  line: string,
+  path: string,
+): { readonly name: string; readonly outcome: Outcome } | undefined {
   try {
-    const { name, outcome } = JSON.parse(line) as { name: unknown; outcome: Outcome };
+    const { name, outcome } = unsealJson(line, path) as { name: unknown; outcome: Outcome };
     return typeof name === 'string' && typeof outcome.status === 'string'
       ? { name, outcome }
       : undefined;

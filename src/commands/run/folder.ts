@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { makeFolder, writeFileAtomic } from '../../base/files.ts';
+import { isAbsent, makeFolder } from '../../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 
 /** Where things lie in the folder of one run. */
 export interface RunFolder {
@@ -61,27 +61,31 @@ export interface RunRecord {
 }
 
 export async function writeRunRecord(folder: RunFolder, record: RunRecord): Promise<void> {
-  await writeFileAtomic(folder.record, `${JSON.stringify(record, undefined, 2)}\n`);
+  await writeJsonFile(folder.record, record);
 }
 
-/** @throws UserError when `run.json` is there but no record of ours */
+/**
+ * @returns `undefined` when the folder has none
+ * @throws UserError `not-readable`, `file-damaged`, `run-record-damaged`
+ */
 export async function readRunRecord(folder: RunFolder): Promise<RunRecord | undefined> {
-  let text: string;
+  let record: Record<string, unknown>;
   try {
-    text = await readFile(folder.record, 'utf8');
-  } catch {
-    return undefined;
+    record = await readJsonFile(folder.record);
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
   }
-  try {
-    const value = JSON.parse(text) as RunRecord;
-    if (value.schemaVersion === 1) return value;
-  } catch {
-    // Falls through to the error below.
+  const { schemaVersion, options, sets, result } = record;
+  const isObject = (value: unknown): boolean => typeof value === 'object' && value !== null;
+  if (schemaVersion === 1 && [options, sets, result].every(isObject)) {
+    return record as unknown as RunRecord;
   }
-  throw new UserError('run-record-damaged', 'is no run record of this version', {
-    category: 'input',
-    path: folder.record,
-  });
+  const why =
+    schemaVersion === 1
+      ? 'lacks options, sets or results'
+      : `has schema version ${JSON.stringify(schemaVersion)}; this release reads 1`;
+  throw new UserError('run-record-damaged', why, { category: 'input', path: folder.record });
 }
 
 /** @returns the traced process that a run was told */

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { isAbsent } from '../../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { makeRunFolder } from './folder.ts';
 
 /** What was handed in at a queue, so that whoever comes back can go on with it. */
@@ -29,7 +29,7 @@ export async function noteQueueRun(
     run: randomBytes(8).toString('hex'),
     options,
   };
-  await writeFileAtomic(join(folder, fileName), `${JSON.stringify(run, undefined, 2)}\n`);
+  await writeJsonFile(join(folder, fileName), run);
   return run;
 }
 
@@ -49,24 +49,26 @@ export async function reopenQueueRun(folder: string, command: string): Promise<Q
   return noteQueueRun(folder, command, {});
 }
 
-/** @throws UserError `no-queue-run` when the folder is none, or another command's */
+/** @throws UserError `file-damaged`; `no-queue-run` when the folder is none, or another command's */
 export async function readQueueRun(folder: string, command: string): Promise<QueueRun> {
   const path = join(resolve(folder), fileName);
   const refuse = (why: string, cause?: unknown): UserError =>
     new UserError('no-queue-run', why, { category: 'arguments', path, cause });
   let run: QueueRun;
   try {
-    run = JSON.parse(await readFile(path, 'utf8')) as QueueRun;
+    run = (await readJsonFile(path)) as unknown as QueueRun;
   } catch (cause) {
+    if (!isAbsent(cause)) throw cause;
     throw refuse(
-      'cannot be read: only a run that was handed in at a queue can be attached to',
+      'is not there: only a run that was handed in at a queue can be attached to',
       cause,
     );
   }
   if (
     run.schemaVersion !== 1 ||
     !/^[0-9a-f]{16}$/.test(run.run) ||
-    typeof run.options !== 'object'
+    typeof run.options !== 'object' ||
+    run.options === null
   ) {
     throw refuse('is no record of this version');
   }

@@ -1,6 +1,6 @@
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
 import type { FirstLayer } from '../../model/first-layer.ts';
 import { saveKeras } from '../../model/foreign/keras/keras.ts';
@@ -35,7 +35,7 @@ export async function saveTrained(
   const content: Content = { schemaVersion: 1, filter, vocabulary: fingerprint };
   await trained.vocabulary.save(`${folder.vocabulary}.json.gz`);
   await trained.profile.save(join(folder.model, profileName));
-  await writeFileAtomic(join(folder.model, contentName), `${JSON.stringify(content)}\n`);
+  await writeJsonFile(join(folder.model, contentName), content);
   await trained.layer.save(folder.model);
 }
 
@@ -61,7 +61,7 @@ export async function loadTrained(
     });
   }
   const profile = await TransferProfile.load(join(folder.model, profileName));
-  const { model } = await readJson(join(folder.model, 'model.json'));
+  const { model } = await readJsonFile(join(folder.model, 'model.json'));
   const layer: FirstLayer =
     model === 'ngram' ? await Ngram.load(folder.model) : await Lstm.load(folder.model, options);
   const { inputClasses, outputClasses } = layer;
@@ -76,7 +76,7 @@ export async function loadTrained(
 }
 
 async function readContent(path: string): Promise<Content> {
-  const { schemaVersion, filter, vocabulary } = await readJson(path);
+  const { schemaVersion, filter, vocabulary } = await readJsonFile(path);
   const isFilter = (name: unknown): name is FilterName => filterNames.includes(name as FilterName);
   if (
     schemaVersion !== 1 ||
@@ -90,15 +90,6 @@ async function readContent(path: string): Promise<Content> {
     });
   }
   return { schemaVersion, filter, vocabulary };
-}
-
-async function readJson(path: string): Promise<Readonly<Record<string, unknown>>> {
-  const text = (await readWholeFile(path)).toString('utf8');
-  try {
-    return (JSON.parse(text) ?? {}) as Record<string, unknown>;
-  } catch (cause) {
-    throw new UserError('model-damaged', 'is no JSON', { category: 'input', path, cause });
-  }
 }
 
 /** Writes the network for other programs, where that was asked for. */

@@ -3,8 +3,9 @@ import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { isAbsent, readWholeFile, writeFileAtomic } from '../../base/files.ts';
 import { isRunning } from '../../base/running.ts';
+import { sealJson, unsealJson } from '../../base/sealed.ts';
 
 /** Names of the files in a watch's folder. */
 export const verdictsName = 'verdicts.ndjson';
@@ -48,13 +49,16 @@ export class VerdictJournal {
 
   /**
    * @param last  the line that was shown last, when that can be looked up
-   * @throws UserError `watched-already`, `journal-damaged`
+   * @throws UserError `watched-already`, `not-readable`, `file-damaged`, `journal-damaged`
    */
   static async open(folder: string, last?: string): Promise<VerdictJournal> {
     await lock(folder);
     try {
       const path = join(folder, verdictsName);
-      const text = await readFile(path, 'utf8').catch(() => '');
+      const text = await readWholeFile(path).then(String, (error: unknown) => {
+        if (!isAbsent(error)) throw error;
+        return '';
+      });
       // What a kill cut off was seen by nobody.
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       const lines = whole.split('\n').slice(0, -1);
@@ -62,7 +66,7 @@ export class VerdictJournal {
       const file = await open(path, 'a');
       await file.truncate(Buffer.byteLength(whole));
       const printed = await open(join(folder, printedName), constants.O_RDWR | constants.O_CREAT);
-      const noted = Number(await printed.readFile('utf8')) || 0;
+      const noted = shownIn(await printed.readFile('utf8'), join(folder, printedName));
       const seen = last === undefined ? 0 : lines.lastIndexOf(last) + 1;
       return new VerdictJournal(folder, file, printed, lines, Math.max(noted, seen));
     } catch (error) {
@@ -77,7 +81,7 @@ export class VerdictJournal {
 
   /** @returns the line as it was written; it is on the disk */
   async add(name: string, facts: Readonly<Record<string, unknown>>): Promise<string> {
-    const line = JSON.stringify({ number: this.#names.size + 1, name, ...facts });
+    const line = sealJson({ number: this.#names.size + 1, name, ...facts });
     await this.#file.appendFile(`${line}\n`);
     await this.#file.datasync();
     this.#names.add(name);
@@ -88,7 +92,7 @@ export class VerdictJournal {
   markShown(line: string): void {
     const { number } = JSON.parse(line) as JournalLine;
     // As long each time, so that one write replaces what is there.
-    writeSync(this.#printed.fd, String(number).padStart(16, '0'), 0);
+    writeSync(this.#printed.fd, sealJson({ shown: String(number).padStart(16, '0') }), 0);
   }
 
   async close(): Promise<void> {
@@ -98,13 +102,15 @@ export class VerdictJournal {
   }
 }
 
+/** @throws UserError `file-damaged` */
+function shownIn(text: string, path: string): number {
+  return text === '' ? 0 : Number(unsealJson(text, path).shown) || 0;
+}
+
+/** @throws UserError `file-damaged`, `journal-damaged` */
 function checkLine(line: string, index: number, path: string): void {
-  try {
-    const { number, name } = JSON.parse(line) as JournalLine;
-    if (number === index + 1 && typeof name === 'string') return;
-  } catch {
-    // Falls through to the error below.
-  }
+  const { number, name } = unsealJson(line, path, `line ${index + 1}`);
+  if (number === index + 1 && typeof name === 'string') return;
   throw new UserError('journal-damaged', `line ${index + 1}: is no verdict of this journal`, {
     category: 'input',
     path,

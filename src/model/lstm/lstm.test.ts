@@ -6,6 +6,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { plainLogits, plainLoss } from '../../../test/plain-lstm.ts';
 import { silentLogger } from '../../base/log.ts';
 import { Random } from '../../base/random.ts';
+import { sealJson } from '../../base/sealed.ts';
 import type { WindowSet } from '../../sequences/windows.ts';
 import { NgramReader, NgramTable } from '../ngram/table.ts';
 import { scorePredictions } from '../score-windows.ts';
@@ -320,10 +321,10 @@ describe('model files', () => {
     weights[9] ^= 1;
     writeFileSync(join(folder, 'weights.bin'), weights);
     await expect(load()).rejects.toThrow('the weights are not those that the model was saved with');
-    writeFileSync(join(folder, 'model.json'), '{"schemaVersion":1,"model":"ngram"}');
+    writeFileSync(join(folder, 'model.json'), sealJson({ schemaVersion: 1, model: 'ngram' }));
     await expect(load()).rejects.toThrow('model.json: describes no LSTM of this version');
     writeFileSync(join(folder, 'model.json'), 'x');
-    await expect(load()).rejects.toThrow('model.json: is no JSON');
+    await expect(load()).rejects.toThrow('it is no JSON');
   });
 });
 

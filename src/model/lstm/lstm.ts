@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import type { Predictions, WindowSet } from '../../sequences/windows.ts';
 import { bytesOf } from '../array-file.ts';
 import type { FirstLayer, RunContext } from '../first-layer.ts';
@@ -145,16 +146,13 @@ export class Lstm implements FirstLayer {
       await saveNgramTable(join(directory, 'prior.bin'), this.prior);
     }
     // Last, because it says that the others are whole.
-    await writeFileAtomic(
-      join(directory, 'model.json'),
-      `${JSON.stringify(description, undefined, 2)}\n`,
-    );
+    await writeJsonFile(join(directory, 'model.json'), description);
   }
 
   /** @throws UserError when files are missing, damaged or do not fit together */
   static async load(directory: string, options: Omit<LstmOptions, 'dropout'>): Promise<Lstm> {
     const path = join(directory, 'model.json');
-    const description = parseDescription(await readWholeFile(path), path);
+    const description = parseDescription(await readJsonFile(path), path);
     const weights = await readWholeFile(join(directory, 'weights.bin'));
     const expected = parameterLayout(description.shape).length * 4;
     if (weights.length !== expected) {
@@ -188,13 +186,7 @@ interface Description {
   readonly fingerprint: string;
 }
 
-function parseDescription(bytes: Uint8Array, path: string): Description {
-  let value: unknown;
-  try {
-    value = JSON.parse(Buffer.from(bytes).toString('utf8'));
-  } catch (cause) {
-    throw damaged(path, 'is no JSON', cause);
-  }
+function parseDescription(value: Record<string, unknown>, path: string): Description {
   const d = value as Partial<Description> & { schemaVersion?: number; model?: string };
   if (d?.schemaVersion !== 1 || d.model !== 'lstm')
     throw damaged(path, 'describes no LSTM of this version');

@@ -33,7 +33,7 @@ export async function writeCheckpoint<Facts>(
   await writeArrays(path, [codes, parameters, squares, means, bestParameters]);
 }
 
-/** @throws UserError `not-readable`, `arrays-damaged`, `checkpoint-of-another-run` */
+/** @throws UserError `not-readable`, `file-damaged`, `arrays-damaged`, `checkpoint-of-another-run` */
 export async function readCheckpoint<Facts>(
   path: string,
   run: string,

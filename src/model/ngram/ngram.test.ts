@@ -6,6 +6,7 @@ import { describe, expect, test } from 'vitest';
 import { UserError } from '../../base/errors.ts';
 import { silentLogger } from '../../base/log.ts';
 import { Random } from '../../base/random.ts';
+import { seal, sealJson, unseal, unsealJson } from '../../base/sealed.ts';
 import type { WindowSet } from '../../sequences/windows.ts';
 import { Calibration } from '../calibration.ts';
 import { Ngram } from './ngram.ts';
@@ -289,7 +290,7 @@ describe('the n-gram model', () => {
     const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
     await model.save(folder);
     const path = join(folder, 'ngram.bin');
-    const whole = readFileSync(path);
+    const whole = unseal(readFileSync(path), path);
     let refused = 0;
     for (let round = 0; round < 400; round++) {
       const bytes = Buffer.from(whole);
@@ -299,7 +300,8 @@ describe('the n-gram model', () => {
         const range = random.below(2) === 0 ? 128 : bytes.length;
         bytes[random.below(range)] = random.below(256);
       }
-      writeFileSync(path, bytes.subarray(0, cut));
+      // With a sum that is right, so that what reads the content has to find it.
+      writeFileSync(path, seal(bytes.subarray(0, cut)));
       try {
         await (await Ngram.load(folder)).predict(set, context);
       } catch (error) {
@@ -314,9 +316,9 @@ describe('the n-gram model', () => {
     const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
     await model.save(folder);
     const path = join(folder, 'model.json');
-    const good = JSON.parse(readFileSync(path, 'utf8')) as Record<string, unknown>;
-    const bad: [unknown, RegExp][] = [
-      [null, /describes no n-gram model/],
+    const good = unsealJson(readFileSync(path, 'utf8'), path);
+    const bad: [object, RegExp][] = [
+      [{}, /describes no n-gram model/],
       [{ ...good, schemaVersion: 1 }, /earlier version/],
       [{ ...good, windowLength: 4 }, /contexts of 5 symbols for windows of 4/],
       [{ ...good, outputClasses: 7 }, /6 classes where the model has 7/],
@@ -325,7 +327,7 @@ describe('the n-gram model', () => {
       [{ ...good, fingerprint: '00' }, /not the one/],
     ];
     for (const [description, message] of bad) {
-      writeFileSync(path, JSON.stringify(description));
+      writeFileSync(path, sealJson(description));
       await expect(Ngram.load(folder)).rejects.toThrow(message);
     }
     writeFileSync(path, '{');

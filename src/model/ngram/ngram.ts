@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import type { Predictions, WindowSet } from '../../sequences/windows.ts';
 import { bytesOf } from '../array-file.ts';
 import { Calibration, isKnots } from '../calibration.ts';
@@ -95,10 +95,7 @@ export class Ngram implements FirstLayer {
       calibration: calibration?.knots ?? [],
       fingerprint,
     };
-    await writeFileAtomic(
-      join(directory, 'model.json'),
-      `${JSON.stringify(description, undefined, 2)}\n`,
-    );
+    await writeJsonFile(join(directory, 'model.json'), description);
   }
 
   /** @throws UserError when files are missing or damaged */
@@ -106,14 +103,8 @@ export class Ngram implements FirstLayer {
     const path = join(directory, 'model.json');
     const damaged = (problem: string, cause?: unknown): UserError =>
       new UserError('model-damaged', problem, { category: 'input', path, cause });
-    let d: Record<string, unknown>;
-    try {
-      d = JSON.parse((await readWholeFile(path)).toString('utf8')) as Record<string, unknown>;
-    } catch (cause) {
-      if (cause instanceof UserError) throw cause;
-      throw damaged('is no JSON', cause);
-    }
-    if (d?.model === 'ngram' && d.schemaVersion === 1) {
+    const d = await readJsonFile(path);
+    if (d.model === 'ngram' && d.schemaVersion === 1) {
       throw damaged('is an n-gram model of an earlier version: learn it again');
     }
     const sizes = [d?.windowLength, d?.inputClasses, d?.outputClasses] as number[];

@@ -1,0 +1,16 @@
+import { readWholeFile, writeFileAtomic } from './files.ts';
+import { sealJson, unsealJson } from './sealed.ts';
+
+/** Writes a JSON object with its checksum, for people to read, too. @throws UserError `write-failed` */
+export async function writeJsonFile(path: string, value: object): Promise<void> {
+  await writeFileAtomic(path, `${sealJson(value, 2)}\n`);
+}
+
+/**
+ * Reads what `writeJsonFile` wrote; its members are not checked.
+ *
+ * @throws UserError `not-readable`, `file-damaged`
+ */
+export async function readJsonFile(path: string): Promise<Record<string, unknown>> {
+  return unsealJson((await readWholeFile(path)).toString('utf8'), path);
+}
