@@ -8,6 +8,8 @@ export interface Module {
   readonly name: string;
   /** Address that block offsets count from: the lowest mapped address of the image. */
   readonly base: Address;
+  /** The upper half of the ancestor's block ids, where a preprocessed trace brings its own. */
+  readonly checksum?: number;
 }
 
 /**

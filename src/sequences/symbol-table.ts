@@ -18,18 +18,24 @@ export class SymbolTable {
   readonly modules: string[] = [];
   /** Memory-map path of a module, for the ancestor's ids; the first one seen. */
   readonly paths: string[] = [];
+  /** Upper half of the ancestor's ids of a module's blocks; the first one that a trace brought. */
+  readonly checksums: (number | undefined)[] = [];
   readonly #symbolsOfModule: Map<number, SymbolId>[] = [];
   length = 0;
   module: Int32Array<ArrayBuffer> = new Int32Array(4096);
   offset: Float64Array<ArrayBuffer> = new Float64Array(4096);
 
-  internModule(name: string, path: string): number {
+  internModule(name: string, path: string, checksum?: number): number {
     const known = this.#moduleIndex.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      this.checksums[known] ??= checksum;
+      return known;
+    }
     const index = this.modules.length;
     this.#moduleIndex.set(name, index);
     this.modules.push(name);
     this.paths.push(path);
+    this.checksums.push(checksum);
     this.#symbolsOfModule.push(new Map());
     return index;
   }
@@ -95,8 +101,8 @@ export class TraceSymbols {
     const { length, module, offset, modules } = this.#blocks;
     if (this.length === length) return;
     if (this.#modules.length < modules.length) {
-      this.#modules = Int32Array.from(modules, ({ name, path }) =>
-        this.#table.internModule(name, path),
+      this.#modules = Int32Array.from(modules, ({ name, path, checksum }) =>
+        this.#table.internModule(name, path, checksum),
       );
     }
     if (length > this.symbols.length) {

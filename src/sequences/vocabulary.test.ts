@@ -85,6 +85,33 @@ test('hash classes are BBID mod N', () => {
   expect(vocabulary.outputClassesOf(table)[3]).toBe(48);
 });
 
+test('hash classes of preprocessed traces come from the ids that the files hold', () => {
+  // Upper half above 2^31, so that the checksums of Python 2 and 3 differ.
+  const path = 'C:\\Program Files\\Reader\\AcroRd32.dll';
+  const unsigned = adler32(path);
+  const absolute = Math.abs(unsigned | 0);
+  expect(absolute).not.toBe(unsigned);
+  for (const checksum of [unsigned, absolute]) {
+    const vocabulary = learn({ kind: 'hash', maxInputClasses: 1000, maxOutputClasses: 777 });
+    const table = vocabulary.makeTable();
+    const before = table.length;
+    const module = table.internModule('acrord32.dll', path, checksum);
+    const bbids = [0x10, 0x7fffffff, 0xfffffff0].map((offset) => {
+      table.intern(module, offset);
+      return (BigInt(checksum) << 32n) + BigInt(offset);
+    });
+    const classes = (n: bigint): number[] => bbids.map((bbid) => Number(bbid % n));
+    expect([...vocabulary.inputClassesOf(table).subarray(before)]).toEqual(classes(1000n));
+    expect([...vocabulary.outputClassesOf(table).subarray(before)]).toEqual(classes(777n));
+  }
+  // A module that the vocabulary knows by its path, from a trace that brings its own id.
+  const vocabulary = learn({ kind: 'hash', maxInputClasses: 1000 });
+  const table = vocabulary.makeTable();
+  table.internModule('libc.so.6', '/lib/libc.so.6', 0x1234);
+  const [first] = vocabulary.inputClassesOf(table);
+  expect(first).toBe(Number(((0x1234n << 32n) + BigInt(table.offset[0] ?? 0)) % 1000n));
+});
+
 describe('a vocabulary file', () => {
   test('is read as it was written', async () => {
     const path = join(folder, 'v.json.gz');

@@ -212,9 +212,11 @@ export class Vocabulary {
       return result;
     }
     // BBID = adler32(path) * 2^32 + offset; N need not divide 2^32.
-    const high = table.paths.map((path) =>
-      Number((BigInt(adler32(path)) << 32n) % BigInt(classes)),
-    );
+    // A preprocessed trace holds ids as they were made, by one Python's checksum or the other's.
+    const high = table.paths.map((path, module) => {
+      const checksum = table.checksums[module] ?? adler32(path);
+      return Number((BigInt(checksum) << 32n) % BigInt(classes));
+    });
     for (let symbol = 0; symbol < table.length; symbol++) {
       const offset = table.offset[symbol] % classes;
       const sum = high[table.module[symbol]] + (offset < 0 ? offset + classes : offset);

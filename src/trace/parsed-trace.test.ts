@@ -66,7 +66,9 @@ describe("the ancestor's traces", () => {
       Transfer.ret,
       Transfer.none,
     ]);
-    expect(trace.blocks.modules).toEqual([{ path, name: 'a', base: 0x1000 }]);
+    expect(trace.blocks.modules).toEqual([
+      { path, name: 'a', base: 0x1000, checksum: adler32(path) },
+    ]);
     expect(summary).toMatchObject({ blocks: 4, gaps: 0 });
   });
 

@@ -208,7 +208,7 @@ class ParsedBlocks implements BlockTable {
       this.#moduleByChecksum.set(checksum, module);
       const place = this.#known.get(checksum);
       const path = place?.path ?? `adler32:${checksum.toString(16).padStart(8, '0')}`;
-      this.modules.push({ path, name: qualifiedName(path), base: place?.base ?? 0 });
+      this.modules.push({ path, name: qualifiedName(path), base: place?.base ?? 0, checksum });
       this.#byModule.push(new Map());
     }
     const blocks = this.#byModule[module];

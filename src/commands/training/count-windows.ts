@@ -71,7 +71,9 @@ export async function countTrainingWindows(
   /** Symbol here by symbol of the sample under way. */
   let symbolOf: number[] = [];
   const stage = ({ symbols, windows: part }: SamplePart): void => {
-    const modules = symbols.modules.map((name, i) => table.internModule(name, symbols.paths[i]));
+    const modules = symbols.modules.map((name, i) =>
+      table.internModule(name, symbols.paths[i], symbols.checksums[i] ?? undefined),
+    );
     symbols.offset.forEach((offset, i) => {
       symbolOf.push(table.intern(modules[symbols.module[i]], offset));
     });

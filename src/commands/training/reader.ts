@@ -32,6 +32,8 @@ interface NewSymbols {
   /** All modules so far. */
   readonly modules: readonly string[];
   readonly paths: readonly string[];
+  /** As `SymbolTable.checksums`; `null`: none. */
+  readonly checksums: readonly (number | null)[];
   readonly module: Int32Array;
   readonly offset: Float64Array;
 }
@@ -154,6 +156,7 @@ function symbolsFrom(table: SymbolTable, from: number): NewSymbols {
   return {
     modules: [...table.modules],
     paths: [...table.paths],
+    checksums: table.checksums.map((checksum) => checksum ?? null),
     module: table.module.slice(from, table.length),
     offset: table.offset.slice(from, table.length),
   };
