@@ -4,7 +4,7 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { Random } from '../src/base/random.ts';
-import type { LearnOptions } from '../src/commands/training/options.ts';
+import type { LearnRequest } from '../src/commands/training/options.ts';
 import { type Sets, writeSets } from '../src/trace/sets-file.ts';
 
 const data = join(import.meta.dirname, '../../shared/data');
@@ -15,7 +15,7 @@ export interface Protocol {
   readonly title: string;
   readonly sets: Sets;
   readonly setsFile: string;
-  readonly options: Partial<LearnOptions> & Pick<LearnOptions, 'root'>;
+  readonly options: LearnRequest;
   /** Names of test samples that repeat a training sample. */
   readonly duplicates: ReadonlySet<string>;
 }

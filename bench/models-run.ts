@@ -6,7 +6,7 @@
 import { readFileSync } from 'node:fs';
 import { writeFileAtomic } from '../src/base/files.ts';
 import { learn } from '../src/commands/learn.ts';
-import type { LearnOptions } from '../src/commands/training/options.ts';
+import type { LearnRequest } from '../src/commands/training/options.ts';
 
 /** What a run left behind. */
 export interface RunResult {
@@ -20,7 +20,7 @@ export interface RunResult {
 
 if (process.argv[1] === import.meta.filename) {
   const [, , optionsPath, resultPath] = process.argv;
-  const options = JSON.parse(readFileSync(optionsPath, 'utf8')) as LearnOptions;
+  const options = JSON.parse(readFileSync(optionsPath, 'utf8')) as LearnRequest;
   const log = {
     log: (level: string, message: string): void => {
       if (level === 'warning') console.log(`  ${message}`);

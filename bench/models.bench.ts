@@ -11,11 +11,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
-import { availableParallelism, cpus, tmpdir } from 'node:os';
+import { cpus, tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../src/base/random.ts';
-import { defaultLearnOptions, type LearnOptions } from '../src/commands/training/options.ts';
+import type { LearnRequest } from '../src/commands/training/options.ts';
 import { feature, type TraceFeatures } from '../src/verdict/features.ts';
 import { rankingQuality, rocCurve } from '../src/verdict/statistics/ranking.ts';
 import { readTraceFeatures } from '../src/verdict/stored-features.ts';
@@ -44,7 +44,7 @@ console.log(`node ${process.version}, ${cpus()[0].model}, ${new Date().toISOStri
 
 interface Layer {
   readonly name: string;
-  readonly options: Partial<LearnOptions>;
+  readonly options: LearnRequest;
 }
 
 const rote: Layer = {
@@ -58,7 +58,7 @@ const kneserNey: Layer = {
 };
 
 /** A network that two cores train within minutes. */
-function lstm(name: string, options: Partial<LearnOptions>, units: number, rate: number): Layer {
+function lstm(name: string, options: LearnRequest, units: number, rate: number): Layer {
   return {
     name,
     options: {
@@ -66,7 +66,7 @@ function lstm(name: string, options: Partial<LearnOptions>, units: number, rate:
       network: { embedding: 32, units, layers: 1, dense: 64, bidirectional: false },
       dropout: 0.1,
       batchSize: 512,
-      optimizer: { ...defaultLearnOptions.optimizer, learningRate: rate },
+      optimizer: { learningRate: rate },
       ...options,
     },
   };
@@ -266,10 +266,7 @@ function learnOnce(protocol: Protocol, layer: Layer): RunResult {
   const name = `${protocol.name}-${layer.name.replace(/[^a-zA-Z0-9]+/g, '-')}`;
   const resultPath = join(out, `${name}.json`);
   if (!existsSync(resultPath)) {
-    const options: LearnOptions = {
-      ...defaultLearnOptions,
-      workers: availableParallelism(),
-      version: 'bench',
+    const options: LearnRequest = {
       skipTest: true,
       ...protocol.options,
       ...layer.options,

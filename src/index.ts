@@ -26,7 +26,7 @@ export { clusterDataOf } from './commands/slices/cluster-data.ts';
 export type { CompareOptions, Comparison, NamedSlice } from './commands/slices/compare.ts';
 export type { SliceRecipe } from './commands/slices/samples.ts';
 export { type StatsOptions, type StatsResult, stats } from './commands/stats.ts';
-export type { LearnOptions } from './commands/training/options.ts';
+export type { LearnOptions, LearnRequest } from './commands/training/options.ts';
 export type { BlockBatch, BlockSource, BlockTable, TraceSummary } from './flow/blocks.ts';
 export { CodeCache } from './flow/code-cache.ts';
 export { Fingerprint } from './flow/fingerprint.ts';

@@ -78,6 +78,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'base',
       'image',
       'flow',
+      'trace',
       'evidence',
       'sequences',
       'model',
@@ -88,7 +89,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/run',
       'commands/samples',
     ],
-    types: ['trace', 'sequences/calls'],
+    types: ['sequences/calls'],
   },
   'commands/slices': {
     values: [
@@ -153,7 +154,6 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'base',
       'pt',
       'sequences',
-      'model/ngram',
       'workers',
       'commands/samples',
       'commands/training',
@@ -177,7 +177,6 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'workers',
       'commands/run',
       'commands/samples',
-      'commands/training',
       'commands/slices',
       'commands/tasks',
       'commands',
@@ -186,7 +185,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
     ],
     types: ['flow', 'capture/qemu', 'capture/perf', 'model', 'report/data'],
   },
-  cli: { values: ['base', 'cli/frame', 'cli/verbs'] },
+  cli: { values: ['base', 'cli/verbs'] },
 };
 
 interface Import {

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { learn as call } from '../src/commands/learn.ts';
 import { writeTinyCorpus } from './tiny-corpus.ts';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
@@ -21,6 +22,19 @@ function learn(...words: string[]) {
     JSON.parse(readFileSync(join(run(), name), 'utf8')) as Record<string, unknown>;
   return { status, stdout, stderr, json };
 }
+
+test('a library call that names the samples does what the command line does', async () => {
+  const words = learn('learn', root, '--model', 'ngram');
+  expect(words.status, words.stderr).toBe(0);
+  const out = mkdtempSync(join(tmpdir(), 'wayward-'));
+  const result = await call({ root, preprocessed: true, windowLength: 4, model: 'ngram', out });
+  const record = JSON.parse(readFileSync(result.folder.record, 'utf8')) as {
+    readonly options: object;
+  };
+  const said = words.json('run.json').options as object;
+  expect(record.options).toEqual({ ...said, out });
+  expect(result.model).toBe((words.json('run.json').result as { model: string }).model);
+});
 
 describe('learn with an n-gram', () => {
   test('prob has defaults of its own, and confidences are set right by held-out traces', () => {

@@ -1,8 +1,7 @@
-import { defaultLearnOptions, type LearnOptions } from '../src/commands/training/options.ts';
+import type { LearnRequest } from '../src/commands/training/options.ts';
 
 /** A network so small that it trains in no time, for `writeTinyCorpus`. */
-export const tinyLearn: Omit<LearnOptions, 'root' | 'out'> = {
-  ...defaultLearnOptions,
+export const tinyLearn: Omit<LearnRequest, 'root' | 'out'> = {
   preprocessed: true,
   sizes: { train: 3, calibrate: 1, testNominal: 2, testAnomalous: 2 },
   windowLength: 4,
@@ -11,5 +10,4 @@ export const tinyLearn: Omit<LearnOptions, 'root' | 'out'> = {
   batchSize: 256,
   workers: 1,
   checkpointSeconds: 0,
-  version: 'test',
 };

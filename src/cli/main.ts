@@ -2,8 +2,8 @@
 import { Command, CommanderError } from 'commander';
 import { type ErrorCategory, UserError } from '../base/errors.ts';
 import { forTerminal } from '../base/format.ts';
+import { version } from '../base/version.ts';
 import { commands } from './commands.ts';
-import { version } from './frame/version.ts';
 
 /** What each kind of failure exits with; 10 (anomalies found) comes from `--exit-code` alone. */
 const exitCodes: Record<ErrorCategory, number> = {

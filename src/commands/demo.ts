@@ -2,12 +2,13 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { writeSets } from '../trace/sets-file.ts';
 import { type ClassifyResult, defaultJudging } from './classify.ts';
 import { type LearnResult, learn } from './learn.ts';
 import { report } from './report.ts';
-import type { LearnOptions } from './training/options.ts';
+import { type LearnRequest, settleLearn } from './training/options.ts';
 
 /** A folder of recordings that the demonstration can use. */
 export interface DemoCorpus {
@@ -21,7 +22,7 @@ export interface DemoOptions {
   readonly calibrationSize: number;
   readonly fpr: number;
   /** All that `learn` takes but the samples. */
-  readonly learn: Omit<LearnOptions, 'root' | 'binDirs' | 'inputSets' | 'outputSets'>;
+  readonly learn: Omit<LearnRequest, 'root' | 'binDirs' | 'inputSets' | 'outputSets'>;
 }
 
 export interface DemoResult {
@@ -55,7 +56,8 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
   const folders = (names: readonly string[]): string[] =>
     names.map((name) => join(root, 'traces', name));
   const { trainSize, calibrationSize } = options;
-  const setsFile = join(options.learn.out, 'runs', 'demo-sets.txt');
+  const { out, seed } = settleLearn(options.learn);
+  const setsFile = join(out, 'runs', 'demo-sets.txt');
   await writeSets(setsFile, {
     train: folders(split.train.slice(0, trainSize)),
     calibrate: folders(split.train.slice(trainSize, trainSize + calibrationSize)),
@@ -68,7 +70,6 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
       root: join(root, 'traces'),
       binDirs: [join(root, 'bin')],
       inputSets: setsFile,
-      outputSets: undefined,
     },
     context,
   );
@@ -78,8 +79,8 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
       ...defaultJudging,
       path: learned.folder.root,
       fpr: options.fpr,
-      seed: options.learn.seed,
-      version: options.learn.version,
+      seed,
+      version,
       output: page,
       detailed: 25,
       patches: 5,

@@ -15,7 +15,7 @@ import { tinyLearn } from '../../test/tiny-learn.ts';
 import { silentLogger } from '../base/log.ts';
 import { loadKeras, saveKeras } from '../model/foreign/keras/keras.ts';
 import { type LearnResult, learn } from './learn.ts';
-import type { LearnOptions } from './training/options.ts';
+import type { LearnRequest } from './training/options.ts';
 
 const root = writeTinyCorpus(6, 2);
 const out = mkdtempSync(join(tmpdir(), 'wayward-learn-'));
@@ -24,9 +24,9 @@ afterAll(() => {
 });
 const quiet = { log: silentLogger, progress: () => {} };
 
-const small: LearnOptions = { ...tinyLearn, root, out };
+const small: LearnRequest = { ...tinyLearn, root, out };
 
-function run(changed: Partial<LearnOptions>): Promise<LearnResult> {
+function run(changed: LearnRequest): Promise<LearnResult> {
   return learn({ ...small, ...changed }, quiet);
 }
 

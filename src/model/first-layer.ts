@@ -1,4 +1,4 @@
-import type { Logger, ProgressSink } from '../base/log.ts';
+import { type Logger, type ProgressSink, silentLogger } from '../base/log.ts';
 import type { Predictions, WindowSet } from '../sequences/windows.ts';
 
 /** How a first layer is told what happens and told to stop. */
@@ -7,6 +7,9 @@ export interface RunContext {
   readonly progress: ProgressSink;
   readonly signal?: AbortSignal;
 }
+
+/** Of a caller who wants to hear nothing. */
+export const silentContext: RunContext = { log: silentLogger, progress: () => {} };
 
 /** How well a first layer predicts a set of windows; every figure weighs windows by their counts. */
 export interface FitScore {

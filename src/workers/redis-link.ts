@@ -1,5 +1,6 @@
 import type { createClient } from 'redis';
 import { UserError } from '../base/errors.ts';
+import type { Parse } from '../base/option.ts';
 
 export type RedisClient = ReturnType<typeof createClient>;
 
@@ -75,6 +76,16 @@ export function checkRedisUrl(url: string): void {
     );
   }
 }
+
+/** The message must not show what was given: it may hold a password. */
+export const redisUrl: Parse<string> = (value) => {
+  try {
+    checkRedisUrl(value);
+    return { value };
+  } catch {
+    return { problem: 'takes redis://[:PASSWORD@]HOST[:PORT] or rediss://...' };
+  }
+};
 
 /** @returns the URL without user and password, to be shown */
 export function showRedisUrl(url: string): string {

@@ -3,7 +3,8 @@ import { Command, Option } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { forTerminal } from '../../base/format.ts';
 import { logLevels } from '../../base/log.ts';
-import { choice, nearest, type OptionSpec } from './option.ts';
+import { choice, nearest } from '../../base/option.ts';
+import type { OptionSpec } from './option.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 /** What a command gets: its arguments and options, all checked, and where to tell what it does. */
@@ -80,6 +81,7 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
   const byKey = new Map<string, OptionSpec>();
   for (const option of specs) {
     const made = new Option(option.flags, describe(option));
+    if (option.group !== undefined) made.helpGroup(option.group);
     command.addOption(made);
     byKey.set(made.attributeName(), option);
     // Every occurrence is kept as text and read later, so that all problems come out together.
@@ -232,9 +234,9 @@ function readConfig(problems: string[]): Record<string, unknown> {
 }
 
 function describe(option: OptionSpec): string {
-  if (option.default === undefined || option.default === false) return option.help;
-  const shown = Array.isArray(option.default) ? option.default.join(',') : String(option.default);
-  return `${option.help} [${shown}]`;
+  const { default: value, shown = value } = option;
+  const said = Array.isArray(shown) ? shown.join(',') : String(shown ?? '');
+  return said === '' || shown === false ? option.help : `${option.help} [${said}]`;
 }
 
 function formatExamples(examples: CommandSpec<unknown>['examples']): string {

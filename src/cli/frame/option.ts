@@ -1,106 +1,53 @@
-/** How one option reads its text. Returns the value, or a sentence that says what is wrong. */
-export type Parse<T> = (text: string) => { readonly value: T } | { readonly problem: string };
+import { assert } from '../../base/errors.ts';
+import type { Parse } from '../../base/option.ts';
+import { type AnyOption, type Given, optionsOf, putAt } from '../../base/option-table.ts';
 
+/** One option of a command, as the command line knows it. */
 export interface OptionSpec {
   /** As commander takes them: `-s, --sequence-len <n>`. */
   readonly flags: string;
   readonly help: string;
   readonly parse?: Parse<unknown>;
+  /** Heading in the help text. */
+  readonly group?: string;
   /** Shown in the help text and used when nothing else sets the option. */
   readonly default?: unknown;
+  /** Shown in the help text instead of the default. */
+  readonly shown?: string;
   /** Collects every occurrence into a list. */
   readonly repeats?: boolean;
   /** What was given is not repeated in messages. */
   readonly isSecret?: boolean;
 }
 
-export function integer(minimum: number, maximum: number = Number.MAX_SAFE_INTEGER): Parse<number> {
-  return (text) => {
-    const value = Number(text);
-    if (/^[+-]?\d+$/.test(text) && value >= minimum && value <= maximum) return { value };
-    return { problem: `takes a whole number ${range(minimum, maximum)}` };
-  };
+/** An option of a library call as the command line has it. What follows from other options is left to the call. */
+export function specOf(option: AnyOption): OptionSpec {
+  const { flags, default: value, ...rest } = option;
+  assert(flags !== undefined, 'only what has flags stands on a command line');
+  return typeof value === 'function' ? { ...rest, flags } : { ...rest, flags, default: value };
 }
 
-/** @param bounds  `open` leaves out the bounds themselves */
-export function decimal(
-  minimum: number,
-  maximum: number = Number.POSITIVE_INFINITY,
-  bounds: 'closed' | 'open' = 'closed',
-): Parse<number> {
-  return (text) => {
-    const value = text.trim() === '' ? Number.NaN : Number(text);
-    const inside =
-      bounds === 'open' ? value > minimum && value < maximum : value >= minimum && value <= maximum;
-    if (inside) return { value };
-    const between =
-      bounds === 'open' ? `above ${minimum} and below ${maximum}` : range(minimum, maximum);
-    return { problem: `takes a number ${between}` };
-  };
-}
-
-export function choice<T extends string>(...names: readonly T[]): Parse<T> {
-  return (text) => {
-    const value = names.find((name) => name === text);
-    if (value !== undefined) return { value };
-    const near = nearest(text, names);
-    const advice = near === undefined ? '' : `; did you mean "${near}"?`;
-    return { problem: `takes ${names.join(', ')}${advice}` };
-  };
-}
-
-/** A comma-separated list of names. */
-export function choices<T extends string>(...names: readonly T[]): Parse<readonly T[]> {
-  const one = choice(...names);
-  return (text) => {
-    const values: T[] = [];
-    for (const word of text.split(',')) {
-      const result = one(word.trim());
-      if ('problem' in result) return { problem: `takes a list of ${names.join(', ')}` };
-      if (!values.includes(result.value)) values.push(result.value);
-    }
-    return { value: values };
-  };
-}
-
-export const text: Parse<string> = (value) =>
-  value === '' ? { problem: 'must not be empty' } : { value };
-
-function range(minimum: number, maximum: number): string {
-  if (maximum === Number.POSITIVE_INFINITY || maximum === Number.MAX_SAFE_INTEGER) {
-    return `of at least ${minimum}`;
-  }
-  return `from ${minimum} to ${maximum}`;
-}
-
-/** @returns the candidate within two edits (insert, delete, replace, swap), or `undefined` */
-export function nearest(word: string, candidates: readonly string[]): string | undefined {
-  let best: string | undefined;
-  let least = Math.min(3, Math.ceil(word.length / 2));
-  for (const candidate of candidates) {
-    const distance = editDistance(word, candidate);
-    if (distance < least) {
-      least = distance;
-      best = candidate;
-    }
-  }
-  return best;
-}
-
-/** Optimal string alignment distance. */
-function editDistance(a: string, b: string): number {
-  const rows = Array.from({ length: a.length + 1 }, (_, i) =>
-    Array.from({ length: b.length + 1 }, (_, j) => (i === 0 ? j : j === 0 ? i : 0)),
+/** All options of a table that have flags, in its order. */
+export function specsOf(table: object): readonly OptionSpec[] {
+  return optionsOf(table).flatMap(([, option]) =>
+    option.flags === undefined ? [] : [specOf(option)],
   );
-  for (let i = 1; i <= a.length; i++) {
-    for (let j = 1; j <= b.length; j++) {
-      const replace = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      let cost = Math.min(rows[i - 1]![j]! + 1, rows[i]![j - 1]! + 1, replace);
-      if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, rows[i - 2]![j - 2]! + 1);
-      }
-      rows[i]![j] = cost;
-    }
+}
+
+/** The name under which the command line keeps what was said: `sequenceLen` of `-s, --sequence-len <n>`. */
+export function wordOf(flags: string): string {
+  const [, long = ''] = /--([a-z0-9-]+)/.exec(flags) ?? [];
+  return long.replace(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
+
+/** What the command line says of the options of a table, as `settle` takes it. */
+export function givenOf<Table extends object>(
+  table: Table,
+  words: Readonly<Record<string, unknown>>,
+): Given<Table> {
+  const given: Record<string, unknown> = {};
+  for (const [key, { flags }] of optionsOf(table)) {
+    if (flags !== undefined) putAt(given, key, words[wordOf(flags)]);
   }
-  return rows[a.length]![b.length]!;
+  return given as Given<Table>;
 }

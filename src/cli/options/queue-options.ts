@@ -1,26 +1,17 @@
 import { UserError } from '../../base/errors.ts';
+import { text } from '../../base/option.ts';
+import { version } from '../../base/version.ts';
 import type { QueueRun } from '../../commands/run/queue-run.ts';
 import { openQueue } from '../../commands/tasks/open-scheduler.ts';
 import type { RunContext } from '../../model/first-layer.ts';
-import { checkRedisUrl, showRedisUrl } from '../../workers/redis-link.ts';
+import { redisUrl, showRedisUrl } from '../../workers/redis-link.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
-import { type OptionSpec, type Parse, text } from '../frame/option.ts';
-import { version } from '../frame/version.ts';
+import type { OptionSpec } from '../frame/option.ts';
 
 export interface QueueOptions {
   readonly queue: string | undefined;
   readonly attach: string | undefined;
 }
-
-/** The message must not show what was given: it may hold a password. */
-export const redisUrl: Parse<string> = (value) => {
-  try {
-    checkRedisUrl(value);
-    return { value };
-  } catch {
-    return { problem: 'takes redis://[:PASSWORD@]HOST[:PORT] or rediss://...' };
-  }
-};
 
 export const queueOption: OptionSpec = {
   flags: '--queue <url>',

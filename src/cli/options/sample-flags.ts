@@ -1,21 +1,24 @@
-import { type SampleSource, type SourceName, sourceNames } from '../../commands/samples/source.ts';
+import { choice, text } from '../../base/option.ts';
+import {
+  binDirsOption,
+  calibrationSizeOption,
+  preprocessedOption as preprocessed,
+  processOption,
+  rawImagesOption,
+  sourceOption,
+  testSizeBenignOption,
+  testSizeMaliciousOption,
+  trainSizeOption,
+} from '../../commands/samples/options.ts';
+import type { SampleSource, SourceName } from '../../commands/samples/source.ts';
 import { parseCpu } from '../../pt/errata.ts';
-import { choice, integer, type OptionSpec, text } from '../frame/option.ts';
+import { type OptionSpec, specOf } from '../frame/option.ts';
 
 /** What reading samples takes; `inspect` has these, too. */
 export const imageOptions: readonly OptionSpec[] = [
-  {
-    flags: '--bin-dir <dir>',
-    help: 'folder of executables and libraries, found by base name; may be given again',
-    parse: text,
-    repeats: true,
-  },
-  { flags: '--raw-images', help: 'map every image flat, whatever it looks like' },
-  {
-    flags: '--process <id>',
-    help: 'number or name of the process that counts, where a map or report holds several',
-    parse: text,
-  },
+  specOf(binDirsOption),
+  specOf(rawImagesOption),
+  specOf(processOption),
 ];
 
 /** What a sample that is made is called and known to be. */
@@ -30,10 +33,7 @@ export const labelOptions: readonly OptionSpec[] = [
 ];
 
 /** Of commands that read many samples. */
-export const preprocessedOption: OptionSpec = {
-  flags: '-p, --preprocessed',
-  help: 'read stored traces (see preprocess) only',
-};
+export const preprocessedOption: OptionSpec = specOf(preprocessed);
 
 /** Of commands that decode raw traces for others. */
 export const cpuOption: OptionSpec = {
@@ -46,14 +46,7 @@ export const cpuOption: OptionSpec = {
 };
 
 /** What sequences are made from; whatever reads samples has these. */
-export const sourceOptions: readonly OptionSpec[] = [
-  {
-    flags: '--source <kind>',
-    help: 'trace, api (calls in a format told by content), or report, strace, integers',
-    parse: choice(...sourceNames),
-    default: 'trace',
-  },
-];
+export const sourceOptions: readonly OptionSpec[] = [specOf(sourceOption)];
 
 export interface SourceFlags {
   readonly source: SourceName;
@@ -67,27 +60,8 @@ export function sourceOf({ source, process, preprocessed }: SourceFlags): Sample
 
 /** How many samples go into each set; `sets` has these, too. */
 export const sizeOptions: readonly OptionSpec[] = [
-  {
-    flags: '--train-size <n>',
-    help: 'benign samples to learn from',
-    parse: integer(1),
-    default: 8,
-  },
-  {
-    flags: '--calibration-size <n>',
-    help: 'benign samples for the threshold [all that are left]',
-    parse: integer(0),
-  },
-  {
-    flags: '--test-size-benign <n>',
-    help: 'benign samples to judge',
-    parse: integer(0),
-    default: 2,
-  },
-  {
-    flags: '--test-size-malicious <n>',
-    help: 'malicious samples to judge',
-    parse: integer(0),
-    default: 2,
-  },
+  specOf(trainSizeOption),
+  specOf(calibrationSizeOption),
+  specOf(testSizeBenignOption),
+  specOf(testSizeMaliciousOption),
 ];

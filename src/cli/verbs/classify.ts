@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
+import { choice, decimal, integer, text } from '../../base/option.ts';
+import { version } from '../../base/version.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from '../../commands/classify.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { writePlots } from '../../commands/run/plots.ts';
@@ -14,8 +16,7 @@ import { reportToJson } from '../../report/text/json-report.ts';
 import { reportToSarif } from '../../report/text/sarif.ts';
 import { colourStyle, plainStyle, renderSummary } from '../../report/text/terminal-table.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choice, decimal, integer, type OptionSpec, text } from '../frame/option.ts';
-import { version } from '../frame/version.ts';
+import type { OptionSpec } from '../frame/option.ts';
 import {
   attachOption,
   checkQueueOptions,

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { messageOf, writeFileAtomic } from '../../base/files.ts';
+import { choice, decimal, integer, text } from '../../base/option.ts';
+import { version } from '../../base/version.ts';
 import { type ClusterRequest, cluster } from '../../commands/cluster.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { clusterDataOf } from '../../commands/slices/cluster-data.ts';
@@ -15,8 +17,6 @@ import {
 import { renderClusterReport } from '../../report/page/clusters.ts';
 import { clusterLines, clustersToJson } from '../../report/text/cluster-text.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choice, decimal, integer, text } from '../frame/option.ts';
-import { version } from '../frame/version.ts';
 
 interface Options {
   readonly json: boolean;

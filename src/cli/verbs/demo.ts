@@ -1,13 +1,10 @@
-import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
+import { choice, decimal, integer, text } from '../../base/option.ts';
 import { demo, findDemoCorpus } from '../../commands/demo.ts';
-import { defaultLearnOptions, defaultNetwork } from '../../commands/training/options.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choice, decimal, integer, text } from '../frame/option.ts';
-import { version } from '../frame/version.ts';
 import { summaryFor } from './classify.ts';
 
 interface Options {
@@ -83,7 +80,6 @@ const spec: CommandSpec<Options> = {
         calibrationSize: o.calibrationSize,
         fpr: o.fpr,
         learn: {
-          ...defaultLearnOptions,
           sizes: {
             train: o.trainSize,
             calibrate: o.calibrationSize,
@@ -92,14 +88,12 @@ const spec: CommandSpec<Options> = {
           },
           model: o.model,
           // A quarter of the default network's cells: a demonstration must not take minutes.
-          network: { ...defaultNetwork, units: 32, embedding: 32, dense: 64 },
+          network: { units: 32, embedding: 32, dense: 64 },
           dropout: 0.2,
           epochs: 1,
-          optimizer: { ...defaultLearnOptions.optimizer, learningRate: 0.002 },
-          workers: availableParallelism(),
+          optimizer: { learningRate: 0.002 },
           checkpointSeconds: 0,
           out: o.out,
-          version,
         },
       },
       { log: terminal, progress: terminal.progress, signal },

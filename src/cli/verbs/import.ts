@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
+import { text } from '../../base/option.ts';
 import type { PerfImported } from '../../capture/perf/import.ts';
 import { importRecordings } from '../../commands/import.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { text } from '../frame/option.ts';
 import type { Terminal } from '../frame/terminal.ts';
 import { labelOptions } from '../options/sample-flags.ts';
 

@@ -1,6 +1,7 @@
 import type { Command } from 'commander';
 import { formatAddress } from '../../base/address.ts';
 import { showCount } from '../../base/format.ts';
+import { integer } from '../../base/option.ts';
 import {
   type InspectOptions,
   inspect,
@@ -12,7 +13,6 @@ import {
 import type { Mark } from '../../flow/mark.ts';
 import { transferNames } from '../../x86/transfer.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { integer } from '../frame/option.ts';
 import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
 interface Options {

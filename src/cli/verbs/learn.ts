@@ -1,14 +1,13 @@
 import type { Command } from 'commander';
-import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import { type LearnResult, learn } from '../../commands/learn.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import { inUnits, type Unit } from '../../report/words/unit.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { type LearnFlags, learnFlags, learnOptionsOf } from '../options/learn-flags.ts';
+import { type LearnWords, learnRequestOf, learnSpecs } from '../options/learn-words.ts';
 import { checkQueueOptions, queueOpener, tellRun } from '../options/queue-options.ts';
 
-const spec: CommandSpec<LearnFlags> = {
+const spec: CommandSpec<LearnWords> = {
   name: 'learn',
   aliases: ['lstm', 'prob', 'syscall'],
   aliasDefaults: {
@@ -18,7 +17,7 @@ const spec: CommandSpec<LearnFlags> = {
   group: 'Model',
   summary: 'Learn normal control flow from benign samples, predict the rest',
   args: [['[root]', 'folder that holds one folder a sample']],
-  options: learnFlags,
+  options: learnSpecs,
   examples: [
     [
       'wayward learn samples --bin-dir bin --train-size 60 --test-size-benign 10 --test-size-malicious 20',
@@ -45,27 +44,24 @@ const spec: CommandSpec<LearnFlags> = {
   ],
   run: async ({ args: [root], options: o, terminal, signal, print }) => {
     checkQueueOptions(o);
-    if (root === undefined && o.resume === undefined && o.attach === undefined) {
-      throw new UserError('no-root', 'learn needs the folder of the samples, or --resume', {
-        category: 'arguments',
-      });
-    }
     const context = { log: terminal, progress: terminal.progress, signal };
-    const options = learnOptionsOf(root ?? '', o);
+    const request = learnRequestOf(root, o);
     const { queue } = o;
     const result =
       queue === undefined
-        ? await learn(options, context)
-        : await learn(options, context, async (folder) => {
+        ? await learn(request, context)
+        : await learn(request, context, async (folder) => {
             const run = await reopenQueueRun(folder.root, 'learn');
             tellRun(context, 'learn', folder.root, queue);
-            return queueOpener(queue, folder.root, run, options.device)(context);
+            return queueOpener(queue, folder.root, run, request.device)(context);
           });
     if (o.json)
       print(
         JSON.stringify({ schemaVersion: 1, ...result, folder: result.folder.root }, undefined, 2),
       );
-    else for (const line of describe(result, o.source === 'trace' ? 'block' : 'call')) print(line);
+    else
+      for (const line of describe(result, request.source === 'trace' ? 'block' : 'call'))
+        print(line);
     return 0;
   },
 };

@@ -1,8 +1,8 @@
 import type { Command } from 'commander';
 import { showCount } from '../../base/format.ts';
+import { decimal, integer, text } from '../../base/option.ts';
 import { type NoveltyResult, novelty } from '../../commands/novelty.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { decimal, integer, text } from '../frame/option.ts';
 import {
   imageOptions,
   preprocessedOption,

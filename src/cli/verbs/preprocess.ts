@@ -2,13 +2,13 @@ import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
+import { choice, decimal, integer, text } from '../../base/option.ts';
 import { type PreprocessOptions, preprocess } from '../../commands/preprocess.ts';
 import { readQueueRun, startQueueRun } from '../../commands/run/queue-run.ts';
 import type { PreprocessedSample } from '../../commands/samples/preprocess.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { holdsSamples, isSampleFolder } from '../../trace/sample.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choice, decimal, integer, text } from '../frame/option.ts';
 import {
   attachOption,
   checkQueueOptions,

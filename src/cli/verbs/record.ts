@@ -4,11 +4,11 @@ import { basename, delimiter, join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
+import { choice, decimal, integer, text } from '../../base/option.ts';
 import type { BackendChoice } from '../../capture/qemu/backend.ts';
 import { type Recorded, record } from '../../capture/record.ts';
 import { recordInputs } from '../../capture/record-inputs.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choice, decimal, integer, text } from '../frame/option.ts';
 import { labelOptions } from '../options/sample-flags.ts';
 
 interface Options {

@@ -1,9 +1,9 @@
 import { join } from 'node:path';
 import type { Command } from 'commander';
+import { choice, integer, text } from '../../base/option.ts';
 import { report } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choice, integer, text } from '../frame/option.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from './classify.ts';
 
 interface Options extends JudgeOptions {

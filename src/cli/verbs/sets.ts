@@ -1,9 +1,9 @@
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
+import { integer } from '../../base/option.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { integer } from '../frame/option.ts';
 import { type SourceFlags, sizeOptions, sourceOf, sourceOptions } from '../options/sample-flags.ts';
 
 interface Options extends SourceFlags {

@@ -1,10 +1,11 @@
 import type { Command } from 'commander';
 import { showCount } from '../../base/format.ts';
+import { choices, integer, text } from '../../base/option.ts';
 import { type StatsResult, stats } from '../../commands/stats.ts';
 import { shareWithin } from '../../report/charts/target-chart.ts';
 import { defaultFilter, type FilterName, filterNames } from '../../sequences/filter.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { choices, integer, type OptionSpec, text } from '../frame/option.ts';
+import type { OptionSpec } from '../frame/option.ts';
 import {
   imageOptions,
   preprocessedOption,

@@ -2,13 +2,14 @@ import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { decimal, integer, text } from '../../base/option.ts';
 import { readRunRecord, runFolder } from '../../commands/run/folder.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import { type SourceName, sourceNames, unitOf } from '../../commands/samples/source.ts';
 import { openLocal } from '../../commands/tasks/open-scheduler.ts';
 import { type WatchOptions, watch, watchFolder } from '../../commands/watch.ts';
 import type { RunContext } from '../../model/first-layer.ts';
-import { decimal, integer, type OptionSpec, text } from '../frame/option.ts';
+import type { OptionSpec } from '../frame/option.ts';
 import { queueOpener, tellRun } from '../options/queue-options.ts';
 import type { JudgeOptions } from './classify.ts';
 

@@ -1,6 +1,8 @@
 import { availableParallelism } from 'node:os';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
+import { decimal, integer, text } from '../../base/option.ts';
+import { version } from '../../base/version.ts';
 import { taskProcess } from '../../commands/tasks/open-scheduler.ts';
 import { admitJob, taskNames } from '../../commands/tasks/tasks.ts';
 import { Confinement } from '../../workers/confinement.ts';
@@ -8,8 +10,6 @@ import { serveMetrics } from '../../workers/metrics-server.ts';
 import { laneOf } from '../../workers/queue-names.ts';
 import { showRedisUrl } from '../../workers/redis-link.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { decimal, integer, text } from '../frame/option.ts';
-import { version } from '../frame/version.ts';
 import { queueOption } from '../options/queue-options.ts';
 
 interface Options {

@@ -9,7 +9,7 @@ import { writeTinyCorpus } from '../../../test/tiny-corpus.ts';
 import { tinyLearn } from '../../../test/tiny-learn.ts';
 import { silentLogger } from '../../base/log.ts';
 import { type LearnResult, learn } from '../learn.ts';
-import type { LearnOptions } from '../training/options.ts';
+import type { LearnRequest } from '../training/options.ts';
 
 describe.skipIf(!hasRedisServer)('models in Redis', () => {
   let server: RedisServer;
@@ -25,7 +25,7 @@ describe.skipIf(!hasRedisServer)('models in Redis', () => {
     await rm(out, { recursive: true, force: true });
   });
 
-  const run = (changed: Partial<LearnOptions>): Promise<LearnResult> =>
+  const run = (changed: LearnRequest): Promise<LearnResult> =>
     learn(
       { ...tinyLearn, root, out, store: server.url, ...changed },
       { log: silentLogger, progress: () => {}, signal: new AbortController().signal },

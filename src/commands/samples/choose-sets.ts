@@ -34,6 +34,19 @@ export interface ChosenSets {
   readonly testAnomalous: readonly string[];
 }
 
+/** Makes something of each set. */
+export function mapSets<From, To>(
+  sets: Readonly<Record<keyof ChosenSets, From>>,
+  of: (set: From) => To,
+): Readonly<Record<keyof ChosenSets, To>> {
+  return {
+    train: of(sets.train),
+    calibrate: of(sets.calibrate),
+    testNominal: of(sets.testNominal),
+    testAnomalous: of(sets.testAnomalous),
+  };
+}
+
 /**
  * Keeps one of the samples whose traces are the same, so that none of them can train and be judged,
  * too. A trace that is both nominal and anomalous stays as nominal: nothing can tell the two apart.

@@ -3,16 +3,18 @@ import type { RunContext } from '../../model/first-layer.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { readSets } from '../../trace/sets-file.ts';
 import type { LearnOptions } from '../training/options.ts';
-import type { ChosenSets } from './choose-sets.ts';
+import { type ChosenSets, mapSets } from './choose-sets.ts';
 import { dealSamples } from './deal.ts';
 import type { SkippedSample } from './skipped.ts';
 import { findSourceSamples } from './source.ts';
 
-/** The samples of a root, and which of them serve for what. */
+/** Which sample serves for what; each stands in one list only. */
+export type SampleSets = Readonly<Record<keyof ChosenSets, readonly Sample[]>>;
+
+/** The samples of a root that serve for something. */
 export interface ChosenSamples {
-  readonly samples: readonly Sample[];
   readonly skipped: readonly SkippedSample[];
-  readonly sets: ChosenSets;
+  readonly sets: SampleSets;
 }
 
 /** Finds the samples and deals them out, or takes them from a sets file. @throws UserError */
@@ -27,32 +29,27 @@ export async function chooseSamples(
     skipped.push({ name, reason });
   };
   for (const { directory, reason } of found.skipped) leaveOut(basename(directory), reason);
+  const byDirectory = new Map(found.samples.map((sample) => [sample.directory, sample]));
+  const kept = (list: readonly string[]): readonly Sample[] =>
+    list.flatMap((directory) => {
+      const sample = byDirectory.get(directory);
+      if (sample !== undefined) return [sample];
+      if (!found.skipped.some((item) => item.directory === directory)) {
+        leaveOut(basename(directory), `${directory} is no sample`);
+      }
+      return [];
+    });
   if (options.inputSets === undefined) {
     const { sets, duplicates } = await dealSamples(found.samples, options, context);
     for (const { directory, of } of duplicates) {
       skipped.push({ name: basename(directory), reason: `has the same trace as ${of}` });
     }
-    return { samples: found.samples, skipped, sets };
+    return { skipped, sets: mapSets(sets, kept) };
   }
   const { sets, skipped: entries } = await readSets(options.inputSets, options.root);
   for (const { entry, reason } of entries) leaveOut(basename(entry), `${entry} ${reason}`);
-  const known = new Set(found.samples.map(({ directory }) => directory));
-  const kept = (list: readonly string[]): string[] =>
-    list.filter((directory) => {
-      if (known.has(directory)) return true;
-      if (!found.skipped.some((item) => item.directory === directory)) {
-        leaveOut(basename(directory), `${directory} is no sample`);
-      }
-      return false;
-    });
   return {
-    samples: found.samples,
     skipped,
-    sets: {
-      train: kept(sets.train),
-      calibrate: kept(sets.calibrate),
-      testNominal: kept(sets.testNominal),
-      testAnomalous: kept(sets.testAnomalous),
-    },
+    sets: mapSets(sets, kept),
   };
 }

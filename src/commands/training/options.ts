@@ -1,205 +1,416 @@
-import { resolve } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import type { OptimizerOptions } from '../../model/lstm/optimizer.ts';
-import { defaultShape, type LstmShape } from '../../model/lstm/shape.ts';
-import type { Weighting } from '../../model/lstm/window-order.ts';
-import type { Smoothing } from '../../model/ngram/smoothing.ts';
-import { defaultFilter, type FilterName } from '../../sequences/filter.ts';
-import { readRunRecord, runFolder } from '../run/folder.ts';
-import type { SetSizes } from '../samples/choose-sets.ts';
-import type { SampleSource } from '../samples/source.ts';
+import { availableParallelism } from 'node:os';
+import {
+  choice,
+  choices,
+  decimal,
+  integer,
+  type Option,
+  type Parse,
+  text,
+} from '../../base/option.ts';
+import { type Given, type Settled, settle } from '../../base/option-table.ts';
+import type { OptimizerKind } from '../../model/lstm/optimizer.ts';
+import { defaultShape } from '../../model/lstm/shape.ts';
+import { type Smoothing, smoothings } from '../../model/ngram/smoothing.ts';
+import { defaultFilter, type FilterName, filterNames } from '../../sequences/filter.ts';
+import { redisUrl } from '../../workers/redis-link.ts';
+import {
+  binDirsOption,
+  calibrationSizeOption,
+  preprocessedOption,
+  processOption,
+  rawImagesOption,
+  seedOption,
+  sourceOption,
+  testSizeBenignOption,
+  testSizeMaliciousOption,
+  trainSizeOption,
+} from '../samples/options.ts';
+import type { SourceName } from '../samples/source.ts';
 
-/** Everything that `learn` can be told; the command line fills in its defaults. */
-export interface LearnOptions extends SampleSource {
-  /** Folder that holds one folder a sample. */
-  readonly root: string;
-  readonly binDirs: readonly string[];
-  readonly rawImages: boolean;
-  /** A sets file to use instead of dealing samples out. */
-  readonly inputSets: string | undefined;
-  /** Where to write the sets that were used, beside the run's own copy. */
-  readonly outputSets: string | undefined;
-  readonly sizes: SetSizes;
-  readonly seed: number;
-  readonly filter: readonly FilterName[];
-  readonly windowLength: number;
-  /** `undefined`: what `useModel` was trained with, else `learned`. */
-  readonly vocabulary: 'learned' | 'hash' | undefined;
-  readonly maxInputClasses: number | undefined;
-  readonly maxOutputClasses: number | undefined;
-  readonly model: 'lstm' | 'ngram';
-  /** Of the n-gram; see `NgramTable`. */
-  readonly smoothing: Smoothing;
-  /** Longest context of the n-gram, in blocks; `undefined` = the whole window. */
-  readonly order: number | undefined;
-  readonly network: Pick<LstmShape, 'embedding' | 'units' | 'layers' | 'dense' | 'bidirectional'>;
-  /** Start from the n-gram's logits, or from nothing as the ancestor does. */
-  readonly prior: 'ngram' | 'none';
-  readonly dropout: number;
-  readonly epochs: number;
-  readonly batchSize: number;
-  readonly optimizer: Omit<OptimizerOptions, 'totalSteps'>;
-  readonly weighting: Weighting;
-  /** End with the weights of the epoch with the lowest loss. */
-  readonly keepBest: boolean;
-  readonly patience: number;
-  /** `cpu`, `webgpu`, `cuda:N`, or several with commas between. */
-  readonly device: string;
-  readonly workers: number;
-  /** Seconds for reading one sample; `undefined` = any. */
-  readonly timeout: number | undefined;
-  /** Bytes that counted windows may take before they are written to disk. */
-  readonly memoryLimit: number;
-  /** Distinct windows that may be held before they are written to disk. */
-  readonly queueSize: number;
-  /** Run folder whose model is used, or a Keras `model.json`, which is trained unless it has weights. */
-  readonly useModel: string | undefined;
-  /** Redis that keeps what is learned, too, under the name of the run's folder, and has what `useModel` names. */
-  readonly store: string | undefined;
-  /** Keras weights (HDF5) for a Keras `useModel`, or for the network that the options describe. */
-  readonly useWeights: string | undefined;
-  /** Where the trained network is written for Keras: both or none. */
-  readonly saveModel: string | undefined;
-  readonly saveWeights: string | undefined;
-  /** Where it is written as an ONNX model. */
-  readonly saveOnnx: string | undefined;
-  /** Seconds between checkpoints of the training; 0 = none. */
-  readonly checkpointSeconds: number;
-  /** Folder of a run that was interrupted: it goes on with its own options. */
-  readonly resume: string | undefined;
-  /** Use what is trained already; training samples are not read. */
-  readonly skipTrain: boolean;
-  readonly skipTest: boolean;
-  readonly skipEval: boolean;
-  readonly evaluationFormat: 'eval' | 'text';
-  /** Where the evaluations go; `undefined` = into the run's folder. */
-  readonly evaluationDir: string | undefined;
-  /** Folder in which `runs/` is made. */
-  readonly out: string;
-  /** For the run's record. */
-  readonly version: string;
+/** A number that the command line takes in another unit than the library. @param by  units in one */
+function times(by: number, parse: Parse<number>): Parse<number> {
+  return (written) => {
+    const result = parse(written);
+    return 'value' in result ? { value: result.value * by } : result;
+  };
 }
 
-export const defaultNetwork: LearnOptions['network'] = {
-  embedding: defaultShape.embedding,
-  units: defaultShape.units,
-  layers: defaultShape.layers,
-  dense: defaultShape.dense,
-  bidirectional: defaultShape.bidirectional,
-};
+const samples = 'Samples:';
+const windows = 'Windows and vocabulary:';
+const model = 'Model:';
+const training = 'Training:';
+const machine = 'Machine:';
+const earlier = 'What is there already:';
+const results = 'Results:';
 
-/** What holds where a user says nothing. */
-export const defaultLearnOptions: Omit<LearnOptions, 'root' | 'workers' | 'version'> = {
-  binDirs: [],
-  rawImages: false,
-  source: 'trace',
-  process: undefined,
-  preprocessed: false,
-  inputSets: undefined,
-  outputSets: undefined,
-  sizes: { train: 8, calibrate: undefined, testNominal: 2, testAnomalous: 2 },
-  seed: 1,
-  filter: defaultFilter,
-  windowLength: defaultShape.windowLength,
-  vocabulary: undefined,
-  maxInputClasses: undefined,
-  maxOutputClasses: undefined,
-  model: 'lstm',
-  smoothing: 'witten-bell',
-  order: undefined,
-  network: defaultNetwork,
-  prior: 'ngram',
-  dropout: 0.5,
-  epochs: 2,
-  batchSize: 512,
-  optimizer: {
-    kind: 'adam',
-    learningRate: 0.001,
-    decay: 0,
-    schedule: 'one-cycle',
-    clipNorm: 1,
-  },
-  weighting: { order: 'drawn', power: 0.5, cap: 0 },
-  keepBest: false,
-  patience: 0,
-  device: 'cpu',
-  timeout: undefined,
-  memoryLimit: 2 ** 28,
-  queueSize: Number.MAX_SAFE_INTEGER,
-  useModel: undefined,
-  store: undefined,
-  useWeights: undefined,
-  saveModel: undefined,
-  saveWeights: undefined,
-  saveOnnx: undefined,
-  checkpointSeconds: 60,
-  resume: undefined,
-  skipTrain: false,
-  skipTest: false,
-  skipEval: false,
-  evaluationFormat: 'eval',
-  evaluationDir: undefined,
-  out: '.',
-};
+/**
+ * Everything that `learn` can be told: an entry is all there is to an option. From it come its flag and
+ * help text, its type and default for command line and library, and its line in `run.json`.
+ */
+export class LearnTable {
+  /** Folder that holds one folder a sample. */
+  readonly root: Option<string> = { help: 'folder that holds one folder a sample', default: '' };
+  readonly binDirs: Option<readonly string[]> = binDirsOption;
+  readonly rawImages: Option<boolean> = rawImagesOption;
+  readonly process: Option<string | undefined> = processOption;
+  readonly source: Option<SourceName> = sourceOption;
+  readonly preprocessed: Option<boolean> = preprocessedOption;
+  readonly inputSets: Option<string | undefined> = {
+    flags: '-i, --input-sets <file>',
+    help: 'sets file to use instead of dealing samples out',
+    group: samples,
+    parse: text,
+    default: undefined,
+  };
+  readonly outputSets: Option<string | undefined> = {
+    flags: '-o, --output-sets <file>',
+    help: "write the sets that were used, beside the run's own copy",
+    group: samples,
+    parse: text,
+    default: undefined,
+  };
+  readonly 'sizes.train': Option<number> = trainSizeOption;
+  readonly 'sizes.calibrate': Option<number | undefined> = calibrationSizeOption;
+  readonly 'sizes.testNominal': Option<number> = testSizeBenignOption;
+  readonly 'sizes.testAnomalous': Option<number> = testSizeMaliciousOption;
+  readonly seed: Option<number> = seedOption;
+  readonly timeout: Option<number | undefined> = {
+    flags: '--timeout <seconds>',
+    help: 'time for reading one sample; one that takes longer is left out',
+    group: samples,
+    parse: decimal(0, 1e6, 'open'),
+    default: undefined,
+    shown: 'any',
+  };
+  readonly filter: Option<readonly FilterName[]> = {
+    flags: '--filter <list>',
+    help: `transfers to predict: ${filterNames.join(', ')}`,
+    group: windows,
+    parse: choices(...filterNames),
+    default: defaultFilter,
+  };
+  readonly windowLength: Option<number> = {
+    flags: '-s, --sequence-len <n>',
+    help: 'blocks in a window',
+    group: windows,
+    parse: integer(1, 1024),
+    default: defaultShape.windowLength,
+  };
+  readonly vocabulary: Option<'learned' | 'hash' | undefined> = {
+    flags: '--vocabulary <kind>',
+    help: 'learned, or hash as the ancestor',
+    group: windows,
+    parse: choice('learned', 'hash'),
+    default: undefined,
+    shown: 'that of --use-model; else learned',
+  };
+  readonly maxInputClasses: Option<number | undefined> = {
+    flags: '--embedding-input-dimension <n>',
+    help: 'input classes',
+    group: windows,
+    parse: integer(2, 2 ** 24),
+    default: undefined,
+    shown: 'all blocks of the training set; hash: 1024',
+  };
+  readonly maxOutputClasses: Option<number | undefined> = {
+    flags: '--max-classes <n>',
+    help: 'output classes',
+    group: windows,
+    parse: integer(2, 2 ** 24),
+    default: undefined,
+    shown: 'all targets of the training set; hash: 1024',
+  };
+  readonly model: Option<'lstm' | 'ngram'> = {
+    flags: '--model <kind>',
+    help: 'lstm, or ngram, which fits in seconds',
+    group: model,
+    parse: choice('lstm', 'ngram'),
+    default: 'lstm',
+  };
+  readonly smoothing: Option<Smoothing> = {
+    flags: '--smoothing <kind>',
+    help: 'how the n-gram, alone or below the network, judges what is new: witten-bell, kneser-ney; none draws by weight, as the ancestor',
+    group: model,
+    parse: choice(...smoothings),
+    default: 'witten-bell',
+  };
+  /** Longest context of the n-gram, in blocks; `undefined` = the whole window. */
+  readonly order: Option<number | undefined> = {
+    flags: '--order <n>',
+    help: 'longest context of the n-gram, in blocks, or window: all of it',
+    group: model,
+    parse: (word) => (word === 'window' ? { value: undefined } : integer(1, 1024)(word)),
+    default: undefined,
+    shown: 'window',
+  };
+  readonly 'network.embedding': Option<number> = {
+    flags: '--embedding-output-dimension <n>',
+    help: 'features of a block',
+    group: model,
+    parse: integer(1, 4096),
+    default: defaultShape.embedding,
+  };
+  readonly 'network.units': Option<number> = {
+    flags: '--units <n>',
+    help: 'cells of each LSTM',
+    group: model,
+    parse: integer(1, 4096),
+    default: defaultShape.units,
+  };
+  readonly 'network.layers': Option<number> = {
+    flags: '--layers <n>',
+    help: 'LSTMs',
+    group: model,
+    parse: integer(1, 16),
+    default: defaultShape.layers,
+  };
+  readonly 'network.dense': Option<number> = {
+    flags: '--dense <n>',
+    help: 'units of the hidden layer',
+    group: model,
+    parse: integer(1, 65536),
+    default: defaultShape.dense,
+  };
+  readonly 'network.bidirectional': Option<boolean> = {
+    flags: '--bidirectional',
+    help: 'read windows in both directions',
+    group: model,
+    default: defaultShape.bidirectional,
+  };
+  readonly prior: Option<'ngram' | 'none'> = {
+    flags: '--prior <kind>',
+    help: "what the network starts from: the n-gram's logits, or none as the ancestor",
+    group: model,
+    parse: choice('ngram', 'none'),
+    default: 'ngram',
+  };
+  readonly dropout: Option<number> = {
+    flags: '--dropout <rate>',
+    help: 'share of hidden units left out in training',
+    group: training,
+    parse: decimal(0, 0.95),
+    default: 0.5,
+  };
+  readonly epochs: Option<number, LearnOptions> = {
+    flags: '-e, --epochs <n>',
+    help: 'passes over the distinct windows',
+    group: training,
+    parse: integer(1, 100_000),
+    default: ({ prior }) => (prior === 'none' ? 16 : 2),
+    shown: '2; 16 with --prior none',
+  };
+  readonly batchSize: Option<number> = {
+    flags: '-b, --batch-size <n>',
+    help: 'windows in a step',
+    group: training,
+    parse: integer(1, 65536),
+    default: 512,
+  };
+  readonly 'optimizer.kind': Option<OptimizerKind> = {
+    flags: '--optimizer <name>',
+    help: 'adam with one cycle of the rate, or rmsprop as the ancestor',
+    group: training,
+    parse: choice('adam', 'rmsprop'),
+    default: 'adam',
+  };
+  readonly 'optimizer.learningRate': Option<number> = {
+    flags: '--learning-rate <rate>',
+    help: 'largest learning rate',
+    group: training,
+    parse: decimal(0, 10, 'open'),
+    default: 0.001,
+  };
+  readonly 'optimizer.decay': Option<number> = {
+    flags: '--learning-decay <rate>',
+    help: 'decay of the rate with each step',
+    group: training,
+    parse: decimal(0),
+    default: 0,
+  };
+  readonly 'optimizer.schedule': Option<'one-cycle' | 'constant', LearnOptions> = {
+    help: 'how the rate goes over the steps',
+    default: ({ optimizer }) => (optimizer.kind === 'adam' ? 'one-cycle' : 'constant'),
+  };
+  readonly 'optimizer.clipNorm': Option<number, LearnOptions> = {
+    help: 'largest norm of the gradients of a step; 0 = any',
+    default: ({ optimizer }) => (optimizer.kind === 'adam' ? 1 : 0),
+  };
+  readonly 'weighting.power': Option<number> = {
+    flags: '--sampling-power <p>',
+    help: 'a window that occurred n times weighs n^p: 1 = every occurrence, 0 = every distinct window alike',
+    group: training,
+    parse: decimal(0, 1),
+    default: 0.5,
+  };
+  readonly 'weighting.cap': Option<number> = {
+    flags: '--sampling-cap <n>',
+    help: 'occurrences of a window that count at most; 0 = all',
+    group: training,
+    parse: integer(0),
+    default: 0,
+  };
+  readonly 'weighting.order': Option<'drawn' | 'shuffled'> = {
+    flags: '--sampling <kind>',
+    help: 'drawn: windows are drawn by weight; shuffled: each once an epoch, weighted in the loss',
+    group: training,
+    parse: choice('drawn', 'shuffled'),
+    default: 'drawn',
+  };
+  readonly keepBest: Option<boolean> = {
+    flags: '--checkpoint-best',
+    help: 'end with the weights of the epoch that had the lowest loss',
+    group: training,
+    default: false,
+  };
+  readonly patience: Option<number> = {
+    flags: '--patience <n>',
+    help: 'epochs without progress after which to stop, keeping the best; 0 = never',
+    group: training,
+    parse: integer(0),
+    default: 0,
+  };
+  /** Seconds. */
+  readonly checkpointSeconds: Option<number> = {
+    flags: '--checkpoint <minutes>',
+    help: 'time between checkpoints of the training; 0 = none',
+    group: training,
+    parse: times(60, decimal(0)),
+    default: 60,
+    shown: '1',
+  };
+  readonly device: Option<string> = {
+    flags: '--device <names>',
+    help: 'cpu, webgpu, cuda:N, or several with commas between; each takes a share of every batch',
+    group: machine,
+    parse: text,
+    default: 'cpu',
+  };
+  readonly workers: Option<number> = {
+    flags: '-t, --threads <n>',
+    help: 'worker threads',
+    group: machine,
+    parse: integer(1, 256),
+    default: () => availableParallelism(),
+    shown: 'cores',
+  };
+  /** Bytes. */
+  readonly memoryLimit: Option<number> = {
+    flags: '--memory-limit <megabytes>',
+    help: 'memory for counted windows; more than that goes to disk',
+    group: machine,
+    parse: times(2 ** 20, integer(1)),
+    default: 2 ** 28,
+    shown: '256',
+  };
+  readonly queueSize: Option<number> = {
+    flags: '--queue-size <n>',
+    help: 'distinct windows to hold in memory',
+    group: machine,
+    parse: integer(1),
+    default: Number.MAX_SAFE_INTEGER,
+    shown: 'what --memory-limit allows',
+  };
+  readonly useModel: Option<string | undefined> = {
+    flags: '--use-model <run>',
+    help: 'run folder to use without training, or Keras model.json, trained if it has no weights',
+    group: earlier,
+    parse: text,
+    default: undefined,
+  };
+  readonly useWeights: Option<string | undefined> = {
+    flags: '--use-weights <file>',
+    help: 'weights (HDF5) of a Keras model, or for the network that the options describe',
+    group: earlier,
+    parse: text,
+    default: undefined,
+  };
+  readonly store: Option<string | undefined> = {
+    flags: '--store <url>',
+    help: "Redis that keeps what is learned, too: --use-model takes it from there by the name of the run's folder",
+    group: earlier,
+    parse: redisUrl,
+    default: undefined,
+    isSecret: true,
+  };
+  readonly resume: Option<string | undefined> = {
+    flags: '--resume <run>',
+    help: 'go on with an interrupted run and its options',
+    group: earlier,
+    parse: text,
+    default: undefined,
+  };
+  readonly skipTrain: Option<boolean> = {
+    flags: '--skip-train',
+    help: 'train nothing: use --use-model or --use-weights',
+    group: earlier,
+    default: false,
+  };
+  readonly skipTest: Option<boolean> = {
+    flags: '--skip-test',
+    help: 'leave out how well unseen benign samples are predicted',
+    group: results,
+    default: false,
+  };
+  readonly skipEval: Option<boolean> = {
+    flags: '--skip-eval',
+    help: 'leave out the evaluations',
+    group: results,
+    default: false,
+  };
+  readonly evaluationFormat: Option<'eval' | 'text'> = {
+    flags: '--evaluation-format <kind>',
+    help: 'eval, or text as the ancestor',
+    group: results,
+    parse: choice('eval', 'text'),
+    default: 'eval',
+  };
+  readonly evaluationDir: Option<string | undefined> = {
+    flags: '--eval-dir <dir>',
+    help: 'where evaluations go',
+    group: results,
+    parse: text,
+    default: undefined,
+    shown: "the run's folder",
+  };
+  readonly saveModel: Option<string | undefined> = {
+    flags: '--save-model <file>',
+    help: 'write the network for Keras (JSON), together with --save-weights',
+    group: results,
+    parse: text,
+    default: undefined,
+  };
+  readonly saveWeights: Option<string | undefined> = {
+    flags: '--save-weights <file>',
+    help: 'write its weights for Keras (HDF5)',
+    group: results,
+    parse: text,
+    default: undefined,
+  };
+  readonly saveOnnx: Option<string | undefined> = {
+    flags: '--save-onnx <file>',
+    help: 'write the network as an ONNX model',
+    group: results,
+    parse: text,
+    default: undefined,
+  };
+  readonly out: Option<string> = {
+    flags: '--out <dir>',
+    help: 'folder in which runs/ is made',
+    group: results,
+    parse: text,
+    default: '.',
+  };
+}
 
-/** Paths become absolute, so that the run's record holds wherever it is read. @throws UserError */
-export async function settleOptions(asked: LearnOptions): Promise<LearnOptions> {
-  if (asked.resume === undefined) {
-    const { saveModel, saveWeights, order, windowLength, smoothing, model, prior } = asked;
-    if (smoothing === 'none' && model === 'lstm' && prior === 'ngram') {
-      throw new UserError(
-        'prior-unsmoothed',
-        '--smoothing none leaves a network nothing to add to: choose another, --prior none, or --model ngram',
-        { category: 'arguments' },
-      );
-    }
-    if (order !== undefined && order > windowLength) {
-      throw new UserError(
-        'order-too-long',
-        `--order ${order} is longer than the windows, which have ${windowLength} blocks`,
-        { category: 'arguments' },
-      );
-    }
-    if ((saveModel === undefined) !== (saveWeights === undefined)) {
-      throw new UserError('keras-half', '--save-model and --save-weights go together', {
-        category: 'arguments',
-      });
-    }
-    if (saveModel !== undefined && asked.prior !== 'none') {
-      throw new UserError('keras-prior', 'a Keras model cannot hold the n-gram: add --prior none', {
-        category: 'arguments',
-      });
-    }
-    if (asked.filter.length === 0 && asked.source === 'trace') {
-      throw new UserError(
-        'no-filter',
-        'every kind of transfer is left out: nothing is to be predicted',
-        {
-          category: 'arguments',
-        },
-      );
-    }
-    return {
-      ...asked,
-      root: resolve(asked.root),
-      binDirs: asked.binDirs.map((dir) => resolve(dir)),
-    };
-  }
-  const folder = runFolder(resolve(asked.resume));
-  const record = await readRunRecord(folder);
-  if (record === undefined) {
-    throw new UserError('no-run', 'holds no run.json: it is no run', {
-      category: 'input',
-      path: folder.root,
-    });
-  }
-  if (record.finished !== undefined) {
-    throw new UserError('run-finished', `is finished since ${record.finished}`, {
-      category: 'arguments',
-      path: folder.root,
-    });
-  }
-  const { resume, workers, device } = asked;
-  const options = record.options as unknown as LearnOptions;
-  return { ...options, inputSets: folder.sets, resume, workers, device };
+export const learnTable: LearnTable = new LearnTable();
+
+/** All options of `learn`. */
+export type LearnOptions = Settled<LearnTable>;
+
+/** What a caller says: the rest is filled in as the command line fills it in. */
+export type LearnRequest = Given<LearnTable>;
+
+export function settleLearn(request: LearnRequest): LearnOptions {
+  return settle(learnTable, request);
 }

@@ -37,9 +37,17 @@ export type StartingPoint =
       readonly filter: readonly FilterName[];
     };
 
-/** @throws UserError */
-export async function openStartingPoint(options: LearnOptions): Promise<StartingPoint> {
-  const { useModel, useWeights, device, workers, seed, windowLength, skipTrain } = options;
+/**
+ * @param hasModel  the run that is resumed has its model already: it was stopped in its evaluation
+ * @throws UserError
+ */
+export async function openStartingPoint(
+  options: LearnOptions,
+  hasModel: boolean,
+): Promise<StartingPoint> {
+  const useModel = hasModel ? options.resume : options.useModel;
+  const useWeights = hasModel ? undefined : options.useWeights;
+  const { device, workers, seed, windowLength, skipTrain } = options;
   if (useModel !== undefined && !isKeras(useModel)) {
     if (useWeights !== undefined) {
       throw new UserError(

@@ -18,7 +18,8 @@ import type { Stopwatch } from '../run/stopwatch.ts';
 import type { Trained } from '../samples/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import { calibrateNgram } from './calibrate-ngram.ts';
-import { type CountOptions, countTrainingWindows, type TrainingCorpus } from './count-windows.ts';
+import type { CorpusReading } from './corpus-reading.ts';
+import { countTrainingWindows, type TrainingCorpus } from './count-windows.ts';
 import type { LearnOptions } from './options.ts';
 import { classesFor, type StartingPoint } from './starting-point.ts';
 
@@ -32,20 +33,26 @@ export interface TrainingSummary {
   readonly epochs: readonly EpochReport[];
 }
 
+/** What the steps of a run share. */
+export interface TrainingWork {
+  readonly options: LearnOptions;
+  readonly reading: CorpusReading;
+  readonly folder: RunFolder;
+  readonly context: RunContext;
+  readonly clock: Stopwatch;
+}
+
 /** Reads the training traces, learns the vocabulary and fits the first layer. @throws UserError */
 export async function train(
   start: Exclude<StartingPoint, { kind: 'run' }>,
   samples: readonly Sample[],
-  options: LearnOptions,
-  count: CountOptions,
-  folder: RunFolder,
-  context: RunContext,
-  clock: Stopwatch,
+  work: TrainingWork,
 ): Promise<{
   readonly trained: Trained;
   readonly summary: TrainingSummary;
   readonly skipped: readonly SkippedSample[];
 }> {
+  const { options, reading, context, clock } = work;
   const wrong = samples.find(({ label }) => label === 'anomalous');
   if (wrong !== undefined) {
     throw new UserError(
@@ -58,7 +65,7 @@ export async function train(
     );
   }
   clock.start('reading');
-  const corpus = await countTrainingWindows(samples, count, context);
+  const corpus = await countTrainingWindows(samples, reading.count, context);
   if (corpus.occurrences === 0) {
     const units =
       options.source === 'trace'
@@ -80,7 +87,7 @@ export async function train(
   const { layer, epochs } =
     start.kind === 'network'
       ? { layer: start.network, epochs: [] }
-      : await fitLayer(start, windows, vocabulary, corpus.samples, options, count, folder, context);
+      : await fitLayer(start, windows, vocabulary, corpus.samples, work);
   return {
     trained: { layer, vocabulary, profile: corpus.profile },
     skipped: corpus.skipped,
@@ -101,10 +108,7 @@ async function fitLayer(
   windows: WindowSet,
   vocabulary: Vocabulary,
   samples: readonly Sample[],
-  options: LearnOptions,
-  count: CountOptions,
-  folder: RunFolder,
-  context: RunContext,
+  { options, reading, folder, context }: TrainingWork,
 ): Promise<{ readonly layer: FirstLayer; readonly epochs: readonly EpochReport[] }> {
   const { inputClasses, outputClasses } = vocabulary;
   const { windowLength } = windows;
@@ -113,7 +117,7 @@ async function fitLayer(
   if (start.kind === 'nothing' && options.model === 'ngram') {
     const model = Ngram.fit(windows, inputClasses, outputClasses, ngram);
     const read = async (some: readonly Sample[]): Promise<WindowSet> =>
-      windowsFor(vocabulary, await countTrainingWindows(some, count, context));
+      windowsFor(vocabulary, await countTrainingWindows(some, reading.count, context));
     const layer = await calibrateNgram(model, windows, samples, read, context);
     return { layer, epochs: [] };
   }

@@ -1,6 +1,8 @@
+export type OptimizerKind = 'rmsprop' | 'adam';
+
 /** How steps are taken from gradients. */
 export interface OptimizerOptions {
-  readonly kind: 'rmsprop' | 'adam';
+  readonly kind: OptimizerKind;
   readonly learningRate: number;
   /** Keras' time decay: the rate at step t is `learningRate / (1 + decay * t)`. */
   readonly decay: number;

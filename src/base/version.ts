@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
 
 const manifest = JSON.parse(
-  readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
+  readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),
 ) as { readonly version: string };
 
+/** This release, as package.json has it. */
 export const version: string = manifest.version;

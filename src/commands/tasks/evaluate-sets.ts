@@ -1,0 +1,41 @@
+import { resolve } from 'node:path';
+import type { RunContext } from '../../model/first-layer.ts';
+import type { Scheduler } from '../../workers/scheduler.ts';
+import type { RunFolder } from '../run/folder.ts';
+import type { SampleSets } from '../samples/choose.ts';
+import type { EvaluationTask } from '../samples/evaluate.ts';
+import type { SkippedSample } from '../samples/skipped.ts';
+import type { LearnOptions } from '../training/options.ts';
+import { evaluateSamples } from './evaluate-samples.ts';
+
+/** Evaluates the calibration and test samples of a run of `learn`, unless that was not asked for. */
+export async function evaluateSets(
+  { calibrate, testNominal, testAnomalous }: SampleSets,
+  model: string,
+  folder: RunFolder,
+  options: LearnOptions,
+  { scheduler, context }: { readonly scheduler: Scheduler; readonly context: RunContext },
+): Promise<{
+  /** Folder of the evaluations. */
+  readonly evaluation: string;
+  readonly evaluated: number;
+  readonly skipped: readonly SkippedSample[];
+}> {
+  const evaluation = resolve(options.evaluationDir ?? folder.evaluation);
+  if (options.skipEval) return { evaluation, evaluated: 0, skipped: [] };
+  const tasks: readonly EvaluationTask[] = [
+    ...calibrate.map((sample) => ({ sample, role: 'calibration' as const })),
+    ...[...testNominal, ...testAnomalous].map((sample) => ({ sample, role: 'test' as const })),
+  ];
+  const { binDirs, rawImages, device, source, process, preprocessed, timeout } = options;
+  const skipped = await evaluateSamples(
+    tasks,
+    {
+      ...{ run: folder.root, model, out: evaluation, format: options.evaluationFormat },
+      ...{ binDirs, rawImages, device, source, process, preprocessed, timeout },
+    },
+    scheduler,
+    context,
+  );
+  return { evaluation, evaluated: tasks.length - skipped.length, skipped };
+}
