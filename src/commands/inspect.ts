@@ -9,9 +9,9 @@ import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { findPsb, isItem, itemBytesAfter, packetLength } from '../pt/packet.ts';
 import { describePacket, type PacketText } from '../pt/packet-text.ts';
+import { lastInstructionOf } from '../trace/block-text.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
-import { readInstructions } from '../x86/instruction-text.ts';
 import { type TransferName, transferNames } from '../x86/transfer.ts';
 
 export interface InspectOptions {
@@ -149,7 +149,7 @@ export async function listBlocks(
             const address = addressOf(blocks, block);
             if (places[block] === undefined) {
               places[block] = placeOf(blocks, block, space);
-              instructions[block] = lastInstruction(blocks, block, space);
+              instructions[block] = lastInstructionOf(blocks, block, space);
             }
             const transfer = transferNames[blocks.kind[block]] ?? 'none';
             isDone = !visit({
@@ -264,23 +264,6 @@ function placeOf(blocks: BlockTable, block: number, space: AddressSpace | undefi
   return symbol === undefined
     ? `${name}${hex(blocks.offset[block])}`
     : `${name}!${symbol.name}${hex(symbol.offset)}`;
-}
-
-function lastInstruction(
-  blocks: BlockTable,
-  block: number,
-  space: AddressSpace | undefined,
-): string | undefined {
-  const start = addressOf(blocks, block);
-  const address = start + blocks.lastInstruction[block];
-  const section = space?.find(address);
-  if (section === undefined) return undefined;
-  const from = address - section.start;
-  const bytes = section.bytes.subarray(
-    from,
-    from + blocks.size[block] - blocks.lastInstruction[block],
-  );
-  return readInstructions(bytes, address, section.bits ?? 64)[0]?.text;
 }
 
 /** How often each block ran. */

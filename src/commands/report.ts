@@ -10,9 +10,9 @@ import type { ClusterData } from '../report/data/cluster-data.ts';
 import { detailOf } from '../report/data/detail-of.ts';
 import type { ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { renderReport } from '../report/page/html-report.ts';
+import { instructionsOf } from '../trace/block-text.ts';
 import { type CodeReader, type PatchContext, readPatchContexts } from '../verdict/patch-context.ts';
 import { findPatches, type Patch } from '../verdict/patches.ts';
-import { readInstructions } from '../x86/instruction-text.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
 import { collectionOf } from './cluster.ts';
 import { readRunRecord, runFolder } from './run/folder.ts';
@@ -220,7 +220,6 @@ async function readContexts(
   return { contexts: named, space: undefined };
 }
 
-/** Reads code of 64-bit processes; what 32-bit processes run is named, but not disassembled right. */
 function codeReader(space: AddressSpace): CodeReader {
   return {
     functionAt: (address) => {
@@ -228,13 +227,7 @@ function codeReader(space: AddressSpace): CodeReader {
       if (symbol === undefined) return undefined;
       return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
     },
-    instructions: (address, size) => {
-      const section = space.find(address);
-      if (section === undefined) return [];
-      const from = address - section.start;
-      const bytes = section.bytes.subarray(from, from + size);
-      return readInstructions(bytes, address, 64).map(({ text }) => text);
-    },
+    instructions: (blocks, block) => instructionsOf(blocks, block, space).map(({ text }) => text),
   };
 }
 

@@ -1,4 +1,5 @@
-import type { Module } from '../image/address-space.ts';
+import type { Module, Section } from '../image/address-space.ts';
+import type { Bitness } from '../x86/block-reader.ts';
 import type { Mark } from './mark.ts';
 
 /**
@@ -23,6 +24,22 @@ export interface BlockTable {
   readonly instructions: Int32Array;
   /** `Transfer` kind of the last instruction. */
   readonly kind: Uint8Array;
+  /** Width of its code as MODE.Exec told it: 16, 32 or 64. Left out by traces that do not say. */
+  readonly bitness?: Uint8Array;
+}
+
+/**
+ * @param section  that holds the block, whose image may say what its code is
+ * @returns width of a block's code, to read it with
+ */
+export function bitnessOf(
+  blocks: BlockTable,
+  block: number,
+  section: Section | undefined,
+): Bitness {
+  const known = blocks.bitness?.[block];
+  if (known === 16 || known === 32 || known === 64) return known;
+  return section?.bits ?? 64;
 }
 
 /**

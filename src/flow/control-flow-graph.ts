@@ -49,7 +49,7 @@ export class ControlFlowGraph implements BlockTable {
   dead: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
   /** Address of a direct transfer's target. */
   #targetAddress: Float64Array<ArrayBuffer> = new Float64Array(4096);
-  #bits: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
+  bitness: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
 
   /** The block that is being added. */
   readonly #shape: BlockShape = emptyShape();
@@ -78,7 +78,7 @@ export class ControlFlowGraph implements BlockTable {
   targetOf(node: number): number {
     const known = this.links[node * linkSize + Link.target];
     if (known >= 0) return known;
-    const found = this.nodeAt(this.#targetAddress[node], this.#bits[node] as Bitness);
+    const found = this.nodeAt(this.#targetAddress[node], this.bitness[node] as Bitness);
     this.links[node * linkSize + Link.target] = found;
     return found;
   }
@@ -86,7 +86,7 @@ export class ControlFlowGraph implements BlockTable {
   nextOf(node: number): number {
     const known = this.links[node * linkSize + Link.next];
     if (known >= 0) return known;
-    const bitness = this.#bits[node] as Bitness;
+    const bitness = this.bitness[node] as Bitness;
     const found = this.nodeAt(wrap(this.address[node] + this.size[node], bitness), bitness);
     this.links[node * linkSize + Link.next] = found;
     return found;
@@ -100,7 +100,7 @@ export class ControlFlowGraph implements BlockTable {
   }
 
   bitnessOf(node: number): Bitness {
-    return this.#bits[node] as Bitness;
+    return this.bitness[node] as Bitness;
   }
 
   /** Why nothing is known beyond a node of kind `none`. */
@@ -135,7 +135,7 @@ export class ControlFlowGraph implements BlockTable {
     this.dead[node] =
       shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
     this.#targetAddress[node] = wrap(address + shape.target, bitness);
-    this.#bits[node] = bitness;
+    this.bitness[node] = bitness;
     this.#index.add(address | 0, keyOf(Math.floor(address / 0x1_0000_0000), bitness), node);
     return node;
   }
@@ -181,7 +181,7 @@ export class ControlFlowGraph implements BlockTable {
     this.links = enlarged(this.links, size * linkSize);
     this.dead = enlarged(this.dead, size);
     this.#targetAddress = enlarged(this.#targetAddress, size);
-    this.#bits = enlarged(this.#bits, size);
+    this.bitness = enlarged(this.bitness, size);
   }
 }
 

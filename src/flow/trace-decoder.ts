@@ -67,6 +67,7 @@ export class TraceDecoder implements BlockSource {
   readonly #input: TraceDecoderOptions['input'];
   readonly #sharesProcessor: boolean;
   readonly #errata: Errata;
+  readonly #space: AddressSpace;
   readonly #isTimed: boolean;
   readonly #maxBlocks: number;
   readonly #maxMarks: number;
@@ -74,6 +75,8 @@ export class TraceDecoder implements BlockSource {
   #isFull = false;
 
   #time: number | undefined;
+  /** MODE.Exec has come. */
+  #isModeKnown = false;
 
   readonly #state: FlowState = new FlowState();
   readonly #walker: CodeWalker;
@@ -105,6 +108,7 @@ export class TraceDecoder implements BlockSource {
     this.#graph = new ControlFlowGraph(options.space, options.codeCache ?? new CodeCache());
     this.#input = options.input;
     this.#sharesProcessor = options.sharesProcessor ?? false;
+    this.#space = options.space;
     this.#errata = options.errata ?? noErrata;
     this.#isTimed = options.isTimed ?? false;
     this.#maxBlocks = options.maxBlocks ?? 1 << 19;
@@ -328,6 +332,8 @@ export class TraceDecoder implements BlockSource {
   }
 
   #nodeAt(address: Address): number {
+    // Until MODE.Exec comes, which some tracers leave out, the image says what its code is.
+    if (!this.#isModeKnown) this.#state.bitness = this.#space.find(address)?.bits ?? 64;
     return this.#graph.nodeAt(address, this.#state.bitness);
   }
 
@@ -366,6 +372,7 @@ export class TraceDecoder implements BlockSource {
     const isBound = !this.#inPsb && (this.#state.at >= 0 || this.#afterOverflow);
     if (payload >> 5 === 0) {
       this.#state.bitness = payload & 1 ? 64 : payload & 2 ? 32 : 16;
+      this.#isModeKnown = true;
       // Event trace: the interrupt flag changed without a branch. Between FUP and TIP it is the TIP's.
       if (isBound && this.#fup === undefined) this.#fupIsBound = true;
       if (this.#inPsb) this.#statusMode(traceOffset);

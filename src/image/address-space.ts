@@ -27,7 +27,10 @@ export interface Section {
   /** Index into `AddressSpace.modules`; -1 for code that belongs to no file. */
   readonly module: number;
   readonly isExecutable: boolean;
-  /** Width of its code by the image's header, else a guess from the address; not set = 64. */
+  /**
+   * Width of its code by the image's header; for a file without one, that of all others of the process.
+   * Not set where neither says: MODE.Exec does.
+   */
   readonly bits?: 32 | 64;
   /** Identity of the loaded image; the same object wherever the same file is mapped. */
   readonly image: object;

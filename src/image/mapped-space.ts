@@ -107,7 +107,7 @@ class MappedSpace implements AddressSpace {
       bytes: store.part(image, fileOffset, length),
       module,
       isExecutable: region.isExecutable !== false,
-      bits: image.bits ?? bitsAt(region.start),
+      ...(image.bits === undefined ? {} : { bits: image.bits }),
       image,
       imageOffset: fileOffset,
     });
@@ -126,7 +126,7 @@ class MappedSpace implements AddressSpace {
         bytes: store.part(image, segment.fileOffset, end - start),
         module,
         isExecutable: segment.isExecutable,
-        bits: image.bits ?? bitsAt(start),
+        ...(image.bits === undefined ? {} : { bits: image.bits }),
         image,
         imageOffset: segment.fileOffset,
       });
@@ -146,6 +146,12 @@ class MappedSpace implements AddressSpace {
   }
 
   settle(missing: readonly string[], flat: readonly string[]): void {
+    const bits = commonBits(this.sections);
+    for (const [index, section] of this.sections.entries()) {
+      if (section.bits === undefined && bits !== undefined) {
+        this.sections[index] = { ...section, bits };
+      }
+    }
     this.sections.sort((a, b) => a.start - b.start);
     this.#starts = Float64Array.from(this.sections, ({ start }) => start);
     this.missing = missing;
@@ -264,8 +270,10 @@ function ownAddress(image: Image, fileOffset: number, isExecutable: boolean): nu
   return segment === undefined ? fileOffset : segment.address + (fileOffset - segment.fileOffset);
 }
 
-function bitsAt(address: Address): 32 | 64 {
-  return address < 2 ** 32 ? 32 : 64;
+/** @returns the width that all images with a header have; `undefined` where they differ, or none has one */
+function commonBits(sections: readonly Section[]): 32 | 64 | undefined {
+  const known = new Set(sections.flatMap(({ bits }) => (bits === undefined ? [] : [bits])));
+  return known.size === 1 ? [...known][0] : undefined;
 }
 
 function pageFloor(address: number): number {

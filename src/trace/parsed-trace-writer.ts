@@ -4,7 +4,7 @@ import { appendSync, writeFileParts } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
 import type { BlockSource, TraceSummary } from '../flow/blocks.ts';
 import type { AddressSpace } from '../image/address-space.ts';
-import { readInstructions } from '../x86/instruction-text.ts';
+import { lastInstructionOf } from './block-text.ts';
 
 /** Records are compressed in pieces of this size, each a gzip member. */
 const pieceSize = 1 << 20;
@@ -100,14 +100,8 @@ function lastInstruction(
   block: number,
   space: AddressSpace | undefined,
 ): Buffer {
-  const base = blocks.module[block] < 0 ? 0 : blocks.modules[blocks.module[block]].base;
-  const address = base + blocks.offset[block] + blocks.lastInstruction[block];
-  const section = space?.find(address);
-  if (section === undefined) return start;
-  const from = address - section.start;
-  const size = blocks.size[block] - blocks.lastInstruction[block];
-  const bytes = section.bytes.subarray(from, from + size);
-  const text = readInstructions(bytes, address, section.bits ?? 64, 'xed')[0]?.text ?? '';
+  const text = lastInstructionOf(blocks, block, space, 'xed') ?? '';
+  if (text === '') return start;
   const mnemonic = text.split(' ').find((word) => !instructionPrefix.test(word)) ?? '';
   // The ancestor's lines end in a space where there are no operands.
   return body(mnemonic, text === mnemonic ? `${text} ` : text);

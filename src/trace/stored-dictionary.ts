@@ -22,9 +22,9 @@ export interface Dictionary {
  */
 export function parseDictionary(bytes: Buffer, end: number): Dictionary {
   const textLength = bytes.readUInt32LE(0);
-  const { modules, marks, summary, chunks, blocks, origin } = JSON.parse(
+  const { modules, marks, summary, chunks, blocks, origin, bitness } = JSON.parse(
     bytes.toString('utf8', 4, 4 + textLength),
-  ) as Omit<Dictionary, 'table'> & { readonly blocks: number };
+  ) as Omit<Dictionary, 'table'> & { readonly blocks: number; readonly bitness?: unknown };
   let at = 4 + textLength;
   if (!isWhole(blocks) || bytes.length - at !== blocks * blockBytes) {
     throw new Error('sizes do not fit');
@@ -55,6 +55,7 @@ export function parseDictionary(bytes: Buffer, end: number): Dictionary {
     size: new Int32Array(copy(4)),
     instructions: new Int32Array(copy(4)),
     kind: new Uint8Array(copy(1)),
+    ...(bitness === undefined ? {} : { bitness: spread(bitness, blocks) }),
   };
   for (let id = 0; id < blocks; id++) {
     const module = table.module[id];
@@ -75,6 +76,21 @@ export function parseDictionary(bytes: Buffer, end: number): Dictionary {
     chunks,
     table,
   };
+}
+
+/** @param runs  pairs of the first id and the width, ascending. @throws Error */
+function spread(runs: unknown, blocks: number): Uint8Array {
+  const bitness = new Uint8Array(blocks);
+  let last = -1;
+  for (const run of Array.isArray(runs) ? runs : [undefined]) {
+    const [from, bits] = Array.isArray(run) ? run : [];
+    if (!isWhole(from) || from <= last || from >= blocks || ![16, 32, 64].includes(bits)) {
+      throw new Error('the widths of the code make no sense');
+    }
+    bitness.fill(bits, from);
+    last = from;
+  }
+  return bitness;
 }
 
 /** @returns whether a parsed value is a whole number that is not negative */

@@ -130,6 +130,7 @@ async function writeTo(
       origin: origin?.(),
       chunks,
       blocks: n,
+      bitness: table.bitness === undefined ? undefined : runsOf(table.bitness, n),
     });
   // A text longer than strings can be is not even tried: each mark takes some 100 bytes.
   const text = source.marks.length > maxDictionaryBytes / 64 ? undefined : Buffer.from(describe());
@@ -166,4 +167,13 @@ async function writeTo(
   put(dictionary);
   put(trailer);
   return summary;
+}
+
+/** @returns pairs of the first id and the width, one for each run of blocks of one width */
+function runsOf(bitness: Uint8Array, length: number): [from: number, bits: number][] {
+  const runs: [number, number][] = [];
+  for (let id = 0; id < length; id++) {
+    if (runs.at(-1)?.[1] !== bitness[id]) runs.push([id, bitness[id]]);
+  }
+  return runs;
 }

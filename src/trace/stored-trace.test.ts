@@ -42,6 +42,7 @@ function play(batches: readonly (readonly number[])[], blocks: number = distinct
       size: numbers.map((i) => i + 2),
       instructions: numbers.map((i) => i + 3),
       kind: Uint8Array.from(numbers, (i) => i % 9),
+      bitness: Uint8Array.from(numbers, (i) => (i < 7 ? 64 : i % 3 === 0 ? 16 : 32)),
     },
     run: async (sink) => {
       for (const [i, batch] of batches.entries()) {

@@ -58,6 +58,9 @@ export class StoredTrace implements BlockSource {
       get kind() {
         return table().kind;
       },
+      get bitness() {
+        return table().bitness ?? new Uint8Array(0);
+      },
     };
   }
 

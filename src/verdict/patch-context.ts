@@ -1,13 +1,13 @@
 import type { Address } from '../base/address.ts';
-import type { BlockSource } from '../flow/blocks.ts';
+import type { BlockSource, BlockTable } from '../flow/blocks.ts';
 import type { Patch } from './patches.ts';
 
 /** What turns addresses of one traced process into something to read. */
 export interface CodeReader {
   /** Function and offset, such as `inflate+0x12`; `undefined` when the images do not say. */
   functionAt(address: Address): string | undefined;
-  /** Instruction texts of `size` bytes of code; empty when the bytes are not known. */
-  instructions(address: Address, size: number): readonly string[];
+  /** Instruction texts of a block; empty when its bytes are not known. */
+  instructions(blocks: BlockTable, block: number): readonly string[];
 }
 
 /** A block that ran in or near a patch. */
@@ -126,7 +126,7 @@ export async function readPatchContexts(
         module: module < 0 ? '' : blocks.modules[module].name,
         offset: blocks.offset[block],
         function: code.functionAt(address),
-        instructions: code.instructions(address, blocks.size[block]),
+        instructions: code.instructions(blocks, block),
         transfer: blocks.kind[block],
         followsMark,
       };
