@@ -129,6 +129,216 @@ describe('ldrmodules', () => {
   });
 });
 
+/** One table in each way that Volatility 3 prints it (`volatility3/cli/text_renderer.py`). */
+function rendered(
+  columns: readonly string[],
+  rows: readonly (readonly (string | number | boolean | null)[])[],
+): [string, string][] {
+  const shown = rows.map((row) =>
+    row.map((cell, i) =>
+      cell === null
+        ? 'N/A'
+        : typeof cell === 'number' && columns[i] !== 'PID' && columns[i] !== 'Pid'
+          ? `0x${cell.toString(16)}`
+          : typeof cell === 'boolean'
+            ? `${cell ? 'True' : 'False'}`
+            : String(cell),
+    ),
+  );
+  const banner = 'Volatility 3 Framework 2.11.0\n\n';
+  const quick = [columns.join('\t'), '', ...shown.map((row) => row.join('\t'))].join('\n');
+  const objects = rows.map((row) =>
+    Object.fromEntries([...columns.map((column, i) => [column, row[i]]), ['__children', []]]),
+  );
+  const quoted = (cell: string): string =>
+    /[",]/.test(cell) ? `"${cell.replaceAll('"', '""')}"` : cell;
+  const csv = (escaped: (cell: string) => string): string =>
+    [
+      ['TreeDepth', ...columns].join(','),
+      ...shown.map((row) => ['0', ...row.map((cell) => quoted(escaped(cell)))].join(',')),
+    ].join('\n');
+  const widths = columns.map((column, i) =>
+    Math.max(column.length, ...shown.map((row) => (row[i] ?? '').length)),
+  );
+  const pretty = [columns, ...shown].map((row, i) =>
+    [i === 0 ? ' ' : '*', ...row.map((cell, c) => cell.padStart(widths[c] ?? 0))].join(' | '),
+  );
+  return [
+    ['quick', banner + quick],
+    ['json', JSON.stringify(objects, undefined, 2)],
+    ['json in one line', JSON.stringify(objects)],
+    ['jsonl', objects.map((object) => JSON.stringify(object)).join('\n')],
+    ['csv of older Pythons', banner + csv((cell) => cell)],
+    ['csv of newer Pythons', banner + csv((cell) => cell.replaceAll('\\', '\\\\'))],
+    ['pretty', `${banner}${pretty.join('\n')}\n`],
+  ];
+}
+
+describe.each(
+  rendered(
+    ['Pid', 'Process', 'Base', 'InLoad', 'InInit', 'InMem', 'MappedPath'],
+    [
+      [8, 'a.exe', 0x77b30000, false, false, false, '\\Windows\\System32\\ntdll.dll'],
+      [8, 'a.exe', 0x400000, true, false, true, '\\Program Files\\A, "B"\\a.exe'],
+      [8, 'a.exe', 0x7ffa00000000, true, false, true, null],
+    ],
+  ),
+)('ldrmodules of Volatility 3 as %s', (_, text) => {
+  test('gives bases and paths', () => {
+    expect(parse(text).map(({ start, end, path }) => [start, end, path])).toEqual([
+      [0x400000, 0x77b30000, '\\Program Files\\A, "B"\\a.exe'],
+      [0x77b30000, 2 ** 32, '\\Windows\\System32\\ntdll.dll'],
+      [0x7ffa00000000, 2 ** 47, ''],
+    ]);
+  });
+});
+
+describe.each(
+  rendered(
+    [
+      'PID',
+      'Process',
+      'Offset',
+      'Start VPN',
+      'End VPN',
+      'Tag',
+      'Protection',
+      'CommitCharge',
+      'PrivateMemory',
+      'Parent',
+      'File',
+      'File output',
+    ],
+    [
+      [
+        8,
+        'a b.exe',
+        0xdeadbeef,
+        0x400000,
+        0x41ffff,
+        'Vad ',
+        'PAGE_EXECUTE_WRITECOPY',
+        2,
+        0,
+        0,
+        '\\a b.exe',
+        'Disabled',
+      ],
+      [
+        8,
+        'a b.exe',
+        0xdeadbeff,
+        0x20000,
+        0x2ffff,
+        'VadS',
+        'PAGE_READWRITE',
+        2,
+        1,
+        0,
+        null,
+        'Disabled',
+      ],
+    ],
+  ),
+)('windows.vadinfo as %s', (_, text) => {
+  test('gives ranges, whether they run, and paths', () => {
+    const [map] = parseMemoryMaps(text, 'mapping.txt');
+    expect(map?.process).toEqual({ pid: 8, name: 'a b.exe' });
+    expect(map?.regions).toEqual([
+      { start: 0x20000, end: 0x30000, path: '', fileOffset: undefined, isExecutable: false },
+      {
+        ...{ start: 0x400000, end: 0x420000, path: '\\a b.exe' },
+        ...{ fileOffset: undefined, isExecutable: true },
+      },
+    ]);
+  });
+});
+
+describe.each(
+  rendered(
+    [
+      'PID',
+      'Process',
+      'Start',
+      'End',
+      'Flags',
+      'PgOff',
+      'Major',
+      'Minor',
+      'Inode',
+      'File Path',
+      'File output',
+    ],
+    [
+      [7, 'ls', 0x5500001000, 0x5500002000, 'r-x', 0x1000, 8, 1, 77, '/usr/bin/ls', 'Disabled'],
+      [7, 'ls', 0x7ff0000000, 0x7ff0001000, 'rw-', 0, 0, 0, 0, 'Anonymous Mapping', 'Disabled'],
+    ],
+  ),
+)('linux.proc.Maps as %s', (_, text) => {
+  test('gives what /proc/PID/maps does', () => {
+    expect(parse(text)).toEqual([
+      {
+        ...{ start: 0x5500001000, end: 0x5500002000, path: '/usr/bin/ls' },
+        ...{ fileOffset: 0x1000, isExecutable: true },
+      },
+      { start: 0x7ff0000000, end: 0x7ff0001000, path: '', fileOffset: 0, isExecutable: false },
+    ]);
+  });
+});
+
+test('ldrmodules -v of Volatility 2 says more below each row', () => {
+  const text = `Pid      Process              Base       InLoad InInit InMem MappedPath
+-------- -------------------- ---------- ------ ------ ----- ----------
+     608 a.exe                0x00400000 True   False  True  \\a.exe
+  Load Path: C:\\a.exe : a.exe
+  Mem Path:  C:\\a.exe : a.exe
+     608 a.exe                0x7c900000 True   True   True  \\ntdll.dll
+  Load Path: C:\\ntdll.dll : ntdll.dll
+  Init Path: C:\\ntdll.dll : ntdll.dll
+`;
+  expect(parse(text).map(({ start, path }) => [start, path])).toEqual([
+    [0x400000, '\\a.exe'],
+    [0x7c900000, '\\ntdll.dll'],
+  ]);
+});
+
+test('smaps are maps with more below each row', () => {
+  const text = `1000-3000 r-xp 00001000 08:02 5 /a b
+Size:                  8 kB
+THPeligible:           0
+VmFlags: rd ex mr mw me
+3000-4000 rw-p 00000000 00:00 0
+Rss:                   4 kB
+`;
+  expect(parse(text).map(({ start, path }) => [start, path])).toEqual([
+    [0x1000, '/a b'],
+    [0x3000, ''],
+  ]);
+});
+
+test('UTF-16 is read, with a byte order mark or without; UTF-8 with one', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
+  const text = '1000-2000 r-xp 0 00:00 0 /a\n';
+  const little = Buffer.from(text, 'utf16le');
+  const bigEndian = Buffer.from(text, 'utf16le').swap16();
+  for (const bytes of [
+    Buffer.concat([Buffer.of(0xff, 0xfe), little]),
+    Buffer.concat([Buffer.of(0xfe, 0xff), bigEndian]),
+    little,
+    bigEndian,
+    Buffer.from(`\ufeff${text}`),
+  ]) {
+    writeFileSync(join(folder, 'm.txt'), bytes);
+    expect((await readMemoryMap(join(folder, 'm.txt'))).regions).toMatchObject([
+      { start: 0x1000, path: '/a' },
+    ]);
+  }
+});
+
+test('what is no map is refused with what makes one', () => {
+  expect(() => parse('Pid,Name\n1,a')).toThrow(/ldrmodules, windows.vadinfo and linux.proc.Maps/);
+});
+
 describe('several processes', () => {
   const show = (text: string) =>
     parseMemoryMaps(text, 'mapping.txt').map(({ process, regions }) => [
@@ -190,7 +400,18 @@ describe('several processes', () => {
 test('any text is read or refused with its place', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.oneof(fc.string(), fc.constant('1000-2000 r-xp 0 00:00 0 /a')), { maxLength: 8 }),
+      fc.array(
+        fc.oneof(
+          fc.string(),
+          fc.constant('1000-2000 r-xp 0 00:00 0 /a'),
+          fc.constant('Pid\tProcess\tBase\tInLoad\tInInit\tInMem\tMappedPath'),
+          fc.constant('TreeDepth,Pid,Process,Base,InLoad,InInit,InMem,MappedPath'),
+          fc.constant('[{"Pid": 1, "Base": 4096, "MappedPath": null}]'),
+          fc.json(),
+          fc.string().map((text) => `1,${text},"0x10`),
+        ),
+        { maxLength: 8 },
+      ),
       (lines) => {
         try {
           expect(parse(lines.join('\n')).length).toBeGreaterThan(0);

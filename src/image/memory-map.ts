@@ -1,8 +1,9 @@
 import { type Address, formatAddress } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip } from '../base/files.ts';
-import { isLdrModules, parseLdrModules } from './ldrmodules.ts';
 import { parseProcMaps } from './proc-maps.ts';
+import { parseVolatilityMaps, type VolatilityFormat } from './volatility-maps.ts';
+import { decodeText } from './volatility-table.ts';
 
 /** One row of a memory map. */
 export interface Region {
@@ -19,7 +20,7 @@ export interface Region {
 
 /** Which files a traced process had where. Regions are sorted and do not overlap. */
 export interface MemoryMap {
-  readonly format: 'proc-maps' | 'ldrmodules';
+  readonly format: 'proc-maps' | VolatilityFormat;
   readonly process: MappedProcess;
   readonly regions: readonly Region[];
 }
@@ -41,15 +42,15 @@ export interface MapRow extends Region {
 }
 
 /**
- * Reads `mapping.txt[.gz]`: `/proc/PID/maps`, or the `ldrmodules` table of Volatility 2 or 3, told
- * apart by content.
+ * Reads `mapping.txt[.gz]`: `/proc/PID/maps` or `smaps`, or a table of Volatility (`ldrmodules`,
+ * `windows.vadinfo`, `linux.proc.Maps`), told apart by content, in UTF-8 or UTF-16.
  *
  * @returns one map for each process in it, in the order of their first rows
  * @throws UserError naming the file, the line and the cause
  */
 export async function readMemoryMaps(path: string): Promise<readonly MemoryMap[]> {
   const bytes = await readMaybeGzip(path);
-  return parseMemoryMaps(Buffer.from(bytes).toString('utf8'), path);
+  return parseMemoryMaps(decodeText(bytes), path);
 }
 
 /**
@@ -69,9 +70,10 @@ export function parseMemoryMap(text: string, path: string): MemoryMap {
 /** @param path  for messages only */
 export function parseMemoryMaps(text: string, path: string): readonly MemoryMap[] {
   const lines = text.split(/\r?\n/);
-  const format = isLdrModules(lines) ? 'ldrmodules' : 'proc-maps';
-  const processes =
-    format === 'ldrmodules' ? parseLdrModules(lines, path) : parseProcMaps(lines, path);
+  const { format, processes } = parseVolatilityMaps(lines, path) ?? {
+    format: 'proc-maps' as const,
+    processes: parseProcMaps(lines, path),
+  };
   const maps = processes.map(
     ({ rows, pid, name }): MemoryMap => ({
       format,

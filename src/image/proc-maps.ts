@@ -6,11 +6,17 @@ import { moduleName } from './module-name.ts';
 const row =
   /^([0-9a-f]{1,16})-([0-9a-f]{1,16})\s+(\S{4,5})\s+([0-9a-f]{1,16})\s+\S+\s+\d+(?:\s+(.*))?$/i;
 
+const readable =
+  'read are /proc/PID/maps and smaps, and of Volatility ldrmodules, windows.vadinfo and linux.proc.Maps (-r quick, pretty, csv, json, jsonl)';
+
+/** Below each row, `smaps` says how much of the region is in use: `Rss: 4 kB`, `VmFlags: rd ex`. */
+const detail = /^[A-Z]\w*:\s/;
+
 /** What `tail -n +1 /proc/[0-9]*\/maps` writes before each file. */
-const heading = /^==> .*?(\d+)\/maps <==$/;
+const heading = /^==> .*?(\d+)\/s?maps <==$/;
 
 /**
- * Parses `/proc/PID/maps`, or several of them, each under a line `==> /proc/PID/maps <==`. Empty
+ * Parses `/proc/PID/maps` or `smaps`, or several of them, each under a line `==> /proc/PID/maps <==`. Empty
  * lines are skipped. A process has the name of the first file whose code it maps.
  *
  * @see proc_pid_maps(5)
@@ -18,7 +24,7 @@ const heading = /^==> .*?(\d+)\/maps <==$/;
 export function parseProcMaps(lines: readonly string[], file: string): ProcessRows[] {
   const processes: { pid: number | undefined; rows: MapRow[] }[] = [{ pid: undefined, rows: [] }];
   lines.forEach((line, index) => {
-    if (line.trim() === '') return;
+    if (line.trim() === '' || detail.test(line)) return;
     const pid = heading.exec(line.trim())?.[1];
     if (pid !== undefined) {
       processes.push({ pid: Number(pid), rows: [] });
@@ -26,7 +32,12 @@ export function parseProcMaps(lines: readonly string[], file: string): ProcessRo
     }
     const match = row.exec(line.trim());
     if (match === null) {
-      throw mapError('map-row', file, index + 1, `no row of a memory map: "${line.slice(0, 80)}"`);
+      throw mapError(
+        'map-row',
+        file,
+        index + 1,
+        `no row of a memory map: "${line.slice(0, 80)}"; ${readable}`,
+      );
     }
     const [, startText = '', endText = '', perms = '', offsetText = '', path = ''] = match;
     const start = parseAddress(startText);
