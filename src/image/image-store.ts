@@ -2,8 +2,9 @@ import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
-import { type Image, parseImage } from './image.ts';
+import type { Image } from './image.ts';
 import { moduleName, qualifiedName } from './module-name.ts';
+import { parseImage } from './parse-image.ts';
 
 /**
  * The executables and libraries of a corpus, found by base name in `--bin-dir` folders and loaded

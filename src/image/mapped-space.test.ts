@@ -5,10 +5,10 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseElf } from './elf.ts';
-import { parseImage } from './image.ts';
 import { ImageStore } from './image-store.ts';
 import { buildAddressSpace } from './mapped-space.ts';
 import { parseMemoryMap } from './memory-map.ts';
+import { parseImage } from './parse-image.ts';
 import { parsePe } from './pe.ts';
 
 /** A file of this machine that other tools can judge. */

@@ -4,7 +4,8 @@ import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts
 import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 import type { ImageStore } from './image-store.ts';
-import type { MemoryMap, Region } from './memory-map.ts';
+import type { Region } from './map-row.ts';
+import type { MemoryMap } from './memory-map.ts';
 import { isMadeCode, qualifiedName } from './module-name.ts';
 
 const pageSize = 4096;

@@ -1,44 +1,16 @@
-import { type Address, formatAddress } from '../base/address.ts';
+import { formatAddress } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip } from '../base/files.ts';
+import { type MappedProcess, type MapRow, mapError, type Region } from './map-row.ts';
 import { parseProcMaps } from './proc-maps.ts';
 import { parseVolatilityMaps, type VolatilityFormat } from './volatility-maps.ts';
 import { decodeText } from './volatility-table.ts';
-
-/** One row of a memory map. */
-export interface Region {
-  readonly start: Address;
-  /** First address after the region. */
-  readonly end: Address;
-  /** As the map gives it; empty for unnamed memory. */
-  readonly path: string;
-  /** Position in the file of the byte at `start`; `undefined` where the map does not say. */
-  readonly fileOffset: number | undefined;
-  /** `undefined` where the map does not say. */
-  readonly isExecutable: boolean | undefined;
-}
 
 /** Which files a traced process had where. Regions are sorted and do not overlap. */
 export interface MemoryMap {
   readonly format: 'proc-maps' | VolatilityFormat;
   readonly process: MappedProcess;
   readonly regions: readonly Region[];
-}
-
-/** As far as the map says; `/proc/PID/maps` by itself says neither. */
-export interface MappedProcess {
-  readonly pid: number | undefined;
-  readonly name: string;
-}
-
-/** One process of a map's file as it stands there. */
-export interface ProcessRows extends MappedProcess {
-  readonly rows: readonly MapRow[];
-}
-
-export interface MapRow extends Region {
-  /** Line of the file, from 1. */
-  readonly line: number;
 }
 
 /**
@@ -115,13 +87,4 @@ function inOrder(rows: readonly MapRow[], path: string): Region[] {
     }
   }
   return sorted.map(({ line: _, ...region }) => region);
-}
-
-/** What a reader of one format throws. @param line  from 1 */
-export function mapError(code: string, path: string, line: number, cause: string): UserError {
-  return new UserError(code, `line ${line}: ${cause}`, {
-    category: 'input',
-    path,
-    place: `line ${line}`,
-  });
 }

@@ -1,5 +1,5 @@
 import { parseAddress } from '../base/address.ts';
-import { type MapRow, mapError, type ProcessRows } from './memory-map.ts';
+import { type MapRow, mapError, type ProcessRows } from './map-row.ts';
 import { moduleName } from './module-name.ts';
 
 /** `start-end perms offset dev inode path` */

@@ -1,5 +1,5 @@
 import { type Address, addressFromBigInt } from '../base/address.ts';
-import { type MapRow, mapError, type ProcessRows } from './memory-map.ts';
+import { type MapRow, mapError, type ProcessRows } from './map-row.ts';
 import { parseTable, type TableRow, type VolatilityTable } from './volatility-table.ts';
 
 /** Beyond the last module there is no end address; user space of 4-level paging ends here. */

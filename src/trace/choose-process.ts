@@ -4,8 +4,9 @@ import type { CodeCache } from '../flow/code-cache.ts';
 import { TraceDecoder } from '../flow/trace-decoder.ts';
 import type { Module } from '../image/address-space.ts';
 import type { ImageStore } from '../image/image-store.ts';
+import type { MappedProcess } from '../image/map-row.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
-import type { MappedProcess, MemoryMap } from '../image/memory-map.ts';
+import type { MemoryMap } from '../image/memory-map.ts';
 import { moduleName } from '../image/module-name.ts';
 
 /** Whose map a trace is read with, out of several. */

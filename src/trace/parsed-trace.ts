@@ -6,7 +6,7 @@ import { enlarged } from '../base/typed-array.ts';
 import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
-import type { Region } from '../image/memory-map.ts';
+import type { Region } from '../image/map-row.ts';
 import { qualifiedName } from '../image/module-name.ts';
 import { Transfer, type TransferKind } from '../x86/transfer.ts';
 

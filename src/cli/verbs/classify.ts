@@ -3,9 +3,8 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
-import { choice, decimal, integer, text } from '../../base/option.ts';
-import { version } from '../../base/version.ts';
-import { type ClassifyOptions, type ClassifyResult, classify } from '../../commands/classify.ts';
+import { text } from '../../base/option.ts';
+import { type ClassifyResult, classify } from '../../commands/classify.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { writePlots } from '../../commands/run/plots.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
@@ -16,7 +15,7 @@ import { reportToJson } from '../../report/text/json-report.ts';
 import { reportToSarif } from '../../report/text/sarif.ts';
 import { colourStyle, plainStyle, renderSummary } from '../../report/text/terminal-table.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import type { OptionSpec } from '../frame/option.ts';
+import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 import {
   attachOption,
   checkQueueOptions,
@@ -26,78 +25,6 @@ import {
   tellRun,
 } from '../options/queue-options.ts';
 import { type WatchWords, watchCommand, watchWords } from './watch.ts';
-
-/** Options of `classify` and `report` that say how traces are judged. */
-export type JudgeOptions = Omit<ClassifyOptions, 'path' | 'version'>;
-
-export const judgeOptions: readonly OptionSpec[] = [
-  {
-    flags: '--method <kind>',
-    help: 'nominal: a threshold from benign traces alone; labelled: a linear SVM on labelled ones',
-    parse: choice('nominal', 'labelled'),
-    default: 'nominal',
-  },
-  {
-    flags: '--fpr <rate>',
-    help: 'false-positive rate to accept',
-    parse: decimal(0, 1, 'open'),
-    default: 0.05,
-  },
-  {
-    flags: '--features <list>',
-    help: 'all, first-layer, calls, classic, or names separated by commas [nominal: all, for logs of calls: calls; labelled: classic]',
-    parse: text,
-  },
-  {
-    flags: '--seed <n>',
-    help: 'fixes folds and permutations',
-    parse: integer(0, 4294967295),
-    default: 1,
-  },
-  {
-    flags: '-f, --force',
-    help: 'labelled: no false positives on the traces that make the classifier',
-  },
-  {
-    flags: '--cost <c>',
-    help: "labelled: LIBSVM's C",
-    parse: decimal(0, 1e12, 'open'),
-    default: 1,
-  },
-  {
-    flags: '--folds <n>',
-    help: 'labelled: folds of the cross-validation',
-    parse: integer(2, 1000),
-    default: 10,
-  },
-  { flags: '-s, --save <file>', help: 'labelled: write the classifier', parse: text },
-  {
-    flags: '--load <file>',
-    help: 'labelled: use a classifier instead of fitting one',
-    parse: text,
-  },
-  {
-    flags: '-i, --ignore-cache',
-    help: 'compute features anew, though the evaluations hold them',
-  },
-];
-
-export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOptions {
-  return {
-    path,
-    method: o.save !== undefined || o.load !== undefined || o.force ? 'labelled' : o.method,
-    fpr: o.fpr,
-    features: o.features,
-    seed: o.seed,
-    force: o.force ?? false,
-    cost: o.cost,
-    folds: o.folds,
-    save: o.save,
-    load: o.load,
-    ignoreCache: o.ignoreCache ?? false,
-    version,
-  };
-}
 
 /** The table and figures for a terminal, as wide as it is. */
 export function summaryFor(report: ReportData, withCalibration: boolean): string {

@@ -4,7 +4,7 @@ import { choice, integer, text } from '../../base/option.ts';
 import { report } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import { type JudgeOptions, judgeOptions, toClassifyOptions } from './classify.ts';
+import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 
 interface Options extends JudgeOptions {
   readonly json: boolean;

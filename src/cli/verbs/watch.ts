@@ -10,8 +10,8 @@ import { openLocal } from '../../commands/tasks/open-scheduler.ts';
 import { type WatchOptions, watch, watchFolder } from '../../commands/watch.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
+import type { JudgeOptions } from '../options/judge-flags.ts';
 import { queueOpener, tellRun } from '../options/queue-options.ts';
-import type { JudgeOptions } from './classify.ts';
 
 /** What `classify` takes to watch a folder. */
 export interface WatchWords {

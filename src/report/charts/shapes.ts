@@ -1,4 +1,4 @@
-import type { Label } from '../data/report-data.ts';
+import type { Label } from '../data/label.ts';
 import { type Attributes, element, round } from './svg.ts';
 import type { Palette } from './theme.ts';
 

@@ -1,7 +1,7 @@
 import type { Merge } from '../../likeness/agglomerate.ts';
 import type { SharedTerm } from '../../likeness/clusters.ts';
 import type { DistanceMatrix } from '../../likeness/distances.ts';
-import type { Label } from './report-data.ts';
+import type { Label } from './label.ts';
 
 /** What `cluster` found, as plain values; what people and other programs read is made from it. */
 export interface ClusterData {

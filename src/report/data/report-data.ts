@@ -1,6 +1,7 @@
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import type { Unit } from '../words/unit.ts';
 import type { ClusterData } from './cluster-data.ts';
+import type { Label, Role } from './label.ts';
 
 export type EvidenceKind = Evaluation['evidence'][number]['kind'];
 
@@ -47,9 +48,6 @@ export interface VerdictRule {
   /** False-positive rate that the user accepts, when the verdict is a p-value. */
   readonly falsePositiveRate: number | undefined;
 }
-
-export type Label = 'nominal' | 'anomalous';
-export type Role = 'training' | 'calibration' | 'test';
 
 /** One trace. Fields that could not be computed are `undefined`, never 0. */
 export interface ReportRow {
