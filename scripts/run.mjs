@@ -33,6 +33,7 @@ const tasks = {
   format: { run: [[bin('biome'), 'check', '--write', ...sources]] },
   fuzz: { run: [['bench/fuzz.ts']] },
   examples: { run: [['examples/make.ts']] },
+  'bench:field': { build: true, run: [['bench/field/field.bench.ts']] },
   'bench:learner': { run: [['bench/learner.bench.ts']] },
   'bench:gpu': { run: [['bench/gpu.bench.ts']] },
   'bench:cluster': { run: [['bench/cluster.bench.ts']] },

@@ -148,3 +148,63 @@ export function wav(random: Random, samples: number): Uint8Array {
   head.writeUInt32LE(data.length, 40);
   return Buffer.concat([head, data]);
 }
+
+/** @returns a PDF of some pages, with streams plain or compressed, and a table of its objects */
+export function pdf(random: Random): Uint8Array {
+  const pages = between(random, 1, 5);
+  const objects: Buffer[] = [];
+  const add = (text: string, data?: Uint8Array): void => {
+    const stream =
+      data === undefined
+        ? Buffer.alloc(0)
+        : Buffer.concat([Buffer.from('stream\n'), data, Buffer.from('\nendstream\n')]);
+    objects.push(
+      Buffer.concat([
+        Buffer.from(`${objects.length + 1} 0 obj\n${text}\n`),
+        stream,
+        Buffer.from('endobj\n'),
+      ]),
+    );
+  };
+  const kids = times(pages, (i) => `${4 + 2 * i} 0 R`).join(' ');
+  add('<< /Type /Catalog /Pages 2 0 R /Lang (en) >>');
+  add(
+    `<< /Type /Pages /Kids [${kids}] /Count ${pages} /MediaBox [0 0 300 ${between(random, 200, 600)}] >>`,
+  );
+  add(
+    `<< /Type /Font /Subtype /Type1 /BaseFont /${pick(random, ['Helvetica', 'Courier', 'Times-Roman'])} >>`,
+  );
+  for (let i = 0; i < pages; i++) {
+    const lines = times(between(random, 1, 20), () => {
+      const text = sentence(random).replace(/[()\\]/g, '\\$&');
+      return pick(random, [
+        `BT /F1 ${between(random, 6, 30)} Tf ${random.below(200)} ${random.below(300)} Td (${text}) Tj ET`,
+        `${random.below(200)} ${random.below(200)} 40 30 re ${pick(random, ['f', 'S', 'B'])}`,
+        `q 1 0 0 1 ${random.below(9)} 0 cm ${random.uniform().toFixed(3)} g Q`,
+      ]);
+    }).join('\n');
+    const extra = pick(random, [
+      '',
+      '/Rotate 90',
+      '/Annots []',
+      `/Tabs /S /Note <${crc32(lines).toString(16).padStart(8, '0')}>`,
+    ]);
+    add(
+      `<< /Type /Page /Parent 2 0 R ${extra} /Contents ${objects.length + 2} 0 R /Resources << /Font << /F1 3 0 R >> >> >>`,
+    );
+    const isPacked = random.below(2) === 0;
+    const data = isPacked ? deflateSync(lines) : Buffer.from(lines);
+    add(`<< /Length ${data.length} ${isPacked ? '/Filter /FlateDecode ' : ''}>>`, data);
+  }
+  add(`<< /Title (${word(random)}) /Producer (${word(random)} \\(x\\)) >>`);
+  const head = Buffer.from(`%PDF-1.${between(random, 3, 7)}\n%\xe2\xe3\n`, 'latin1');
+  let offset = head.length;
+  const rows = objects.map((object) => {
+    const row = `${String(offset).padStart(10, '0')} 00000 n \n`;
+    offset += object.length;
+    return row;
+  });
+  const size = objects.length + 1;
+  const tail = `xref\n0 ${size}\n0000000000 65535 f \n${rows.join('')}trailer\n<< /Size ${size} /Root 1 0 R /Info ${size - 1} 0 R >>\nstartxref\n${offset}\n%%EOF\n`;
+  return Buffer.concat([head, ...objects, Buffer.from(tail)]);
+}

@@ -17,6 +17,8 @@ export interface FieldProgram {
   readonly package: string;
   /** Where the program lies; `*` stands for a version. The first that exists is taken. */
   readonly paths: readonly string[];
+  /** Blocks at which a run is ended, where start-up alone takes more than the default. */
+  readonly maxBlocks?: number;
   /** One run, made from nothing but `random`, so that a seed fixes all runs. */
   readonly run: (random: Random, index: number) => FieldRun;
 }

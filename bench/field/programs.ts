@@ -23,7 +23,11 @@ function matches(path: string): string[] {
         : name.startsWith(before) &&
           name.endsWith(after) &&
           name.length >= before.length + after.length;
-    found = found.flatMap((folder) => namesIn(folder).filter(fits).map((name) => join(folder, name)));
+    found = found.flatMap((folder) =>
+      namesIn(folder)
+        .filter(fits)
+        .map((name) => join(folder, name)),
+    );
   }
   return found.sort();
 }
@@ -43,4 +47,3 @@ export function aptLine(missing: readonly FieldProgram[]): string | undefined {
     ? undefined
     : `apt-get install --no-install-recommends ${names.join(' ')}`;
 }
-

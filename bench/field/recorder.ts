@@ -57,20 +57,41 @@ export async function recordRuns(
         await writeFile(join(work, path), content);
       }
       for (const [tool, ...words] of before) await run(tool, words, { cwd: work });
-      const limits = ['--timeout', '120', '--max-blocks', `${options.maxBlocks}`];
+      const limits = [
+        '--timeout',
+        '120',
+        '--max-blocks',
+        `${program.maxBlocks ?? options.maxBlocks}`,
+      ];
       const recorded = await wayward<Recorded>(
-        ['record', '-o', out, '--bin-dir', join(folder, 'bin'), '--name', name, ...limits, '--', command, ...args],
+        [
+          'record',
+          '-o',
+          out,
+          '--bin-dir',
+          join(folder, 'bin'),
+          '--name',
+          name,
+          ...limits,
+          '--',
+          command,
+          ...args,
+        ],
         { cwd: work, timeoutSeconds: 300 },
       );
       await writeFile(join(work, 'command.json'), `${JSON.stringify({ command, args })}\n`);
       const blocks = recorded.blocks.reduce((a, b) => a + b, 0);
-      options.progress(`${program.name} ${name}: ${blocks} blocks, ${recorded.end}, ${recorded.seconds.toFixed(1)} s`);
+      options.progress(
+        `${program.name} ${name}: ${blocks} blocks, ${recorded.end}, ${recorded.seconds.toFixed(1)} s`,
+      );
     } catch (error) {
       failed.push(name);
       options.progress(`${program.name} ${name}: ${(error as Error).message}`);
     }
   }
-  const names = (await readdir(join(folder, 'traces'))).filter((name) => /^r\d+$/.test(name)).sort();
+  const names = (await readdir(join(folder, 'traces')))
+    .filter((name) => /^r\d+$/.test(name))
+    .sort();
   await writeFile(join(folder, 'split.json'), `${JSON.stringify(halves(names), undefined, 1)}\n`);
   return { names, failed };
 }
