@@ -18,6 +18,7 @@ import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
 import type { Evaluation } from '../src/evaluation/evaluation.ts';
 import { writeEvaluation } from '../src/evaluation/file.ts';
+import { ImageCodeCache, ProcessCode } from '../src/evidence/code/process-code.ts';
 import { CodeFacts, CodeFactsCache } from '../src/evidence/code.ts';
 import { EvidenceCollector } from '../src/evidence/collector.ts';
 import { TransferProfile } from '../src/evidence/profile.ts';
@@ -53,6 +54,7 @@ const context: TraceContext = {
   preprocessed: false,
 };
 const factsCache = new CodeFactsCache();
+const codeImages = new ImageCodeCache();
 const split = JSON.parse(readFileSync(join(root, 'split.json'), 'utf8')) as Record<
   'train' | 'test' | 'controls' | 'attacks',
   string[]
@@ -256,7 +258,14 @@ async function evaluate(sample: Sample, role: 'calibration' | 'test'): Promise<E
     record: true,
     knownSymbols: vocabulary.blocks,
   });
-  const sources = space === undefined ? {} : { space, facts: new CodeFacts(space, factsCache) };
+  const sources =
+    space === undefined
+      ? {}
+      : {
+          space,
+          code: new ProcessCode(space, codeImages),
+          facts: new CodeFacts(space, factsCache),
+        };
   const collector = new EvidenceCollector(source, { ...sources, profile });
   const summary = await source.run((batch) => {
     windower.add(batch);

@@ -24,7 +24,11 @@ const mayImport: Readonly<Record<string, Rule>> = {
   flow: { values: ['base', 'x86', 'pt'], types: ['image'] },
   trace: { values: ['base', 'image', 'x86', 'pt', 'flow'] },
   'evidence/code': { values: [], types: ['base', 'image'] },
-  evidence: { values: ['base', 'x86'], types: ['image', 'flow'] },
+  'evidence/follow': { values: ['x86'], types: ['base', 'image', 'flow'] },
+  evidence: {
+    values: ['base', 'x86', 'evidence/follow'],
+    types: ['image', 'flow', 'evidence/code'],
+  },
   'capture/qemu': { values: ['base', 'image', 'x86', 'pt'] },
   'capture/qemu/log': { values: ['base', 'x86', 'capture/qemu'] },
   'capture/qemu/plugin': { values: ['base', 'capture/qemu'], types: ['image'] },
@@ -70,7 +74,17 @@ const mayImport: Readonly<Record<string, Rule>> = {
     types: ['model', 'report/data', 'commands/samples', 'commands/training'],
   },
   'commands/samples': {
-    values: ['base', 'image', 'flow', 'trace', 'evidence', 'sequences/calls', 'sequences', 'model'],
+    values: [
+      'base',
+      'image',
+      'flow',
+      'trace',
+      'evidence/code',
+      'evidence',
+      'sequences/calls',
+      'sequences',
+      'model',
+    ],
     types: ['evaluation', 'commands/run', 'commands/training'],
   },
   'commands/training': {

@@ -12,6 +12,7 @@ import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
+import { ImageCodeCache, ProcessCode } from '../evidence/code/process-code.ts';
 import { CodeFacts, CodeFactsCache } from '../evidence/code.ts';
 import { EvidenceCollector } from '../evidence/collector.ts';
 import { CodeCache } from '../flow/code-cache.ts';
@@ -87,6 +88,7 @@ describe('the indices that are shown', () => {
     const images = new ImageStore([join(corpus, 'bin')]);
     const codeCache = new CodeCache();
     const cache = new CodeFactsCache();
+    const imageCode = new ImageCodeCache();
     for (const { name, truth } of attacks) {
       const sample = await readSample(join(corpus, 'traces', name));
       const [trace] = await openTraces(sample, { images, codeCache, preprocessed: false });
@@ -94,6 +96,7 @@ describe('the indices that are shown', () => {
       if (space === undefined) throw new Error('raw traces have their images');
       const collector = new EvidenceCollector(source, {
         space,
+        code: new ProcessCode(space, imageCode),
         facts: new CodeFacts(space, cache),
       });
       await source.run((batch) => collector.push(batch));

@@ -8,8 +8,8 @@ import {
   exampleStream,
 } from '../../test/evidence-example.ts';
 import type { Mark } from '../flow/mark.ts';
-import type { AddressSpace } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
+import type { ProcessCode } from './code/process-code.ts';
 import type { CodeFacts } from './code.ts';
 import { EvidenceCollector, type EvidenceSources } from './collector.ts';
 import type { Evidence } from './evidence.ts';
@@ -24,7 +24,10 @@ function collect(
   marks: readonly Mark[] = [],
   cut = entries.length,
 ): readonly Evidence[] {
-  const collector = new EvidenceCollector(exampleStream(blocks, marks), sources);
+  const collector = new EvidenceCollector(exampleStream(blocks, marks), {
+    space: exampleSpace(blocks),
+    ...sources,
+  });
   for (let i = 0; i < entries.length; i += cut) {
     collector.push(exampleBatch(entries.slice(i, i + cut), i));
   }
@@ -136,48 +139,6 @@ describe('shadow stack', () => {
     expect(collect(program, [0, 3, ~0, 4, 5, ~1, 5, 4, 1], {}, marks)).toEqual([]);
   });
 
-  test('accepts frames left by a long jump', () => {
-    const blocks: readonly ExampleBlock[] = [...program, { at: 0xa0, kind: ijmp }];
-    const space = exampleSpace({ 160: '__longjmp' });
-    // g's caller f is left by a jump to main's second call.
-    expect(collect(blocks, [0, 3, 7, 1, 5, 2], { space })).toEqual([]);
-  });
-
-  // 5 calls 0, which calls 3, which calls 4: a jump behind 0's call, from where 2 returns to 6.
-  const jumper: readonly ExampleBlock[] = [
-    { at: 0x00, kind: call },
-    { at: 0x04, kind: jmp },
-    { at: 0x08, kind: ret },
-    { at: 0x20, kind: call },
-    { at: 0x40, kind: ijmp },
-    { at: 0x60, kind: call },
-    { at: 0x64, kind: jmp },
-  ];
-  const jumping = [5, 0, 3, 4, 1, 2, 6];
-
-  test.each([
-    ['known by its name', exampleSpace({ 64: 'siglongjmp' })],
-    ['that only its target gives away', exampleSpace({})],
-  ])('accepts a long jump %s, each time', (_, space) => {
-    expect(collect(jumper, [...jumping, ...jumping, ...jumping], { space })).toEqual([]);
-  });
-
-  test('takes no other jump for a long one', () => {
-    const blocks = jumper.with(1, { at: 0x05, kind: jmp });
-    expect(kinds(collect(blocks, jumping))).toEqual(['return-mismatch']);
-  });
-
-  test('accepts the last return of an unwinder', () => {
-    const blocks: readonly ExampleBlock[] = [
-      ...program,
-      { at: 0xa0, kind: ret }, // 7: in the unwinder
-      { at: 0x0c, kind: jmp }, // 8: landing pad
-    ];
-    const space = exampleSpace({ 160: '_Unwind_Resume' });
-    expect(collect(blocks, [0, 3, 7, 8], { space })).toEqual([]);
-    expect(kinds(collect(blocks, [0, 3, 7, 8]))).toEqual(['return-mismatch']);
-  });
-
   // Programs that call and return at random, in order; any one return then sent elsewhere.
   const walk = fc.array(fc.nat(9), { minLength: 10, maxLength: 200 });
   const blocks: ExampleBlock[] = [];
@@ -231,7 +192,18 @@ describe('shadow stack', () => {
   });
 });
 
-/** Facts about an imagined image: functions at multiples of 0x100, the first 0x800 are pointed to. */
+/** An imagined image: functions at multiples of 0x100, the first 0x800 are pointed to. */
+const code: ProcessCode = {
+  functionRange: (address: number) => {
+    const start = Math.floor(address / 0x100) * 0x100;
+    return { start, end: start + 0x100 };
+  },
+  isFunctionEntry: (address: number) => address % 0x100 === 0,
+  isTaken: (address: number) => address < exampleBase + 0x800,
+  isLandingPad: () => false,
+  exportedNames: () => [],
+} as unknown as ProcessCode;
+
 const facts: CodeFacts = {
   functionStart: (address: number) => Math.floor(address / 0x100) * 0x100,
   isFunctionEntry: (address: number) => address % 0x100 === 0,
@@ -248,7 +220,7 @@ const facts: CodeFacts = {
 describe('indirect transfers', () => {
   const site = (kind: typeof icall | typeof ijmp): ExampleBlock => ({ at: 0x10, kind });
   const judged = (kind: typeof icall | typeof ijmp, target: number, more = {}) =>
-    collect([site(kind), { at: target, kind: jmp }], [0, 1], { facts, ...more });
+    collect([site(kind), { at: target, kind: jmp }], [0, 1], { code, facts, ...more });
 
   test.each([
     ['to a function that is pointed to', icall, 0x200, []],
@@ -262,15 +234,6 @@ describe('indirect transfers', () => {
     ['jump through a switch table', ijmp, 0x344, []],
   ] as const)('%s', (_, kind, target, expected) => {
     expect(kinds(judged(kind, target))).toEqual(expected);
-  });
-
-  test('jumping back behind a call is a long jump', () => {
-    const blocks: ExampleBlock[] = [
-      { at: 0x300, kind: call },
-      { at: 0x10, kind: ijmp },
-      { at: 0x304, kind: jmp },
-    ];
-    expect(collect(blocks, [0, 1, 2], { facts })).toEqual([]);
   });
 
   test('that training has seen are no evidence, whatever they are', () => {
@@ -294,7 +257,7 @@ describe('indirect transfers', () => {
     const [first, second] = collect(
       [site(icall), { at: 0x300, kind: jmp }, { at: 0x400, kind: jmp }],
       [0, 1, 0, 2],
-      { facts, profile },
+      { code, facts, profile },
     );
     // Good-Turing with halves: no target was seen once only, so 0.5 / 100.
     expect(first.weight).toBeCloseTo(-Math.log(0.5 / 100) + 0.9, 10);
@@ -302,30 +265,20 @@ describe('indirect transfers', () => {
   });
 
   describe('of virtual functions', () => {
-    // call [rax + 0x28]: the sixth position. The last instruction is the whole block.
-    const bytes = Uint8Array.from([0xff, 0x50, 0x28]);
-    const space: AddressSpace = {
-      ...exampleSpace({}),
-      find: (address) =>
-        address === exampleBase + 0x10
-          ? {
-              start: address,
-              end: address + 3,
-              bytes,
-              module: 0,
-              isExecutable: true,
-              image: {},
-              imageOffset: 0,
-            }
-          : undefined,
-    };
     const tables: Partial<CodeFacts> = {
       hasSlot: (address: number, slot: number) =>
         slot === 5 && [0x200, 0x300].includes(address - exampleBase),
       addressIn: (_module: string, offset: number) => exampleBase + offset,
     };
     const virtual: CodeFacts = { ...facts, ...tables } as unknown as CodeFacts;
-    const caller: ExampleBlock = { at: 0x10, kind: icall, size: 3, lastInstruction: 0 };
+    // call [rax + 0x28]: the sixth position. The last instruction is the whole block.
+    const caller: ExampleBlock = {
+      at: 0x10,
+      kind: icall,
+      size: 3,
+      lastInstruction: 0,
+      code: 'ff5028',
+    };
     const train = (target: number): TransferProfile => {
       const profile = new TransferProfile();
       const training = new EvidenceCollector(exampleStream([caller, { at: target, kind: jmp }]));
@@ -334,7 +287,7 @@ describe('indirect transfers', () => {
       return profile;
     };
     const run = (target: number, profile: TransferProfile) =>
-      collect([caller, { at: target, kind: jmp }], [0, 1], { space, facts: virtual, profile });
+      collect([caller, { at: target, kind: jmp }], [0, 1], { code, facts: virtual, profile });
 
     test('a new class is no proof', () => {
       expect(kinds(run(0x300, train(0x200)))).toEqual(['unlikely-target']);
@@ -351,9 +304,11 @@ describe('indirect transfers', () => {
 
   test('an unlikely transfer is told each time it is made, up to a point', () => {
     const often = Array.from({ length: 100 }, () => [0, 1]).flat();
-    expect(collect([site(icall), { at: 0x900, kind: jmp }], often, { facts }).length).toBe(16);
+    expect(collect([site(icall), { at: 0x900, kind: jmp }], often, { code, facts }).length).toBe(
+      16,
+    );
     const blocks = [site(icall), { at: 0x900, kind: jmp }];
-    const evidence = collect(blocks, [0, 1, 0, 1, 0, 1], { facts });
+    const evidence = collect(blocks, [0, 1, 0, 1, 0, 1], { code, facts });
     expect(evidence.map((item) => item.position)).toEqual([0, 2, 4]);
   });
 });
@@ -392,7 +347,7 @@ describe('code outside the images', () => {
         fc.array(entry, { maxLength: 80 }),
         fc.integer({ min: 1, max: 20 }),
         (list, cut) => {
-          const evidence = collect(blocks, list, { facts, space: exampleSpace({}) }, marks, cut);
+          const evidence = collect(blocks, list, { code, facts }, marks, cut);
           const count = list.filter((value) => value >= 0).length;
           let last = 0;
           for (const { position } of evidence) {
@@ -400,7 +355,7 @@ describe('code outside the images', () => {
             expect(position).toBeLessThanOrEqual(count);
             last = position;
           }
-          const whole = collect(blocks, list, { facts, space: exampleSpace({}) }, marks);
+          const whole = collect(blocks, list, { code, facts }, marks);
           const places = (items: readonly Evidence[]) =>
             items.map((item) => [item.kind, item.position]);
           expect(places(evidence)).toEqual(places(whole));

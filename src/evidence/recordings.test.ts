@@ -5,6 +5,7 @@ import { TraceDecoder } from '../flow/trace-decoder.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
 import { readMemoryMap } from '../image/memory-map.ts';
+import { ImageCodeCache, ProcessCode } from './code/process-code.ts';
 import { CodeFacts, CodeFactsCache } from './code.ts';
 import { EvidenceCollector } from './collector.ts';
 import type { Evidence } from './evidence.ts';
@@ -12,6 +13,7 @@ import type { Evidence } from './evidence.ts';
 const hardware = '../shared/data/hardware-pt';
 const pdftotext = '../shared/data/pdftotext';
 const cache = new CodeFactsCache();
+const images = new ImageCodeCache();
 
 async function evidenceOf(
   sample: string,
@@ -24,7 +26,11 @@ async function evidenceOf(
     ? readFileSync(`${sample}/trace_0`)
     : gunzipSync(readFileSync(`${sample}/trace_0.gz`));
   const source = new TraceDecoder({ space, input: raw });
-  const collector = new EvidenceCollector(source, { space, facts: new CodeFacts(space, cache) });
+  const collector = new EvidenceCollector(source, {
+    space,
+    code: new ProcessCode(space, images),
+    facts: new CodeFacts(space, cache),
+  });
   await source.run((batch) => collector.push(batch));
   return collector.evidence;
 }

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Evaluation, TraceFacts } from '../../evaluation/evaluation.ts';
+import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { CodeFacts, CodeFactsCache } from '../../evidence/code.ts';
 import { EvidenceCollector } from '../../evidence/collector.ts';
 import type { Evidence } from '../../evidence/evidence.ts';
@@ -51,6 +52,7 @@ export class Evaluator {
   readonly #options: EvaluateOptions;
   readonly #identity: string;
   readonly #facts = new CodeFactsCache();
+  readonly #code = new ImageCodeCache();
   /** What was predicted in one trace is not predicted again in the next. */
   readonly predictions: PredictionCache;
 
@@ -151,7 +153,12 @@ export class Evaluator {
         stream,
         trace.space === undefined
           ? { profile }
-          : { space: trace.space, facts: new CodeFacts(trace.space, this.#facts), profile },
+          : {
+              space: trace.space,
+              code: new ProcessCode(trace.space, this.#code),
+              facts: new CodeFacts(trace.space, this.#facts),
+              profile,
+            },
       );
       const summary = await trace.source.run((batch) => {
         windower.add(batch);

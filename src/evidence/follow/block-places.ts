@@ -1,5 +1,5 @@
-import type { Address } from '../base/address.ts';
-import type { BlockTable } from '../flow/blocks.ts';
+import type { Address } from '../../base/address.ts';
+import type { BlockTable } from '../../flow/blocks.ts';
 
 /** Absolute addresses of the blocks of a table, computed once for each block. */
 export class BlockPlaces {

@@ -1,0 +1,270 @@
+import { describe, expect, test } from 'vitest';
+import {
+  type ExampleBlock,
+  exampleBase,
+  exampleBatch,
+  exampleSpace,
+  exampleStream,
+} from '../../../test/evidence-example.ts';
+import type { Mark } from '../../flow/mark.ts';
+import { Transfer } from '../../x86/transfer.ts';
+import { Arrival } from './arrival.ts';
+import { CallFollower } from './call-follower.ts';
+import { type KnownCode, StackCode } from './stack-code.ts';
+
+const { call, icall, ijmp, jcc, jmp, ret, syscall } = Transfer;
+const { none, returned, unwound, unknown, mismatch, jumped } = Arrival;
+
+/** Functions at multiples of 0x100; a label at 0x40 of each is taken, landing pads lie at 0x60. */
+const known: KnownCode = {
+  functionRange: (address) => {
+    const start = Math.floor(address / 0x100) * 0x100;
+    return { start, end: start + 0x100 };
+  },
+  isFunctionEntry: (address) => address % 0x100 === 0,
+  isTaken: (address) => address % 0x100 === 0x40 || address % 0x100 === 0,
+  isLandingPad: (address) => address % 0x100 === 0x60,
+};
+
+/** @returns how each entry was reached, and how many calls are open at the end */
+function follow(
+  blocks: readonly ExampleBlock[],
+  entries: readonly number[],
+  options: { marks?: readonly Mark[]; known?: KnownCode; cut?: number } = {},
+): { arrivals: number[]; depth: number } {
+  const follower = new CallFollower(exampleStream(blocks, options.marks), {
+    stack: new StackCode(exampleSpace(blocks)),
+    known: options.known,
+  });
+  const arrivals: number[] = [];
+  const { cut = entries.length } = options;
+  for (let i = 0; i < entries.length; i += cut) {
+    const part = entries.slice(i, i + cut);
+    follower.push(exampleBatch(part));
+    arrivals.push(...follower.arrivals.subarray(0, part.length));
+  }
+  return { arrivals, depth: follower.depth };
+}
+
+// mov rsp, r8; jmp rdx
+const longJump = '4c89c4ffe2';
+// mov rsp, rcx; ret
+const loadAndReturn = '4889ccc3';
+// mov rsp, [rsi]; ret
+const switchStack = '488b26c3';
+
+// main (0x000) calls f, then g. f (0x100) calls g. g (0x200) returns.
+const program: readonly ExampleBlock[] = [
+  { at: 0x000, kind: call },
+  { at: 0x004, kind: call },
+  { at: 0x008, kind: jmp },
+  { at: 0x100, kind: call },
+  { at: 0x104, kind: ret },
+  { at: 0x200, kind: ret },
+  { at: 0x300, kind: ijmp, size: 8, code: longJump }, // 6
+  { at: 0x400, kind: ret, size: 8, code: loadAndReturn }, // 7
+  { at: 0x060, kind: jmp }, // 8: landing pad in main
+  { at: 0x040, kind: jmp }, // 9: taken label in main
+  { at: 0x054, kind: jmp }, // 10: in main, nothing leads there
+];
+
+describe('call follower', () => {
+  test('explains returns that go back to their calls', () => {
+    const { arrivals, depth } = follow(program, [0, 3, 5, 4, 1, 5, 2]);
+    expect(arrivals).toEqual([none, none, none, returned, returned, none, returned]);
+    expect(depth).toBe(0);
+  });
+
+  test('a return that skips a call without setting the stack pointer is a mismatch', () => {
+    expect(follow(program, [0, 3, 5, 1]).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('a long jump goes back to the frames that were open when the call was made', () => {
+    // main's first call returns once, then again from two frames deeper.
+    const entries = [0, 5, 1, 3, 6, 1, 5, 2];
+    const { arrivals, depth } = follow(program, entries);
+    expect(arrivals).toEqual([none, none, returned, none, none, unwound, none, returned]);
+    expect(depth).toBe(0);
+  });
+
+  test('a jump without the stack pointer set leaves no frames', () => {
+    const blocks = program.with(6, { at: 0x300, kind: ijmp, size: 8, code: 'ffe2' });
+    const { arrivals } = follow(blocks, [0, 5, 1, 3, 6, 1, 5, 4]);
+    expect(arrivals.slice(5)).toEqual([none, none, mismatch]);
+  });
+
+  test('a long jump into a recursive function may have gone to any of its activations', () => {
+    // f: 11 calls what returns twice; 12 branches; 13 calls f again; 14 returns.
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x120, kind: call }, // 11
+      { at: 0x124, kind: jcc }, // 12
+      { at: 0x128, kind: call }, // 13
+      { at: 0x130, kind: ret }, // 14
+    ];
+    // main -> f -> f -> f, then a long jump to the outermost, which returns to main.
+    const again = [11, 5, 12, 13];
+    const entries = [0, ...again, ...again, 11, 5, 12, 6, 12, 14, 1, 5, 2];
+    const bad = follow(blocks, entries, { known }).arrivals.filter((kind) => kind === mismatch);
+    expect(bad).toEqual([]);
+    // Not to anywhere, though.
+    const strayed = entries.with(-3, 10);
+    expect(follow(blocks, strayed, { known }).arrivals).toContain(mismatch);
+  });
+
+  test('a landing pad of a function with an open frame is reached by unwinding', () => {
+    const { arrivals, depth } = follow(program, [0, 3, 7, 8], { known });
+    expect(arrivals.at(-1)).toBe(unwound);
+    expect(depth).toBe(0);
+  });
+
+  test('a label that code takes the address of is, too; any other place is none', () => {
+    expect(follow(program, [0, 3, 7, 9], { known }).arrivals.at(-1)).toBe(unwound);
+    expect(follow(program, [0, 3, 7, 10], { known }).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('a landing pad of a function without an open frame is a mismatch', () => {
+    const blocks = program.with(8, { at: 0x560, kind: jmp });
+    expect(follow(blocks, [0, 3, 7, 8], { known }).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('call next; pop leaves no frame', () => {
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x110, kind: call, size: 5, code: 'e800000000' }, // 11
+      { at: 0x115, kind: ret, code: '5b9090c3' }, // 12: pop rbx; ret
+    ];
+    expect(follow(blocks, [0, 11, 12, 1]).arrivals).toEqual([none, none, none, returned]);
+  });
+
+  test('push; ret is a jump, and a retpoline one that drops its call', () => {
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x130, kind: ret, code: '50c3' }, // 11: push rax; ret
+      { at: 0x140, kind: call }, // 12
+      { at: 0x150, kind: ret, size: 8, code: '48890424c3' }, // 13: mov [rsp], rax; ret
+    ];
+    expect(follow(blocks, [0, 11, 5, 1]).arrivals).toEqual([none, none, jumped, returned]);
+    expect(follow(blocks, [0, 12, 13, 5, 1]).arrivals).toEqual([
+      none,
+      none,
+      none,
+      jumped,
+      returned,
+    ]);
+  });
+
+  test('a return by a jump is a return', () => {
+    const blocks: readonly ExampleBlock[] = [...program, { at: 0x130, kind: ijmp, code: '59ffe1' }];
+    expect(follow(blocks, [0, 11, 1, 5, 2]).arrivals).toEqual([
+      none,
+      none,
+      returned,
+      none,
+      returned,
+    ]);
+  });
+
+  // 11 calls the routine 12, which changes stacks and returns on the other one. 13, 14: a coroutine at
+  // 0x500; 15: behind 11.
+  const coroutine: readonly ExampleBlock[] = [
+    ...program,
+    { at: 0x010, kind: call }, // 11
+    { at: 0x700, kind: ret, size: 8, code: switchStack }, // 12
+    { at: 0x500, kind: call }, // 13
+    { at: 0x504, kind: call }, // 14
+    { at: 0x014, kind: call }, // 15
+    { at: 0x018, kind: ret }, // 16
+    { at: 0x508, kind: call }, // 17
+  ];
+
+  test('stacks are set aside where flow leaves them, and gone on with', () => {
+    // 0 calls (to 11) the routine; the coroutine begins, goes back, is gone on with, goes back.
+    const entries = [0, 11, 12, 13, 12, 15, 12, 14, 12, 16, 1];
+    const { arrivals, depth } = follow(coroutine, entries, { known });
+    expect(arrivals.filter((kind) => kind !== none)).toEqual([
+      jumped,
+      unwound,
+      unwound,
+      unwound,
+      returned,
+    ]);
+    // Block 1 ends in a call itself.
+    expect(depth).toBe(1);
+  });
+
+  test('a switch to where no stack was left is a mismatch', () => {
+    expect(follow(coroutine, [0, 11, 12, 10], { known }).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('an ordinary return to where a stack was left is a mismatch', () => {
+    // 5 returns, without a switch, to where the coroutine would go on.
+    const entries = [0, 11, 12, 13, 12, 15, 5, 14];
+    expect(follow(coroutine, entries, { known }).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('a signal handler has its own calls, and comes back', () => {
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x580, kind: ret }, // 11: handler
+      { at: 0x590, kind: syscall }, // 12: tells the kernel
+    ];
+    const marks: Mark[] = [
+      { kind: 'async', traceOffset: 1, from: exampleBase + 0x200, to: exampleBase + 0x580 },
+    ];
+    const { arrivals } = follow(blocks, [0, 3, ~0, 11, 12, 5, 4, 1], { marks });
+    expect(arrivals).toEqual([none, none, none, none, unwound, unwound, returned, returned]);
+  });
+
+  test('a handler that was hijacked does not go back to the kernel', () => {
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x580, kind: ret },
+      { at: 0x205, kind: jmp },
+    ];
+    const marks: Mark[] = [
+      { kind: 'async', traceOffset: 1, from: exampleBase + 0x200, to: exampleBase + 0x580 },
+    ];
+    expect(follow(blocks, [0, 3, ~0, 11, 12], { marks, known }).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('before the trace and behind gaps nothing is known, and nothing is a mismatch', () => {
+    const gap: Mark = {
+      kind: 'gap',
+      reason: 'overflow',
+      traceOffset: 7,
+      address: undefined,
+      bytesLost: 9,
+    };
+    expect(follow(program, [5, 4, 1], { known }).arrivals).toEqual([none, unknown, unknown]);
+    expect(follow(program, [0, 3, ~0, 5, 4], { known, marks: [gap] }).arrivals.at(-1)).toBe(
+      unknown,
+    );
+  });
+
+  test('code without bytes proves nothing', () => {
+    const follower = new CallFollower(exampleStream(program));
+    follower.push(exampleBatch([0, 3, 5, 1]));
+    expect(follower.arrivals[3]).toBe(unwound);
+    follower.push(exampleBatch([0, 3, 5, 10]));
+    expect(follower.arrivals[3]).toBe(unknown);
+  });
+
+  test('frames that made code may have built prove nothing', () => {
+    const blocks: readonly ExampleBlock[] = [
+      ...program,
+      { at: 0x90_0000, kind: icall, module: -1 }, // 11
+    ];
+    expect(follow(blocks, [0, 11, 5, 10], { known }).arrivals.at(-1)).toBe(unknown);
+    expect(follow(blocks, [0, 3, 5, 11], { known }).arrivals.at(-1)).toBe(mismatch);
+  });
+
+  test('recursion deeper than what is kept ends in the unknown', () => {
+    const depth = (1 << 20) + 1000;
+    const calls = Array.from({ length: depth }, () => 3);
+    const returns = Array.from({ length: depth }, () => 4);
+    const { arrivals } = follow(program, [...calls, 5, ...returns], { cut: 4096, known });
+    expect(arrivals.filter((kind) => kind === mismatch)).toEqual([]);
+    expect(arrivals.filter((kind) => kind === returned).length).toBeGreaterThan(1 << 19);
+  });
+});

@@ -1,0 +1,927 @@
+import type { Address } from '../../base/address.ts';
+import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
+import type { Mark } from '../../flow/mark.ts';
+import { StackUse } from '../../x86/stack-use.ts';
+import { Transfer } from '../../x86/transfer.ts';
+import { Arrival, type ArrivalKind } from './arrival.ts';
+import { BlockPlaces } from './block-places.ts';
+import { ContextPool } from './context-pool.ts';
+import { type ContextOrigin, FlowContext } from './flow-context.ts';
+import type { CodeRange, KnownCode, StackCode } from './stack-code.ts';
+
+/** A block stream under way: the tables that its batches refer to. */
+export interface BlockStream {
+  readonly blocks: BlockTable;
+  readonly marks: readonly Mark[];
+}
+
+/** What a follower knows about the code that runs. Less means that fewer returns can be judged. */
+export interface FollowedCode {
+  /** Without it no stack pointer is known to be set, and no return is ever called a mismatch. */
+  readonly stack?: StackCode | undefined;
+  readonly known?: KnownCode | undefined;
+}
+
+/**
+ * Who watches a follower. Called for what is not ordinary only: once for each change of an indirect
+ * site's target, and for odd returns.
+ */
+export interface FlowObserver {
+  /**
+   * An indirect call or jump, or a return that is one (`Arrival.jumped`), goes elsewhere than the last
+   * time it ran. @returns whether to tell the same transfer again when it comes again
+   */
+  onIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean;
+  /**
+   * A return went nowhere that the run explains.
+   *
+   * @param to  block that was reached; -1 where none is known
+   * @param expected  where the youngest open call asked for; `undefined` when none was open
+   */
+  onMismatch(from: number, to: number, actual: Address, expected: Address | undefined): void;
+  /** Code outside every image was entered. @param from  -1 behind a mark */
+  onOutside(from: number, to: number): void;
+  /** @param previous  block before the mark; -1 when none is known */
+  onMark(mark: Mark, previous: number): void;
+}
+
+/** Flags of a block beside its kind, in `#steps`. */
+const madeFlag = 16;
+const loadsFlag = 32;
+
+/** A landing place is looked for in so many of the youngest frames. */
+const searchDepth = 4096;
+/** Contexts that are compared before a switch counts as ambiguous. */
+const mostCandidates = 64;
+/** Bytes around a switch in which its other end may lie, where no table of functions tells. */
+const routineBytes = 256;
+
+/** Where flow may have gone on. */
+interface Candidate {
+  readonly context: FlowContext;
+  /** Frames that are still open there. */
+  readonly depth: number;
+}
+
+/**
+ * Follows every transfer of one thread of a run, known or not, and keeps the calls that are open on
+ * each of its stacks. It judges nothing, and needs no symbols.
+ *
+ * How to use it: `push` each batch in order, then read `arrivals`, which holds for each entry of that
+ * batch how the block was reached (`Arrival`; 0 for marks). `Arrival.returned` means that the code
+ * explains the return: it went back to the youngest open call. An observer is told of the rest while
+ * `push` runs; `position` is then the index of the block that made the transfer. `depth` and
+ * `callAt(i)` give the open calls of the current stack behind the batch.
+ *
+ * Flow can leave its stack only by code that sets the stack pointer, so only behind such an
+ * instruction may a transfer be a long jump, a landing pad, or a switch of stacks; and only when it
+ * goes to a place where this run left something: the instruction after a call of a frame that is
+ * open, or of an activation that is (`setjmp` returns twice), a landing pad or a label whose address
+ * is taken in a function with an open frame, the place at which a stack was left. A return without
+ * such an instruction that does not go back to its call is a mismatch, wherever it goes.
+ *
+ * Where flow fits several stacks (goroutines parked in the same place), one is taken and the others
+ * kept; the returns that follow decide.
+ */
+export class CallFollower {
+  /** How each entry of the last batch was reached; longer than the batch. */
+  arrivals: Uint8Array = new Uint8Array(0);
+  /** Index of the block that makes the transfer under way. */
+  position = -1;
+  /** Blocks outside every image so far. */
+  blocksOutsideImages = 0;
+  readonly places: BlockPlaces = new BlockPlaces();
+
+  readonly #stream: BlockStream;
+  readonly #stack: StackCode | undefined;
+  readonly #known: KnownCode | undefined;
+  readonly #observer: FlowObserver | undefined;
+  readonly #pool: ContextPool;
+  #context: FlowContext;
+  #contexts = 0;
+  #previous = -1;
+  /** Blocks of the table that were looked at. */
+  #taken = 0;
+  /** `Transfer` kind and flags, by block. */
+  #steps: Uint8Array = new Uint8Array(1024);
+  /** Last target of blocks that end in an indirect call or jump; -1 = to be told. */
+  #lastTarget: Int32Array = new Int32Array(1024).fill(-1);
+  /** Depth and activation in which a call was made last; -1 = never. */
+  #madeAt: Int32Array = new Int32Array(1024).fill(-1);
+  #madeIn: Int32Array = new Int32Array(1024);
+  /** Sites that have gone from one stack to another. */
+  readonly #switches: Set<number> = new Set();
+  /** Calls to which a long jump has gone. */
+  readonly #returnPoints: Set<number> = new Set();
+
+  /** The stack pointer was set in this activation, and nothing has come of it yet. */
+  #loaded: FlowContext | undefined;
+  #loadedDepth = 0;
+  #loadedBirth = 0;
+  #loadedBlock = -1;
+  #loadedUse = 0;
+  #floorBefore = 0;
+
+  /** Blocks that end in calls, by the address after; blocks by start. Made when first asked for. */
+  readonly #callEnds: Map<Address, number[]> = new Map();
+  readonly #starts: Map<Address, number> = new Map();
+  #indexed = 0;
+
+  constructor(stream: BlockStream, code: FollowedCode = {}, observer?: FlowObserver) {
+    this.#stream = stream;
+    this.#stack = code.stack;
+    this.#known = code.known;
+    this.#observer = observer;
+    this.#pool = new ContextPool(this.places);
+    this.#context = this.#newContext('trace');
+  }
+
+  /** Calls that are open on the current stack. */
+  get depth(): number {
+    return this.#context.depth;
+  }
+
+  /** @returns the block that ends in the open call `index`, 0 = oldest */
+  callAt(index: number): number {
+    return this.#context.frames[index];
+  }
+
+  /** A `BlockSink`. */
+  push(batch: BlockBatch): void {
+    this.#takeBlocks();
+    const { entries, length } = batch;
+    if (this.arrivals.length < length) this.arrivals = new Uint8Array(length);
+    const { arrivals } = this;
+    const { start, end } = this.places;
+    const steps = this.#steps;
+    const lastTarget = this.#lastTarget;
+    const madeAt = this.#madeAt;
+    const madeIn = this.#madeIn;
+    let context = this.#context;
+    let { frames, births, depth, floor } = context;
+    let { position } = this;
+    let previous = this.#previous;
+    let last = previous < 0 ? Transfer.none : steps[previous] & 15;
+    for (let i = 0; i < length; i++) {
+      const block = entries[i];
+      if (block < 0) {
+        context.depth = depth;
+        this.position = position;
+        this.#mark(this.#stream.marks[~block], previous);
+        context = this.#context;
+        ({ frames, births, depth, floor } = context);
+        previous = -1;
+        last = Transfer.none;
+        arrivals[i] = Arrival.none;
+        continue;
+      }
+      let arrival: number = Arrival.none;
+      // Until the block is counted, `position` is that of the block that made the transfer.
+      if (last === Transfer.ret) {
+        if (depth > floor && end[frames[depth - 1]] === start[block]) {
+          depth--;
+          arrival = Arrival.returned;
+        } else {
+          context.depth = depth;
+          this.position = position;
+          arrival = this.#return(previous, block, start[block]);
+          context = this.#context;
+          ({ frames, births, depth, floor } = context);
+        }
+      } else if (last === Transfer.icall || last === Transfer.ijmp) {
+        if (lastTarget[previous] !== block) {
+          context.depth = depth;
+          this.position = position;
+          arrival = this.#indirect(previous, block, last);
+          context = this.#context;
+          ({ frames, births, depth, floor } = context);
+        }
+      } else if (last >= Transfer.syscall && start[block] !== end[previous]) {
+        context.depth = depth;
+        this.position = position;
+        arrival = this.#elsewhere(previous, block, last);
+        context = this.#context;
+        ({ frames, births, depth, floor } = context);
+      }
+      arrivals[i] = arrival;
+      position++;
+      const step = steps[block];
+      last = step & 15;
+      if (step > 15) {
+        context.depth = depth;
+        this.position = position;
+        this.#notice(previous, block, step);
+        floor = context.floor;
+      }
+      previous = block;
+      if (last === Transfer.call || last === Transfer.icall) {
+        if (depth === frames.length) {
+          context.depth = depth;
+          context.reserve();
+          ({ frames, births, depth, floor } = context);
+        }
+        madeAt[block] = depth;
+        madeIn[block] = births[depth];
+        frames[depth++] = block;
+        births[depth] = position;
+      }
+    }
+    context.depth = depth;
+    this.position = position;
+    this.#previous = previous;
+  }
+
+  /** Takes in the blocks that the table has gained. */
+  #takeBlocks(): void {
+    const { blocks } = this.#stream;
+    this.places.update(blocks);
+    const { length, kind, size, module } = blocks;
+    if (length > this.#steps.length) {
+      const capacity = Math.max(length, 2 * this.#steps.length);
+      const steps = new Uint8Array(capacity);
+      steps.set(this.#steps);
+      this.#steps = steps;
+      this.#lastTarget = longer(this.#lastTarget, capacity);
+      this.#madeAt = longer(this.#madeAt, capacity);
+      this.#madeIn = longer(this.#madeIn, capacity);
+    }
+    for (let id = this.#taken; id < length; id++) {
+      let step = kind[id];
+      if (module[id] < 0) step |= madeFlag;
+      const use = this.#stack?.stackUseIfSet(this.places.start[id], size[id]) ?? 0;
+      if ((use & StackUse.loads) !== 0) step |= loadsFlag;
+      this.#steps[id] = step;
+    }
+    this.#taken = length;
+  }
+
+  /** A block runs that is not ordinary: made code, or one that sets the stack pointer. */
+  #notice(previous: number, block: number, step: number): void {
+    const context = this.#context;
+    if ((step & madeFlag) !== 0) {
+      this.blocksOutsideImages++;
+      if (!context.isOverMadeCode) {
+        context.madeDepth = context.depth;
+        context.madeBirth = context.births[context.depth];
+      }
+      if (previous < 0 || this.#stream.blocks.module[previous] >= 0) {
+        // Of a transfer behind a mark nobody knows who made it: the entered block stands for it.
+        if (previous >= 0) this.position--;
+        this.#observer?.onOutside(previous, block);
+        if (previous >= 0) this.position++;
+      }
+    }
+    if ((step & loadsFlag) === 0) return;
+    if (!this.#isLoaded()) {
+      this.#settle();
+      this.#floorBefore = context.floor;
+    }
+    this.#loaded = context;
+    this.#loadedDepth = context.depth;
+    this.#loadedBirth = context.births[context.depth];
+    this.#loadedBlock = block;
+    this.#loadedUse = this.#useOf(block) ?? 0;
+    // Returns from this activation need a closer look.
+    context.floor = Math.max(context.floor, context.depth);
+  }
+
+  /** Whether the activation that runs has set its stack pointer. */
+  #isLoaded(): boolean {
+    const context = this.#context;
+    const { depth } = context;
+    return (
+      this.#loaded === context &&
+      this.#loadedDepth === depth &&
+      context.births[depth] === this.#loadedBirth
+    );
+  }
+
+  /** Whether the activation that set its stack pointer is still open. */
+  #isLoadedOpen(): boolean {
+    const { depth, births } = this.#context;
+    return depth >= this.#loadedDepth && births[this.#loadedDepth] === this.#loadedBirth;
+  }
+
+  /** What was loaded has shown what it was for. */
+  #settle(): void {
+    const context = this.#loaded;
+    this.#loaded = undefined;
+    if (context === undefined) return;
+    context.floor = Math.min(this.#floorBefore, context.depth);
+  }
+
+  /** Whether the block that makes the transfer under way has just set another stack pointer. */
+  #takesOtherStack(from: number): boolean {
+    if (this.#loadedBlock !== from) return false;
+    const start = this.places.start[from];
+    const begin = this.#known?.functionRange(start)?.start ?? start;
+    return this.#stack?.isOtherStack(this.#loadedUse, begin, start) === true;
+  }
+
+  #useOf(block: number): number | undefined {
+    const { start } = this.places;
+    return this.#stack?.stackUse(start[block], this.#stream.blocks.size[block]);
+  }
+
+  /** Where a frame returns to. */
+  #endOf(frame: number): Address {
+    return this.places.end[frame];
+  }
+
+  // --- returns
+
+  /** A return that does not go to a call that is known to be the one. @param to  -1 = no block */
+  #return(from: number, to: number, target: Address): ArrivalKind {
+    const context = this.#context;
+    const expected = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : undefined;
+    const isLoaded = this.#isLoaded();
+    if (!isLoaded && this.#loaded === context && !this.#isLoadedOpen()) this.#settle();
+    const use = this.#useOf(from);
+    if (expected === target && !(isLoaded && this.#pool.has(target))) {
+      this.#pop(context, isLoaded);
+      return Arrival.returned;
+    }
+    if (this.#skipTaken(target)) return Arrival.returned;
+    const { blocks } = this.#stream;
+    if (use === undefined) return this.#returnUnseen(from, target);
+    if ((use & StackUse.jumps) !== 0) return this.#returnAsJump(from, to, target, use, isLoaded);
+    if (isLoaded && this.#explain(from, target)) return Arrival.unwound;
+    if (context.depth === 0) return this.#returnFromBottom(from, to, target);
+    if (context.depth <= context.floor && !isLoaded && this.#exchange(target)) {
+      return Arrival.unwound;
+    }
+    if (context.hasStrayed && this.#cutTo(target)) return Arrival.unwound;
+    if (isLoaded && to >= 0 && this.#takesOtherStack(from)) {
+      if (this.#known?.isFunctionEntry(target) !== false && this.#isTaken(target)) {
+        this.#begin(from);
+        this.#tellIndirect(from, to, Transfer.ijmp, Arrival.jumped);
+        return Arrival.jumped;
+      }
+    }
+    if (isLoaded && this.#stack?.followsCall(target) !== false) {
+      // Left before the trace began, by another thread, or too long ago.
+      this.#leave(from, this.#newContext('foreign'));
+      return Arrival.unknown;
+    }
+    context.hasStrayed = true;
+    if (context.isOverMadeCode || blocks.module[from] < 0) return Arrival.unknown;
+    this.#observer?.onMismatch(from, to, target, expected);
+    return Arrival.mismatch;
+  }
+
+  #pop(context: FlowContext, isLoaded: boolean): void {
+    if (isLoaded) this.#settle();
+    context.depth--;
+    if (context.floor > context.depth) context.floor = context.depth;
+    context.hasStrayed = false;
+  }
+
+  /**
+   * Skips calls whose return address the callee took off the stack (`call next; pop`), when what lies
+   * below is where the return went.
+   */
+  #skipTaken(target: Address): boolean {
+    const context = this.#context;
+    for (let i = context.depth - 1; i > 0; i--) {
+      if (!this.#isReturnTaken(context.frames[i])) return false;
+      if (this.#endOf(context.frames[i - 1]) !== target) continue;
+      context.depth = i - 1;
+      context.floor = Math.min(context.floor, context.depth);
+      return true;
+    }
+    return false;
+  }
+
+  /** Whether the code that a direct call enters takes its return address off the stack at once. */
+  #isReturnTaken(call: number): boolean {
+    const callee = this.#calleeOf(call);
+    if (callee === undefined) return false;
+    const size = this.#stack?.blockAt(callee)?.size ?? 0;
+    return ((this.#stack?.stackUse(callee, size) ?? 0) & StackUse.pops) !== 0;
+  }
+
+  /** @returns where the direct call at the end of a block goes */
+  #calleeOf(call: number): Address | undefined {
+    if (this.#stream.blocks.kind[call] !== Transfer.call) return undefined;
+    const at = this.places.start[call];
+    const shape = this.#stack?.blockAt(at);
+    if (shape === undefined || shape.kind !== Transfer.call) return undefined;
+    return at + shape.target;
+  }
+
+  /** A return by code whose bytes are not known: whatever it did, nothing is proven. */
+  #returnUnseen(from: number, target: Address): ArrivalKind {
+    if (this.#explain(from, target) || this.#cutTo(target)) return Arrival.unwound;
+    this.#context.hasStrayed = true;
+    return Arrival.unknown;
+  }
+
+  /** `push reg; ret`, or `mov [rsp], reg; ret`. */
+  #returnAsJump(
+    from: number,
+    to: number,
+    target: Address,
+    use: number,
+    isLoaded: boolean,
+  ): ArrivalKind {
+    const context = this.#context;
+    if ((use & StackUse.replaces) !== 0 && context.depth > 0) {
+      context.depth--;
+      context.floor = Math.min(context.floor, context.depth);
+    }
+    if (isLoaded) {
+      if (this.#explain(from, target)) return Arrival.unwound;
+      if (this.#known?.isFunctionEntry(target) !== false && this.#isTaken(target)) {
+        this.#begin(from);
+      } else if (this.#stack?.followsCall(target) !== false) {
+        this.#leave(from, this.#newContext('foreign'));
+        return Arrival.unknown;
+      }
+    }
+    if (to >= 0) this.#tellIndirect(from, to, Transfer.ijmp, Arrival.jumped);
+    return Arrival.jumped;
+  }
+
+  /** A return when no call is open. */
+  #returnFromBottom(from: number, to: number, target: Address): ArrivalKind {
+    const context = this.#context;
+    const { kind, module } = this.#stream.blocks;
+    if (context.origin === 'kernel' && to >= 0 && kind[to] === Transfer.syscall) {
+      // To the code that tells the kernel that its handler is done.
+      return Arrival.unwound;
+    }
+    if (context.origin !== 'trace' && this.#explain(from, target)) return Arrival.unwound;
+    if (context.isCut || this.#mayBeReturnedTo(context.origin, to, target)) return Arrival.unknown;
+    context.hasStrayed = true;
+    if (context.isOverMadeCode || module[from] < 0 || to < 0) return Arrival.unknown;
+    this.#observer?.onMismatch(from, to, target, undefined);
+    return Arrival.mismatch;
+  }
+
+  /** Whether a return address that nobody has seen being stored may lead here. */
+  #mayBeReturnedTo(origin: ContextOrigin, to: number, target: Address): boolean {
+    const { kind, module } = this.#stream.blocks;
+    if (to < 0 || module[to] < 0 || kind[to] === Transfer.syscall) return true;
+    if (this.#stack?.followsCall(target) !== false) return true;
+    const known = this.#known;
+    if (known === undefined) return true;
+    const isEntry = known.isFunctionEntry(target);
+    // Go's runtime lets goroutines return behind the first instruction of a function.
+    if (isEntry === undefined || known.isFunctionEntry(target - 1) !== false) return true;
+    if (isEntry && origin === 'trace') return false;
+    return known.isTaken(target) !== false;
+  }
+
+  /** Drops frames down to the youngest one that returns to `target`. */
+  #cutTo(target: Address): boolean {
+    const context = this.#context;
+    const index = this.#frameTo(context, target);
+    if (index < 0) return false;
+    context.depth = index;
+    context.floor = Math.min(context.floor, index);
+    context.hasStrayed = false;
+    return true;
+  }
+
+  /** @returns the youngest open frame that returns to `target`; -1 = none */
+  #frameTo(context: FlowContext, target: Address): number {
+    const bottom = Math.max(0, context.depth - searchDepth);
+    for (let i = context.depth - 1; i >= bottom; i--) {
+      if (this.#endOf(context.frames[i]) === target) return i;
+    }
+    return -1;
+  }
+
+  /**
+   * A return from below which the frames are not certain does not go where they say: other frames
+   * that fit are the true ones.
+   */
+  #exchange(target: Address): boolean {
+    const context = this.#context;
+    const own = this.#frameTo(context, target);
+    if (own >= 0) {
+      context.depth = own;
+      context.floor = own;
+      return true;
+    }
+    const other = this.#pool.withFrameTo(target);
+    if (other === undefined) return false;
+    const { context: found, depth } = other;
+    const next = found.copy();
+    next.source = found;
+    next.depth = depth;
+    next.floor = depth;
+    this.#context = next;
+    return true;
+  }
+
+  // --- indirect transfers
+
+  #indirect(from: number, to: number, kind: number): ArrivalKind {
+    const target = this.places.start[to];
+    if (kind === Transfer.ijmp) {
+      const context = this.#context;
+      const isLoaded = this.#isLoaded();
+      const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
+      if (top === target && !(isLoaded && this.#pool.has(target))) {
+        // `pop rcx; jmp rcx` is a return.
+        this.#pop(context, isLoaded);
+        return Arrival.returned;
+      }
+      if (isLoaded) {
+        if (this.#explain(from, target)) {
+          this.#tellIndirect(from, to, kind, Arrival.unwound);
+          return Arrival.unwound;
+        }
+        const isSwitch = this.#takesOtherStack(from);
+        if (isSwitch && this.#known?.isFunctionEntry(target) !== false) {
+          this.#begin(from);
+          this.#tellIndirect(from, to, kind, Arrival.jumped);
+          return Arrival.jumped;
+        }
+        if (isSwitch && this.#stack?.followsCall(target) === true) {
+          this.#leave(from, this.#newContext('foreign'));
+          this.#tellIndirect(from, to, kind, Arrival.unknown);
+          return Arrival.unknown;
+        }
+      }
+    }
+    const isTold = this.#tellIndirect(from, to, kind, Arrival.none);
+    // Where the stack pointer is set, the same transfer may go to another stack each time.
+    const isCached = !isTold && (this.#steps[from] & loadsFlag) === 0;
+    this.#lastTarget[from] = isCached ? to : -1;
+    return Arrival.none;
+  }
+
+  #tellIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
+    return this.#observer?.onIndirect(from, to, kind, arrival) ?? false;
+  }
+
+  // --- leaving frames and stacks
+
+  #isTaken(target: Address): boolean {
+    return this.#known?.isTaken(target) !== false;
+  }
+
+  /**
+   * Looks for what the run left at `target`: behind an instruction that set the stack pointer, flow
+   * may go on there. Goes there when something was left.
+   */
+  #explain(from: number, target: Address): boolean {
+    const found: Candidate[] = [];
+    const add = (context: FlowContext, depth: number): void => {
+      if (depth < 0 || found.length >= mostCandidates) return;
+      const isThere = found.some(
+        (other) =>
+          other.depth === depth &&
+          (other.context === context || haveSameFrames(other.context, context, depth)),
+      );
+      if (!isThere) found.push({ context, depth });
+    };
+    const own = this.#context;
+    const { places } = this;
+    const isSwitch = this.#switches.has(from);
+    const unwindsTo = this.#frameTo(own, target);
+    if (!isSwitch) add(own, unwindsTo);
+    for (const other of this.#pool.leftAt(target)) {
+      add(other, this.#resumeDepth(other, target));
+    }
+    // A site that is known to change stacks rather goes to another one than back to its own caller.
+    const isToCaller = unwindsTo === own.depth - 1 && found.length > 0;
+    if (isSwitch && !isToCaller) add(own, unwindsTo);
+    const range = this.#known?.functionRange(target);
+    const isPad = this.#known?.isLandingPad(target) === true;
+    const calls = found.length > 0 && !isPad ? [] : this.#callsBefore(target);
+    for (const call of calls) {
+      this.#addReturnPoints(own, call, add);
+      for (const other of this.#pool.contexts) this.#addReturnPoints(other, call, add);
+    }
+    const isReturnPoint = calls.length > 0;
+    if (range === undefined) {
+      if (found.length === 0 && !isReturnPoint) this.#addNearby(target, add);
+    } else if (isPad || isReturnPoint || (found.length === 0 && this.#isLabel(target, range))) {
+      const isWithin = places.start[from] >= range.start && places.start[from] < range.end;
+      if (isWithin && found.length === 0) {
+        for (const other of this.#pool.contexts) {
+          if (other.leftFrom >= range.start && other.leftFrom < range.end) add(other, other.depth);
+        }
+        if (found.length === 0) add(own, own.depth);
+      }
+      this.#addActivations(own, range.start, range.end, add);
+      if (found.length === 0) {
+        for (const other of this.#pool.contexts) {
+          this.#addActivations(other, range.start, range.end, add);
+        }
+      }
+    }
+    if (found.length === 0) return calls.length > 0 && this.#goBackTo(from, calls);
+    for (const call of calls) this.#returnPoints.add(call);
+    this.#goOn(from, target, found);
+    return true;
+  }
+
+  /** Whether code takes the address of this place, which is no beginning of a function. */
+  #isLabel(target: Address, range: CodeRange | undefined): boolean {
+    return target !== range?.start && this.#known?.isTaken(target) === true;
+  }
+
+  #resumeDepth(context: FlowContext, target: Address): number {
+    if (context.interruptedAt.includes(target) || context.leftEnd === target) return context.depth;
+    return this.#frameTo(context, target);
+  }
+
+  /** Activations of a context that made a call and are open. */
+  #addReturnPoints(
+    context: FlowContext,
+    call: number,
+    add: (context: FlowContext, depth: number) => void,
+  ): void {
+    const depth = this.#madeAt[call];
+    if (depth >= 0 && depth <= context.depth && context.births[depth] === this.#madeIn[call]) {
+      add(context, depth);
+    }
+    if (!this.#returnPoints.has(call)) return;
+    for (let i = context.returnPoints.length - 1; i >= 0; i--) {
+      const point = context.returnPoints[i];
+      const isOpen = point.depth <= context.depth && context.births[point.depth] === point.birth;
+      if (isOpen && point.call === call) add(context, point.depth);
+    }
+  }
+
+  /** Activations of the function in `[start, end)` from which a call is open, the youngest first. */
+  #addActivations(
+    context: FlowContext,
+    start: Address,
+    end: Address,
+    add: (context: FlowContext, depth: number) => void,
+  ): void {
+    const bottom = Math.max(0, context.depth - searchDepth);
+    for (let i = context.depth - 1; i >= bottom; i--) {
+      const at = this.places.start[context.frames[i]];
+      if (at >= start && at < end) add(context, i);
+    }
+  }
+
+  /** Without a table of functions: a label near the instruction that left the other stack. */
+  #addNearby(target: Address, add: (context: FlowContext, depth: number) => void): void {
+    for (const context of this.#pool.contexts) {
+      const { leftFrom, depth } = context;
+      if (leftFrom >= 0 && Math.abs(target - leftFrom) < routineBytes) add(context, depth);
+    }
+  }
+
+  /** The first of the candidates goes on; the others stay possible until returns decide. */
+  #goOn(from: number, target: Address, found: readonly Candidate[]): void {
+    const own = this.#context;
+    const [{ context, depth }] = found;
+    const isCertain = found.length === 1;
+    this.#settle();
+    if (context === own) {
+      const isCut = depth < own.depth;
+      // A stack that was begun by a call lies above the one that called: it may be gone on with.
+      if (isCut && (!isCertain || this.#endOf(own.frames[depth]) === target)) {
+        const kept = own.copy();
+        kept.leftFrom = this.places.start[from];
+        kept.leftEnd = this.places.end[from];
+        this.#pool.add(kept, isCertain ? depth + 1 : 0);
+        if (!isCertain) own.source = kept;
+      }
+      own.depth = depth;
+      own.floor = isCertain ? Math.min(own.floor, depth) : depth;
+      own.hasStrayed = false;
+      return;
+    }
+    this.#switches.add(from);
+    const isParent = own.origin === 'kernel' && own.parent === context;
+    let next = context;
+    if (isCertain) this.#pool.remove(context);
+    else {
+      next = context.copy();
+      next.source = context;
+    }
+    next.depth = depth;
+    next.floor = isCertain ? Math.min(context.floor, depth) : depth;
+    next.hasStrayed = false;
+    next.interruptedAt = [];
+    // A handler that a long jump leaves is over.
+    if (isParent) this.#context = next;
+    else this.#leave(from, next);
+  }
+
+  /** Sets the current stack aside and goes on with another one. */
+  #leave(from: number, next: FlowContext): void {
+    this.#settle();
+    const own = this.#context;
+    own.leftFrom = this.places.start[from];
+    own.leftEnd = this.places.end[from];
+    this.#setAside(own);
+    this.#context = next;
+  }
+
+  /** Goes on with a stack that the program puts to use for the first time. */
+  #begin(from: number): void {
+    this.#switches.add(from);
+    this.#leave(from, this.#newContext('fresh'));
+  }
+
+  #setAside(context: FlowContext): void {
+    // It has gone on from there: that it was the right one is as likely now as it will be.
+    if (context.source !== undefined) this.#pool.remove(context.source);
+    context.source = undefined;
+    this.#pool.add(context, 0);
+  }
+
+  /**
+   * Goes back to a call whose activation is not open any more: contexts are kept in that way by
+   * programs that copy stacks, or begin them in signal handlers. Such a call reads its own return
+   * address, as `setjmp` does.
+   */
+  #goBackTo(from: number, calls: readonly number[]): boolean {
+    if (!calls.some((call) => this.#savesContext(call))) return false;
+    for (const call of calls) this.#returnPoints.add(call);
+    this.#leave(from, this.#newContext('foreign'));
+    return true;
+  }
+
+  #savesContext(call: number): boolean {
+    if (this.#returnPoints.has(call)) return true;
+    let callee = this.#calleeOf(call);
+    // Through linkage stubs and a tail call or two.
+    for (let i = 0; i < 8 && callee !== undefined; i++) {
+      const shape = this.#stack?.blockAt(callee);
+      if (shape === undefined) return false;
+      const { kind, size, target } = shape;
+      if (((this.#stack?.stackUse(callee, size) ?? 0) & StackUse.reads) !== 0) return true;
+      if (kind === Transfer.jmp) callee += target;
+      else if (kind === Transfer.ijmp) {
+        this.#indexBlocks();
+        const block = this.#starts.get(callee);
+        const next = block === undefined ? -1 : this.#lastTarget[block];
+        callee = next < 0 ? undefined : this.places.start[next];
+      } else if (kind === Transfer.jcc) callee += size;
+      else return false;
+    }
+    return false;
+  }
+
+  /** @returns blocks that end in a call that this run has made, and that returns to `target` */
+  #callsBefore(target: Address): readonly number[] {
+    this.#indexBlocks();
+    return (this.#callEnds.get(target) ?? []).filter((call) => this.#madeAt[call] >= 0);
+  }
+
+  #indexBlocks(): void {
+    const { kind } = this.#stream.blocks;
+    for (; this.#indexed < this.#taken; this.#indexed++) {
+      const id = this.#indexed;
+      this.#starts.set(this.places.start[id], id);
+      if (kind[id] !== Transfer.call && kind[id] !== Transfer.icall) continue;
+      const known = this.#callEnds.get(this.places.end[id]);
+      if (known === undefined) this.#callEnds.set(this.places.end[id], [id]);
+      else known.push(id);
+    }
+  }
+
+  #newContext(origin: ContextOrigin, parent?: FlowContext): FlowContext {
+    return new FlowContext(origin, --this.#contexts, parent);
+  }
+
+  // --- what the program did not do itself
+
+  /** Flow does not go on behind a system call or a far transfer. */
+  #elsewhere(from: number, to: number, kind: number): ArrivalKind {
+    const target = this.places.start[to];
+    if (kind === Transfer.far) return this.#explain(from, target) ? Arrival.unwound : Arrival.none;
+    const { end, start } = this.places;
+    const at = start[from] + this.#stream.blocks.lastInstruction[from];
+    // A call that is made again after a signal was handled goes back to its own instruction.
+    return this.#switchByKernel([end[from], at], target);
+  }
+
+  /** The kernel goes on elsewhere: a signal, the end of its handler, another thread. */
+  #switchByKernel(from: readonly Address[], target: Address): ArrivalKind {
+    if (from.includes(target)) return Arrival.none;
+    const own = this.#context;
+    const isOver = own.origin === 'kernel' && own.depth === 0;
+    const found = this.#pool.interruptedAt(target);
+    if (found !== undefined) {
+      this.#pool.remove(found);
+      if (!isOver) this.#setAsideBy(from);
+      this.#goOnWith(found);
+      return Arrival.unwound;
+    }
+    if (isOver && own.parent !== undefined && this.#pool.contexts.includes(own.parent)) {
+      return this.#goOnBelow(own.parent, target);
+    }
+    this.#setAsideBy(from);
+    this.#context = this.#newContext('kernel', own);
+    return Arrival.none;
+  }
+
+  #setAsideBy(from: readonly Address[]): void {
+    const own = this.#context;
+    own.interruptedAt = from;
+    own.leftFrom = -1;
+    own.leftEnd = -1;
+    this.#setAside(own);
+  }
+
+  #goOnWith(context: FlowContext): void {
+    context.interruptedAt = [];
+    this.#context = context;
+  }
+
+  /**
+   * A signal handler is over, and flow does not go on where it was interrupted: the handler has sent it
+   * to a frame that is open, or past a fault, or the kernel begins the next handler, or a function that
+   * the handler put in between, which then returns to where flow was interrupted.
+   */
+  #goOnBelow(parent: FlowContext, target: Address): ArrivalKind {
+    const range = this.#known?.functionRange(target);
+    const [interrupted] = parent.interruptedAt;
+    const isWithin = range !== undefined && interrupted >= range.start && interrupted < range.end;
+    let depth = -1;
+    for (const call of this.#callsBefore(target)) {
+      this.#addReturnPoints(parent, call, (_, found) => {
+        depth = Math.max(depth, found);
+      });
+    }
+    if (depth < 0) depth = this.#frameTo(parent, target);
+    const isPad = this.#known?.isLandingPad(target) === true;
+    if (depth < 0 && range !== undefined && range.start !== target) {
+      if (isWithin) depth = parent.depth;
+      else if (isPad || this.#isLabel(target, range)) {
+        this.#addActivations(parent, range.start, range.end, (_, found) => {
+          depth = Math.max(depth, found);
+        });
+      }
+    }
+    if (depth < 0) {
+      this.#context = this.#newContext('kernel', parent);
+      return Arrival.none;
+    }
+    this.#pool.remove(parent);
+    parent.depth = depth;
+    parent.floor = Math.min(parent.floor, depth);
+    this.#goOnWith(parent);
+    return Arrival.unwound;
+  }
+
+  #mark(mark: Mark, previous: number): void {
+    if (mark.kind === 'thread') {
+      this.#forget();
+      return;
+    }
+    if (mark.kind === 'async') {
+      const { from, to } = mark;
+      if (to === undefined && from !== undefined && !mark.isInCode) this.#ledAway(previous, from);
+      this.#observer?.onMark(mark, previous);
+      this.#dropCallNotMade(previous, mark.from);
+      // An interrupt comes back to where it came from, mostly before anything else was traced.
+      if (mark.from !== undefined && mark.to !== undefined) {
+        this.#switchByKernel([mark.from], mark.to);
+      } else this.#forget();
+      return;
+    }
+    const isCode = mark.reason === 'no-code' || mark.reason === 'bad-instruction';
+    if (isCode && mark.address !== undefined) this.#ledAway(previous, mark.address);
+    this.#observer?.onMark(mark, previous);
+    this.#forget();
+  }
+
+  /** A return led to where no code is known. */
+  #ledAway(previous: number, actual: Address): void {
+    if (previous < 0 || this.#stream.blocks.kind[previous] !== Transfer.ret) return;
+    const context = this.#context;
+    if (context.depth > 0 && this.#endOf(context.frames[context.depth - 1]) === actual) return;
+    this.#return(previous, -1, actual);
+  }
+
+  /** A block that was interrupted ran in part only: the call at its end was not made. */
+  #dropCallNotMade(block: number, from: Address | undefined): void {
+    if (block < 0 || from === undefined) return;
+    const { start, end } = this.places;
+    const context = this.#context;
+    const isTop = context.depth > 0 && context.frames[context.depth - 1] === block;
+    if (isTop && from > start[block] && from < end[block]) context.depth--;
+  }
+
+  /** Nothing is known any more. */
+  #forget(): void {
+    this.#loaded = undefined;
+    this.#pool.clear();
+    this.#context = this.#newContext('trace');
+  }
+}
+
+function longer(values: Int32Array, length: number): Int32Array {
+  const result = new Int32Array(length).fill(-1);
+  result.set(values);
+  return result;
+}
+
+function haveSameFrames(a: FlowContext, b: FlowContext, depth: number): boolean {
+  if (a === b) return true;
+  for (let i = depth - 1; i >= 0; i--) if (a.frames[i] !== b.frames[i]) return false;
+  return true;
+}

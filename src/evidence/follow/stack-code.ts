@@ -1,0 +1,126 @@
+import type { Address } from '../../base/address.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
+import { BlockReader, type BlockShape, emptyShape } from '../../x86/block-reader.ts';
+import { maySetStackPointer, readStackUse, registerOf, StackUse } from '../../x86/stack-use.ts';
+
+/** First address and first address behind. */
+export interface CodeRange {
+  readonly start: Address;
+  readonly end: Address;
+}
+
+/** What a follower asks about code. `undefined` always means that the images do not say. */
+export interface KnownCode {
+  /** The function, or part of one, that holds an address. */
+  functionRange(address: Address): CodeRange | undefined;
+  isFunctionEntry(address: Address): boolean | undefined;
+  /** Whether a pointer to this place exists. */
+  isTaken(address: Address): boolean | undefined;
+  /** Whether the unwinder goes here to catch an exception or to clean up behind one. */
+  isLandingPad(address: Address): boolean | undefined;
+}
+
+/** What the bytes of a process's code say about its stack, block by block. */
+export class StackCode {
+  readonly #space: AddressSpace;
+  readonly #uses: Map<Address, number> = new Map();
+  readonly #shape: BlockShape = emptyShape();
+
+  constructor(space: AddressSpace) {
+    this.#space = space;
+  }
+
+  /** @returns bits of `StackUse` of the block at `start`; `undefined` when its bytes are not known */
+  stackUse(start: Address, size: number): number | undefined {
+    const known = this.#uses.get(start);
+    if (known !== undefined) return known;
+    const bytes = this.#bytes(start, size);
+    if (bytes === undefined) return undefined;
+    const use = readStackUse(bytes, this.#bitsAt(start));
+    this.#uses.set(start, use);
+    return use;
+  }
+
+  /** `stackUse` for blocks that may set the stack pointer; 0 for all others. */
+  stackUseIfSet(start: Address, size: number): number {
+    const bytes = this.#bytes(start, size);
+    if (bytes === undefined || !maySetStackPointer(bytes, this.#bitsAt(start) === 64)) return 0;
+    return this.stackUse(start, size) ?? 0;
+  }
+
+  /**
+   * Whether a block puts to use a stack that is not its function's own. A function that aligns its
+   * frame keeps its stack pointer in a register and takes it back: that is no other stack.
+   *
+   * @param use  of the block
+   * @param from  where its function begins
+   */
+  isOtherStack(use: number, from: Address, start: Address): boolean {
+    if ((use & StackUse.switches) === 0) return false;
+    if ((use & StackUse.fromRegister) === 0) return true;
+    const bytes = this.#bytes(from, start - from);
+    if (bytes === undefined) return true;
+    const register = registerOf(use) & 7;
+    for (let i = 0; i + 2 < bytes.length; i++) {
+      const modrm = bytes[i + 1];
+      // mov reg, rsp in its two encodings, and lea reg, [rsp + displacement].
+      if (bytes[i] === 0x89 && modrm === (0xe0 | register)) return false;
+      if (bytes[i] === 0x8b && modrm === (0xc4 | (register << 3))) return false;
+      const isLea = bytes[i] === 0x8d && (modrm & 0x3f) === (4 | (register << 3));
+      if (isLea && modrm < 0xc0 && bytes[i + 2] === 0x24) return false;
+    }
+    return true;
+  }
+
+  /** Reads the block at an address. @returns a shape that the next call overwrites */
+  blockAt(start: Address): BlockShape | undefined {
+    const section = this.#space.find(start);
+    if (section === undefined) return undefined;
+    const at = start - section.start;
+    const reader = new BlockReader(section.bytes.subarray(at, at + 4096), this.#bitsAt(start));
+    try {
+      return reader.read(0, this.#shape);
+    } finally {
+      reader.dispose();
+    }
+  }
+
+  /** Whether the bytes before an address are a call: calls return to such places. */
+  followsCall(address: Address): boolean | undefined {
+    const section = this.#space.find(address - 1);
+    if (section === undefined || address - section.start < 7) return undefined;
+    const { bytes } = section;
+    const at = address - section.start;
+    if (bytes[at - 5] === 0xe8) return true;
+    // FF /2, of all lengths that its operand can have.
+    for (const length of [2, 3, 4, 6, 7]) {
+      if (bytes[at - length] !== 0xff) continue;
+      const modrm = bytes[at - length + 1];
+      if (((modrm >> 3) & 7) === 2 && length === 2 + operandBytes(modrm, bytes[at - length + 2])) {
+        return true;
+      }
+    }
+    return false;
+  }
+
+  #bytes(start: Address, size: number): Uint8Array | undefined {
+    const section = this.#space.find(start);
+    if (section === undefined || start + size > section.end) return undefined;
+    return section.bytes.subarray(start - section.start, start - section.start + size);
+  }
+
+  #bitsAt(address: Address): 32 | 64 {
+    return this.#space.find(address)?.bits ?? 64;
+  }
+}
+
+/** @returns bytes of SIB and displacement that follow a ModRM byte in 32- and 64-bit code */
+function operandBytes(modrm: number, sib: number): number {
+  const mode = modrm >> 6;
+  const register = modrm & 7;
+  if (mode === 3) return 0;
+  const hasSib = register === 4;
+  const displacement =
+    mode === 1 ? 1 : mode === 2 || register === 5 || (hasSib && (sib & 7) === 5) ? 4 : 0;
+  return (hasSib ? 1 : 0) + displacement;
+}

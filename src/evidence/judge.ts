@@ -1,0 +1,300 @@
+import type { Address } from '../base/address.ts';
+import type { Mark } from '../flow/mark.ts';
+import type { AddressSpace } from '../image/address-space.ts';
+import { Transfer } from '../x86/transfer.ts';
+import type { ProcessCode } from './code/process-code.ts';
+import type { CodeFacts } from './code.ts';
+import type { Evidence, EvidenceKind } from './evidence.ts';
+import { Arrival, type ArrivalKind } from './follow/arrival.ts';
+import type { BlockPlaces } from './follow/block-places.ts';
+import type { BlockStream, CallFollower, FlowObserver } from './follow/call-follower.ts';
+import {
+  type IndirectTransfers,
+  partsOf,
+  sitePlace,
+  type TransferProfile,
+  targetPlace,
+} from './profile.ts';
+
+/** What a judge may ask. Without code and profile it tells of returns and unknown code only. */
+export interface EvidenceSources {
+  readonly space?: AddressSpace;
+  readonly code?: ProcessCode;
+  readonly facts?: CodeFacts;
+  /** Indirect transfers of the training traces: what they did is no evidence. */
+  readonly profile?: TransferProfile;
+}
+
+/** Of each kind; more would say nothing new, and a damaged trace could bring millions. */
+const mostItems = 4096;
+
+/** Of one hint. */
+const mostTellings = 16;
+
+/** Chance that a new target of an indirect transfer is of this sort, by and large; nats. */
+const targetNats = {
+  /** Another site goes there. */
+  known: 0.7,
+  /** A pointer to it exists, but no trace used it. */
+  referenced: 0.9,
+  /** It can be found by name only, as with `dlsym`. */
+  exported: 6.9,
+} as const;
+
+/** Evidence without its place. */
+type Finding = Omit<Evidence, 'position' | 'traceOffset'>;
+
+const targetRange = 2 ** 26;
+
+/**
+ * Tells evidence: what a follower saw that no code of the images makes. It keeps nothing of the flow
+ * itself, so what it tells or leaves untold changes nothing for what follows.
+ */
+export class TransferJudge implements FlowObserver {
+  /** Offset in the trace of the batch under way. */
+  traceOffset = 0;
+  readonly #stream: BlockStream;
+  readonly #sources: EvidenceSources;
+  readonly #evidence: Evidence[] = [];
+  readonly #counts: Map<EvidenceKind, number> = new Map();
+  /** Distinct indirect transfers: site * 2^26 + target. */
+  readonly #transfers: Set<number> = new Set();
+  /** Evidence of an indirect transfer, made up once, told each time. */
+  readonly #judged: Map<number, Finding | undefined> = new Map();
+  /** How often a hint was told, by transfer. */
+  readonly #told: Map<number, number> = new Map();
+  /** Weights of the new targets of each site so far, by address of its instruction. */
+  readonly #siteWeights: Map<Address, number> = new Map();
+  #follower: CallFollower | undefined;
+
+  constructor(stream: BlockStream, sources: EvidenceSources = {}) {
+    this.#stream = stream;
+    this.#sources = sources;
+  }
+
+  /** The follower that tells this judge. */
+  set follower(follower: CallFollower) {
+    this.#follower = follower;
+  }
+
+  /** For `TransferProfile.add`. */
+  get indirectTransfers(): IndirectTransfers {
+    const pairs = [...this.#transfers];
+    return {
+      blocks: this.#stream.blocks,
+      sites: pairs.map((pair) => Math.floor(pair / targetRange)),
+      targets: pairs.map((pair) => pair % targetRange),
+    };
+  }
+
+  /** In trace order. */
+  get evidence(): readonly Evidence[] {
+    return this.#evidence;
+  }
+
+  get #places(): BlockPlaces {
+    return this.#follower!.places;
+  }
+
+  onMismatch(from: number, to: number, actual: Address, expected: Address | undefined): void {
+    this.#add({
+      kind: 'return-mismatch',
+      ...(expected === undefined ? {} : { expected }),
+      actual,
+    });
+    if (to >= 0 && this.#isMiddleOfInstruction(actual)) {
+      this.#add({ kind: 'mid-instruction', actual });
+    }
+    void from;
+  }
+
+  onIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
+    const pair = from * targetRange + to;
+    const isNew = !this.#transfers.has(pair);
+    if (isNew) this.#transfers.add(pair);
+    // Explained by what the run did, or nothing is known of it.
+    if (arrival === Arrival.unwound || arrival === Arrival.unknown) return true;
+    if (!this.#judged.has(pair)) this.#judged.set(pair, this.#judge(from, to, kind));
+    const item = this.#judged.get(pair);
+    if (item === undefined) return false;
+    this.#add(item);
+    if (item.kind !== 'unlikely-target') return true;
+    // A hint does not gain by repetition.
+    const told = (this.#told.get(pair) ?? 0) + 1;
+    this.#told.set(pair, told);
+    if (told === mostTellings) this.#judged.set(pair, undefined);
+    return true;
+  }
+
+  onOutside(_from: number, to: number): void {
+    this.#add({ kind: 'outside-images', actual: this.#places.start[to] });
+  }
+
+  onMark(mark: Mark, previous: number): void {
+    if (mark.kind === 'thread') return;
+    this.traceOffset = mark.traceOffset;
+    if (mark.kind === 'async') {
+      const { from, to } = mark;
+      if (to === undefined && from !== undefined && !mark.isInCode && previous >= 0) {
+        this.#add({ kind: 'outside-images', actual: from });
+      }
+      return;
+    }
+    const isCode = mark.reason === 'no-code' || mark.reason === 'bad-instruction';
+    if (isCode && previous >= 0) {
+      const { address } = mark;
+      this.#add({ kind: 'outside-images', ...(address === undefined ? {} : { actual: address }) });
+    }
+    this.#add({ kind: 'gap' }, this.#position + 1);
+  }
+
+  get #position(): number {
+    return this.#follower!.position;
+  }
+
+  #judge(from: number, to: number, kind: number): Finding | undefined {
+    const { profile, facts, code } = this.#sources;
+    const { blocks } = this.#stream;
+    const { start } = this.#places;
+    const site = start[from] + blocks.lastInstruction[from];
+    const target = start[to];
+    const isJump = kind === Transfer.ijmp;
+    const novelty = profile?.novelty(sitePlace(blocks, from), targetPlace(blocks, to));
+    if (profile !== undefined && novelty === undefined) return undefined;
+    const range = code?.functionRange(target);
+    const isWithin = range !== undefined && site >= range.start && site < range.end;
+    if (isJump && isWithin) return undefined;
+    if (code?.isFunctionEntry(target) === false) {
+      if (isJump && this.#mayJumpInto(site, target)) return undefined;
+      if (this.#isMiddleOfInstruction(target)) return { kind: 'mid-instruction', actual: target };
+      return { kind: isJump ? 'jump-into-function' : 'not-a-function-entry', actual: target };
+    }
+    // Of code outside every known range nothing is known, neither that nothing points to it.
+    const reachability = range === undefined ? undefined : this.#reachability(target);
+    const isLinker = /^ld(?:-|64|\.so)/.test(this.#moduleName(from));
+    if (reachability === 'unreferenced' && !isLinker) {
+      return { kind: 'address-not-taken', actual: target };
+    }
+    if (novelty !== undefined && this.#isWrongSlot(from, target)) {
+      return { kind: 'wrong-slot', actual: target };
+    }
+    // The dynamic linker and linkage stubs go where names lead.
+    const byName = isLinker || this.#isStub(from);
+    const isByNameOnly = reachability === 'exported' && !byName;
+    let weight: number = isByNameOnly ? targetNats.exported : targetNats.referenced;
+    if (novelty?.isKnownTarget === true) weight = Math.min(weight, targetNats.known);
+    weight += novelty?.surprise ?? 0;
+    // A site that training did not run says nothing about its targets, and the linker's are names.
+    const isTold = isByNameOnly || (novelty !== undefined && novelty.traces > 0 && !isLinker);
+    if (facts === undefined || !isTold) return undefined;
+    // An object of a new class brings one new target to each of many sites; a site that suddenly
+    // has one new target after the other is another matter.
+    weight += this.#siteWeights.get(site) ?? 0;
+    this.#siteWeights.set(site, weight);
+    return { kind: 'unlikely-target', weight, actual: target };
+  }
+
+  /** Whether code may jump from one function into the middle of another, or of its own other part. */
+  #mayJumpInto(site: Address, target: Address): boolean {
+    const { code, facts } = this.#sources;
+    // A jump from code of which nothing is known.
+    if (code?.functionRange(site) === undefined) return true;
+    return facts?.isSwitchTarget(site, target) === true;
+  }
+
+  #reachability(target: Address): 'referenced' | 'exported' | 'unreferenced' | undefined {
+    const { code, facts } = this.#sources;
+    if (code?.isTaken(target) !== false) return code === undefined ? undefined : 'referenced';
+    const reachability = facts?.reachability(target);
+    if (reachability !== 'unreferenced') return reachability;
+    return code.exportedNames(target).length > 0 ? 'exported' : reachability;
+  }
+
+  #isMiddleOfInstruction(target: Address): boolean {
+    const { code, facts } = this.#sources;
+    if (code?.isFunctionEntry(target) !== false) return false;
+    const range = code.functionRange(target);
+    if (range === undefined || facts?.functionStart(target) !== range.start) return false;
+    return facts.isInstructionStart(target) === false;
+  }
+
+  /**
+   * Whether a site that took all its targets in training from one position of virtual tables (as
+   * `call [rax+0x28]` does from the sixth) goes to a function that no table has there.
+   */
+  #isWrongSlot(from: number, target: Address): boolean {
+    const { profile, facts } = this.#sources;
+    const offset = this.#tableOffset(from);
+    if (profile === undefined || facts === undefined || offset === undefined) return false;
+    const slot = offset / 8;
+    if (!Number.isInteger(slot) || slot < 0 || facts.hasSlot(target, slot) !== false) return false;
+    const usual = profile.targetsOf(sitePlace(this.#stream.blocks, from)).map((place) => {
+      const { module, offset } = partsOf(place);
+      return facts.addressIn(module, offset);
+    });
+    return (
+      usual.length > 0 &&
+      usual.every((address) => address !== undefined && facts.hasSlot(address, slot) === true)
+    );
+  }
+
+  /** @returns the displacement of a block's last instruction, when it calls or jumps through `[register + displacement]` */
+  #tableOffset(block: number): number | undefined {
+    const bytes = this.#lastInstruction(block);
+    if (bytes === undefined) return undefined;
+    let at = 0;
+    // notrack or bnd, then REX.
+    if (bytes[at] === 0x3e || bytes[at] === 0xf2) at++;
+    if ((bytes[at] & 0xf0) === 0x40) at++;
+    const operation = (bytes[at + 1] >> 3) & 7;
+    if (bytes[at] !== 0xff || (operation !== 2 && operation !== 4)) return undefined;
+    const base = bytes[at + 1] & 7;
+    if (base === 4) return undefined;
+    const view = new DataView(bytes.buffer, bytes.byteOffset + at + 2, bytes.length - at - 2);
+    switch (bytes[at + 1] >> 6) {
+      case 0:
+        return base === 5 ? undefined : 0;
+      case 1:
+        return view.byteLength < 1 ? undefined : view.getInt8(0);
+      case 2:
+        return view.byteLength < 4 ? undefined : view.getInt32(0, true);
+      default:
+        return undefined;
+    }
+  }
+
+  #lastInstruction(block: number): Uint8Array | undefined {
+    const { lastInstruction, size } = this.#stream.blocks;
+    const start = this.#places.start[block];
+    const section = this.#sources.space?.find(start);
+    if (section === undefined) return undefined;
+    const at = start - section.start;
+    return section.bytes.subarray(at + lastInstruction[block], at + size[block]);
+  }
+
+  /** Whether a block is a jump through a slot at a fixed address, as linkage stubs are. */
+  #isStub(block: number): boolean {
+    const bytes = this.#lastInstruction(block);
+    if (bytes === undefined) return false;
+    // ff /4 or ff /2 with mod 0 and rm 5, behind an optional prefix (bnd, notrack).
+    const opcode = bytes[0] === 0xff ? 0 : 1;
+    const isSlot = bytes[opcode + 1] === 0x25 || bytes[opcode + 1] === 0x15;
+    return bytes[opcode] === 0xff && isSlot;
+  }
+
+  #moduleName(block: number): string {
+    const { module, modules } = this.#stream.blocks;
+    return module[block] < 0 ? '' : modules[module[block]].name;
+  }
+
+  #add(item: Finding, position: number = this.#position): void {
+    const count = this.#counts.get(item.kind) ?? 0;
+    this.#counts.set(item.kind, count + 1);
+    if (count >= mostItems) return;
+    this.#evidence.push({
+      ...item,
+      position: Math.max(0, position),
+      traceOffset: this.traceOffset,
+    });
+  }
+}
