@@ -16,7 +16,19 @@ import {
 import type { RunRecord } from '../run/folder.ts';
 
 /** What sequences are made from: Intel PT, or logs of calls in any format (`api`) or in one. */
-export const sourceNames = ['trace', 'api', 'report', 'strace', 'integers'] as const;
+export const sourceNames = [
+  'trace',
+  'api',
+  'report',
+  'strace',
+  'integers',
+  'lid-ds',
+  'sysdig',
+  'perf-trace',
+  'auditd',
+  'drakvuf',
+  'procmon',
+] as const;
 export type SourceName = (typeof sourceNames)[number];
 
 /** Where samples come from. */

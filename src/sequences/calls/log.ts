@@ -1,10 +1,12 @@
+import type { LineFormatName } from './line-format.ts';
+
 /** Index into the `names` of one log. */
 export type CallId = number;
 
 /** Stands between calls where something was lost: windows do not run across it. */
 export const lostCalls = -1;
 
-export type CallLogFormat = 'report' | 'strace' | 'integers';
+export type CallLogFormat = 'report' | 'strace' | 'integers' | LineFormatName;
 
 /** What one log holds: the calls of each thread, in order. */
 export interface CallLog {

@@ -6,7 +6,8 @@ import fc from 'fast-check';
 import { afterAll, describe, expect, test } from 'vitest';
 import { UserError } from '../../base/errors.ts';
 import { lostCalls } from './log.ts';
-import { type CallLogOptions, formatOf, readCallLog } from './read-calls.ts';
+import { type CallLogOptions, readCallLog } from './read-calls.ts';
+import { recognize } from './recognize.ts';
 import { logLimits } from './recorder.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-read-calls-'));
@@ -196,7 +197,7 @@ describe('the format', () => {
     ['text about 1 thing', undefined],
     ['', undefined],
   ])('of %j is %s', (text, format) => {
-    expect(formatOf(Buffer.from(text))).toBe(format);
+    expect(recognize(Buffer.from(text), true).format).toBe(format);
   });
 
   test('can be forced', async () => {

@@ -2,10 +2,13 @@ import { UserError } from '../../base/errors.ts';
 import { streamMaybeGzip } from '../../base/files.ts';
 import { largest, largestOfTarget, namesOf, processesCalled } from './calling-process.ts';
 import { readIntegers } from './integer-log.ts';
+import { lineFormats } from './line-formats.ts';
+import { readLineLog } from './line-log.ts';
 import type { CallLog, CallLogFormat } from './log.ts';
+import { recognize } from './recognize.ts';
 import type { CallRecorder, ProcessCalls } from './recorder.ts';
 import { readReport } from './report-log.ts';
-import { parseStraceLine, readStrace } from './strace-log.ts';
+import { readStrace } from './strace-log.ts';
 
 export interface CallLogOptions {
   /** `undefined`: told by the content. */
@@ -31,8 +34,9 @@ export async function readCallLog(path: string, options: CallLogOptions = {}): P
     isCutOff = true;
     notes.push('the gzip data is cut off or damaged: what came before counts');
   });
-  const { head, input } = await startOf(whole);
-  const format = options.format ?? formatOf(head);
+  const { head, isWhole, input } = await startOf(whole);
+  const told = options.format === undefined ? recognize(head, isWhole) : options;
+  const { format } = told;
   const fail = (code: string, problem: string): UserError => {
     const why = notes.length === 0 ? '' : `: ${notes.join('; ')}`;
     return new UserError(code, problem + why, { category: 'input', path });
@@ -40,12 +44,7 @@ export async function readCallLog(path: string, options: CallLogOptions = {}): P
   if (format === undefined) {
     // Lets go of the file.
     await whole.return(undefined);
-    throw fail(
-      'no-call-log',
-      head.length === 0
-        ? 'is empty'
-        : 'is no sandbox report, no strace output, and does not begin with numbers',
-    );
+    throw fail('no-call-log', 'problem' in told ? told.problem : '');
   }
   const { recorder, processes } = await read(format, input, options.process, notes, fail);
   if (isCutOff) for (const process of processes) process.addLoss();
@@ -73,8 +72,9 @@ async function read(
     const recorder = await readIntegers(input);
     return { recorder, processes: recorder.processes };
   }
-  if (format === 'strace') {
-    const recorder = await readStrace(input);
+  if (format !== 'report') {
+    const lines = lineFormats.find(({ name }) => name === format);
+    const recorder = await (lines === undefined ? readStrace(input) : readLineLog(input, lines));
     const all = recorder.processes;
     if (wanted === undefined) return { recorder, processes: all };
     return { recorder, processes: withThreads(all, processCalled(all, wanted, notes, fail)) };
@@ -130,45 +130,31 @@ function withThreads(
 const headLength = 1 << 16;
 
 /** Reads on until the format can be told. @returns the first bytes, and all bytes from the start */
-async function startOf(
-  input: AsyncGenerator<Uint8Array>,
-): Promise<{ readonly head: Buffer; readonly input: AsyncIterable<Uint8Array> }> {
+async function startOf(input: AsyncGenerator<Uint8Array>): Promise<{
+  readonly head: Buffer;
+  readonly isWhole: boolean;
+  readonly input: AsyncIterable<Uint8Array>;
+}> {
   const pieces: Uint8Array[] = [];
   let length = 0;
+  let isWhole = false;
   while (length < headLength) {
     const next = await input.next();
-    if (next.done === true) break;
+    if (next.done === true) {
+      isWhole = true;
+      break;
+    }
     pieces.push(next.value);
     length += next.value.length;
   }
   return {
     head: Buffer.concat(pieces).subarray(0, headLength),
+    isWhole: isWhole && length <= headLength,
     input: (async function* () {
       yield* pieces;
       yield* input;
     })(),
   };
-}
-
-/** Lines that are looked at. */
-const headLines = 64;
-
-/** @returns `undefined` when it is no log of calls */
-export function formatOf(head: Uint8Array): CallLogFormat | undefined {
-  const text = Buffer.from(head)
-    .toString('latin1')
-    .replace(/^\xef\xbb\xbf/, '')
-    .trimStart();
-  if (text.startsWith('{')) return 'report';
-  const lines = text.split('\n', headLines);
-  const isCall = (line: string): boolean => parseStraceLine(line)?.said.kind === 'call';
-  if (lines.some(isCall)) return 'strace';
-  const words = lines
-    .join(' ')
-    .split(/\s+/, headLines)
-    .filter((word) => word !== '');
-  const numbers = words.filter((word) => /^-?\d+$/.test(word));
-  return numbers.length * 2 >= words.length && words.length > 0 ? 'integers' : undefined;
 }
 
 /** Ends where compressed data is damaged. */

@@ -1,7 +1,5 @@
+import { eachLine } from './lines.ts';
 import { CallRecorder, ProcessCalls } from './recorder.ts';
-
-/** Bytes of a line that are looked at; arguments behind them do not matter. */
-const longestLine = 1 << 16;
 
 /**
  * Reads the output of `strace`, with `-f` or without, with any of its time stamps.
@@ -13,29 +11,11 @@ const longestLine = 1 << 16;
  */
 export async function readStrace(input: AsyncIterable<Uint8Array>): Promise<CallRecorder> {
   const reader = new StraceReader();
-  const line = Buffer.alloc(longestLine);
-  let length = 0;
-  let offset = 0;
-  for await (const piece of input) {
-    const bytes = Buffer.from(piece.buffer, piece.byteOffset, piece.length);
-    for (let from = 0; from < bytes.length; ) {
-      const newline = bytes.indexOf(0x0a, from);
-      const to = newline < 0 ? bytes.length : newline;
-      const room = Math.max(0, longestLine - length);
-      bytes.copy(line, length, from, Math.min(to, from + room));
-      length += to - from;
-      if (newline >= 0) {
-        reader.line(line.toString('latin1', 0, Math.min(length, longestLine)));
-        length = 0;
-      }
-      from = to + 1;
-    }
-    offset += bytes.length;
-  }
-  if (length > 0) {
+  const { rest, bytes } = await eachLine(input, (line) => reader.line(line));
+  if (rest !== '') {
     // Every line that strace wrote whole ends in a line break.
-    reader.line(line.toString('latin1', 0, Math.min(length, longestLine)));
-    reader.breakOff(offset);
+    reader.line(rest);
+    reader.breakOff(bytes);
   }
   return reader.recorder;
 }
