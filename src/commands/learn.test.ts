@@ -132,6 +132,28 @@ describe('a Keras model with a learned vocabulary', () => {
     }
   });
 
+  test('is written at each checkpoint, and without an n-gram where nobody asked for one', async () => {
+    const files = { saveModel: join(out, 'early.json'), saveWeights: join(out, 'early.h5') };
+    const stop = new AbortController();
+    let steps = 0;
+    const stopped = learn(
+      { ...small, ...files, prior: undefined, epochs: 50, checkpointSeconds: 1e-6 },
+      {
+        log: silentLogger,
+        signal: stop.signal,
+        progress: ({ step }) => {
+          if (step.startsWith('training') && ++steps === 4) stop.abort();
+        },
+      },
+    );
+    await expect(stopped).rejects.toMatchObject({ code: 'interrupted' });
+    const { network, vocabulary } = await loadKeras(files.saveModel, files.saveWeights, {
+      ...{ device: 'cpu', workers: 1, seed: 1 },
+    });
+    expect(network.prior).toBeUndefined();
+    expect(vocabulary?.kind).toBe('learned');
+  });
+
   test('is refused where its vocabulary is missing, unless other classes are asked for', async () => {
     const model = join(out, 'bare.json');
     const stripped = join(out, 'stripped.h5');
@@ -176,7 +198,7 @@ describe('before anything is written', () => {
     [{ device: 'cuda:98,cuda:99' }, 'device-unavailable', 'unavailable'],
     [{ filter: [] }, 'no-filter', 'arguments'],
     [{ saveModel: 'model.json' }, 'keras-half', 'arguments'],
-    [{ saveModel: 'm.json', saveWeights: 'w.h5' }, 'keras-prior', 'arguments'],
+    [{ saveModel: 'm.json', saveWeights: 'w.h5', prior: 'ngram' }, 'keras-prior', 'arguments'],
   ] as const)('%o is refused as %s', async (changed, code, category) => {
     const elsewhere = join(out, 'nothing');
     await expect(run({ ...changed, out: elsewhere })).rejects.toMatchObject({

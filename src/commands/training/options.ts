@@ -178,12 +178,14 @@ export class LearnTable {
     group: model,
     default: defaultShape.bidirectional,
   };
-  readonly prior: Option<'ngram' | 'none'> = {
+  readonly prior: Option<'ngram' | 'none', LearnOptions> = {
     flags: '--prior <kind>',
     help: "what the network starts from: the n-gram's logits, or none as the ancestor",
     group: model,
     parse: choice('ngram', 'none'),
-    default: 'ngram',
+    // Keras files cannot hold an n-gram.
+    default: ({ saveModel }) => (saveModel === undefined ? 'ngram' : 'none'),
+    shown: 'ngram; none with --save-model',
   };
   readonly dropout: Option<number> = {
     flags: '--dropout <rate>',
@@ -198,7 +200,7 @@ export class LearnTable {
     group: training,
     parse: integer(1, 100_000),
     default: ({ prior }) => (prior === 'none' ? 16 : 2),
-    shown: '2; 16 with --prior none',
+    shown: '2; 16 without a prior',
   };
   readonly batchSize: Option<number> = {
     flags: '-b, --batch-size <n>',

@@ -4,6 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { writeFileAtomic } from '../../base/files.ts';
 import { showCount } from '../../base/format.ts';
 import type { FirstLayer, RunContext } from '../../model/first-layer.ts';
+import { saveKeras } from '../../model/foreign/keras/keras.ts';
 import { Lstm } from '../../model/lstm/lstm.ts';
 import { defaultShape, type LstmShape } from '../../model/lstm/shape.ts';
 import { type EpochReport, trainLstm } from '../../model/lstm/train.ts';
@@ -131,12 +132,22 @@ async function fitLayer(
   const { device, workers, seed } = options;
   const dropout = start.kind === 'shape' ? start.dropout : options.dropout;
   const layer = Lstm.create(shape, prior, { device, workers, dropout, seed });
+  const { saveModel, saveWeights } = options;
+  if (saveModel !== undefined) {
+    context.log.log(
+      'info',
+      'the network is trained without an n-gram, which Keras files cannot hold',
+    );
+  }
   const lines: string[] = [];
   try {
     const checkpoint = {
       path: folder.checkpoint,
       everySeconds: options.checkpointSeconds,
       resume: options.resume !== undefined && existsSync(folder.checkpoint),
+      ...(saveModel === undefined || saveWeights === undefined
+        ? {}
+        : { onCheckpoint: () => saveKeras(layer, saveModel, saveWeights, vocabulary) }),
     };
     const training = options.checkpointSeconds > 0 ? { ...options, checkpoint } : options;
     const report = await trainLstm(layer, windows, training, context, async (epoch) => {

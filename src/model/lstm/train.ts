@@ -28,6 +28,8 @@ export interface CheckpointOptions {
   readonly everySeconds: number;
   /** Go on from the file at `path`, to the same result as an unbroken run. */
   readonly resume: boolean;
+  /** Called after each checkpoint, while the parameters stand still. */
+  readonly onCheckpoint?: () => Promise<void>;
 }
 
 /** One line of the metrics. Loss and accuracy are those of the epoch's batches, dropout included. */
@@ -134,6 +136,7 @@ export async function trainLstm(
     const { squares, means } = optimizer;
     const arrays = { parameters, squares, means, bestParameters };
     await writeCheckpoint(checkpoint.path, run, { facts: state, ...arrays });
+    await checkpoint.onCheckpoint?.();
   };
   const pace = new Pace(
     epochs * windows.length,
