@@ -91,7 +91,8 @@ export class StretchCache {
     const out = batch.view;
     let pool = this.#pool;
     let poolView = this.#poolView;
-    let { at, ipLow, ipHigh } = state;
+    let { at } = state;
+    let { low: ipLow, high: ipHigh } = state.ip;
     let { length } = batch;
     let offset = from;
     let previous = this.#previous;
@@ -181,8 +182,8 @@ export class StretchCache {
     }
     this.#previous = previous;
     state.at = at;
-    state.ipLow = ipLow;
-    state.ipHigh = ipHigh;
+    state.ip.low = ipLow;
+    state.ip.high = ipHigh;
     batch.length = length;
     return offset;
   }
@@ -196,8 +197,8 @@ export class StretchCache {
     this.#from = offset;
     this.#fromLength = state.batch.length;
     this.#node = state.at;
-    this.#ipUpper = (state.ipLow & 0xffff0000) | state.bitness;
-    this.#ipHigh = state.ipHigh;
+    this.#ipUpper = (state.ip.low & 0xffff0000) | state.bitness;
+    this.#ipHigh = state.ip.high;
     // Only those that come again are worth their memory.
     if (offset + minBytes <= bytes.byteLength) {
       const hashed = hash(state.at, bytes.getInt32(offset, true), bytes.getInt32(offset + 4, true));
@@ -239,8 +240,8 @@ export class StretchCache {
     pool[entry + Field.ipUpper] = this.#ipUpper;
     pool[entry + Field.ipHigh] = this.#ipHigh;
     pool[entry + Field.nextNode] = state.at;
-    pool[entry + Field.nextIpLow] = state.ipLow;
-    pool[entry + Field.nextIpHigh] = state.ipHigh;
+    pool[entry + Field.nextIpLow] = state.ip.low;
+    pool[entry + Field.nextIpHigh] = state.ip.high;
     let at = entry + Field.bytes;
     for (let i = 0; i < size; i += 4) pool[at++] = wordAt(bytes, from + i, size - i);
     for (let i = 0; i < calls.poppedLength; i++) pool[at++] = calls.popped[i];

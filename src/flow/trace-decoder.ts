@@ -5,7 +5,6 @@ import {
   Ext,
   findPsb,
   IpPacket,
-  ipBytes,
   isItem,
   itemBytesAfter,
   Opcode,
@@ -219,7 +218,7 @@ export class TraceDecoder implements BlockSource {
           continue;
         }
         if (state.at >= 0 && this.#fup === undefined && byte < 0x80 && offset + 7 <= end) {
-          const size = this.#readIp(bytes, offset, byte);
+          const size = state.ip.update(bytes, offset);
           if (size > 1) {
             this.#transfer(this.#bufferOffset + offset);
             // Where flow is lost, the PSB from which it goes on may begin in what was no TIP.
@@ -392,56 +391,9 @@ export class TraceDecoder implements BlockSource {
     this.#restart(status, traceOffset);
   }
 
-  /** Reads the IP of the most frequent packets, of up to 48 bits. @returns bytes of the packet */
-  #readIp(bytes: Uint8Array, offset: number, byte: number): number {
-    const state = this.#state;
-    const low = bytes[offset + 1] | (bytes[offset + 2] << 8);
-    switch (byte >> 5) {
-      case 1:
-        state.ipLow = (state.ipLow & ~0xffff) | low;
-        return 3;
-      case 2:
-        state.ipLow = low | (bytes[offset + 3] << 16) | (bytes[offset + 4] << 24);
-        return 5;
-      case 3:
-        state.ipLow = low | (bytes[offset + 3] << 16) | (bytes[offset + 4] << 24);
-        state.ipHigh = ((bytes[offset + 5] | (bytes[offset + 6] << 8)) << 16) >> 16;
-        return 7;
-      default:
-        return 1;
-    }
-  }
-
   #ipPacket(bytes: Uint8Array, offset: number, byte: number, traceOffset: number): void {
-    const size = ipBytes[byte >> 5];
-    const view = bytes;
-    const p = offset + 1;
-    switch (size) {
-      case 2:
-        this.#state.ipLow = (this.#state.ipLow & ~0xffff) | view[p] | (view[p + 1] << 8);
-        break;
-      case 4:
-        this.#state.ipLow =
-          view[p] | (view[p + 1] << 8) | (view[p + 2] << 16) | (view[p + 3] << 24);
-        break;
-      case 6: {
-        this.#state.ipLow =
-          view[p] | (view[p + 1] << 8) | (view[p + 2] << 16) | (view[p + 3] << 24);
-        const high = view[p + 4] | (view[p + 5] << 8);
-        const isUpdate = byte >> 5 === 4;
-        const sign = isUpdate ? Math.floor(this.#state.ipHigh / 65536) : high & 0x8000 ? -1 : 0;
-        this.#state.ipHigh = sign * 65536 + high;
-        break;
-      }
-      case 8:
-        this.#state.ipLow =
-          view[p] | (view[p + 1] << 8) | (view[p + 2] << 16) | (view[p + 3] << 24);
-        this.#state.ipHigh =
-          view[p + 4] | (view[p + 5] << 8) | (view[p + 6] << 16) | (view[p + 7] << 24);
-        break;
-    }
-    const ip =
-      size === 0 ? undefined : this.#state.ipHigh * 0x1_0000_0000 + (this.#state.ipLow >>> 0);
+    const { ip: last } = this.#state;
+    const ip = last.update(bytes, offset) === 1 ? undefined : last.address;
     if (ip !== undefined && !Number.isSafeInteger(ip)) {
       this.#lose('address-out-of-range', traceOffset);
       return;
@@ -511,9 +463,9 @@ export class TraceDecoder implements BlockSource {
     this.#emit(at, traceOffset);
     if (kind === Transfer.icall) state.calls.push(at);
     else if (kind === Transfer.ret && this.#sharesProcessor) {
-      this.#returned(state.ipHigh * 0x1_0000_0000 + (state.ipLow >>> 0));
+      this.#returned(state.ip.address);
     }
-    state.at = this.#graph.nodeAtHalves(state.ipLow, state.ipHigh, state.bitness);
+    state.at = this.#graph.nodeAtHalves(state.ip.low, state.ip.high, state.bitness);
     if (this.#queue.length > 0) this.#drain(traceOffset);
   }
 
@@ -757,8 +709,7 @@ export class TraceDecoder implements BlockSource {
       case Ext.psb:
         // A batch ends here, so that its offset points at most one PSB period before its blocks.
         this.#flush(traceOffset);
-        this.#state.ipLow = 0;
-        this.#state.ipHigh = 0;
+        this.#state.ip.reset();
         this.#inPsb = true;
         this.#fupIsBound = false;
         this.#statusIp = undefined;
@@ -824,8 +775,7 @@ export class TraceDecoder implements BlockSource {
     const at = this.#pausedAt?.node ?? this.#state.at;
     this.#dropState();
     // IPs are compressed anew.
-    this.#state.ipLow = 0;
-    this.#state.ipHigh = 0;
+    this.#state.ip.reset();
     this.#fupIsBound = false;
     this.#startGap('overflow', traceOffset, at < 0 ? undefined : this.#graph.address[at]);
     this.#afterOverflow = true;

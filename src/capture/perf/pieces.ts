@@ -142,7 +142,8 @@ export class PieceCutter<Owner> {
       case IpPacket.tipPgd:
       case IpPacket.fup:
         if ((byte & 3) !== 3) {
-          const ip = this.#ip.update(bytes, offset);
+          const hasIp = this.#ip.update(bytes, offset) > 1;
+          const ip = hasIp ? this.#ip.address : undefined;
           this.#ipPacket(byte & 0x1f, ip, position, length);
           return;
         }
