@@ -11,12 +11,7 @@ import { hashOfSymbol, hashWindow, mix, WindowCounter } from '../sequences/windo
 import { readSets } from '../trace/sets-file.ts';
 import { writeChart } from './run/plots.ts';
 import type { SkippedSample } from './samples/skipped.ts';
-import {
-  callOptions,
-  readSourceSample,
-  type SampleSource,
-  sourceFilter,
-} from './samples/source.ts';
+import { readingOf, readSourceSample, type SampleSource, sourceFilter } from './samples/source.ts';
 import { countSampleWindows } from './samples/windows.ts';
 
 export interface NoveltyOptions extends SampleSource {
@@ -73,8 +68,7 @@ export async function novelty(
   );
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   const codeCache = new CodeCache();
-  const { preprocessed, process } = options;
-  const traces = { images, codeCache, preprocessed, process, calls: callOptions(options) };
+  const traces = { images, codeCache, ...readingOf(options) };
   const { windowLength } = options;
   const read = {
     table: new SymbolTable(),

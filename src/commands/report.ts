@@ -18,9 +18,9 @@ import { collectionOf } from './cluster.ts';
 import { readRunRecord, runFolder } from './run/folder.ts';
 import { findVocabulary } from './run/vocabulary.ts';
 import {
-  callOptions,
   type OpenedSample,
   openSample,
+  readingOf,
   readSourceSample,
   sourceOfRun,
   unitOf,
@@ -125,8 +125,7 @@ async function readDetails(
   const codeCache = new CodeCache();
   const source = sourceOfRun(record?.options);
   const unit = unitOf(record);
-  const { preprocessed, process } = source;
-  const traces = { images, codeCache, preprocessed, process, calls: callOptions(source) };
+  const traces = { images, codeCache, ...readingOf(source) };
   const details = new Map<string, TraceDetail>();
   const shown = unit === 'call' ? 'calls' : 'instructions';
   let unreadable = 0;

@@ -14,7 +14,7 @@ import {
 import { WindowCounter } from '../sequences/window-counter.ts';
 import { writeChart } from './run/plots.ts';
 import type { SkippedSample } from './samples/skipped.ts';
-import { callOptions, type SampleSource, sourceFilter, sourceSamplesAt } from './samples/source.ts';
+import { readingOf, type SampleSource, sourceFilter, sourceSamplesAt } from './samples/source.ts';
 import { countSampleWindows } from './samples/windows.ts';
 
 export interface StatsOptions extends SampleSource {
@@ -87,8 +87,7 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
         facts: { distinct: all.length },
       });
       try {
-        const { preprocessed, process } = options;
-        const traces = { images, codeCache, preprocessed, process, calls: callOptions(options) };
+        const traces = { images, codeCache, ...readingOf(options) };
         const read = await countSampleWindows(
           each,
           { table, windowLength: options.maxLength, filter, traces },

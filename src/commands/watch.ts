@@ -73,7 +73,8 @@ export async function watch(
     const setup: EvaluateSetup = {
       ...{ run: resolve(options.run), model: judge.model, out: join(home, 'evaluation') },
       ...{ binDirs: options.binDirs.map((path) => resolve(path)), rawImages: options.rawImages },
-      ...{ source: options.source, process: options.process, preprocessed: options.preprocessed },
+      ...{ source: options.source, process: options.process, cpu: options.cpu },
+      preprocessed: options.preprocessed,
       ...{ format: 'eval', device: options.device, timeout: options.timeout },
     };
     const { folder, settleSeconds } = options;

@@ -2,6 +2,7 @@ import { choice, text } from '../../base/option.ts';
 import {
   binDirsOption,
   calibrationSizeOption,
+  cpuOption as cpu,
   preprocessedOption as preprocessed,
   processOption,
   rawImagesOption,
@@ -11,7 +12,6 @@ import {
   trainSizeOption,
 } from '../../commands/samples/options.ts';
 import type { SampleSource, SourceName } from '../../commands/samples/source.ts';
-import { parseCpu } from '../../pt/errata.ts';
 import { type OptionSpec, specOf } from '../frame/option.ts';
 
 /** What reading samples takes; `inspect` has these, too. */
@@ -35,15 +35,8 @@ export const labelOptions: readonly OptionSpec[] = [
 /** Of commands that read many samples. */
 export const preprocessedOption: OptionSpec = specOf(preprocessed);
 
-/** Of commands that decode raw traces for others. */
-export const cpuOption: OptionSpec = {
-  flags: '--cpu <family/model/stepping>',
-  help: 'processor that recorded the traces, as 6/94/3: its errata are taken into account',
-  parse: (value) =>
-    parseCpu(value) === undefined
-      ? { problem: 'takes FAMILY/MODEL/STEPPING in decimal, as 6/94/3' }
-      : { value },
-};
+/** Of commands that decode raw traces. */
+export const cpuOption: OptionSpec = specOf(cpu);
 
 /** What sequences are made from; whatever reads samples has these. */
 export const sourceOptions: readonly OptionSpec[] = [specOf(sourceOption)];
@@ -52,10 +45,11 @@ export interface SourceFlags {
   readonly source: SourceName;
   readonly process: string | undefined;
   readonly preprocessed: boolean;
+  readonly cpu?: string | undefined;
 }
 
-export function sourceOf({ source, process, preprocessed }: SourceFlags): SampleSource {
-  return { source, process, preprocessed: preprocessed ?? false };
+export function sourceOf({ source, process, preprocessed, cpu }: SourceFlags): SampleSource {
+  return { source, process, preprocessed: preprocessed ?? false, cpu };
 }
 
 /** How many samples go into each set; `sets` has these, too. */

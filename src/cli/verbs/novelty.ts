@@ -4,6 +4,7 @@ import { decimal, integer, text } from '../../base/option.ts';
 import { type NoveltyResult, novelty } from '../../commands/novelty.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import {
+  cpuOption,
   imageOptions,
   preprocessedOption,
   type SourceFlags,
@@ -33,6 +34,7 @@ const spec: CommandSpec<Options> = {
   options: [
     ...imageOptions,
     ...sourceOptions,
+    cpuOption,
     preprocessedOption,
     ...filterOptions,
     {

@@ -7,6 +7,7 @@ import { defaultFilter, type FilterName, filterNames } from '../../sequences/fil
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import {
+  cpuOption,
   imageOptions,
   preprocessedOption,
   type SourceFlags,
@@ -62,6 +63,7 @@ const spec: CommandSpec<Options> = {
   options: [
     ...imageOptions,
     ...sourceOptions,
+    cpuOption,
     preprocessedOption,
     ...filterOptions,
     {

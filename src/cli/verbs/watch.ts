@@ -5,16 +5,23 @@ import { UserError } from '../../base/errors.ts';
 import { decimal, integer, text } from '../../base/option.ts';
 import { readRunRecord, runFolder } from '../../commands/run/folder.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
-import { type SourceName, sourceNames, unitOf } from '../../commands/samples/source.ts';
+import {
+  type SourceName,
+  sourceNames,
+  sourceOfRun,
+  unitOf,
+} from '../../commands/samples/source.ts';
 import { openLocal } from '../../commands/tasks/open-scheduler.ts';
 import { type WatchOptions, watch, watchFolder } from '../../commands/watch.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import type { JudgeOptions } from '../options/judge-flags.ts';
 import { queueOpener, tellRun } from '../options/queue-options.ts';
+import { cpuOption } from '../options/sample-flags.ts';
 
 /** What `classify` takes to watch a folder. */
 export interface WatchWords {
+  readonly cpu: string | undefined;
   readonly watch: string | undefined;
   readonly settle: number;
   readonly binDir: readonly string[] | undefined;
@@ -42,6 +49,7 @@ export const watchWords: readonly OptionSpec[] = [
     parse: text,
     repeats: true,
   },
+  { ...cpuOption, help: "watch: processor that recorded the traces, as 6/94/3 [the run's]" },
   { flags: '--device <name>', help: 'watch: cpu, webgpu or cuda:N', parse: text, default: 'cpu' },
   {
     flags: '-t, --timeout <seconds>',
@@ -105,6 +113,7 @@ async function watchOptions(run: string, words: JudgeOptions & WatchWords): Prom
     rawImages: rawImages === true,
     source: isSource(source) ? source : 'trace',
     process: typeof process === 'string' ? process : undefined,
+    cpu: words.cpu ?? sourceOfRun(record.options).cpu,
     // Raw traces count where there are some.
     preprocessed: false,
   };

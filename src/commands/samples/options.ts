@@ -1,4 +1,5 @@
 import { choice, integer, type Option, text } from '../../base/option.ts';
+import { parseCpu } from '../../pt/errata.ts';
 import { type SourceName, sourceNames } from './source.ts';
 
 const group = 'Samples:';
@@ -25,6 +26,17 @@ export const processOption: Option<string | undefined> = {
   help: 'number or name of the process that counts, where a map or report holds several',
   group,
   parse: text,
+  default: undefined,
+};
+
+export const cpuOption: Option<string | undefined> = {
+  flags: '--cpu <family/model/stepping>',
+  help: 'processor that recorded the traces, as 6/94/3: its errata are taken into account',
+  group,
+  parse: (value) =>
+    parseCpu(value) === undefined
+      ? { problem: 'takes FAMILY/MODEL/STEPPING in decimal, as 6/94/3' }
+      : { value },
   default: undefined,
 };
 

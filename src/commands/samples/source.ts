@@ -38,6 +38,8 @@ export interface SampleSource {
   readonly process: string | undefined;
   /** Read stored traces, never raw ones. */
   readonly preprocessed: boolean;
+  /** Processor that recorded raw traces, as `parseCpu` reads it. */
+  readonly cpu?: string | undefined;
 }
 
 /** @throws UserError */
@@ -90,10 +92,18 @@ export interface SourceContext extends TraceContext {
   readonly calls?: CallLogOptions;
 }
 
-export function callOptions({ source, process }: SampleSource): CallLogOptions {
+function callOptions({ source, process }: SampleSource): CallLogOptions {
   const format: CallLogFormat | undefined =
     source === 'trace' || source === 'api' ? undefined : source;
   return { format, process };
+}
+
+/** @returns what reading samples of this source takes, beside images and caches */
+export function readingOf(
+  source: SampleSource,
+): Pick<SourceContext, 'preprocessed' | 'process' | 'cpu' | 'calls'> {
+  const { preprocessed, process, cpu } = source;
+  return { preprocessed, process, cpu, calls: callOptions(source) };
 }
 
 /** Where the samples of a run came from, by its record. */
@@ -103,6 +113,7 @@ export function sourceOfRun(options: Readonly<Record<string, unknown>> | undefin
     source: sourceNames.find((name) => name === options?.source) ?? 'trace',
     process: typeof options?.process === 'string' ? options.process : undefined,
     preprocessed: options?.preprocessed === true,
+    cpu: typeof options?.cpu === 'string' ? options.cpu : undefined,
   };
 }
 

@@ -22,8 +22,8 @@ import { findEvaluations } from '../run/path.ts';
 import { findVocabulary } from '../run/vocabulary.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import {
-  callOptions,
   openSample,
+  readingOf,
   readSourceSample,
   type SampleSource,
   type SourceContext,
@@ -86,9 +86,7 @@ export async function sliceSamples(
       rawImages: record?.options.rawImages === true,
     }),
     codeCache,
-    preprocessed: source.preprocessed,
-    process: source.process,
-    calls: callOptions(source),
+    ...readingOf(source),
   };
   const reader = new CodeOfSlices(source, traces, recipe.around);
   const termOptions: TermOptions = {

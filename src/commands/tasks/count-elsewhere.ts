@@ -14,12 +14,12 @@ const partSize = 1 << 20;
  */
 export function countElsewhere(
   scheduler: Scheduler,
-  { source, process, preprocessed }: SampleSource,
+  { source, process, preprocessed, cpu }: SampleSource,
   out: string,
 ): SampleReading {
   return async (samples, { binDirs, rawImages, windowLength, filter, timeout }, take) => {
     const setup: CountSetup = {
-      ...{ source, process, preprocessed, binDirs, rawImages, windowLength, partSize, out },
+      ...{ source, process, preprocessed, cpu, binDirs, rawImages, windowLength, partSize, out },
       ...{ filter: [...filter], timeout },
     };
     const outcomes = samples.map(({ directory }) => scheduler.submit(countJob(directory, setup)));

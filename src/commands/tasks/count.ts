@@ -18,12 +18,7 @@ import {
   text,
   wholeNumber,
 } from '../../workers/schema.ts';
-import {
-  callOptions,
-  readSourceSample,
-  type SampleSource,
-  sourceNames,
-} from '../samples/source.ts';
+import { readingOf, readSourceSample, type SampleSource, sourceNames } from '../samples/source.ts';
 import { type SampleEnd, type SamplePart, TrainingReader } from '../training/reader.ts';
 import { folderState } from './preprocess.ts';
 import { defineTask, type Task, type TaskContext } from './task.ts';
@@ -54,6 +49,7 @@ const read = record({
   source: oneOf(...sourceNames),
   process: optional(text(200)),
   preprocessed: flag,
+  cpu: optional(text(20)),
   windowLength: wholeNumber(1, 4096),
   filter: listOf(wholeNumber(0, 1), 256),
   partSize: wholeNumber(1, 1 << 24),
@@ -126,11 +122,11 @@ function readerFor({ sample: _, out: __, ...options }: Options): TrainingReader 
   const key = JSON.stringify([options, options.binDirs.map(folderState)]);
   if (kept?.key !== key) {
     kept?.reader.dispose();
-    const { binDirs, rawImages, preprocessed, windowLength, filter, partSize, timeout } = options;
+    const { binDirs, rawImages, windowLength, filter, partSize, timeout } = options;
     const reader = new TrainingReader({
-      ...{ binDirs, rawImages, preprocessed, windowLength, partSize, timeout },
+      ...readingOf(options),
+      ...{ binDirs, rawImages, windowLength, partSize, timeout },
       filter: Uint8Array.from(filter),
-      calls: callOptions(options),
     });
     kept = { key, reader };
   }

@@ -27,12 +27,12 @@ export async function evaluateSets(
     ...calibrate.map((sample) => ({ sample, role: 'calibration' as const })),
     ...[...testNominal, ...testAnomalous].map((sample) => ({ sample, role: 'test' as const })),
   ];
-  const { binDirs, rawImages, device, source, process, preprocessed, timeout } = options;
+  const { binDirs, rawImages, device, source, process, preprocessed, cpu, timeout } = options;
   const skipped = await evaluateSamples(
     tasks,
     {
       ...{ run: folder.root, model, out: evaluation, format: options.evaluationFormat },
-      ...{ binDirs, rawImages, device, source, process, preprocessed, timeout },
+      ...{ binDirs, rawImages, device, source, process, preprocessed, cpu, timeout },
     },
     scheduler,
     context,

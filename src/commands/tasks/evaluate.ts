@@ -13,7 +13,7 @@ import { loadTrained } from '../run/trained.ts';
 import { Evaluator, modelIdentity } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
 import {
-  callOptions,
+  readingOf,
   readSourceSample,
   type SampleSource,
   sourceFilter,
@@ -57,6 +57,7 @@ const read = record({
   source: oneOf(...sourceNames),
   process: optional(text(200)),
   preprocessed: flag,
+  cpu: optional(text(20)),
   sample: path,
   role: oneOf('calibration', 'test'),
 });
@@ -112,10 +113,9 @@ let kept:
   | undefined;
 
 async function evaluatorFor(options: Options): Promise<Evaluator> {
-  const { run, model, binDirs, rawImages, preprocessed, source, process, device, timeout } =
-    options;
+  const { run, model, binDirs, rawImages, source, device, timeout } = options;
   const key = JSON.stringify([
-    ...[run, model, rawImages, preprocessed, source, process, device, timeout],
+    ...[run, model, rawImages, source, readingOf(options), device, timeout],
     ...[...binDirs, runFolder(run).model].map(folderState),
   ]);
   if (kept?.key === key) return kept.evaluator;
@@ -138,8 +138,7 @@ async function evaluatorFor(options: Options): Promise<Evaluator> {
     traces: {
       images: new ImageStore(binDirs, { rawImages }),
       codeCache,
-      preprocessed,
-      calls: callOptions(options),
+      ...readingOf(options),
     },
     notes: new ImageNotes(rawImages),
     timeout,

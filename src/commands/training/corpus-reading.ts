@@ -4,7 +4,7 @@ import type { FilterName } from '../../sequences/filter.ts';
 import type { RunFolder } from '../run/folder.ts';
 import type { EvaluateOptions } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
-import { callOptions, sourceFilter } from '../samples/source.ts';
+import { readingOf, sourceFilter } from '../samples/source.ts';
 import type { CountOptions, SampleReading } from './count-windows.ts';
 import type { LearnOptions } from './options.ts';
 import { type StartingPoint, windowLengthOf } from './starting-point.ts';
@@ -25,10 +25,10 @@ export function openCorpusReading(
   folder: RunFolder,
   elsewhere: SampleReading | undefined,
 ): CorpusReading {
-  const { binDirs, rawImages, preprocessed, source } = options;
+  const { binDirs, rawImages, source } = options;
   const filter = start.kind === 'run' ? start.filter : options.filter;
   const codeCache = new CodeCache();
-  const calls = callOptions(options);
+  const reading = readingOf(options);
   const shared = {
     windowLength: windowLengthOf(start) ?? options.windowLength,
     filter: sourceFilter(source, filter),
@@ -39,7 +39,8 @@ export function openCorpusReading(
     filter,
     count: {
       ...shared,
-      ...{ binDirs, rawImages, preprocessed, calls, elsewhere },
+      ...reading,
+      ...{ binDirs, rawImages, elsewhere },
       threads: options.workers,
       memoryLimit: options.memoryLimit,
       mostWindows: options.queueSize,
@@ -47,7 +48,7 @@ export function openCorpusReading(
     },
     evaluate: {
       ...shared,
-      traces: { images: new ImageStore(binDirs, { rawImages }), codeCache, preprocessed, calls },
+      traces: { images: new ImageStore(binDirs, { rawImages }), codeCache, ...reading },
     },
     dispose: () => codeCache.dispose(),
   };

@@ -139,7 +139,7 @@ async function readSamples(
 ): Promise<void> {
   const { binDirs, rawImages, preprocessed, calls, windowLength, filter, memoryLimit } = options;
   const setup: ReaderSetup = {
-    ...{ binDirs, rawImages, preprocessed, windowLength, filter },
+    ...{ binDirs, rawImages, preprocessed, cpu: options.cpu, windowLength, filter },
     ...(calls === undefined ? {} : { calls }),
     timeout: options.timeout,
     // Each thread counts one part while others are on their way.

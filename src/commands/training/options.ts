@@ -17,6 +17,7 @@ import { redisUrl } from '../../workers/redis-link.ts';
 import {
   binDirsOption,
   calibrationSizeOption,
+  cpuOption,
   preprocessedOption,
   processOption,
   rawImagesOption,
@@ -54,6 +55,7 @@ export class LearnTable {
   readonly binDirs: Option<readonly string[]> = binDirsOption;
   readonly rawImages: Option<boolean> = rawImagesOption;
   readonly process: Option<string | undefined> = processOption;
+  readonly cpu: Option<string | undefined> = cpuOption;
   readonly source: Option<SourceName> = sourceOption;
   readonly preprocessed: Option<boolean> = preprocessedOption;
   readonly inputSets: Option<string | undefined> = {

@@ -18,6 +18,7 @@ export interface ReaderSetup {
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
   readonly preprocessed: boolean;
+  readonly cpu?: string | undefined;
   readonly calls?: CallLogOptions;
   readonly windowLength: number;
   readonly filter: Uint8Array;
@@ -72,6 +73,7 @@ export class TrainingReader {
       images: new ImageStore(setup.binDirs, { rawImages: setup.rawImages }),
       codeCache: this.#codeCache,
       preprocessed: setup.preprocessed,
+      cpu: setup.cpu,
       ...(setup.calls === undefined ? {} : { calls: setup.calls }),
     };
   }
