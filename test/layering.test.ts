@@ -77,6 +77,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
     values: [
       'base',
       'image',
+      'pt',
       'flow',
       'trace',
       'evidence/code',
@@ -166,7 +167,6 @@ const mayImport: Readonly<Record<string, Rule>> = {
   'cli/options': {
     values: [
       'base',
-      'pt',
       'sequences',
       'workers',
       'commands/samples',

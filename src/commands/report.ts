@@ -125,7 +125,7 @@ async function readDetails(
   const codeCache = new CodeCache();
   const source = sourceOfRun(record?.options);
   const unit = unitOf(record);
-  const traces = { images, codeCache, ...readingOf(source) };
+  const traces = { images, codeCache, ...readingOf(source), isTimed: true };
   const details = new Map<string, TraceDetail>();
   const shown = unit === 'call' ? 'calls' : 'instructions';
   let unreadable = 0;

@@ -1,5 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { AddressSpace } from '../image/address-space.ts';
+import { type MtcRate, PtClock } from '../pt/clock.ts';
 import { type Errata, noErrata } from '../pt/errata.ts';
 import {
   Ext,
@@ -31,7 +32,9 @@ export interface TraceDecoderOptions {
   readonly sharesProcessor?: boolean;
   /** Defects of the processor that recorded the trace; none when absent. */
   readonly errata?: Errata;
-  /** End a batch at each time stamp, so that the time of a batch is that of its blocks. */
+  /** How MTC packets count, where that is known; else it is worked out from the trace. */
+  readonly mtc?: MtcRate | undefined;
+  /** End a batch at each packet that tells the time, so that the time of a batch is that of its blocks. */
   readonly isTimed?: boolean;
   /** Past so many distinct blocks or marks the rest of the trace is one gap, so that memory is bounded. */
   readonly maxBlocks?: number;
@@ -68,6 +71,7 @@ export class TraceDecoder implements BlockSource {
   readonly #errata: Errata;
   readonly #space: AddressSpace;
   readonly #isTimed: boolean;
+  readonly #clock: PtClock;
   readonly #maxBlocks: number;
   readonly #maxMarks: number;
   /** `maxBlocks` or `maxMarks` is reached. */
@@ -110,6 +114,7 @@ export class TraceDecoder implements BlockSource {
     this.#space = options.space;
     this.#errata = options.errata ?? noErrata;
     this.#isTimed = options.isTimed ?? false;
+    this.#clock = new PtClock(options.mtc);
     this.#maxBlocks = options.maxBlocks ?? 1 << 19;
     this.#maxMarks = options.maxMarks ?? 1 << 18;
     this.#walker = new CodeWalker(this.#graph, this.#state, () => this.#flush(this.#walkOffset));
@@ -355,15 +360,21 @@ export class TraceDecoder implements BlockSource {
     }
     if (byte === Opcode.mode) {
       this.#mode(bytes[offset + 1], traceOffset);
+    } else if ((byte & 3) === 3 || byte === Opcode.tsc || byte === Opcode.mtc) {
+      this.#tick(bytes, offset, traceOffset);
     } else if (byte === Opcode.trig) {
       this.#fupIsBound = (bytes[offset + 1] & Trig.hasIp) !== 0;
-    } else if (byte === Opcode.tsc) {
-      const view = new DataView(bytes.buffer, bytes.byteOffset + offset + 1, 7);
-      this.#time =
-        view.getUint32(0, true) + (view.getUint16(4, true) + view.getUint8(6) * 65536) * 2 ** 32;
-      if (this.#isTimed) this.#flush(traceOffset);
-      this.#state.batch.setTime(this.#time);
     }
+  }
+
+  /** A packet that tells the time, or goes on from it. */
+  #tick(bytes: Uint8Array, offset: number, traceOffset: number): void {
+    const clock = this.#clock;
+    clock.packet(bytes, offset);
+    if (clock.time < 0 || clock.time === this.#time) return;
+    this.#time = clock.time;
+    if (this.#isTimed) this.#flush(traceOffset);
+    this.#state.batch.setTime(clock.time);
   }
 
   #mode(payload: number, traceOffset: number): void {
@@ -720,6 +731,10 @@ export class TraceDecoder implements BlockSource {
       case Ext.ovf:
         this.#overflow(traceOffset);
         return;
+      case Ext.tma:
+      case Ext.cbr:
+        this.#tick(bytes, offset, traceOffset);
+        return;
       case Ext.tnt64:
         this.#longTnt(bytes, offset, traceOffset);
         return;
@@ -771,6 +786,7 @@ export class TraceDecoder implements BlockSource {
 
   #overflow(traceOffset: number): void {
     this.#overflows++;
+    this.#clock.lose();
     this.#settleFup();
     const at = this.#pausedAt?.node ?? this.#state.at;
     this.#dropState();

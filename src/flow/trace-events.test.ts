@@ -536,6 +536,23 @@ describe('time stamps', () => {
     expect(times).toEqual([5, 9, 9, 9]);
     expect(marks[0]).toMatchObject({ kind: 'async', time: 9 });
   });
+
+  test('between TSC packets come from MTC and CYC', async () => {
+    const tma = [0x02, 0x73, 0x10, 0, 0, 0, 0];
+    const packets = [tsc(100), tma, pge(0), tnt('N'), [0x59, 0x03], tnt('N'), [0x59, 0x04]];
+    packets.push(tnt('N'), [0x03 | (31 << 3)], tnt('N'));
+    const rate = { shift: 3, ratio: 10 };
+    const { times } = await decode(program, packets, { isTimed: true, mtc: rate });
+    // 0, 4: 100; then a period of 80 ticks each. The cycles have no pace yet.
+    expect(times.slice(0, 4)).toEqual([100, 180, 180, 260]);
+    expect(times.at(-1)).toBe(260);
+    const without = await decode(
+      program,
+      packets.filter(([byte]) => byte !== 0x59),
+      { isTimed: true },
+    );
+    expect(new Set(without.times)).toEqual(new Set([100]));
+  });
 });
 
 describe('bounds', () => {

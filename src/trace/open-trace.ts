@@ -32,6 +32,8 @@ export interface TraceContext {
   readonly process?: string | undefined;
   /** Processor that recorded raw traces, as `parseCpu` reads it: its errata are taken into account. */
   readonly cpu?: string | undefined;
+  /** Give each batch of raw traces the time of its blocks. */
+  readonly isTimed?: boolean;
   /** Hash raw traces while they are read. */
   readonly hash?: boolean;
 }
@@ -120,6 +122,8 @@ export async function openTraces(
         codeCache,
         sharesProcessor: sample.sharesProcessor ?? false,
         errata,
+        mtc: sample.mtc,
+        isTimed: context.isTimed ?? false,
       }),
       space,
       missing: space.missing,

@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import { readJsonFile } from '../base/json-file.ts';
+import type { MtcRate } from '../pt/clock.ts';
 
 /** One recording: a folder with a trace, its memory map and its label. */
 export interface Sample {
@@ -21,6 +22,8 @@ export interface Sample {
   readonly map: string | undefined;
   /** Each trace is one thread's part of what processors ran: `recording.json` says so. */
   readonly sharesProcessor?: boolean;
+  /** How MTC packets count, where the recording says so. */
+  readonly mtc?: MtcRate | undefined;
   /** The ancestor's `trace_parsed.gz`. */
   readonly parsed: string | undefined;
   /** Our own stored traces (`trace_0.wayward`), one for each raw one; empty unless all are there. */
@@ -134,9 +137,9 @@ export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'lab
 }
 
 /** What `import` says of how a sample came about; only what decoding depends on is read. */
-async function readRecording(path: string): Promise<Pick<Sample, 'sharesProcessor'>> {
-  const { sharesProcessor } = await readJsonFile(path);
-  return { sharesProcessor: sharesProcessor === true };
+async function readRecording(path: string): Promise<Pick<Sample, 'sharesProcessor' | 'mtc'>> {
+  const { sharesProcessor, mtc } = await readJsonFile(path);
+  return { sharesProcessor: sharesProcessor === true, mtc: isMtcRate(mtc) ? mtc : undefined };
 }
 
 /** @returns name of the stored trace beside a raw one: `trace_0.wayward` for `trace_0.gz` */
@@ -229,4 +232,10 @@ const isSampleFile = /^(?:info\.txt|mapping\.txt(?:\.gz)?|trace_(?:\d+|parsed)(?
 
 function threadOf(name: string): number {
   return Number(/\d+/.exec(name)?.[0]);
+}
+
+function isMtcRate(value: unknown): value is MtcRate {
+  const { shift, ratio } = (value ?? {}) as Partial<MtcRate>;
+  const isShift = typeof shift === 'number' && Number.isInteger(shift) && shift >= 0 && shift < 16;
+  return isShift && typeof ratio === 'number' && ratio > 0 && ratio < 1e6;
 }

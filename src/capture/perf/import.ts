@@ -126,6 +126,7 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
         tool: 'perf',
         perfVersion: file.version,
         commandLine: file.commandLine,
+        mtc: recording.info.mtc,
         sharesProcessor:
           pieces.some(({ stream }) => shared.has(stream)) ||
           (recording.info.compressesReturns &&

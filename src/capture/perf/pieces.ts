@@ -1,7 +1,16 @@
 import type { Address } from '../../base/address.ts';
+import { type MtcRate, PtClock } from '../../pt/clock.ts';
 import { LastIp } from '../../pt/last-ip.ts';
-import { Ext, findPsb, IpPacket, Opcode, packetLength, psbBytes } from '../../pt/packet.ts';
-import { type MtcRate, PtClock } from './pt-clock.ts';
+import {
+  Ext,
+  findPsb,
+  IpPacket,
+  isItem,
+  itemBytesAfter,
+  Opcode,
+  packetLength,
+  psbBytes,
+} from '../../pt/packet.ts';
 
 /** A stretch of one buffer's trace that belongs to one thread. */
 export interface Piece<Owner> {
@@ -54,6 +63,8 @@ export class PieceCutter<Owner> {
   bytesSkipped = 0;
   readonly #turns: Turns<Owner>;
   readonly #clock: PtClock;
+  /** Bytes of a BIP packet between BBP and BEP; 0 elsewhere. */
+  #itemBytes = 0;
   readonly #ip: LastIp = new LastIp();
   #state: number = State.lost;
   #isSynchronized = false;
@@ -114,6 +125,16 @@ export class PieceCutter<Owner> {
         this.#isSynchronized = true;
       }
       const byte = bytes[offset];
+      if (this.#itemBytes > 0) {
+        if (isItem(byte)) {
+          if (offset + this.#itemBytes > end) return offset;
+          offset += this.#itemBytes;
+          continue;
+        }
+        if (packetLength(bytes, offset, end) > 0) {
+          this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
+        }
+      }
       // Outcomes of branches and padding: most of every trace.
       if ((byte & 1) === 0 && byte !== Opcode.ext) {
         offset++;
@@ -124,6 +145,7 @@ export class PieceCutter<Owner> {
       if (length < 0) {
         this.#loseFlow(this.#position + offset, false);
         this.#isSynchronized = false;
+        this.#itemBytes = 0;
         offset++;
         this.bytesSkipped++;
         continue;
@@ -166,10 +188,14 @@ export class PieceCutter<Owner> {
           this.#loseFlow(position, true);
           this.#afterOverflow = true;
           return;
+        case Ext.bbp:
+          this.#itemBytes = itemBytesAfter(bytes, offset, 0);
+          return;
         case Ext.tma:
           this.#clock.packet(bytes, offset);
       }
-    } else this.#clock.packet(bytes, offset);
+      // Cycles would make the time run ahead of a switch now and then.
+    } else if ((byte & 3) !== 3) this.#clock.packet(bytes, offset);
   }
 
   #ipPacket(kind: number, ip: Address | undefined, position: number, length: number): void {

@@ -1,7 +1,7 @@
 import { UserError } from '../../base/errors.ts';
+import type { MtcRate } from '../../pt/clock.ts';
 import { PerfClock } from './clock.ts';
 import { number64, type PerfFile, SampleField } from './file.ts';
-import type { MtcRate } from './pt-clock.ts';
 
 /** `type` of AUXTRACE_INFO: which hardware traced. */
 const tracers: Readonly<Record<number, string>> = {

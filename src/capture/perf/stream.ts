@@ -1,6 +1,6 @@
+import { tsc } from '../../pt/clock.ts';
 import { Ext, findPsb, Opcode, packetLength, psbBytes } from '../../pt/packet.ts';
 import type { PerfFile } from './file.ts';
-import { tsc } from './pt-clock.ts';
 import type { TraceBuffer } from './recording.ts';
 import type { TraceChunk } from './records.ts';
 
