@@ -36,6 +36,7 @@ const tasks = {
   'bench:field': { build: true, run: [['bench/field/field.bench.ts']] },
   'bench:learner': { run: [['bench/learner.bench.ts']] },
   'bench:gpu': { run: [['bench/gpu.bench.ts']] },
+  'bench:code': { run: [['bench/code.bench.ts']] },
   'bench:cluster': { run: [['bench/cluster.bench.ts']] },
   'bench:models': { run: [['bench/models.bench.ts']] },
   'bench:queue': { debian: true, run: [['bench/queue.bench.ts']] },

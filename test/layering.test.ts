@@ -23,7 +23,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   pt: { values: ['base'] },
   flow: { values: ['base', 'x86', 'pt'], types: ['image'] },
   trace: { values: ['base', 'image', 'x86', 'pt', 'flow'] },
-  'evidence/code': { values: [], types: ['base', 'image'] },
+  'evidence/code': { values: ['x86'], types: ['base', 'image'] },
   'evidence/follow': { values: ['x86'], types: ['base', 'image', 'flow'] },
   evidence: {
     values: ['base', 'x86', 'evidence/follow'],

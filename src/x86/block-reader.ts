@@ -131,7 +131,7 @@ export class BlockReader {
       }
       const flow = instruction.flowControl;
       if (flow !== FlowControl.Next) {
-        shape.kind = kindOf(instruction, flow);
+        shape.kind = transferOf(instruction);
         if (shape.kind !== Transfer.none) {
           if (shape.kind <= Transfer.jmp || shape.kind === Transfer.call) {
             // Outside 64-bit code the target comes out modulo 2^16 or 2^32.
@@ -180,8 +180,8 @@ export class BlockReader {
  *
  * @returns `Transfer.none` for instructions that go on to the next one, or fault
  */
-function kindOf(instruction: Instruction, flow: FlowControl): TransferKind {
-  switch (flow) {
+export function transferOf(instruction: Instruction): TransferKind {
+  switch (instruction.flowControl) {
     case FlowControl.ConditionalBranch:
       return Transfer.jcc;
     case FlowControl.UnconditionalBranch:

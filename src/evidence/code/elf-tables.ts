@@ -53,6 +53,7 @@ const mostVersions = 4096;
 
 interface Header {
   readonly type: number;
+  readonly flags: number;
   readonly address: number;
   readonly size: number;
 }
@@ -118,12 +119,15 @@ export function readElfTables(memory: ImageMemory, lowest: number): ImageTables 
     lazySlots: relocations.lazySlots,
     pointers: sortedPointers(relocations.pointers),
     started,
-    readOnly: headers
-      .filter(({ type }) => type === 0x6474e552)
-      .map(({ address, size }) => ({ start: address, end: address + size })),
+    readOnly: rangesOf(headers.filter(({ type }) => type === 0x6474e552)),
+    writable: rangesOf(headers.filter(({ type, flags }) => type === 1 && (flags & 2) !== 0)),
     unwind: unwind === undefined ? undefined : { address: unwind.address, size: unwind.size },
     name: soname === undefined ? undefined : names.read(strings + soname),
   };
+}
+
+function rangesOf(headers: readonly Header[]): { start: number; end: number }[] {
+  return headers.map(({ address, size }) => ({ start: address, end: address + size }));
 }
 
 function readHeaders(memory: ImageMemory, lowest: number, { bits }: Layout): Header[] {
@@ -135,10 +139,12 @@ function readHeaders(memory: ImageMemory, lowest: number, { bits }: Layout): Hea
   for (let i = 0; i < count; i++) {
     const at = table + i * entrySize;
     const type = memory.uint32(at);
+    const flags = memory.uint32(at + (is64 ? 4 : 24));
     const address = memory.word(at + (is64 ? 16 : 8), bits);
     const size = memory.word(at + (is64 ? 40 : 20), bits);
-    if (type === undefined || address === undefined || size === undefined) break;
-    headers.push({ type, address, size });
+    if (type === undefined || flags === undefined) break;
+    if (address === undefined || size === undefined) break;
+    headers.push({ type, flags, address, size });
   }
   return headers;
 }

@@ -1,55 +1,16 @@
 import type { Section } from '../../image/address-space.ts';
-import { type CodeReferences, readCodeReferences } from './code-references.ts';
-import { readElfTables } from './elf-tables.ts';
-import { type ImageMemory, moduleMemory } from './image-memory.ts';
-import { type Definition, firstAtLeast, type ImageTables } from './image-tables.ts';
-import { readPeTables } from './pe-tables.ts';
-import {
-  type CodeRanges,
-  rangeAt,
-  readElfUnwind,
-  readPeUnwind,
-  sortedRanges,
-  type UnwindTable,
-} from './unwind-table.ts';
+import { type CodeCensus, takeCensus } from './code-census.ts';
+import { ImageFacts, readImageParts } from './image-facts.ts';
+import { binderJumps } from './linkage.ts';
+import { PointerTargets } from './pointer-targets.ts';
+import { SiteReader } from './site-targets.ts';
 
-const nothing: UnwindTable = {
-  ranges: { starts: new Float64Array(0), ends: new Float64Array(0) },
-  landingPads: new Float64Array(0),
-  handlers: [],
-};
-
-/**
- * What one image's own tables and bytes say about its code. All addresses are the image's own;
- * `ProcessCode` puts them where a process has them. Parts are read when they are first asked for,
- * and take time and memory in proportion to the image.
- */
-export class ImageCode {
-  readonly memory: ImageMemory;
-  /** The image's own address of its lowest page. */
-  readonly lowest: number;
-  readonly tables: ImageTables;
-  readonly unwind: UnwindTable;
-  /** Functions and parts of functions. */
-  readonly ranges: CodeRanges;
-  #definedAt: Map<number, Definition> | undefined;
-  #namedAt: Map<number, string[]> | undefined;
-  #references: CodeReferences | undefined;
-  #lazySlots: Set<number> | undefined;
-
-  private constructor(
-    memory: ImageMemory,
-    lowest: number,
-    tables: ImageTables,
-    unwind: UnwindTable,
-    ranges: CodeRanges,
-  ) {
-    this.memory = memory;
-    this.lowest = lowest;
-    this.tables = tables;
-    this.unwind = unwind;
-    this.ranges = ranges;
-  }
+/** The facts of one image, and what follows from them about its indirect transfers. */
+export class ImageCode extends ImageFacts {
+  #pointerTargets: PointerTargets | undefined;
+  #binderJumps: number[] | undefined;
+  #census: CodeCensus | undefined;
+  #sites: SiteReader | undefined;
 
   /**
    * @param sections  all of one module
@@ -57,85 +18,31 @@ export class ImageCode {
    * @returns `undefined` for what is no ELF or PE image of x86
    */
   static read(sections: readonly Section[], base: number): ImageCode | undefined {
-    const { memory, lowest, image } = moduleMemory(sections, base);
-    const tables = readElfTables(memory, lowest) ?? readPeTables(memory);
-    if (tables === undefined) return undefined;
-    const { format, bits, unwind: place } = tables;
-    const read =
-      place === undefined
-        ? undefined
-        : format === 'elf'
-          ? readElfUnwind(memory, bits, place.address)
-          : readPeUnwind(memory, place.address, place.size);
-    const unwind = read ?? nothing;
-    // Symbols tell of functions that have no unwind information.
-    const known: { start: number; end: number }[] = [];
-    const { starts, ends } = unwind.ranges;
-    for (let i = 0; i < starts.length; i++) known.push({ start: starts[i]!, end: ends[i]! });
-    for (const { address, size, isFunction } of image?.symbols() ?? []) {
-      const isNew = size > 0 && isFunction && rangeAt(unwind.ranges, address) < 0;
-      if (isNew && memory.isCode(address)) known.push({ start: address, end: address + size });
-    }
-    const ranges = known.length === starts.length ? unwind.ranges : sortedRanges(known);
-    return new ImageCode(memory, lowest, tables, unwind, ranges);
+    const parts = readImageParts(sections, base);
+    return parts === undefined ? undefined : new ImageCode(parts);
   }
 
-  /** What the code itself refers to. */
-  get references(): CodeReferences {
-    this.#references ??= readCodeReferences(this.memory, this.tables, this.ranges);
-    return this.#references;
+  /** Where the dynamic linker jumps to what it has just bound. */
+  get binderJumps(): readonly number[] {
+    this.#binderJumps ??= binderJumps(this.memory, this.tables);
+    return this.#binderJumps;
   }
 
-  /** @returns the function that the image gives to others at this address */
-  definedAt(address: number): Definition | undefined {
-    if (this.#definedAt === undefined) {
-      this.#definedAt = new Map();
-      for (const list of this.tables.definitions.values()) {
-        for (const definition of list) {
-          if (definition.kind === 'data' || !this.memory.isCode(definition.address)) continue;
-          this.#definedAt.set(definition.address, definition);
-        }
-      }
-    }
-    return this.#definedAt.get(address);
+  /** How many instructions and calls the executable bytes hold, estimated from evenly spread parts. */
+  get census(): CodeCensus {
+    this.#census ??= takeCensus(this.memory, this.tables.bits === 64);
+    return this.#census;
   }
 
-  /** @returns names of the functions that the image gives to others at this address */
-  namesAt(address: number): readonly string[] {
-    if (this.#namedAt === undefined) {
-      this.#namedAt = new Map();
-      for (const [name, list] of this.tables.definitions) {
-        for (const { address: at, kind } of list) {
-          if (kind === 'data') continue;
-          const names = this.#namedAt.get(at);
-          if (names === undefined) this.#namedAt.set(at, [name]);
-          else names.push(name);
-        }
-      }
-    }
-    return this.#namedAt.get(address) ?? [];
+  /** Where indirect transfers lead. */
+  get sites(): SiteReader {
+    this.#sites ??= new SiteReader(this);
+    return this.#sites;
   }
 
-  /** @returns the range with this address, or `undefined` outside every one */
-  rangeAt(address: number): { readonly start: number; readonly end: number } | undefined {
-    const index = rangeAt(this.ranges, address);
-    if (index < 0) return undefined;
-    return { start: this.ranges.starts[index]!, end: this.ranges.ends[index]! };
-  }
-
-  isLandingPad(address: number): boolean {
-    const { landingPads } = this.unwind;
-    return landingPads[firstAtLeast(landingPads, address)] === address;
-  }
-
-  /** @returns whether the slot at this place is bound when it is first used */
-  isLazy(place: number): boolean {
-    this.#lazySlots ??= new Set(this.tables.lazySlots);
-    return this.#lazySlots.has(place);
-  }
-
-  /** @returns whether a place is made read-only once the loader is done; ELF only */
-  isReadOnly(place: number): boolean {
-    return this.tables.readOnly.some(({ start, end }) => place >= start && place < end);
+  /** What pointers may lead to. */
+  get pointerTargets(): PointerTargets {
+    this.#pointerTargets ??= new PointerTargets(this, this.sites);
+    return this.#pointerTargets;
   }
 }

@@ -46,8 +46,10 @@ export interface ImageTables {
   readonly pointers: Pointers;
   /** Code that the loader or the system starts by itself: entry, initializers, callbacks, handlers. */
   readonly started: readonly number[];
-  /** Data that is made read-only once the loader is done. */
+  /** Data that the loader may write and then makes read-only. */
   readonly readOnly: readonly { readonly start: number; readonly end: number }[];
+  /** What the program may write, `readOnly` among it. */
+  readonly writable: readonly { readonly start: number; readonly end: number }[];
   /** Where unwind information begins: `.eh_frame_hdr`, or a PE's exception directory with its size. */
   readonly unwind: { readonly address: number; readonly size: number } | undefined;
   /** Shared object name: `ld-linux-x86-64.so.2`, `KERNEL32.dll`. */

@@ -78,3 +78,26 @@ export function bytesBetween(
     isExecutable: run.isExecutable,
   };
 }
+
+/**
+ * The last jumps of routines that bind functions when they are first called, in the dynamic linker:
+ * they drop what the stub pushed and jump to what was found.
+ *
+ * `_dl_runtime_resolve` of glibc's x86-64: `add rsp, 24; jmp r11`, with BND in older versions; its
+ * variant for profiling drops more. That of 32-bit code ends in a return.
+ */
+export function binderJumps(memory: ImageMemory, { bits, name }: ImageTables): number[] {
+  const jumps: number[] = [];
+  if (bits !== 64 || name === undefined || !/^ld[-.]/.test(name)) return jumps;
+  for (const { bytes, start, isExecutable } of memory.runs) {
+    if (!isExecutable) continue;
+    for (let i = 4; i + 3 <= bytes.length; i++) {
+      if (bytes[i] !== 0x41 || bytes[i + 1] !== 0xff || bytes[i + 2] !== 0xe3) continue;
+      const site = bytes[i - 1] === 0xf2 ? i - 1 : i;
+      const isDrop =
+        bytes[site - 4] === 0x48 && bytes[site - 3] === 0x83 && bytes[site - 2] === 0xc4;
+      if (isDrop) jumps.push(start + site);
+    }
+  }
+  return jumps;
+}

@@ -70,9 +70,24 @@ export function readPeTables(memory: ImageMemory): ImageTables | undefined {
     pointers: sortedPointers(readPointers(reader, relocations.address, relocations.size)),
     started: started.filter((address) => address !== 0 && memory.isCode(address)),
     readOnly: [],
+    writable: readWritable(memory, header),
     unwind: bits === 64 && exceptions.address !== 0 ? exceptions : undefined,
     name,
   };
+}
+
+function readWritable(memory: ImageMemory, header: number): { start: number; end: number }[] {
+  const count = memory.uint16(header + 6) ?? 0;
+  const table = header + 24 + (memory.uint16(header + 20) ?? 0);
+  const ranges: { start: number; end: number }[] = [];
+  for (let at = table; at < table + 40 * count; at += 40) {
+    const size = memory.uint32(at + 8);
+    const start = memory.uint32(at + 12);
+    const flags = memory.uint32(at + 36);
+    if (size === undefined || start === undefined || flags === undefined) break;
+    if (flags >>> 31 === 1) ranges.push({ start, end: start + size });
+  }
+  return ranges;
 }
 
 interface Reader {

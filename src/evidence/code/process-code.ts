@@ -48,6 +48,7 @@ export class ProcessCode {
   readonly space: AddressSpace;
   readonly #codes: (ImageCode | undefined)[] = [];
   readonly #biases: number[] = [];
+  #binderEntries: Address[] | undefined;
   readonly #resolved: Map<string, readonly Address[]> = new Map();
 
   constructor(space: AddressSpace, cache: ImageCodeCache = new ImageCodeCache()) {
@@ -60,6 +61,11 @@ export class ProcessCode {
       this.#codes.push(code);
       this.#biases.push(base - (code?.lowest ?? 0));
     }
+  }
+
+  /** What is known of each module's image, in the order of `space.modules`. */
+  get images(): readonly (ImageCode | undefined)[] {
+    return this.#codes;
   }
 
   /** What the image of a module says; `undefined` where there is none. */
@@ -102,6 +108,25 @@ export class ProcessCode {
     if (code.definedAt(own) !== undefined || this.isTaken(address) === true) return true;
     if (this.stubTargets(address) !== undefined || this.#isLazyStub(place)) return true;
     return range === undefined ? undefined : false;
+  }
+
+  /**
+   * Whether an instruction begins here when those of the function around it are read from its
+   * start.
+   *
+   * @returns `undefined` outside every known range
+   */
+  isInstructionStart(address: Address): boolean | undefined {
+    const place = this.place(address);
+    if (place === undefined || place.code.rangeAt(place.own) === undefined) return undefined;
+    const found = place.code.sites.flowAt(place.own);
+    return found === undefined ? undefined : found.flow.indexAt(place.own - found.start) >= 0;
+  }
+
+  /** @returns whether the image has code at this address; `undefined` where there is no image */
+  isCode(address: Address): boolean | undefined {
+    const place = this.place(address);
+    return place?.code.memory.isCode(place.own);
   }
 
   /** @returns whether a pointer to this place exists in the image, or the system starts it by itself */
@@ -160,6 +185,9 @@ export class ProcessCode {
     if (image === undefined) return undefined;
     const { code, bias } = image;
     const own = slot - bias;
+    if (code.tables.got !== undefined && own === code.tables.got + code.tables.bits / 4) {
+      return this.#binders();
+    }
     const binding = code.tables.bindings.get(own);
     if (binding === undefined) {
       const target = pointerAt(code.tables.pointers, own);
@@ -188,6 +216,26 @@ export class ProcessCode {
     const slot = lazySlotAt(code.memory, code.tables, own);
     const binding = slot === undefined ? undefined : code.tables.bindings.get(slot);
     return binding === undefined ? undefined : this.resolve(module, binding);
+  }
+
+  /** Routines that bind functions when they are first called; stubs of every image lead there. */
+  #binders(): readonly Address[] | undefined {
+    if (this.#binderEntries === undefined) {
+      this.#binderEntries = [];
+      for (const [module, code] of this.#codes.entries()) {
+        for (const jump of code?.binderJumps ?? []) {
+          const range = code?.rangeAt(jump);
+          if (range !== undefined) this.#binderEntries.push(range.start + this.#biases[module]!);
+        }
+      }
+    }
+    return this.#binderEntries.length === 0 ? undefined : this.#binderEntries;
+  }
+
+  /** @returns whether the instruction at `site` is the dynamic linker's jump to what it has bound */
+  isBinderJump(site: Address): boolean {
+    const place = this.place(site);
+    return place?.code.binderJumps.includes(place.own) === true;
   }
 
   #isLazyStub({ code, own }: Place): boolean {

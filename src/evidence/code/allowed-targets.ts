@@ -1,0 +1,304 @@
+import type { Address } from '../../base/address.ts';
+import type { ImageCode } from './image-code.ts';
+import { firstAtLeast } from './image-tables.ts';
+import type { ProcessCode } from './process-code.ts';
+
+/** How an indirect transfer finds its target, which decides how much the code says about it. */
+export type Mechanism =
+  /** Through a slot that the loader fills: linkage stubs, calls without stubs, fixed pointers. */
+  | 'stub'
+  /** The dynamic linker's jump to the function that it has just bound. */
+  | 'binder'
+  /** Through a table that cannot be written to: `switch`, computed jumps, arrays of functions. */
+  | 'table'
+  /** From a position in a table that an object points to: virtual functions. */
+  | 'virtual'
+  /** From a position in an object or a table of functions. */
+  | 'member'
+  /** Any other pointer. */
+  | 'pointer';
+
+/** Sets of places that pointers may lead to, mostly each within the next one. */
+export type TargetClassName =
+  /** What the loader, the table or the instructions name. */
+  | 'named'
+  /** Functions at the position that the target is read from, in any table. */
+  | 'position'
+  /** In the same function: places whose address is taken. */
+  | 'label'
+  /** Places whose address is taken, that read no more arguments than the transfer sets. */
+  | 'arguments'
+  | 'taken'
+  | 'exported'
+  | 'entry'
+  | 'instruction'
+  /** Any byte, known or not. */
+  | 'anywhere';
+
+export interface TargetClass {
+  readonly name: TargetClassName;
+  /** How many places it holds; those of large classes are estimated. */
+  readonly count: number;
+  readonly has: (target: Address) => boolean;
+}
+
+/** What the code allows at one place. */
+export interface Allowance {
+  readonly mechanism: Mechanism;
+  /** From the narrowest; the last one is `anywhere`. */
+  readonly classes: readonly TargetClass[];
+}
+
+const addressSpaceBits = { 32: 32, 64: 47 } as const;
+
+/**
+ * What the code of a process allows its indirect calls and jumps: for each, classes of targets from
+ * the narrowest to any byte. How much of the probability each class gets is for the reader to say,
+ * who has seen how often transfers of nominal runs stay in it; `defaultShares` is a start.
+ */
+export class AllowedTargets {
+  readonly #process: ProcessCode;
+  readonly #allowances: Map<Address, Allowance | null> = new Map();
+  readonly #byArguments: Map<number, TargetClass> = new Map();
+  readonly #byPosition: Map<number, TargetClass> = new Map();
+  #wide: readonly TargetClass[] | undefined;
+
+  constructor(process: ProcessCode) {
+    this.#process = process;
+  }
+
+  /**
+   * @param site  address of the instruction of an indirect call or jump
+   * @param lazyStub  for the dynamic linker's last jump: start of the block of the linkage stub that
+   *   asked for the function; without it any function may be meant
+   * @returns `undefined` where no image tells
+   */
+  at(site: Address, lazyStub?: Address): Allowance | undefined {
+    if (this.#process.isBinderJump(site)) return this.#binder(lazyStub);
+    let allowance = this.#allowances.get(site);
+    if (allowance === undefined) {
+      allowance = this.#read(site) ?? null;
+      this.#allowances.set(site, allowance);
+    }
+    return allowance ?? undefined;
+  }
+
+  #binder(lazyStub: Address | undefined): Allowance {
+    const bound = lazyStub === undefined ? undefined : this.#process.lazyBinding(lazyStub);
+    const wide = this.#wideClasses();
+    const narrow = bound === undefined ? wide.slice(1) : [listed('named', bound), wide.at(-1)!];
+    return { mechanism: 'binder', classes: narrow };
+  }
+
+  #read(site: Address): Allowance | undefined {
+    const process = this.#process;
+    const place = process.place(site);
+    if (place === undefined || !place.code.memory.isCode(place.own)) return undefined;
+    const { code, own, bias, module } = place;
+    const slotted = process.slotTargets(site);
+    const anywhere = this.#wideClasses().at(-1)!;
+    if (slotted !== undefined) {
+      return { mechanism: 'stub', classes: [listed('named', slotted), anywhere] };
+    }
+    const found = code.sites.at(own);
+    const named = new Set<Address>();
+    for (const target of found.targets) named.add(target + bias);
+    let isOpen = found.isOpen;
+    for (const slot of found.slots) {
+      const values = process.slotValues(module, slot + bias);
+      if (values === undefined) isOpen = true;
+      for (const value of values ?? this.#initialValue(code, slot, bias)) named.add(value);
+    }
+    const classes: TargetClass[] = [];
+    if (named.size > 0) classes.push(listed('named', [...named]));
+    if (!isOpen)
+      return { mechanism: found.isTable ? 'table' : 'stub', classes: [...classes, anywhere] };
+    if (found.member !== undefined) classes.push(this.#position(found.member.displacement));
+    const labels = this.#labels(code, own, bias);
+    if (labels !== undefined) classes.push(labels);
+    const count = code.pointerTargets.argumentsSet(own);
+    if (count !== undefined && count < 6) classes.push(this.#withArguments(count));
+    classes.push(...this.#wideClasses());
+    const mechanism =
+      found.member === undefined ? 'pointer' : found.member.isObject ? 'virtual' : 'member';
+    return { mechanism, classes: classes.filter(({ count: size }) => size > 0) };
+  }
+
+  /** What a pointer that the program may change holds at first. */
+  #initialValue(code: ImageCode, slot: number, bias: number): Address[] {
+    const { places, targets } = code.tables.pointers;
+    const index = firstAtLeast(places, slot);
+    const isCode = places[index] === slot && code.memory.isCode(targets[index]!);
+    return isCode ? [targets[index]! + bias] : [];
+  }
+
+  /** Places inside the function of a jump whose address is taken: labels of computed jumps. */
+  #labels(code: ImageCode, own: number, bias: number): TargetClass | undefined {
+    const range = code.rangeAt(own);
+    if (range === undefined) return undefined;
+    const { taken } = code.references;
+    const labels: Address[] = [];
+    for (let i = firstAtLeast(taken, range.start + 1); taken[i]! < range.end; i++) {
+      labels.push(taken[i]! + bias);
+    }
+    return labels.length === 0 ? undefined : listed('label', labels);
+  }
+
+  #position(displacement: number): TargetClass {
+    let known = this.#byPosition.get(displacement);
+    if (known === undefined) {
+      const targets = new Set<Address>();
+      for (const { code, bias, module } of this.#known()) {
+        const { functions, names } = code.pointerTargets.members(displacement);
+        for (const own of functions) targets.add(own + bias);
+        for (const name of names) {
+          for (const address of this.#process.resolve(module, { kind: 'name', name }) ?? []) {
+            targets.add(address);
+          }
+        }
+      }
+      known = listed('position', [...targets]);
+      this.#byPosition.set(displacement, known);
+    }
+    return known;
+  }
+
+  /** @param count  argument registers that the transfer sets */
+  #withArguments(count: number): TargetClass {
+    let known = this.#byArguments.get(count);
+    if (known === undefined) {
+      let size = 0;
+      for (const { code } of this.#known()) {
+        const { takenByReads, namedPointers } = code.pointerTargets;
+        size += takenByReads[count]! + namedPointers.size;
+      }
+      known = {
+        name: 'arguments',
+        count: size,
+        has: (target) => {
+          const place = this.#process.place(target);
+          if (place === undefined || !this.#isTaken(target)) return false;
+          return (place.code.pointerTargets.argumentsRead(place.own) ?? 0) <= count;
+        },
+      };
+      this.#byArguments.set(count, known);
+    }
+    return known;
+  }
+
+  #isTaken(target: Address): boolean {
+    const place = this.#process.place(target);
+    if (place === undefined) return false;
+    if (holds(place.code.pointerTargets.taken, place.own)) return true;
+    const names = place.code.namesAt(place.own);
+    if (names.length === 0) return false;
+    for (const { code } of this.#known()) {
+      const { namedPointers } = code.pointerTargets;
+      if (names.some((name) => namedPointers.has(name))) return true;
+    }
+    return false;
+  }
+
+  *#known(): Generator<{ code: ImageCode; bias: number; module: number }> {
+    for (let module = 0; module < this.#process.images.length; module++) {
+      const image = this.#process.imageOf(module);
+      if (image !== undefined) yield { ...image, module };
+    }
+  }
+
+  /** From taken places to any byte. */
+  #wideClasses(): readonly TargetClass[] {
+    if (this.#wide !== undefined) return this.#wide;
+    let taken = 0;
+    let exported = 0;
+    let entries = 0;
+    let instructions = 0;
+    let bits: 32 | 64 = 32;
+    for (const { code } of this.#known()) {
+      const { pointerTargets } = code;
+      taken += pointerTargets.taken.length + pointerTargets.namedPointers.size;
+      exported += pointerTargets.taken.length + pointerTargets.exported.length;
+      entries += pointerTargets.entries.length;
+      instructions += code.census.instructions;
+      if (code.tables.bits === 64) bits = 64;
+    }
+    const process = this.#process;
+    const isExported = (target: Address): boolean => process.exportedNames(target).length > 0;
+    const isEntry = (target: Address): boolean => process.isFunctionEntry(target) === true;
+    this.#wide = [
+      { name: 'taken', count: taken, has: (target) => this.#isTaken(target) },
+      { name: 'exported', count: exported, has: (t) => isExported(t) || this.#isTaken(t) },
+      { name: 'entry', count: entries, has: isEntry },
+      {
+        name: 'instruction',
+        count: instructions,
+        // Outside known functions any byte of code may be one.
+        has: (target) =>
+          process.isInstructionStart(target) !== false && process.isCode(target) === true,
+      },
+      { name: 'anywhere', count: 2 ** addressSpaceBits[bits], has: () => true },
+    ];
+    return this.#wide;
+  }
+}
+
+function listed(name: TargetClassName, targets: readonly Address[]): TargetClass {
+  const set = new Set(targets);
+  return { name, count: set.size, has: (target) => set.has(target) };
+}
+
+function holds(sorted: Float64Array, value: number): boolean {
+  return sorted[firstAtLeast(sorted, value)] === value;
+}
+
+/** How the probability is shared among the classes, by mechanism: the first is the narrowest. */
+export type ClassShares = Readonly<Record<TargetClassName, number>>;
+
+/**
+ * @param shares  weight of each class; those of the classes that a place has are scaled to sum to 1
+ * @returns the probability that the code gives a target: each class spreads its share evenly
+ */
+export function probabilityOf(
+  { classes }: Allowance,
+  target: Address,
+  shares: ClassShares,
+): number {
+  let total = 0;
+  let probability = 0;
+  for (const { name, count, has } of classes) {
+    total += shares[name];
+    if (has(target)) probability += shares[name] / Math.max(1, count);
+  }
+  return probability / total;
+}
+
+const openShares: ClassShares = {
+  named: 0.6,
+  position: 0.4,
+  label: 0.6,
+  arguments: 0.3,
+  taken: 0.5,
+  exported: 0.02,
+  entry: 0.002,
+  instruction: 0.01,
+  anywhere: 0.001,
+};
+
+function exactShares(elsewhere: number): ClassShares {
+  return { ...openShares, named: 1 - elsewhere, anywhere: elsewhere };
+}
+
+/**
+ * How often pairs of a place and its target, in nominal runs, went to each class as the narrowest, of
+ * those that had the class: (pairs + 1) / (pairs of which the place has the class + 2). Measured by
+ * `bench/code.bench.ts` on three nominal runs each of seven programs, no attack among them; what has
+ * never left its class gets one chance in as many pairs as were seen.
+ */
+export const defaultShares: Readonly<Record<Mechanism, ClassShares>> = {
+  stub: exactShares(1 / 1600),
+  binder: exactShares(1 / 200),
+  table: exactShares(1 / 900),
+  virtual: openShares,
+  member: openShares,
+  pointer: openShares,
+};

@@ -1,0 +1,169 @@
+import { Operands } from '../../x86/operands.ts';
+import { argumentsRead, argumentsSet, systemVArguments, windowsArguments } from './arguments.ts';
+import { FunctionFlow } from './function-flow.ts';
+import type { ImageFacts } from './image-facts.ts';
+import { firstAtLeast } from './image-tables.ts';
+import type { SiteReader } from './site-targets.ts';
+
+/** Arguments are read near the beginning. */
+const entryBytes = 1024;
+
+let operands: Operands | undefined;
+
+/** What pointers of one image may lead to; addresses are its own, arrays ascending. */
+export class PointerTargets {
+  readonly #code: ImageFacts;
+  readonly #sites: SiteReader;
+  readonly #members: Map<number, MemberFunctions> = new Map();
+  readonly #reads: Map<number, number> = new Map();
+  #taken: Float64Array | undefined;
+  #takenByReads: Int32Array | undefined;
+  #namedPointers: Set<string> | undefined;
+  #exported: Float64Array | undefined;
+  #starts: Float64Array | undefined;
+
+  constructor(code: ImageFacts, sites: SiteReader) {
+    this.#code = code;
+    this.#sites = sites;
+  }
+
+  /** Code whose address something of the image holds or computes, and that can be entered. */
+  get taken(): Float64Array {
+    if (this.#taken === undefined) {
+      const { references, unwind, memory } = this.#code;
+      const all = new Set([...references.taken, ...unwind.handlers]);
+      this.#taken = Float64Array.from([...all].filter((address) => memory.isCode(address))).sort();
+    }
+    return this.#taken;
+  }
+
+  /** Functions that other images find by name. */
+  get exported(): Float64Array {
+    this.#exported ??= Float64Array.from(
+      [...this.#code.definitions()].map(({ address }) => address),
+    ).sort();
+    return this.#exported;
+  }
+
+  /** Where functions and their parts begin, exported and taken places among them. */
+  get entries(): Float64Array {
+    this.#starts ??= Float64Array.from(
+      new Set([...this.#code.ranges.starts, ...this.taken, ...this.exported]),
+    ).sort();
+    return this.#starts;
+  }
+
+  /**
+   * @returns argument registers that the function at `address` reads; `undefined` where they carry
+   *   no arguments, in 32-bit code
+   */
+  argumentsRead(address: number): number | undefined {
+    if (this.#code.tables.bits === 32) return undefined;
+    let count = this.#reads.get(address);
+    if (count === undefined) {
+      count = this.#countReads(address);
+      this.#reads.set(address, count);
+    }
+    return count;
+  }
+
+  #countReads(address: number): number {
+    const { memory, tables } = this.#code;
+    const run = memory.runAt(address);
+    if (run === undefined) return 0;
+    const end = this.#code.rangeAt(address)?.end ?? run.end;
+    const from = address - run.start;
+    const bytes = run.bytes.subarray(from, Math.min(end - run.start, from + entryBytes));
+    operands ??= new Operands();
+    const flow = new FunctionFlow(bytes, tables.bits === 64, operands);
+    return argumentsRead(flow, 0, operands, this.#registers());
+  }
+
+  /**
+   * How many taken places read at most so many argument registers, by that number; the last entry
+   * counts all.
+   */
+  get takenByReads(): Int32Array {
+    if (this.#takenByReads === undefined) {
+      const counts = new Int32Array(7);
+      for (const address of this.taken) {
+        for (let n = this.argumentsRead(address) ?? 0; n < counts.length; n++) counts[n]!++;
+      }
+      this.#takenByReads = counts;
+    }
+    return this.#takenByReads;
+  }
+
+  /** Names of functions of other images to which this one holds a pointer, its stubs' apart. */
+  get namedPointers(): ReadonlySet<string> {
+    if (this.#namedPointers === undefined) {
+      this.#namedPointers = new Set();
+      for (const [place, binding] of this.#code.tables.bindings) {
+        if (binding.kind === 'name' && !this.#code.isLazy(place)) {
+          this.#namedPointers.add(binding.name);
+        }
+      }
+    }
+    return this.#namedPointers;
+  }
+
+  /** @returns argument registers that may hold arguments at a call; `undefined` in 32-bit code */
+  argumentsSet(site: number): number | undefined {
+    if (this.#code.tables.bits === 32) return undefined;
+    const found = this.#sites.flowAt(site);
+    const index = found?.flow.indexAt(site - found.start) ?? -1;
+    if (found === undefined || index < 0) return undefined;
+    operands ??= new Operands();
+    return argumentsSet(found.flow, index, operands, this.#registers());
+  }
+
+  #registers(): readonly number[] {
+    return this.#code.tables.format === 'pe' ? windowsArguments : systemVArguments;
+  }
+
+  /**
+   * Functions that stand `displacement` bytes behind where a table of functions, or data that holds
+   * some, begins: at the places that something refers to, and at the first of each run of pointers
+   * to code, as virtual tables are behind their type information.
+   */
+  members(displacement: number): MemberFunctions {
+    let members = this.#members.get(displacement);
+    if (members === undefined) {
+      members = this.#readMembers(displacement);
+      this.#members.set(displacement, members);
+    }
+    return members;
+  }
+
+  #readMembers(displacement: number): MemberFunctions {
+    const { tables, memory, references } = this.#code;
+    const word = tables.bits / 8;
+    const functions = new Set<number>();
+    const names = new Set<string>();
+    const { places, targets } = tables.pointers;
+    const isFunction = (place: number): boolean => {
+      const index = firstAtLeast(places, place);
+      if (places[index] === place) return memory.isCode(targets[index]!);
+      return tables.bindings.get(place)?.kind === 'name';
+    };
+    const isBeginning = (place: number): boolean => {
+      const { data } = references;
+      if (data[firstAtLeast(data, place)] === place) return true;
+      return isFunction(place) && !isFunction(place - word);
+    };
+    for (let i = 0; i < places.length; i++) {
+      const isCandidate = memory.isCode(targets[i]!) && isBeginning(places[i]! - displacement);
+      if (isCandidate) functions.add(targets[i]!);
+    }
+    for (const [place, binding] of tables.bindings) {
+      if (binding.kind === 'name' && isBeginning(place - displacement)) names.add(binding.name);
+    }
+    return { functions: Float64Array.from(functions).sort(), names };
+  }
+}
+
+/** Functions at one position of an image's tables: its own, and those of other images by name. */
+export interface MemberFunctions {
+  readonly functions: Float64Array;
+  readonly names: ReadonlySet<string>;
+}

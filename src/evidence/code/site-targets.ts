@@ -1,0 +1,348 @@
+import { Operands } from '../../x86/operands.ts';
+import { Transfer } from '../../x86/transfer.ts';
+import { FunctionFlow } from './function-flow.ts';
+import type { ImageFacts } from './image-facts.ts';
+import { firstAtLeast, pointerAt } from './image-tables.ts';
+import { boundsOf, shapeOf, strideOf, type TargetShape } from './target-shape.ts';
+import { type WalkedTarget, walkBack } from './value-walk.ts';
+
+/** Where the code around one indirect transfer says that it leads; addresses are the image's own. */
+export interface SiteTargets {
+  /** Entries of tables and other fixed places, ascending. */
+  readonly targets: Float64Array;
+  /** Some of the targets come from a table. */
+  readonly isTable: boolean;
+  /** Places in memory whose content, another image's address mostly, is where it leads. */
+  readonly slots: readonly number[];
+  /** The position in a table of functions, or in an object, that the target is read from. */
+  readonly member: { readonly displacement: number; readonly isObject: boolean } | undefined;
+  /** Some ways to the transfer do not tell where it leads, or a table can be written to. */
+  readonly isOpen: boolean;
+}
+
+const nowhere: SiteTargets = {
+  targets: new Float64Array(0),
+  isTable: false,
+  slots: [],
+  member: undefined,
+  isOpen: true,
+};
+
+/** Larger tables are data. */
+const mostEntries = 1 << 16;
+/** Code whose limits nothing tells is followed this far back. */
+const window = 512;
+const mostFlows = 64;
+/** Registers that a call may change: rax, rcx, rdx, rsi, rdi, r8 to r11. */
+const changed64 = 0x0fc7;
+/** Windows: rsi and rdi are kept. */
+const changedWindows = 0x0f07;
+/** eax, ecx, edx. */
+const changed32 = 0x0007;
+/** Bytes of a function that is read to see which registers it changes. */
+const smallFunction = 1024;
+
+let operands: Operands | undefined;
+
+/** Follows the indirect transfers of one image; answers are kept. */
+export class SiteReader {
+  readonly #code: ImageFacts;
+  readonly #answers: Map<number, SiteTargets> = new Map();
+  readonly #changed: Map<number, number> = new Map();
+  /** Of recent functions, by start. */
+  readonly #flows: Map<number, FunctionFlow> = new Map();
+
+  constructor(code: ImageFacts) {
+    this.#code = code;
+  }
+
+  /** @param site  address of the transfer's instruction */
+  at(site: number): SiteTargets {
+    let answer = this.#answers.get(site);
+    if (answer === undefined) {
+      answer = this.#read(site);
+      this.#answers.set(site, answer);
+    }
+    return answer;
+  }
+
+  /** The stretch of instructions that an address lies in, and where it begins. */
+  flowAt(address: number): { readonly flow: FunctionFlow; readonly start: number } | undefined {
+    const range = this.#code.rangeAt(address) ?? this.#guessedRange(address);
+    if (range === undefined) return undefined;
+    const { start, end } = range;
+    let flow = this.#flows.get(start);
+    if (flow === undefined) {
+      const run = this.#code.memory.runAt(start);
+      if (run === undefined) return undefined;
+      operands ??= new Operands();
+      const bytes = run.bytes.subarray(start - run.start, end - run.start);
+      flow = new FunctionFlow(bytes, this.#code.tables.bits === 64, operands);
+      if (this.#flows.size >= mostFlows) {
+        for (const oldest of this.#flows.keys()) {
+          this.#flows.delete(oldest);
+          break;
+        }
+      }
+      this.#flows.set(start, flow);
+    }
+    return { flow, start };
+  }
+
+  /** Outside every known range: from where instructions, read one after the other, arrive at the address. */
+  #guessedRange(address: number): { start: number; end: number } | undefined {
+    const { memory, ranges, tables } = this.#code;
+    const run = memory.runAt(address);
+    if (run === undefined) return undefined;
+    operands ??= new Operands();
+    const next = firstAtLeast(ranges.starts, address);
+    const previousEnd = next > 0 ? ranges.ends[next - 1]! : run.start;
+    const nextStart = ranges.starts[next] ?? run.end;
+    const end = Math.min(nextStart, run.end, address + window);
+    for (let start = Math.max(previousEnd, run.start, address - window); start < address; start++) {
+      let at = start;
+      while (at < address) {
+        const length = operands.readFlow(run.bytes, at - run.start, tables.bits === 64);
+        if (length === 0) break;
+        at += length;
+      }
+      if (at === address) return { start, end };
+    }
+    return { start: address, end };
+  }
+
+  #read(site: number): SiteTargets {
+    const found = this.flowAt(site);
+    const index = found?.flow.indexAt(site - found.start) ?? -1;
+    if (found === undefined || index < 0) return nowhere;
+    const { flow, start } = found;
+    operands ??= new Operands();
+    const isJump = flow.kinds[index] === Transfer.ijmp;
+    if (!isJump && flow.kinds[index] !== Transfer.icall) return nowhere;
+    const word = flow.is64 ? 8 : 4;
+    let anchor: number | undefined;
+    const ways = walkBack(flow, index, operands, {
+      start,
+      absolute: (value) => this.#absolute(value),
+      returned: (target, next, register) => this.#returned(target, next, register),
+      changed: (target) => this.#changedBy(target, 0),
+      isDone: (way) => {
+        const shape = shapeOf(way.target, word);
+        if (shape.kind === 'table') anchor ??= shape.table;
+        return this.#isDone(shape, way);
+      },
+    });
+    const collected = new Collected();
+    for (const way of ways) this.#add(collected, way, word, { start, flow, isJump, anchor });
+    return collected.result();
+  }
+
+  #isDone(shape: TargetShape, { limits }: WalkedTarget): boolean {
+    switch (shape.kind) {
+      case 'constant':
+      case 'slot':
+        return true;
+      case 'table':
+      case 'steps':
+        return boundsOf(shape.offset, limits, this.#code.memory)?.isWidth === false;
+      default:
+        return false;
+    }
+  }
+
+  #absolute(value: number): number | undefined {
+    const { tables, memory } = this.#code;
+    const isAbsolute = tables.isFixed || (tables.format === 'pe' && tables.bits === 32);
+    if (!isAbsolute) return undefined;
+    const own = (tables.bits === 32 ? value >>> 0 : value) - tables.imageBase;
+    return own > 0 && memory.runAt(own) !== undefined ? own : undefined;
+  }
+
+  /**
+   * Registers that a call of a function may change: where that function is small and calls nothing
+   * unknown, those that it writes. Compilers keep values in the others across such calls.
+   */
+  #changedBy(target: number, depth: number): number {
+    const { tables } = this.#code;
+    const is64 = tables.bits === 64;
+    const all = is64 ? (tables.format === 'pe' ? changedWindows : changed64) : changed32;
+    const known = this.#changed.get(target);
+    if (known !== undefined) return known;
+    this.#changed.set(target, all);
+    const range = this.#code.rangeAt(target);
+    const run = this.#code.memory.runAt(target);
+    if (range?.start !== target || run === undefined || range.end - target > smallFunction) {
+      return all;
+    }
+    operands ??= new Operands();
+    let changed = 0;
+    for (let at = target; at < range.end; ) {
+      const length = operands.read(run.bytes, at - run.start, is64);
+      if (length === 0) return all;
+      const { transfer, displacementOfTransfer, writes } = operands;
+      const next = at + length;
+      const to = next + displacementOfTransfer;
+      changed |= writes;
+      if (transfer === Transfer.call && depth < 3) changed |= this.#changedBy(to, depth + 1);
+      else if (transfer === Transfer.call || transfer >= Transfer.icall) {
+        if (transfer !== Transfer.ret) return all;
+      } else if (transfer === Transfer.ijmp) return all;
+      else if (transfer === Transfer.jmp && (to < target || to >= range.end)) {
+        if (depth >= 3) return all;
+        changed |= this.#changedBy(to, depth + 1);
+      }
+      at = next;
+    }
+    this.#changed.set(target, changed & all);
+    return changed & all;
+  }
+
+  /** Position-independent 32-bit code calls a function that returns the address behind the call. */
+  #returned(target: number, next: number, register: number): number | undefined {
+    const { memory, tables } = this.#code;
+    if (tables.bits === 64) return undefined;
+    // mov reg, [esp]; ret
+    const isThunk =
+      memory.uint8(target) === 0x8b &&
+      memory.uint8(target + 1) === (0x04 | (register << 3)) &&
+      memory.uint16(target + 2) === 0xc324;
+    return isThunk ? next : undefined;
+  }
+
+  #add(into: Collected, { target, limits }: WalkedTarget, word: number, place: SitePlace): void {
+    const shape = shapeOf(target, word);
+    const { memory } = this.#code;
+    switch (shape.kind) {
+      case 'constant':
+        into.targets.add(shape.address);
+        return;
+      case 'slot':
+        into.slots.add(shape.place);
+        return;
+      case 'steps': {
+        const bounds = boundsOf(shape.offset, limits, memory);
+        if (bounds === undefined) {
+          into.isOpen = true;
+          return;
+        }
+        const stride = strideOf(shape.offset);
+        for (let at = bounds.least; at <= bounds.most; at += stride)
+          into.targets.add(shape.base + at);
+        into.isTable = true;
+        return;
+      }
+      case 'table':
+        if (this.#readTable(into, shape, limits, place) === 0) into.isOpen = true;
+        return;
+      case 'member':
+        into.member ??= { displacement: shape.displacement, isObject: shape.isObject };
+        into.isOpen = true;
+        return;
+      default:
+        into.isOpen = true;
+    }
+  }
+
+  /** @returns how many entries lead to code */
+  #readTable(
+    into: Collected,
+    shape: TargetShape & { readonly kind: 'table' },
+    limits: WalkedTarget['limits'],
+    place: SitePlace,
+  ): number {
+    const { memory, references } = this.#code;
+    const bounds = boundsOf(shape.offset, limits, memory);
+    const stride = Math.max(strideOf(shape.offset), shape.entryBytes);
+    const isBounded = bounds !== undefined && (bounds.most - bounds.least) / stride < mostEntries;
+    // Further back the index has been shifted, and the table with it: what is nearest counts.
+    const begin = isBounded ? 0 : (place.anchor ?? shape.table) - shape.table;
+    const first = isBounded ? Math.ceil(bounds.least / stride) * stride : begin;
+    let end = isBounded ? bounds.most + 1 : begin + mostEntries * stride;
+    if (!isBounded) {
+      // Tables follow each other: the next place that something refers to belongs to another one.
+      const { data } = references;
+      const next = data[firstAtLeast(data, shape.table + begin + 1)];
+      if (next !== undefined) end = Math.min(end, next - shape.table);
+    }
+    let count = 0;
+    for (let offset = first; offset < end; offset += stride) {
+      const target = this.#entry(shape, shape.table + offset);
+      if (target === undefined || !this.#mayLead(target, place, isBounded)) {
+        if (isBounded) continue;
+        break;
+      }
+      into.targets.add(target);
+      count++;
+    }
+    if (count > 0) {
+      into.isTable = true;
+      if (!this.#code.isReadOnly(shape.table)) into.isOpen = true;
+    }
+    return count;
+  }
+
+  #entry(shape: TargetShape & { readonly kind: 'table' }, at: number): number | undefined {
+    const { memory, tables } = this.#code;
+    if (shape.base === undefined) {
+      const pointer = pointerAt(tables.pointers, at);
+      if (pointer !== undefined) return pointer;
+      const stored = memory.word(at, tables.bits);
+      const isAbsolute = tables.isFixed || tables.imageBase > 0;
+      return stored === undefined || !isAbsolute ? undefined : stored - tables.imageBase;
+    }
+    const stored = readEntry(memory, at, shape.entryBytes, shape.isSigned);
+    if (stored === undefined) return undefined;
+    const target = shape.base + stored;
+    if (tables.bits === 64) return target;
+    return ((target % 0x1_0000_0000) + 0x1_0000_0000) % 0x1_0000_0000;
+  }
+
+  #mayLead(target: number, { start, flow, isJump }: SitePlace, isBounded: boolean): boolean {
+    if (!this.#code.memory.isCode(target)) return false;
+    if (isBounded) return true;
+    const offset = target - start;
+    const isInside = isJump && offset >= 0 && offset < flow.bytes.length;
+    if (isInside) return flow.indexAt(offset) >= 0;
+    const range = this.#code.rangeAt(target);
+    return range === undefined ? !isJump : range.start === target;
+  }
+}
+
+interface SitePlace {
+  readonly start: number;
+  readonly flow: FunctionFlow;
+  readonly isJump: boolean;
+  /** The first table that was found on the way back. */
+  readonly anchor: number | undefined;
+}
+
+class Collected {
+  readonly targets: Set<number> = new Set();
+  readonly slots: Set<number> = new Set();
+  member: SiteTargets['member'];
+  isTable = false;
+  isOpen = false;
+
+  result(): SiteTargets {
+    return {
+      targets: Float64Array.from(this.targets).sort(),
+      isTable: this.isTable,
+      slots: [...this.slots],
+      member: this.member,
+      isOpen: this.isOpen || (this.targets.size === 0 && this.slots.size === 0),
+    };
+  }
+}
+
+function readEntry(
+  memory: ImageFacts['memory'],
+  at: number,
+  bytes: number,
+  isSigned: boolean,
+): number | undefined {
+  if (bytes === 4) return isSigned ? memory.int32(at) : memory.uint32(at);
+  if (bytes === 2) return isSigned ? memory.int16(at) : memory.uint16(at);
+  if (bytes === 8) return memory.uint64(at);
+  const byte = memory.uint8(at);
+  return byte === undefined || !isSigned ? byte : (byte << 24) >> 24;
+}

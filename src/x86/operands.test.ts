@@ -1,0 +1,161 @@
+import {
+  ConditionCode,
+  Decoder,
+  DecoderError,
+  DecoderOptions,
+  InstructionInfoFactory,
+  OpAccess,
+  OpKind,
+  Register,
+  RegisterExt,
+} from 'iced-x86';
+import { expect, test } from 'vitest';
+import { Random } from '../base/random.ts';
+import { Operand, Operands, Operation } from './operands.ts';
+import { Transfer } from './transfer.ts';
+
+const prefixes = [[], [0x66], [0xf3], [0xf2], [0x64], [0x3e]];
+
+/** Every opcode with many ModRM bytes, behind prefixes, then noise. */
+function* encodings(is64: boolean): Generator<Uint8Array> {
+  const random = new Random(5);
+  const rexes = is64 ? [[], [0x48], [0x41], [0x4f], [0x40], [0x44]] : [[]];
+  for (const prefix of prefixes) {
+    for (const rex of rexes) {
+      for (const map of [[], [0x0f]]) {
+        for (let opcode = 0; opcode < 256; opcode++) {
+          for (let modrm = 0; modrm < 256; modrm++) {
+            if (modrm % 13 !== 4 && (prefix.length > 0 || rex.length > 0 || map.length > 0))
+              continue;
+            const tail = Array.from({ length: 12 }, () => random.below(256));
+            yield Uint8Array.from([...prefix, ...rex, ...map, opcode, modrm, ...tail]);
+          }
+        }
+      }
+    }
+  }
+}
+
+const readAccess = [OpAccess.Read, OpAccess.CondRead, OpAccess.ReadWrite, OpAccess.ReadCondWrite];
+const writeAccess = [
+  OpAccess.Write,
+  OpAccess.CondWrite,
+  OpAccess.ReadWrite,
+  OpAccess.ReadCondWrite,
+];
+
+// The judge: iced's own analysis of the same bytes.
+test.each([32, 64] as const)('registers and operands of %s-bit instructions', (bits) => {
+  const operands = new Operands();
+  const factory = new InstructionInfoFactory();
+  const wrong: string[] = [];
+  let byTable = 0;
+  for (const bytes of encodings(bits === 64)) {
+    const length = operands.read(bytes, 0, bits === 64);
+    const decoder = new Decoder(bits, bytes, DecoderOptions.None);
+    const instruction = decoder.decode();
+    const isValid = decoder.lastError === DecoderError.None;
+    const hex = `${bits} ${Buffer.from(bytes.subarray(0, Math.max(length, 1))).toString('hex')}`;
+    const complain = (what: string): unknown => wrong.length < 40 && wrong.push(`${hex} ${what}`);
+    if (isValid) {
+      if (length !== instruction.length) complain(`length ${length}`);
+      let reads = 0;
+      let writes = 0;
+      const info = factory.info(instruction);
+      for (const used of info.usedRegisters()) {
+        if (RegisterExt.isGPR(used.register)) {
+          const bit = 1 << RegisterExt.number(RegisterExt.fullRegister(used.register));
+          if (readAccess.includes(used.access)) reads |= bit;
+          if (writeAccess.includes(used.access)) writes |= bit;
+        }
+        used.free();
+      }
+      info.free();
+      // The stack pointer of pushes and calls counts on either side; parts of registers are read, too.
+      const isTransfer = operands.transfer !== Transfer.none;
+      // A conditional move's target is read by some accounts: it may keep its value.
+      const isMaybe = operands.operation === Operation.maybeMove;
+      const widened = operands.size < 4 || isMaybe ? writes : 0;
+      if ((operands.writes | 16) !== (writes | 16)) complain(`writes ${operands.writes} ${writes}`);
+      if ((operands.reads | 16 | widened) !== (reads | 16 | widened)) {
+        complain(`reads ${operands.reads} ${reads}`);
+      }
+      if (!isTransfer && operands.operation !== Operation.other) {
+        byTable++;
+        checkOperands(operands, instruction, complain);
+      }
+      if (operands.condition >= 0) {
+        const names = [
+          'o',
+          'no',
+          'b',
+          'ae',
+          'e',
+          'ne',
+          'be',
+          'a',
+          's',
+          'ns',
+          'p',
+          'np',
+          'l',
+          'ge',
+          'le',
+          'g',
+        ];
+        if (ConditionCode[instruction.conditionCode] !== names[operands.condition]) {
+          complain('condition');
+        }
+      }
+    }
+    instruction.free();
+    decoder.free();
+  }
+  factory.free();
+  operands.dispose();
+  expect(wrong).toEqual([]);
+  expect(byTable).toBeGreaterThan(10_000);
+});
+
+type Decoded = ReturnType<Decoder['decode']>;
+
+function checkOperands(mine: Operands, theirs: Decoded, complain: (what: string) => void): void {
+  const operands = [mine.first, mine.second] as const;
+  for (const [place, operand] of operands.entries()) {
+    const kind = place === 0 ? theirs.op0Kind : theirs.op1Kind;
+    if (operand === Operand.memory) {
+      if (kind !== OpKind.Memory) complain(`operand ${place} is no memory`);
+      else if (theirs.memoryBase === Register.RIP) {
+        if (mine.base !== 16) complain('base is no rip');
+        const target = BigInt.asIntN(64, theirs.memoryDisplacement);
+        if (Number(target) !== mine.displacement + mine.length) complain('rip displacement');
+      } else {
+        const numberOf = (register: Register): number =>
+          register === Register.None ? -1 : RegisterExt.number(register);
+        if (numberOf(theirs.memoryBase) !== mine.base) complain('base');
+        if (numberOf(theirs.memoryIndex) !== mine.index) complain('index');
+        if (mine.index >= 0 && theirs.memoryIndexScale !== mine.scale) complain('scale');
+        if (Number(BigInt.asIntN(32, theirs.memoryDisplacement)) !== mine.displacement) {
+          complain('displacement');
+        }
+      }
+    } else if (operand >= 0 && operand < 16 && place < theirs.opCount && kind === OpKind.Register) {
+      const register = place === 0 ? theirs.op0Register : theirs.op1Register;
+      if (RegisterExt.number(RegisterExt.fullRegister(register)) !== operand)
+        complain(`operand ${place}`);
+      const size = place === 1 && mine.narrow > 0 ? mine.narrow : mine.size;
+      if (RegisterExt.size(register) !== size) complain(`size of operand ${place}`);
+    }
+  }
+  const isPlain = mine.second === Operand.immediate && theirs.opCount === 2 && mine.size >= 4;
+  if (isPlain && theirs.op1Kind !== OpKind.Register) {
+    const bits = mine.size === 8 ? 64 : 32;
+    const value = BigInt.asIntN(bits, theirs.immediate(1));
+    if (
+      BigInt.asIntN(bits, BigInt(mine.immediate)) !== value &&
+      Math.abs(mine.immediate) < 2 ** 52
+    ) {
+      complain(`immediate ${mine.immediate} ${value}`);
+    }
+  }
+}
