@@ -148,6 +148,9 @@ export class PtProcessor {
         case Transfer.ret:
           if (i + 1 < start.length) encoder.return(next);
           break;
+        case Transfer.far:
+          if (i + 1 < start.length) encoder.indirect(next);
+          break;
         case Transfer.syscall:
           this.#enterKernel(undefined);
           if (!isLast) {
