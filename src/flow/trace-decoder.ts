@@ -19,7 +19,9 @@ import { CodeCache } from './code-cache.ts';
 import { CodeWalker, Walk } from './code-walker.ts';
 import { ControlFlowGraph } from './control-flow-graph.ts';
 import { FlowState } from './flow-state.ts';
-import type { Gap, GapReason, Mark } from './mark.ts';
+import { GapLog } from './gap-log.ts';
+import type { GapReason, Mark } from './mark.ts';
+import { PacketContext, Reset } from './packet-context.ts';
 import { StretchCache } from './stretch-cache.ts';
 
 export interface TraceDecoderOptions {
@@ -65,7 +67,7 @@ const pieceBits = 24;
  */
 export class TraceDecoder implements BlockSource {
   readonly #graph: ControlFlowGraph;
-  readonly #marks: Mark[] = [];
+  readonly #log: GapLog = new GapLog();
   readonly #input: TraceDecoderOptions['input'];
   readonly #sharesProcessor: boolean;
   readonly #errata: Errata;
@@ -89,23 +91,15 @@ export class TraceDecoder implements BlockSource {
   /** Outcome bits that wait for a TIP, oldest first. */
   #queue: number[] = [];
 
+  readonly #context: PacketContext = new PacketContext();
   /** Trace offset of byte 0 of the current buffer. */
   #bufferOffset = 0;
-  #isSynchronized = false;
   /** Offset at which synchronisation was lost. */
   #lostAt = 0;
-  #inPsb = false;
-  /** A FUP that waits for the packet that says what it is for. */
-  #fup: Address | undefined;
-  /** The next FUP belongs to a packet that only tells where it happened. */
-  #fupIsBound = false;
-  #afterOverflow = false;
 
-  #openGap: { readonly mark: number; readonly from: number } | undefined;
   #overflows = 0;
-  #bytesLost = 0;
+  #crashed = false;
   #asyncTransfers = 0;
-  #gaps = 0;
 
   constructor(options: TraceDecoderOptions) {
     this.#graph = new ControlFlowGraph(options.space, options.codeCache ?? new CodeCache());
@@ -125,7 +119,7 @@ export class TraceDecoder implements BlockSource {
   }
 
   get marks(): readonly Mark[] {
-    return this.#marks;
+    return this.#log.marks;
   }
 
   async run(
@@ -161,9 +155,9 @@ export class TraceDecoder implements BlockSource {
       traceBytes: end,
       blocks: this.#state.batch.blockCount,
       distinctBlocks: this.#graph.length,
-      gaps: this.#gaps,
+      gaps: this.#log.gaps,
       overflows: this.#overflows,
-      bytesLost: this.#bytesLost,
+      bytesLost: this.#log.bytesLost,
       asyncTransfers: this.#asyncTransfers,
       crashed: this.#crashed,
     };
@@ -174,10 +168,11 @@ export class TraceDecoder implements BlockSource {
     const end = bytes.length;
     const state = this.#state;
     const stretches = this.#stretches;
+    const context = this.#context;
     const view = new DataView(bytes.buffer, bytes.byteOffset, end);
     let offset = from;
     while (offset < stop) {
-      if (!this.#isSynchronized) {
+      if (!context.isSynchronized) {
         if (this.#isFull) return stop;
         const found = findPsb(bytes, offset);
         if (found < 0) return Math.max(offset, end - psbBytes + 1);
@@ -185,21 +180,21 @@ export class TraceDecoder implements BlockSource {
         this.#synchronize(this.#bufferOffset + offset);
       }
       const byte = bytes[offset];
-      if (this.#itemBytes > 0) {
+      if (context.itemBytes > 0) {
         if (isItem(byte)) {
-          if (offset + this.#itemBytes > end) break;
-          offset += this.#itemBytes;
+          if (offset + context.itemBytes > end) break;
+          offset += context.itemBytes;
           continue;
         }
         if (packetLength(bytes, offset, end) > 0) {
-          this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
+          context.itemBytes = itemBytesAfter(bytes, offset, context.itemBytes);
         }
       }
       const isOutcomes = (byte & 1) === 0 && byte > Opcode.ext;
       if (isOutcomes || (byte & 0x1f) === IpPacket.tip) {
-        this.#fupIsBound = false;
-        if (this.#inPsb) this.#endPsb(this.#bufferOffset + offset);
-        if (state.at >= 0 && this.#queue.length === 0 && this.#fup === undefined) {
+        context.fupIsBound = false;
+        if (context.inPsb) this.#endPsb(this.#bufferOffset + offset);
+        if (state.at >= 0 && this.#queue.length === 0 && context.fup === undefined) {
           if (stretches.isRecording && stretches.isFull(state, offset)) {
             stretches.end(state, view, offset);
           }
@@ -222,12 +217,12 @@ export class TraceDecoder implements BlockSource {
           offset++;
           continue;
         }
-        if (state.at >= 0 && this.#fup === undefined && byte < 0x80 && offset + 7 <= end) {
+        if (state.at >= 0 && context.fup === undefined && byte < 0x80 && offset + 7 <= end) {
           const size = state.ip.update(bytes, offset);
           if (size > 1) {
             this.#transfer(this.#bufferOffset + offset);
             // Where flow is lost, the PSB from which it goes on may begin in what was no TIP.
-            offset += this.#isSynchronized ? size : 1;
+            offset += context.isSynchronized ? size : 1;
             continue;
           }
         }
@@ -248,7 +243,7 @@ export class TraceDecoder implements BlockSource {
         continue;
       }
       this.#packet(bytes, offset);
-      offset += this.#isSynchronized ? length : 1;
+      offset += context.isSynchronized ? length : 1;
       if (this.#isOverLimit()) this.#giveUp(this.#bufferOffset + offset);
     }
     if (stretches.isRecording) this.#endStretch(view, offset);
@@ -272,7 +267,7 @@ export class TraceDecoder implements BlockSource {
   }
 
   #isOverLimit(): boolean {
-    return this.#graph.length > this.#maxBlocks || this.#marks.length > this.#maxMarks;
+    return this.#graph.length > this.#maxBlocks || this.#log.marks.length > this.#maxMarks;
   }
 
   /** The rest of the trace is not decoded. */
@@ -295,11 +290,12 @@ export class TraceDecoder implements BlockSource {
   /** @returns whether outcomes may come now; a loss is told */
   #takesOutcomes(traceOffset: number): boolean {
     if (this.#isLostAfterOverflow) {
-      this.#settleFup();
+      this.#context.reset(Reset.settled);
       return false;
     }
     // No outcomes come while tracing is off, while others wait for a TIP, or between FUP and TIP.
-    if (this.#state.at >= 0 && this.#queue.length === 0 && this.#fup === undefined) return true;
+    if (this.#state.at >= 0 && this.#queue.length === 0 && this.#context.fup === undefined)
+      return true;
     this.#lose('mismatch', traceOffset);
     return false;
   }
@@ -363,7 +359,7 @@ export class TraceDecoder implements BlockSource {
     } else if ((byte & 3) === 3 || byte === Opcode.tsc || byte === Opcode.mtc) {
       this.#tick(bytes, offset, traceOffset);
     } else if (byte === Opcode.trig) {
-      this.#fupIsBound = (bytes[offset + 1] & Trig.hasIp) !== 0;
+      this.#context.fupIsBound = (bytes[offset + 1] & Trig.hasIp) !== 0;
     }
   }
 
@@ -379,23 +375,23 @@ export class TraceDecoder implements BlockSource {
 
   #mode(payload: number, traceOffset: number): void {
     // While tracing is off, MODE belongs to the TIP.PGE that follows, and in PSB+ it is status.
-    const isBound = !this.#inPsb && (this.#state.at >= 0 || this.#afterOverflow);
+    const isBound = !this.#context.inPsb && (this.#state.at >= 0 || this.#context.afterOverflow);
     if (payload >> 5 === 0) {
       this.#state.bitness = payload & 1 ? 64 : payload & 2 ? 32 : 16;
       this.#isModeKnown = true;
       // Event trace: the interrupt flag changed without a branch. Between FUP and TIP it is the TIP's.
-      if (isBound && this.#fup === undefined) this.#fupIsBound = true;
-      if (this.#inPsb) this.#statusMode(traceOffset);
+      if (isBound && this.#context.fup === undefined) this.#context.fupIsBound = true;
+      if (this.#context.inPsb) this.#statusMode(traceOffset);
     } else if (isBound) {
       // MODE.TSX: begin and commit only say where; an abort is an asynchronous branch.
-      this.#isAbort = (payload & 2) !== 0;
-      this.#fupIsBound = !this.#isAbort;
+      this.#context.isAbort = (payload & 2) !== 0;
+      this.#context.fupIsBound = !this.#context.isAbort;
     }
   }
 
   /** PSB+ may tell the mode after the address of the code that it is the mode of. */
   #statusMode(traceOffset: number): void {
-    const status = this.#statusIp;
+    const status = this.#context.statusIp;
     const { at, bitness } = this.#state;
     if (status === undefined || at < 0 || this.#graph.bitnessOf(at) === bitness) return;
     if (!this.#isFresh()) this.#loseToStatus(traceOffset);
@@ -432,10 +428,10 @@ export class TraceDecoder implements BlockSource {
         this.#restart(ip, traceOffset);
       return;
     }
-    if (this.#fup !== undefined) {
-      const from = this.#fup;
-      const isAbort = this.#isAbort;
-      this.#settleFup();
+    if (this.#context.fup !== undefined) {
+      const from = this.#context.fup;
+      const isAbort = this.#context.isAbort;
+      this.#context.reset(Reset.settled);
       if (ip === undefined || this.#queue.length > 0) {
         this.#lose('mismatch', traceOffset);
         return;
@@ -507,7 +503,7 @@ export class TraceDecoder implements BlockSource {
       const key = queue.shift()!;
       const waiting = queue.splice(0);
       this.#follow(key, traceOffset);
-      if (!this.#isSynchronized) return;
+      if (!this.#context.isSynchronized) return;
       const isStalled = queue.length > 0;
       queue.push(...waiting);
       if (isStalled) return;
@@ -515,10 +511,8 @@ export class TraceDecoder implements BlockSource {
   }
 
   #enable(ip: Address | undefined, traceOffset: number): void {
-    this.#settleFup();
+    this.#context.reset(Reset.tipPge);
     this.#endPsb(traceOffset);
-    this.#fupIsBound = false;
-    this.#afterOverflow = false;
     if (ip === undefined) {
       this.#lose('mismatch', traceOffset);
       return;
@@ -526,11 +520,12 @@ export class TraceDecoder implements BlockSource {
     if (this.#state.at >= 0 && !this.#isFresh()) {
       // Tracing is on: the packet that turned it off is missing.
       this.#startGap('mismatch', traceOffset, this.#graph.address[this.#state.at]);
-      this.#dropState();
+      this.#dropState(Reset.missing);
     }
     const node = this.#nodeAt(ip);
-    const paused = this.#pausedAt;
-    this.#pausedAt = undefined;
+    const paused = this.#context.pausedAt;
+    const { leftByBranch } = this.#context;
+    this.#context.reset(Reset.resume);
     if (paused !== undefined && paused.ip === ip) {
       // Execution goes on where it was interrupted; the block has not ended in between.
       const isSame = this.#graph.bitnessOf(paused.node) === this.#state.bitness;
@@ -540,12 +535,10 @@ export class TraceDecoder implements BlockSource {
       this.#state.at = node;
     } else {
       if (paused !== undefined) this.#interrupt(paused.ip, ip, traceOffset, paused.node);
-      else if (this.#leftByBranch) this.#resume(ip, traceOffset);
+      else if (leftByBranch) this.#resume(ip, traceOffset);
       this.#state.at = node;
     }
-    this.#isOff = false;
-    this.#leftByBranch = false;
-    this.#closeGap(traceOffset);
+    this.#log.end(traceOffset);
   }
 
   /** @returns whether INT n, whose TIP.PGD has a FUP, was left for the kernel and came back behind it */
@@ -568,55 +561,33 @@ export class TraceDecoder implements BlockSource {
   /** Flow is known again at `ip`: a status, or where tracing went on after an overflow. */
   #restart(ip: Address, traceOffset: number): void {
     const { batch } = this.#state;
-    this.#afterOverflow = false;
-    this.#isOff = false;
-    this.#leftByBranch = false;
+    this.#context.reset(Reset.restart);
     this.#state.at = this.#nodeAt(ip);
     this.#statusNode = this.#state.at;
     this.#statusCount = batch.total;
-    if (!this.#inPsb) this.#closeGap(traceOffset);
+    if (!this.#context.inPsb) this.#log.end(traceOffset);
   }
 
   #statusNode = -1;
   #statusCount = 0;
-  /** TIP.PGD turned tracing off, and nothing is lost since. */
-  #isOff = false;
-  /** FUP and TIP of a transaction that was aborted come next. */
-  #isAbort = false;
-  /** Bytes of a BIP packet between BBP and BEP; 0 elsewhere, where the same bytes are TNT packets. */
-  #itemBytes = 0;
-
-  /** Where the PSB+ that is being read says that execution stands. */
-  #statusIp: Address | undefined;
 
   /** SKD010: neither FUP nor TIP.PGE may tell where flow goes on after an overflow. */
   get #isLostAfterOverflow(): boolean {
-    return this.#afterOverflow && this.#errata.skd010;
+    return this.#context.afterOverflow && this.#errata.skd010;
   }
-
-  /**
-   * A return or an indirect branch led to code that is not traced (an address filter): what runs
-   * next in traced code is not where that branch went.
-   */
-  #leftByBranch = false;
 
   #resume(to: Address, traceOffset: number): void {
     this.#asyncTransfers++;
     this.#mark({ kind: 'async', traceOffset, from: undefined, to }, traceOffset);
   }
 
-  /** Where tracing was turned off within a block: by an asynchronous event, or by an address filter. */
-  #pausedAt: { readonly ip: Address; readonly node: number; readonly isEvent: boolean } | undefined;
-  #crashed = false;
-
   /** @param ip  where flow went, which tracing does not follow; only address filters give it */
   #disable(ip: Address | undefined, traceOffset: number): void {
-    const from = this.#fup;
-    this.#settleFup();
+    const from = this.#context.fup;
+    this.#context.reset(Reset.tipPgd);
     this.#endPsb(traceOffset);
-    this.#fupIsBound = false;
     if (this.#state.at < 0 && from === undefined) {
-      this.#isOff = this.#openGap === undefined && this.#isSynchronized;
+      this.#context.isOff = !this.#log.isOpen && this.#context.isSynchronized;
       return;
     }
     if (this.#queue.length > 0) {
@@ -649,28 +620,28 @@ export class TraceDecoder implements BlockSource {
     this.#emit(at, traceOffset);
     if (kind === Transfer.icall) this.#state.calls.push(at);
     this.#state.at = -1;
-    this.#isOff = true;
-    this.#leftByBranch = kind !== Transfer.syscall && kind !== Transfer.far;
+    this.#context.isOff = true;
+    this.#context.leftByBranch = kind !== Transfer.syscall && kind !== Transfer.far;
   }
 
   /** Tracing stops at `ip`, in the block that execution has reached. */
   #pause(ip: Address, isEvent: boolean): void {
-    this.#pausedAt = { ip, node: this.#state.at, isEvent };
+    this.#context.pausedAt = { ip, node: this.#state.at, isEvent };
     this.#state.at = -1;
-    this.#isOff = true;
-    this.#leftByBranch = false;
+    this.#context.isOff = true;
+    this.#context.leftByBranch = false;
   }
 
   #flowUpdate(ip: Address | undefined, traceOffset: number): void {
     if (ip === undefined) return;
-    if (this.#inPsb) {
+    if (this.#context.inPsb) {
       this.#status(ip, traceOffset);
       return;
     }
-    const isBound = this.#fupIsBound;
-    this.#fupIsBound = false;
-    if (this.#afterOverflow) this.#restart(ip, traceOffset);
-    else if (!isBound) this.#fup = ip;
+    const isBound = this.#context.fupIsBound;
+    this.#context.fupIsBound = false;
+    if (this.#context.afterOverflow) this.#restart(ip, traceOffset);
+    else if (!isBound) this.#context.fup = ip;
   }
 
   /**
@@ -679,14 +650,14 @@ export class TraceDecoder implements BlockSource {
    */
   #status(ip: Address, traceOffset: number): void {
     // Hypervisors' tracers repeat the status of a guest that was stopped there and still is.
-    if (this.#pausedAt?.ip === ip) return;
+    if (this.#context.pausedAt?.ip === ip) return;
     // BDM70: the status belongs to the TIP.PGE that follows.
-    if (this.#isOff && this.#errata.bdm70) return;
-    this.#statusIp = ip;
+    if (this.#context.isOff && this.#errata.bdm70) return;
+    this.#context.statusIp = ip;
     if (this.#state.at >= 0 && this.#queue.length === 0) {
       if (this.#isSameMode() && this.#walkTo(ip, traceOffset)) return;
       this.#loseToStatus(traceOffset);
-    } else if (this.#state.at >= 0 || this.#isOff) {
+    } else if (this.#state.at >= 0 || this.#context.isOff) {
       // Bits still wait for a TIP, or tracing was off: a packet is missing before this PSB.
       this.#loseToStatus(traceOffset);
     }
@@ -701,17 +672,11 @@ export class TraceDecoder implements BlockSource {
 
   /** Flow is lost, but this PSB+ says where it goes on. */
   #loseToStatus(traceOffset: number): void {
-    const status = this.#statusIp;
+    const status = this.#context.statusIp;
     this.#lose('mismatch', traceOffset);
-    this.#isSynchronized = true;
-    this.#inPsb = true;
-    this.#statusIp = status;
-  }
-
-  /** Nothing that waits for a TIP or TIP.PGD does so any more. */
-  #settleFup(): void {
-    this.#fup = undefined;
-    this.#isAbort = false;
+    this.#context.isSynchronized = true;
+    this.#context.inPsb = true;
+    this.#context.statusIp = status;
   }
 
   #extPacket(bytes: Uint8Array, offset: number, traceOffset: number): void {
@@ -721,9 +686,8 @@ export class TraceDecoder implements BlockSource {
         // A batch ends here, so that its offset points at most one PSB period before its blocks.
         this.#flush(traceOffset);
         this.#state.ip.reset();
-        this.#inPsb = true;
-        this.#fupIsBound = false;
-        this.#statusIp = undefined;
+        this.#context.reset(Reset.psb);
+        this.#context.inPsb = true;
         return;
       case Ext.psbend:
         this.#endPsb(traceOffset);
@@ -739,27 +703,27 @@ export class TraceDecoder implements BlockSource {
         this.#longTnt(bytes, offset, traceOffset);
         return;
       case Ext.exstopIp:
-        this.#fupIsBound = true;
+        this.#context.fupIsBound = true;
         return;
       case Ext.bepIp:
-        this.#fupIsBound = true;
+        this.#context.fupIsBound = true;
         return;
       case Ext.bbp:
-        this.#itemBytes = itemBytesAfter(bytes, offset, this.#itemBytes);
+        this.#context.itemBytes = itemBytesAfter(bytes, offset, this.#context.itemBytes);
         return;
       case Ext.cfe:
         // Without the bit, a FUP is that of the event's TIP or TIP.PGD.
-        this.#fupIsBound = (bytes[offset + 2] & 0x80) !== 0;
+        this.#context.fupIsBound = (bytes[offset + 2] & 0x80) !== 0;
         return;
     }
-    if ((byte & 0x1f) === 0x12) this.#fupIsBound = (byte & 0x80) !== 0;
+    if ((byte & 0x1f) === 0x12) this.#context.fupIsBound = (byte & 0x80) !== 0;
   }
 
   /** Packets that PSB+ does not hold end it, where PSBEND is missing. */
   #endPsb(traceOffset: number): void {
-    if (!this.#inPsb) return;
-    this.#inPsb = false;
-    if (this.#state.at >= 0) this.#closeGap(traceOffset);
+    if (!this.#context.inPsb) return;
+    this.#context.reset(Reset.psbEnd);
+    if (this.#state.at >= 0) this.#log.end(traceOffset);
   }
 
   /** 47 outcomes at most, under a stop bit, oldest highest. */
@@ -787,15 +751,12 @@ export class TraceDecoder implements BlockSource {
   #overflow(traceOffset: number): void {
     this.#overflows++;
     this.#clock.lose();
-    this.#settleFup();
-    const at = this.#pausedAt?.node ?? this.#state.at;
-    this.#dropState();
+    const at = this.#context.pausedAt?.node ?? this.#state.at;
+    this.#dropState(Reset.ovf);
     // IPs are compressed anew.
     this.#state.ip.reset();
-    this.#fupIsBound = false;
     this.#startGap('overflow', traceOffset, at < 0 ? undefined : this.#graph.address[at]);
-    this.#afterOverflow = true;
-    this.#inPsb = false;
+    this.#context.afterOverflow = true;
   }
 
   /** Emits blocks up to the one that holds `ip`. @returns whether it lies on the way */
@@ -829,7 +790,7 @@ export class TraceDecoder implements BlockSource {
     const { batch } = this.#state;
     const mark = this.#time === undefined ? untimed : { ...untimed, time: this.#time };
     if (!batch.hasRoom(1)) this.#flush(traceOffset);
-    batch.addMark(this.#marks.push(mark) - 1);
+    batch.addMark(this.#log.add(mark));
   }
 
   #flush(traceOffset: number): void {
@@ -837,54 +798,33 @@ export class TraceDecoder implements BlockSource {
     this.#state.batch.flush(traceOffset, this.#time);
   }
 
-  #dropState(): void {
+  /** What execution did so far says nothing about what comes. @param parts  one of `Reset` */
+  #dropState(parts: number): void {
     this.#stretches.abandon();
     this.#state.at = -1;
     this.#queue.length = 0;
     this.#state.calls.clear();
-    this.#pausedAt = undefined;
-    this.#isOff = false;
-    this.#leftByBranch = false;
-    this.#itemBytes = 0;
+    this.#context.reset(parts);
   }
 
   /** Flow is lost until the next PSB. */
   #lose(reason: GapReason, traceOffset: number): void {
     const address = this.#state.at >= 0 ? this.#graph.address[this.#state.at] : undefined;
     this.#startGap(reason, traceOffset, address);
-    this.#dropState();
-    this.#settleFup();
-    this.#fupIsBound = false;
-    this.#afterOverflow = false;
-    this.#inPsb = false;
-    this.#statusIp = undefined;
-    this.#isSynchronized = false;
+    this.#dropState(Reset.loss);
     this.#lostAt = traceOffset;
   }
 
   #startGap(reason: GapReason, traceOffset: number, address: Address | undefined): void {
-    // Damage inside a gap makes it longer, not more.
-    if (this.#openGap !== undefined) return;
-    this.#gaps++;
-    const gap: Gap = { kind: 'gap', reason, traceOffset, address, bytesLost: 0 };
-    this.#openGap = { mark: this.#marks.length, from: traceOffset };
-    this.#mark(gap, traceOffset);
-  }
-
-  #closeGap(traceOffset: number): void {
-    if (this.#openGap === undefined) return;
-    const { mark, from } = this.#openGap;
-    const bytesLost = traceOffset - from;
-    this.#marks[mark] = { ...(this.#marks[mark] as Gap), bytesLost };
-    this.#bytesLost += bytesLost;
-    this.#openGap = undefined;
+    const gap = this.#log.begin(reason, traceOffset, address);
+    if (gap !== undefined) this.#mark(gap, traceOffset);
   }
 
   #synchronize(traceOffset: number): void {
-    if (this.#openGap === undefined && traceOffset > this.#lostAt) {
+    if (!this.#log.isOpen && traceOffset > this.#lostAt) {
       this.#startGap('not-synchronized', this.#lostAt, undefined);
     }
-    this.#isSynchronized = true;
+    this.#context.isSynchronized = true;
   }
 
   /**
@@ -893,13 +833,13 @@ export class TraceDecoder implements BlockSource {
    */
   #endAtEvent(end: number): void {
     // TIP.PGD is missing where the trace ends before the processor wrote it.
-    const fup = this.#fup;
+    const fup = this.#context.fup;
     if (fup !== undefined) {
-      this.#settleFup();
+      this.#context.reset(Reset.settled);
       if (this.#queue.length > 0 || !this.#walkTo(fup, end)) return;
       this.#pause(fup, true);
     }
-    const paused = this.#pausedAt;
+    const paused = this.#context.pausedAt;
     if (paused === undefined || !paused.isEvent) return;
     const { address, size } = this.#graph;
     const { ip, node } = paused;
@@ -910,14 +850,14 @@ export class TraceDecoder implements BlockSource {
   }
 
   #finish(end: number): void {
-    if (!this.#isSynchronized && this.#openGap === undefined && end > 0) {
+    if (!this.#context.isSynchronized && !this.#log.isOpen && end > 0) {
       this.#startGap('not-synchronized', 0, undefined);
-    } else if (this.#isSynchronized && this.#bufferOffset < end) {
+    } else if (this.#context.isSynchronized && this.#bufferOffset < end) {
       this.#startGap('truncated', this.#bufferOffset, undefined);
-    } else if (this.#openGap === undefined) {
+    } else if (!this.#log.isOpen) {
       this.#endAtEvent(end);
     }
-    this.#closeGap(end);
+    this.#log.end(end);
     this.#flush(end);
   }
 }
