@@ -4,6 +4,8 @@ import type { Random } from '../../src/base/random.ts';
 export interface FieldRun {
   readonly args: readonly string[];
   readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** File of `files` that the program reads on its standard input. */
+  readonly stdin?: string;
   /** Commands that run natively in the working folder before, as making a repository for git. */
   readonly before?: readonly (readonly string[])[];
 }

@@ -49,7 +49,7 @@ export async function recordRuns(
     const random = new Random((options.seed ^ crc32(`${program.name}/${name}`)) >>> 0);
     const work = join(folder, 'inputs', name);
     try {
-      const { args, files = {}, before = [] } = program.run(random, i);
+      const { args, files = {}, before = [], stdin } = program.run(random, i);
       await rm(work, { recursive: true, force: true });
       await mkdir(work, { recursive: true });
       for (const [path, content] of Object.entries(files)) {
@@ -63,6 +63,7 @@ export async function recordRuns(
         '--max-blocks',
         `${program.maxBlocks ?? options.maxBlocks}`,
       ];
+      const input = stdin === undefined ? [] : ['--stdin', stdin];
       const recorded = await wayward<Recorded>(
         [
           'record',
@@ -73,6 +74,7 @@ export async function recordRuns(
           '--name',
           name,
           ...limits,
+          ...input,
           '--',
           command,
           ...args,

@@ -25,8 +25,8 @@ export interface InputResult {
 }
 
 /**
- * Records a program once for each file of a folder. `{}` in the arguments stands for the file's
- * path; without it the path comes last. An input that fails does not stop the others.
+ * Records a program once for each file of a folder. `{}` in the arguments, and as `stdin`, stands for
+ * the file's path; without it the path comes last. An input that fails does not stop the others.
  *
  * @throws UserError `no-inputs`, or as `record` for what concerns all inputs
  */
@@ -63,12 +63,21 @@ export async function recordInputs(
         const name = names[index];
         const input = resolve(inputDir, name);
         const given = options.args;
-        const args = given.some((arg) => arg.includes('{}'))
-          ? given.map((arg) => arg.replaceAll('{}', input))
-          : [...given, input];
+        const { stdin } = options;
+        const isNamed = [...given, stdin ?? ''].some((text) => text.includes('{}'));
+        const args = isNamed ? given.map((arg) => arg.replaceAll('{}', input)) : [...given, input];
+        const standard = stdin === undefined ? {} : { stdin: stdin.replaceAll('{}', input) };
         const out = join(root, 'traces', name);
         try {
-          const recorded = await record({ ...rest, ...backend, args, out, name, images });
+          const recorded = await record({
+            ...rest,
+            ...backend,
+            ...standard,
+            args,
+            out,
+            name,
+            images,
+          });
           results[index] = { input, recorded };
         } catch (error) {
           const concernsOne =

@@ -270,6 +270,28 @@ describe.skipIf(!canRecord)('record', () => {
     );
   });
 
+  it('gives a file to the program on its standard input', async () => {
+    const source = join(folder, 'reads.c');
+    const program = join(folder, 'reads');
+    await writeFile(
+      source,
+      '#include <stdio.h>\nint main(void) { int n = 0; while (getchar() != EOF) n++; return n; }\n',
+    );
+    execFileSync('cc', ['-o', program, source]);
+    const inputs = join(folder, 'stdin-inputs');
+    await mkdir(inputs);
+    await writeFile(join(inputs, 'three'), 'abc');
+    await writeFile(join(inputs, 'five'), 'abcde');
+    const root = join(folder, 'stdin-root');
+    const common = { command: program, args: [], label: 'benign' } as const;
+    const results = await recordInputs({ ...common, inputDir: inputs, root, jobs: 1, stdin: '{}' });
+    expect(results.map(({ recorded }) => recorded?.exitCode)).toEqual([5, 3]);
+    const out = join(folder, 'traces', 'stdin-none');
+    expect((await record({ ...common, out, name: 'none' })).exitCode).toBe(0);
+    const missing = record({ ...common, out: `${out}-2`, name: 'x', stdin: join(inputs, 'gone') });
+    await expect(missing).rejects.toThrow(/gone: cannot be read/);
+  });
+
   it('stops at a limit of blocks', async () => {
     const { recorded, decoded } = await recordAndDecode('limit', {
       command: '/bin/ls',

@@ -36,7 +36,8 @@ export interface RecordOptions {
   readonly family?: string;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
-  /** The program's standard input is empty; its output goes nowhere. */
+  /** File that the program reads on its standard input, which is empty otherwise; its output goes nowhere. */
+  readonly stdin?: string;
   readonly timeoutSeconds?: number;
   readonly maxBlocks?: number;
   /** Symbol, or base name of a file, before whose first block nothing is recorded. */

@@ -372,8 +372,8 @@ export const tools: readonly FieldProgram[] = [
         word(r).slice(0, 3),
         ...pick(r, [[], ['-e'], ['-i'], ['--tac'], ['--algo=v1'], ['--no-sort']]),
       ],
-      before: [],
-      files: {},
+      files: { 'in.txt': prose(r, between(r, 20, 600)) },
+      stdin: 'in.txt',
     }),
   },
   {

@@ -1,4 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
+import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
 import { UserError } from '../../base/errors.ts';
 import { messageOf } from '../../base/files.ts';
@@ -11,6 +12,8 @@ export interface EmulatorOptions {
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
+  /** File that the program reads on its standard input; otherwise that is empty. */
+  readonly stdin?: string | undefined;
   readonly timeoutSeconds?: number | undefined;
   /** Asked after each piece of the recording. */
   readonly isFull: () => boolean;
@@ -31,17 +34,20 @@ export interface Ran {
 /**
  * Runs a program under QEMU's user mode and passes on what the backend sees.
  *
- * @throws UserError `no-qemu`, and what the backend throws
+ * @throws UserError `no-qemu`, `not-readable` for the file of `stdin`, and what the backend throws
  */
 export async function emulate(options: EmulatorOptions, backend: Backend): Promise<Ran> {
-  const { qemu, command, args, env, cwd, timeoutSeconds, signal } = options;
+  const { qemu, command, args, env, cwd, stdin, timeoutSeconds, signal } = options;
+  const input = stdin === undefined ? undefined : await openInput(stdin);
   const isOwn = backend.source !== 'descriptor';
   // The processor is the same whatever the host has, so that libraries choose the same code.
   const child: ChildProcess = spawn(qemu, ['-cpu', 'max', ...backend.flags, command, ...args], {
     env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', ...env },
-    stdio: ['ignore', 'ignore', 'pipe', isOwn ? 'ignore' : 'pipe'],
+    stdio: [input?.fd ?? 'ignore', 'ignore', 'pipe', isOwn ? 'ignore' : 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   });
+  // The program has its own copy of the descriptor.
+  await input?.close();
   const source = isOwn ? backend.source : streamSource(child.stdio[3] as Readable);
   let end: End = 'exit';
   let errors = '';
@@ -97,5 +103,17 @@ export async function emulate(options: EmulatorOptions, backend: Backend): Promi
     clearTimeout(timer);
     signal?.removeEventListener('abort', onAbort);
     await source.stop();
+  }
+}
+
+async function openInput(path: string): Promise<FileHandle> {
+  try {
+    return await open(path);
+  } catch (cause) {
+    throw new UserError('not-readable', `cannot be read: ${messageOf(cause)}`, {
+      category: 'input',
+      path,
+      cause,
+    });
   }
 }

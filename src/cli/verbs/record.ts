@@ -22,6 +22,7 @@ interface Options {
   readonly threads: number | undefined;
   readonly timeout: number | undefined;
   readonly maxBlocks: number | undefined;
+  readonly stdin: string | undefined;
   readonly skipUntil: string | undefined;
   readonly backend: BackendChoice;
   readonly madeCode: boolean;
@@ -61,6 +62,11 @@ const spec: CommandSpec<Options> = {
       help: 'stop the program after this time',
       parse: decimal(0, 86400, 'open'),
     },
+    {
+      flags: '--stdin <file>',
+      help: 'what the program reads on its standard input; with --input-dir {} is the file [nothing]',
+      parse: text,
+    },
     { flags: '--max-blocks <n>', help: 'stop the program after so many blocks', parse: integer(1) },
     {
       flags: '--skip-until <name>',
@@ -96,6 +102,7 @@ const spec: CommandSpec<Options> = {
       ...(o.family === undefined ? {} : { family: o.family }),
       ...(o.timeout === undefined ? {} : { timeoutSeconds: o.timeout }),
       ...(o.maxBlocks === undefined ? {} : { maxBlocks: o.maxBlocks }),
+      ...(o.stdin === undefined ? {} : { stdin: o.stdin }),
       ...(o.skipUntil === undefined ? {} : { skipUntil: o.skipUntil }),
       signal,
     };
