@@ -165,7 +165,7 @@ describe('a Keras model with a learned vocabulary', () => {
     for (const content of [bare, readFileSync(saveModel, 'utf8')]) {
       writeFileSync(model, content);
       await expect(run(asked)).rejects.toMatchObject({
-        code: 'keras-vocabulary-missing',
+        code: 'vocabulary-missing',
         path: stripped,
       });
     }
@@ -187,6 +187,34 @@ describe('a Keras model with a learned vocabulary', () => {
       JSON.parse(readFileSync(join(result.folder.model, 'model.json'), 'utf8')).shape;
     expect(shape(trained)).toEqual(shape(first));
     expect(trained.test?.accuracy).toBeGreaterThan(0);
+  });
+});
+
+describe('an ONNX model', () => {
+  test('is used with the vocabulary that it brings, and asks for one without', async () => {
+    const saveOnnx = join(out, 'network.onnx');
+    const first = await run({ prior: 'none', epochs: 4, saveOnnx });
+    const asked = { useModel: saveOnnx, inputSets: first.folder.sets };
+    const used = await run(asked);
+    expect(used.test?.accuracy).toBe(first.test?.accuracy);
+    expect((await run({ ...asked, vocabulary: 'hash' })).evaluated).toBe(5);
+    await expect(run({ ...asked, useWeights: 'w.h5' })).rejects.toMatchObject({
+      code: 'weights-of-a-run',
+    });
+  });
+
+  test.each([
+    ['weights.bin', '\x89HDF\r\n', '--use-weights'],
+    ['network.keras', 'PK\x03\x04', 'is an archive'],
+    ['m.bin', '\x1f\x8b', 'gzip'],
+    ['notes.txt', 'hello', 'neither the folder of a run'],
+  ])('is told from %s', async (name, start, message) => {
+    const path = join(out, name);
+    writeFileSync(path, Buffer.from(start, 'latin1'));
+    await expect(run({ useModel: path })).rejects.toMatchObject({
+      code: 'model-unknown',
+      message: expect.stringContaining(message),
+    });
   });
 });
 

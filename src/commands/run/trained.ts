@@ -4,7 +4,7 @@ import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
 import type { FirstLayer } from '../../model/first-layer.ts';
 import { saveKeras } from '../../model/foreign/keras/keras.ts';
-import { saveOnnx as writeOnnx } from '../../model/foreign/onnx-export.ts';
+import { vocabularyKey, saveOnnx as writeOnnx } from '../../model/foreign/onnx/export.ts';
 import { Lstm } from '../../model/lstm/lstm.ts';
 import { Ngram } from '../../model/ngram/ngram.ts';
 import { type FilterName, filterNames } from '../../sequences/filter.ts';
@@ -106,7 +106,7 @@ export async function exportNetwork(trained: Trained, options: LearnOptions): Pr
   }
   if (saveOnnx !== undefined) {
     await writeOnnx(trained.layer, saveOnnx, {
-      'wayward.vocabulary': trained.vocabulary.serialized,
+      [vocabularyKey]: trained.vocabulary.serialized,
     });
   }
 }

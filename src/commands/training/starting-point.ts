@@ -1,7 +1,8 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../../base/errors.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
-import { kerasShape, type LoadedKeras, loadKeras } from '../../model/foreign/keras/keras.ts';
+import { kerasShape, loadKeras } from '../../model/foreign/keras/keras.ts';
+import { loadOnnx } from '../../model/foreign/onnx/import.ts';
 import type { Lstm } from '../../model/lstm/lstm.ts';
 import { defaultShape, type LstmShape } from '../../model/lstm/shape.ts';
 import type { FilterName } from '../../sequences/filter.ts';
@@ -11,6 +12,7 @@ import { WindowCounter } from '../../sequences/window-counter.ts';
 import { withSharedModel } from '../run/shared-model.ts';
 import { loadTrained } from '../run/trained.ts';
 import type { Trained } from '../samples/evaluate.ts';
+import { kindOfModel } from './model-file.ts';
 import type { LearnOptions } from './options.ts';
 
 /** What a run starts from. */
@@ -24,7 +26,7 @@ export type StartingPoint =
       readonly dropout: number;
       readonly vocabulary: 'learned' | 'hash';
     }
-  /** A Keras model with weights, and the vocabulary that came with them; else the ancestor's. */
+  /** A network with weights, and the vocabulary that came with them; without it, the ancestor's. */
   | {
       readonly kind: 'network';
       readonly network: Lstm;
@@ -47,49 +49,99 @@ export async function openStartingPoint(
 ): Promise<StartingPoint> {
   const useModel = hasModel ? options.resume : options.useModel;
   const useWeights = hasModel ? undefined : options.useWeights;
-  const { device, workers, seed, windowLength, skipTrain } = options;
-  if (useModel !== undefined && !isKeras(useModel)) {
+  const kind = useModel === undefined ? undefined : await kindOfModel(useModel);
+  if (useModel !== undefined && (kind === 'run' || kind === 'onnx')) {
     if (useWeights !== undefined) {
       throw new UserError(
         'weights-of-a-run',
-        'a run has its own weights: leave --use-weights out',
-        {
-          category: 'arguments',
-        },
+        `${kind === 'run' ? 'a run' : 'an ONNX model'} has its own weights: leave --use-weights out`,
+        { category: 'arguments' },
       );
     }
-    const engine = { device, workers, seed };
-    const { store } = options;
-    const { filter, ...trained } =
-      store === undefined || existsSync(useModel)
-        ? await loadTrained(useModel, engine)
-        : await withSharedModel(store, useModel, (folder) => loadTrained(folder, engine));
-    try {
-      checkSource(trained.vocabulary, options, useModel);
-    } catch (error) {
-      await trained.layer.dispose();
-      throw error;
-    }
-    return { kind: 'run', trained, filter };
+    return kind === 'run' ? openRun(useModel, options) : openOnnx(useModel, options);
   }
-  if (useWeights !== undefined) {
-    const model = useModel ?? ancestorsShape(options);
-    const loaded = await loadKeras(model, useWeights, { device, workers, seed }, windowLength);
-    const vocabulary = vocabularyOf(loaded, options, useWeights);
-    if (vocabulary !== undefined) checkSource(vocabulary, options, useWeights);
-    return { kind: 'network', network: loaded.network, vocabulary };
-  }
-  if (skipTrain) {
+  if (useWeights !== undefined) return openKeras(useModel, useWeights, options);
+  if (options.skipTrain) {
     throw new UserError(
       'no-model',
-      '--skip-train needs something trained: --use-model with the folder of a run, or --use-weights',
+      '--skip-train needs something trained: --use-model with the folder of a run or an ONNX model, or --use-weights',
       { category: 'arguments' },
     );
   }
   if (useModel === undefined) return { kind: 'nothing' };
-  const { shape, dropout, origin } = await kerasShape(useModel, windowLength);
-  const kind = origin.kind === 'wayward' ? origin.vocabulary.kind : 'hash';
-  return { kind: 'shape', shape, dropout, vocabulary: options.vocabulary ?? kind };
+  const { shape, dropout, origin } = await kerasShape(useModel, options.windowLength);
+  const known = origin.kind === 'wayward' ? origin.vocabulary.kind : 'hash';
+  return { kind: 'shape', shape, dropout, vocabulary: options.vocabulary ?? known };
+}
+
+type Loaded<Kind> = Extract<StartingPoint, { kind: Kind }>;
+
+async function openRun(path: string, options: LearnOptions): Promise<Loaded<'run'>> {
+  const { store } = options;
+  const { filter, ...trained } =
+    store === undefined || existsSync(path)
+      ? await loadTrained(path, options)
+      : await withSharedModel(store, path, (folder) => loadTrained(folder, options));
+  try {
+    checkSource(trained.vocabulary, options, path);
+  } catch (error) {
+    await trained.layer.dispose();
+    throw error;
+  }
+  return { kind: 'run', trained, filter };
+}
+
+async function openKeras(
+  useModel: string | undefined,
+  weights: string,
+  options: LearnOptions,
+): Promise<Loaded<'network'>> {
+  const { network, origin, vocabulary } = await loadKeras(
+    useModel ?? ancestorsShape(options),
+    weights,
+    options,
+    options.windowLength,
+  );
+  // Sizes that were given by flags, without a model file, are the ancestor's.
+  const isOfFlags = useModel === undefined && origin.kind === 'unknown';
+  const isOfAncestor =
+    origin.kind === 'keras' || (origin.kind === 'wayward' && origin.vocabulary.kind === 'hash');
+  return withVocabulary(network, vocabulary, isOfFlags || isOfAncestor, weights, options);
+}
+
+async function openOnnx(path: string, options: LearnOptions): Promise<Loaded<'network'>> {
+  const { network, vocabulary } = await loadOnnx(path, options, options.windowLength);
+  return withVocabulary(network, vocabulary, false, path, options);
+}
+
+/**
+ * A loaded network with the classes that it knows. Nothing is guessed where the files do not tell:
+ * classes of another kind would make every prediction a matter of luck, without a word.
+ *
+ * @param isOfAncestor  the files say that the classes are `BBID mod N`
+ * @throws UserError `vocabulary-missing`, `other-source`
+ */
+function withVocabulary(
+  network: Lstm,
+  vocabulary: Vocabulary | undefined,
+  isOfAncestor: boolean,
+  path: string,
+  options: LearnOptions,
+): Loaded<'network'> {
+  const { vocabulary: asked } = options;
+  if (vocabulary !== undefined && asked !== 'hash') {
+    checkSource(vocabulary, options, path);
+    return { kind: 'network', network, vocabulary };
+  }
+  if (asked === 'hash' || (asked === undefined && isOfAncestor)) {
+    return { kind: 'network', network, vocabulary: undefined };
+  }
+  throw new UserError(
+    'vocabulary-missing',
+    'does not hold the vocabulary that the network was trained with, so nobody knows which block a class stands for: ' +
+      'give the file as it was saved, or, if its classes are the older tools’ "BBID mod N", add --vocabulary hash',
+    { category: 'input', path },
+  );
 }
 
 /** @throws UserError when a model of calls is to read traces, or the other way round */
@@ -99,33 +151,6 @@ function checkSource({ isOfCalls }: Vocabulary, { source }: LearnOptions, path: 
     ? 'has learned calls: add --source api'
     : 'has learned Intel PT traces, not calls';
   throw new UserError('other-source', problem, { category: 'arguments', path });
-}
-
-/**
- * Which classes a loaded network knows. Nothing is guessed where the files do not tell: classes of
- * another kind would make every prediction a matter of luck, without a word.
- *
- * @returns `undefined`: the ancestor's, `BBID mod N`
- * @throws UserError `keras-vocabulary-missing`
- */
-function vocabularyOf(
-  { origin, vocabulary }: LoadedKeras,
-  { vocabulary: asked, useModel }: LearnOptions,
-  path: string,
-): Vocabulary | undefined {
-  if (vocabulary !== undefined && asked !== 'hash') return vocabulary;
-  // Sizes that were given by flags, without a model file, are the ancestor's.
-  const isOfFlags = useModel === undefined && origin.kind === 'unknown';
-  const isOfAncestor =
-    origin.kind === 'keras' || (origin.kind === 'wayward' && origin.vocabulary.kind === 'hash');
-  const isHash = asked === 'hash' || (asked === undefined && (isOfFlags || isOfAncestor));
-  if (isHash) return undefined;
-  throw new UserError(
-    'keras-vocabulary-missing',
-    'does not hold the vocabulary that the network was trained with, so nobody knows which block a class stands for: ' +
-      'give the weights as they were saved beside the model, or, if its classes are the older tools’ "BBID mod N", add --vocabulary hash',
-    { category: 'input', path },
-  );
 }
 
 /** Classes for a network whose sizes are given. */
@@ -165,10 +190,6 @@ function emptyVocabulary({ windowLength, inputClasses, outputClasses }: Lstm): V
     maxInputClasses: inputClasses,
     maxOutputClasses: outputClasses,
   });
-}
-
-function isKeras(path: string): boolean {
-  return path.endsWith('.json');
 }
 
 /** The network that the ancestor makes from its flags. */

@@ -1,5 +1,5 @@
-import { writeFileAtomic } from '../../base/files.ts';
-import type { Lstm } from '../lstm/lstm.ts';
+import { writeFileAtomic } from '../../../base/files.ts';
+import type { Lstm } from '../../lstm/lstm.ts';
 import {
   type Direction,
   directions,
@@ -8,11 +8,14 @@ import {
   inputsOf,
   type LstmShape,
   parameterLayout,
-} from '../lstm/shape.ts';
-import { OnnxGraph } from '../onnx/onnx.ts';
+} from '../../lstm/shape.ts';
+import { OnnxGraph } from '../../onnx/onnx.ts';
+
+/** Metadata that holds the vocabulary: `Vocabulary.serialized`. */
+export const vocabularyKey = 'wayward.vocabulary';
 
 /** ONNX' order of gates: input, output, forget, candidate. */
-const onnxGates: readonly Gate[] = ['i', 'o', 'f', 'g'];
+export const onnxGates: readonly Gate[] = ['i', 'o', 'f', 'g'];
 
 /**
  * Writes a network as an ONNX model for any runtime, in the standard's own operators.

@@ -3,13 +3,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { expect, test } from 'vitest';
-import { silentLogger } from '../../base/log.ts';
-import { Random } from '../../base/random.ts';
-import type { WindowSet } from '../../sequences/windows.ts';
-import { Lstm } from '../lstm/lstm.ts';
-import type { LstmShape } from '../lstm/shape.ts';
-import { NgramReader, NgramTable } from '../ngram/table.ts';
-import { saveOnnx } from './onnx-export.ts';
+import { silentLogger } from '../../../base/log.ts';
+import { Random } from '../../../base/random.ts';
+import type { WindowSet } from '../../../sequences/windows.ts';
+import { Lstm } from '../../lstm/lstm.ts';
+import type { LstmShape } from '../../lstm/shape.ts';
+import { NgramReader, NgramTable } from '../../ngram/table.ts';
+import { saveOnnx } from './export.ts';
 
 const shape: LstmShape = {
   windowLength: 5,
