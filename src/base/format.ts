@@ -6,19 +6,18 @@ export function showCount(value: number): string {
 /** Controls but tab and line feed, and the marks that turn the direction of writing. */
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for
 const unsafe = /[\0-\u0008\u000b-\u001f\u007f-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-/** Colours, which do nothing but colour. */
-const unsafeButColours = new RegExp(`(\u001b\\[[0-9;]*m)|${unsafe.source}`, 'g');
 
 /**
  * Makes a text fit for a terminal: names in traces, maps and images are anybody's, and could clear
  * the screen or hide what is printed. What a terminal would obey is shown as `\u001b`, as in JSON.
- *
- * @param options.colours  let colours through, of lines that have them from us
  */
-export function forTerminal(text: string, options: { readonly colours?: boolean } = {}): string {
-  return options.colours === true
-    ? text.replace(unsafeButColours, (found, colour) => colour ?? escaped(found))
-    : text.replace(unsafe, escaped);
+export function forTerminal(text: string): string {
+  return text.replace(unsafe, escaped);
+}
+
+/** As `forTerminal`, for a text that must not begin another line. */
+export function inOneLine(text: string): string {
+  return forTerminal(text).replaceAll('\n', '\\n');
 }
 
 function escaped(character: string): string {

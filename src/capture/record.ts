@@ -7,6 +7,7 @@ import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { toLine, toMapPath } from '../base/line.ts';
 import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
 import { elfKind } from './qemu/elf-kind.ts';
@@ -143,7 +144,8 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       const name = await images.add(path);
       const shown = options.showPath?.(path) ?? path;
       const renamed = name === basename(path) ? shown : join(dirname(shown), name);
-      if (renamed !== path) map = map.replaceAll(` ${path}\n`, ` ${renamed}\n`);
+      if (renamed !== path)
+        map = map.replaceAll(` ${toMapPath(path)}\n`, ` ${toMapPath(renamed)}\n`);
     }
     let traceBytes = 0;
     for (const [index, thread] of threads.entries()) {
@@ -152,8 +154,9 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       await writeFileAtomic(join(part, `trace_${index}.gz`), await deflate(whole, { level: 9 }));
     }
     await writeFileAtomic(join(part, 'mapping.txt'), map);
-    const family = options.family === undefined ? '' : `${options.family}\n`;
-    await writeFileAtomic(join(part, 'info.txt'), `${options.name}\n${options.label}\n${family}`);
+    const { name, label, family } = options;
+    const lines = [name, label, ...(family === undefined ? [] : [family])].map(toLine);
+    await writeFileAtomic(join(part, 'info.txt'), `${lines.join('\n')}\n`);
     await rename(part, out).catch((cause: unknown) => {
       throw new UserError('out-exists', `cannot be made: ${messageOf(cause)}`, {
         category: 'runtime',

@@ -6,6 +6,7 @@ import { createGzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
 import { writeJsonFile } from '../base/json-file.ts';
+import { toLine } from '../base/line.ts';
 
 export interface SampleContent {
   /** Intel PT. */
@@ -47,7 +48,8 @@ export async function writeSampleFolder(
     const target = trace.createWriteStream({ flush: true });
     await pipeline(Readable.from(counted()), createGzip(), target);
     await writeFileAtomic(join(part, 'mapping.txt'), content.map);
-    const lines = [content.name, content.label, ...(content.family ? [content.family] : [])];
+    const { name, label, family } = content;
+    const lines = [name, label, ...(family ? [family] : [])].map(toLine);
     await writeFileAtomic(join(part, 'info.txt'), `${lines.join('\n')}\n`);
     await writeJsonFile(join(part, 'recording.json'), { ...content.recording, traceBytes });
     await rename(part, folder);

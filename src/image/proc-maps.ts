@@ -1,4 +1,5 @@
 import { parseAddress } from '../base/address.ts';
+import { fromMapPath } from '../base/line.ts';
 import { type MapRow, mapError, type ProcessRows } from './map-row.ts';
 import { moduleName } from './module-name.ts';
 
@@ -54,7 +55,7 @@ export function parseProcMaps(lines: readonly string[], file: string): ProcessRo
       start,
       end: last + 1,
       // The kernel marks files that were deleted since; their name still says what was mapped.
-      path: path.replace(/ \(deleted\)$/, ''),
+      path: fromMapPath(path.replace(/ \(deleted\)$/, '')),
       fileOffset,
       isExecutable: perms[2] === 'x',
     });

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -72,6 +72,30 @@ describe('samples', () => {
     ]);
   });
 
+  test('links that lead nowhere or to a file, and folders that cannot be read, are left out by name', async () => {
+    const root = folder();
+    sample(root, 'a', whole);
+    writeFileSync(join(root, 'notes.txt'), '');
+    symlinkSync('gone', join(root, 'dangling'));
+    symlinkSync('notes.txt', join(root, 'file'));
+    symlinkSync('loop', join(root, 'loop'));
+    symlinkSync('a', join(root, 'same'));
+    const locked = sample(root, 'locked', whole);
+    chmodSync(locked, 0);
+    const { samples, skipped } = await findSamples(root);
+    chmodSync(locked, 0o755);
+    const reasons = new Map(skipped.map(({ directory, reason }) => [directory, reason]));
+    const reasonOf = (name: string): string | undefined => reasons.get(join(root, name));
+    expect(reasonOf('dangling')).toBe(
+      `${join(root, 'dangling')}: cannot be read: it is a link to what is not there`,
+    );
+    expect(reasonOf('file')).toContain('it is no folder');
+    expect(reasonOf('loop')).toContain('it is a link to itself');
+    // Nothing is locked for root.
+    if (process.getuid?.() !== 0) expect(reasonOf('locked')).toContain('permission denied');
+    expect(samples.map(({ name }) => name)).toEqual(expect.arrayContaining(['a', 'same']));
+  });
+
   test('a root that is empty or missing is an error that names it', async () => {
     const root = folder();
     await expect(findSamples(root)).rejects.toThrow(`${root}: holds no sample`);
@@ -92,6 +116,32 @@ describe('sets files', () => {
     const file = join(root, 'sets.txt');
     await writeSets(file, sets);
     expect(await readSets(file, root)).toEqual({ sets, skipped: [] });
+  });
+
+  test('name what they name, whatever is in the name', async () => {
+    const root = folder();
+    const names = ['a\n[m_test]\nb', '[b_train]', ' padded ', '"quoted"'];
+    const train = names.map((name) => sample(root, name, whole));
+    const sets = { train, calibrate: [], testNominal: [], testAnomalous: [] };
+    const file = join(root, 'sets.txt');
+    await writeSets(file, sets);
+    expect(await readSets(file, root)).toEqual({ sets, skipped: [] });
+  });
+
+  test('are of a root that is a link, by either name', async () => {
+    const root = folder();
+    const link = join(folder(), 'link');
+    symlinkSync(root, link);
+    const file = join(root, 'sets.txt');
+    const entries = [sample(root, 'a', whole), sample(root, 'b', whole)];
+    writeFileSync(file, `[b_train]\n${entries[0]}\n[b_test]\n${join(link, 'b')}\n[m_test]\n`);
+    for (const named of [root, link]) {
+      const { sets, skipped } = await readSets(file, named);
+      expect(skipped).toEqual([]);
+      expect(sets).toMatchObject({ train: [join(named, 'a')], testNominal: [join(named, 'b')] });
+      const { samples } = await findSamples(named);
+      expect(samples.map(({ directory }) => directory)).toContain(sets.train[0]);
+    }
   });
 
   test('leave out entries outside of the root, or missing, and take relative ones', async () => {

@@ -1,9 +1,11 @@
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
+import { mapConcurrently } from '../base/concurrent.ts';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import { readJsonFile } from '../base/json-file.ts';
+import { fromLine } from '../base/line.ts';
 import type { MtcRate } from '../pt/clock.ts';
 
 /** One recording: a folder with a trace, its memory map and its label. */
@@ -52,10 +54,7 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
   try {
     names = await readdir(root);
   } catch (cause) {
-    const why =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT'
-        ? 'there is no such folder'
-        : messageOf(cause);
+    const why = whyUnreadable(root, cause);
     throw new UserError('sample-unreadable', `cannot be read: ${why}`, {
       category: 'input',
       path: root,
@@ -108,6 +107,20 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
   };
 }
 
+function whyUnreadable(path: string, cause: unknown): string {
+  const { code = '' } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT') {
+    const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+    return isLink ? 'it is a link to what is not there' : 'there is no such folder';
+  }
+  const plain = {
+    ENOTDIR: 'it is no folder',
+    EACCES: 'permission denied',
+    ELOOP: 'it is a link to itself',
+  };
+  return plain[code as keyof typeof plain] ?? messageOf(cause);
+}
+
 /** @throws UserError `sample-unreadable`, `label-unknown` */
 export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'label' | 'family'>> {
   let text: string;
@@ -120,7 +133,7 @@ export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'lab
       cause,
     });
   }
-  const [file = '', label = '', family = ''] = text.split(/\r?\n/).map((line) => line.trim());
+  const [file = '', label = '', family = ''] = text.split(/\r?\n/).map(fromLine);
   if (label !== 'benign' && label !== 'malicious') {
     const found = label === '' ? 'is missing' : `is "${label.slice(0, 40)}"`;
     throw new UserError(
@@ -165,10 +178,7 @@ export async function findSamples(
       .map(({ name }) => join(folder, name))
       .sort();
   } catch (cause) {
-    const why =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT'
-        ? 'there is no such folder'
-        : messageOf(cause);
+    const why = whyUnreadable(folder, cause);
     throw new UserError('root-unreadable', `cannot be read: ${why}`, {
       category: 'input',
       path: folder,
@@ -177,15 +187,13 @@ export async function findSamples(
   }
   const samples: Sample[] = [];
   const skipped: Skipped[] = [];
-  for (const directory of entries) {
-    try {
-      samples.push(await readSample(directory, need));
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error;
-      if ((await readdir(directory)).some((name) => isSampleFile.test(name))) {
-        skipped.push({ directory, reason: error.message });
-      }
-    }
+  const looked = await mapConcurrently(entries, foldersAtOnce, (directory) =>
+    lookAt(directory, need),
+  );
+  for (const found of looked) {
+    if (found === undefined) continue;
+    if ('reason' in found) skipped.push(found);
+    else samples.push(found);
   }
   if (samples.length === 0) {
     const first =
@@ -198,6 +206,22 @@ export async function findSamples(
     });
   }
   return { samples, skipped };
+}
+
+/** What waits for a disk waits together. */
+const foldersAtOnce = 16;
+
+/** @returns a sample, or why it is none; `undefined` for a folder that is not meant as one */
+async function lookAt(directory: string, need: Need): Promise<Sample | Skipped | undefined> {
+  try {
+    return await readSample(directory, need);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const left = { directory, reason: error.message };
+    if (error.code !== 'sample-incomplete') return left;
+    const names = await readdir(directory).catch((): string[] => ['info.txt']);
+    return names.some((name) => isSampleFile.test(name)) ? left : undefined;
+  }
 }
 
 /**
@@ -220,11 +244,13 @@ export function isSampleFolder(path: string): boolean {
 
 /** @returns whether a folder is a sample's own, or one of them lies in it */
 export function holdsSamples(path: string): boolean {
-  if (isSampleFolder(path) || !existsSync(path)) return isSampleFolder(path);
-  return (
-    statSync(path).isDirectory() &&
-    readdirSync(path).some((name) => isSampleFolder(join(path, name)))
-  );
+  if (isSampleFolder(path)) return true;
+  try {
+    return readdirSync(path).some((name) => isSampleFolder(join(path, name)));
+  } catch {
+    // None that could be read; whoever reads it says why.
+    return false;
+  }
 }
 
 /** A folder with one of these is meant as a sample. */

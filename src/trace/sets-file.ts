@@ -1,8 +1,9 @@
-import { existsSync } from 'node:fs';
+import { existsSync, realpathSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { dirname, relative, resolve, sep } from 'node:path';
+import { dirname, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { messageOf, writeFileAtomic } from '../base/files.ts';
+import { fromLine, toLine } from '../base/line.ts';
 
 /** Which sample serves for what; absolute folders. */
 export interface Sets {
@@ -21,7 +22,8 @@ const headers = {
 } as const satisfies Record<string, keyof Sets>;
 
 /**
- * Reads a sets file. Entries are absolute, or relative to the file's folder. Those outside of `root`
+ * Reads a sets file. Entries are absolute, or relative to the file's folder; a name that could be
+ * misread stands as a JSON string. Those outside of `root`
  * or without a folder are left out, as the ancestor does, and listed.
  *
  * @throws UserError naming the line
@@ -51,6 +53,14 @@ export async function readSets(
   };
   const skipped: { entry: string; reason: string }[] = [];
   const setOf = new Map<string, string>();
+  const folder = resolve(root);
+  const real = realOf(folder);
+  /** The same place may have several names: the root, or a folder above it, may be a link. */
+  const inRoot = (named: string): string | undefined => {
+    if (isBelow(named, folder)) return named;
+    const found = realOf(named);
+    return isBelow(found, real) ? join(folder, relative(real, found)) : undefined;
+  };
   let current: keyof typeof headers | undefined;
   text.split(/\r?\n/).forEach((raw, index) => {
     const line = raw.trim();
@@ -75,10 +85,10 @@ export async function readSets(
       return;
     }
     if (current === undefined) throw fail('an entry before the first header');
-    const entry = resolve(dirname(path), line);
-    const below = relative(resolve(root), entry);
-    if (below === '..' || below.startsWith(`..${sep}`)) {
-      skipped.push({ entry, reason: `lies outside of ${root}` });
+    const named = resolve(dirname(path), fromLine(line));
+    const entry = inRoot(named);
+    if (entry === undefined) {
+      skipped.push({ entry: named, reason: `lies outside of ${root}` });
     } else if (!existsSync(entry)) {
       skipped.push({ entry, reason: 'is not there' });
     } else if (setOf.has(entry)) {
@@ -91,9 +101,25 @@ export async function readSets(
   return { sets: lists, skipped };
 }
 
+function isBelow(path: string, folder: string): boolean {
+  const below = relative(folder, path);
+  return below !== '..' && !below.startsWith(`..${sep}`);
+}
+
+/** @returns the path without links; as it is, when it leads nowhere */
+function realOf(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}
+
 export async function writeSets(path: string, sets: Sets): Promise<void> {
   const parts = Object.entries(headers)
     .filter(([, key]) => key !== 'calibrate' || sets.calibrate.length > 0)
-    .map(([header, key]) => `[${header}]\n${sets[key].map((entry) => `${entry}\n`).join('')}`);
+    .map(
+      ([header, key]) => `[${header}]\n${sets[key].map((entry) => `${toLine(entry)}\n`).join('')}`,
+    );
   await writeFileAtomic(path, parts.join('\n'));
 }

@@ -1,4 +1,5 @@
 import type { Address } from '../../base/address.ts';
+import { toMapPath } from '../../base/line.ts';
 
 export interface Range {
   readonly start: Address;
@@ -54,7 +55,7 @@ export class GuestMap {
     return this.#ranges
       .sort((a, b) => a.start - b.start)
       .map(({ start, end, perms, offset, path }) =>
-        `${hex(start)}-${hex(end)} ${perms} ${hex(offset)} 00:00 0 ${path}`.trimEnd(),
+        `${hex(start)}-${hex(end)} ${perms} ${hex(offset)} 00:00 0 ${toMapPath(path)}`.trimEnd(),
       )
       .map((line) => `${line}\n`)
       .join('');

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
 import { UserError } from '../../base/errors.ts';
-import { forTerminal } from '../../base/format.ts';
 import { logLevels } from '../../base/log.ts';
 import { choice, nearest } from '../../base/option.ts';
 import type { OptionSpec } from './option.ts';
+import { printable } from './paint.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 /** What a command gets: its arguments and options, all checked, and where to tell what it does. */
@@ -112,7 +112,7 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
         signal: stop.signal,
         print: (line) => {
           terminal.finish();
-          process.stdout.write(`${forTerminal(line, { colours: true })}\n`);
+          process.stdout.write(`${printable(line)}\n`);
         },
       });
       process.exitCode = code ?? 0;

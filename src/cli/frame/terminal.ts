@@ -1,6 +1,6 @@
 import { styleText } from 'node:util';
 import { Presets, SingleBar } from 'cli-progress';
-import { forTerminal } from '../../base/format.ts';
+import { inOneLine } from '../../base/format.ts';
 import {
   type Logger,
   type LogLevel,
@@ -49,7 +49,8 @@ export function openTerminal(minimum: number, statusSeconds: number): Terminal {
     const tag = styleText(colours[level], level.padEnd(8), { stream });
     const tail = facts === undefined ? '' : ` ${formatFacts(facts)}`;
     // One write a line, so that lines of several writers stay whole.
-    stream.write(`${tag}${forTerminal(`${message}${tail}`)}\n`);
+    // One line, whatever names say: a line break in one would forge the next line.
+    stream.write(`${tag}${inOneLine(`${message}${tail}`)}\n`);
   };
 
   const progress = (p: Progress): void => {
@@ -94,7 +95,7 @@ function payload(p: Progress): { step: string; counted: string; facts: string } 
   return {
     step: p.step,
     counted: `${count(p.done)}${of} ${p.unit}`,
-    facts: p.facts === undefined ? '' : forTerminal(formatFacts(p.facts)),
+    facts: p.facts === undefined ? '' : inOneLine(formatFacts(p.facts)),
   };
 }
 

@@ -13,8 +13,14 @@ import type { ReportData } from '../../report/data/report-data.ts';
 import { rocToCsv, rowsToCsv } from '../../report/text/csv.ts';
 import { reportToJson } from '../../report/text/json-report.ts';
 import { reportToSarif } from '../../report/text/sarif.ts';
-import { colourStyle, plainStyle, renderSummary } from '../../report/text/terminal-table.ts';
+import {
+  colourStyle,
+  plainStyle,
+  renderSummary,
+  type Style,
+} from '../../report/text/terminal-table.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { paint } from '../frame/paint.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 import {
   attachOption,
@@ -34,10 +40,12 @@ export function summaryFor(report: ReportData, withCalibration: boolean): string
     { ...report, rows: rows.length === 0 ? report.rows : rows },
     {
       width: process.stdout.columns ?? widthOfFiles,
-      style: isColoured && process.env.NO_COLOR === undefined ? colourStyle : plainStyle,
+      style: isColoured && process.env.NO_COLOR === undefined ? paintedStyle : plainStyle,
     },
   );
 }
+
+const paintedStyle: Style = (role, text) => paint((part) => colourStyle(role, part), text);
 
 /** Where standard output is no terminal, no column is dropped. */
 const widthOfFiles = 240;

@@ -2,6 +2,7 @@ import { styleText } from 'node:util';
 import type { Command } from 'commander';
 import { examineMachine } from '../../commands/doctor.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { paint } from '../frame/paint.ts';
 
 const signs = { ok: 'yes', missing: 'no', unsuitable: 'low' } as const;
 const colours = { ok: 'green', missing: 'gray', unsuitable: 'yellow' } as const;
@@ -20,7 +21,9 @@ const spec: CommandSpec<{ readonly json: boolean }> = {
     } else {
       const width = Math.max(...findings.map(({ what }) => what.length));
       for (const { what, state, found, use } of findings) {
-        const sign = styleText(colours[state], signs[state].padEnd(4), { stream: process.stdout });
+        const style = (text: string): string =>
+          styleText(colours[state], text, { stream: process.stdout });
+        const sign = paint(style, signs[state].padEnd(4));
         print(`${sign}${what.padEnd(width + 2)}${found}`);
         print(`${' '.repeat(width + 6)}${use}`);
       }

@@ -1,5 +1,6 @@
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
+import { inOneLine } from '../../base/format.ts';
 import { integer } from '../../base/option.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
@@ -71,13 +72,13 @@ const spec: CommandSpec<Options> = {
         show(sets);
         if (!o.json)
           for (const [name, list] of Object.entries(sets) as [string, readonly string[]][])
-            for (const directory of list) print(`${name.padEnd(13)}${directory}`);
+            for (const directory of list) print(inOneLine(`${name.padEnd(13)}${directory}`));
         return 0;
       }
       case 'check': {
         const { sets, problems } = await checkSets(path, sourceOf(o), context);
         show(sets, { problems });
-        if (!o.json) for (const problem of problems) print(problem);
+        if (!o.json) for (const problem of problems) print(inOneLine(problem));
         if (!o.json && problems.length === 0)
           print('Every sample is whole, and no trace is there twice.');
         return problems.length > 0 ? 5 : 0;
