@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { contentMark } from './content-mark.ts';
 import type { Sample } from './sample.ts';
 import { StoredTrace } from './stored-trace.ts';
 import { hashInflated } from './trace-origin.ts';
@@ -21,6 +22,26 @@ export async function hashContent(
   const parts = isStored ? await hashStored(sample, signal) : await hashRaw(sample, signal);
   if (parts.length === 0) return undefined;
   return createHash('sha256').update(parts.join('\n')).digest('hex');
+}
+
+/**
+ * A mark that samples with the same `hashContent` share, taken without inflating anything.
+ *
+ * @returns `undefined` for stored traces, which may be those of raw ones
+ * @throws UserError when a file cannot be read
+ */
+export async function markContent(
+  sample: Sample,
+  preprocessed: boolean,
+): Promise<string | undefined> {
+  const { calls, traces, stored, parsed } = sample;
+  if (calls !== undefined) return `calls ${await contentMark(calls)}`;
+  const isStored = preprocessed || traces.length === 0;
+  if (isStored && stored.length > 0) return undefined;
+  if (isStored && parsed !== undefined) return `parsed ${await contentMark(parsed)}`;
+  const marks: string[] = [];
+  for (const path of isStored ? [] : traces) marks.push(await contentMark(path));
+  return `raw ${marks.join(' ')}`;
 }
 
 async function hashRaw({ traces, map }: Sample, signal?: AbortSignal): Promise<string[]> {

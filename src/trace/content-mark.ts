@@ -1,0 +1,73 @@
+import { type FileHandle, open } from 'node:fs/promises';
+import { crc32 } from 'node:zlib';
+import { isGzip, notReadable, streamMaybeGzip } from '../base/files.ts';
+
+const chunkBytes = 1 << 16;
+const trailerBytes = 8;
+/** Of a gzip member: magic, the one method that there is. */
+const memberStart = Buffer.from([0x1f, 0x8b, 8]);
+
+/**
+ * A short mark of a file's content, inflated: equal contents have equal marks, however they are
+ * compressed; unequal ones mostly differ. A gzip file of one member says it itself, so that it is read
+ * but not inflated. Bytes behind the end of the gzip data, which readers pass over, spoil it.
+ *
+ * @returns CRC-32 and length modulo 2^32
+ * @throws UserError when the file cannot be read
+ * @see RFC 1952, section 2.3.1
+ */
+export async function contentMark(path: string): Promise<string> {
+  try {
+    const file = await open(path);
+    try {
+      const found = await markOf(file);
+      if (found !== undefined) return found;
+    } finally {
+      await file.close();
+    }
+  } catch (cause) {
+    throw notReadable(path, cause);
+  }
+  let sum = 0;
+  let size = 0;
+  for await (const chunk of streamMaybeGzip(path)) {
+    sum = crc32(chunk, sum);
+    size += chunk.length;
+  }
+  return show(sum, size);
+}
+
+/** @returns `undefined` for a gzip file that may have several members: only the last one's sum is at hand */
+async function markOf(file: FileHandle): Promise<string | undefined> {
+  const kept = memberStart.length - 1;
+  // The end of the chunk before stands in front of each: a member may start across both.
+  const buffer = Buffer.allocUnsafe(trailerBytes + chunkBytes);
+  let end = 0;
+  let isCompressed = false;
+  let sum = 0;
+  let size = 0;
+  for (;;) {
+    const carried = Math.min(end, trailerBytes);
+    buffer.copy(buffer, 0, end - carried, end);
+    const { bytesRead } = await file.read(buffer, carried, chunkBytes, null);
+    end = carried + bytesRead;
+    const isFirst = size === 0;
+    if (bytesRead === 0) break;
+    const bytes = buffer.subarray(carried, end);
+    if (isFirst) isCompressed = isGzip(bytes);
+    size += bytesRead;
+    if (!isCompressed) sum = crc32(bytes, sum);
+    else {
+      const from = isFirst ? 1 : Math.max(0, carried - kept);
+      if (buffer.subarray(from, end).includes(memberStart)) return undefined;
+    }
+  }
+  if (!isCompressed) return show(sum, size);
+  // Cut off: whoever reads it will say so.
+  if (end < trailerBytes) return undefined;
+  return show(buffer.readUInt32LE(end - 8), buffer.readUInt32LE(end - 4));
+}
+
+function show(sum: number, size: number): string {
+  return `${sum}:${size % 2 ** 32}`;
+}
