@@ -32,6 +32,7 @@ const tasks = {
   },
   format: { run: [[bin('biome'), 'check', '--write', ...sources]] },
   fuzz: { run: [['bench/fuzz.ts']] },
+  faults: { debian: true, run: [['bench/faults.ts']] },
   examples: { run: [['examples/make.ts']] },
   'bench:field': { build: true, run: [['bench/field/field.bench.ts']] },
   'bench:learner': { run: [['bench/learner.bench.ts']] },

@@ -1,0 +1,150 @@
+import { spawnSync } from 'node:child_process';
+import { cpSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { writeTinyCorpus } from '../tiny-corpus.ts';
+
+/** A command, and the folder that it runs in before it does. */
+export interface Scenario {
+  readonly name: string;
+  /** As typed in the folder; `RUN` stands for the run that `setup` left. */
+  readonly words: readonly string[];
+  /** Fills the folder. `run` runs a command in it, without faults. */
+  readonly setup: (
+    root: string,
+    run: (...words: readonly string[]) => Promise<void>,
+  ) => Promise<void>;
+  /** Program that has to be there. */
+  readonly needs?: string;
+}
+
+const corpus = fileURLToPath(new URL('../../examples/corpus', import.meta.url));
+
+const sizes = [
+  ...['--train-size', '3', '--calibration-size', '4'],
+  ...['--test-size-benign', '2', '--test-size-malicious', '2'],
+];
+const learnWords = ['learn', 'samples', '-p', '-s', '4', '--threads', '1', ...sizes];
+const ngram = [...learnWords, '--model', 'ngram'];
+const network = [
+  ...[...learnWords, '--model', 'lstm', '--units', '4', '--dense', '4', '-e', '1'],
+  ...['--embedding-output-dimension', '4', '--checkpoint', '0.0001'],
+];
+
+/** Nine harmless and two hijacked runs of a tiny program. */
+async function withSamples(root: string): Promise<void> {
+  renameSync(writeTinyCorpus(9, 2), join(root, 'samples'));
+}
+
+async function withRun(
+  root: string,
+  run: (...words: readonly string[]) => Promise<void>,
+): Promise<void> {
+  await withSamples(root);
+  await run(...ngram, '--out', '.');
+  const [name = ''] = readdirSync(join(root, 'runs'));
+  renameSync(join(root, 'runs', name), join(root, 'RUN'));
+}
+
+/** The main commands, each with an old output in its place where it writes one. */
+export const scenarios: readonly Scenario[] = [
+  {
+    name: 'sets',
+    words: ['sets', 'make', 'samples', 'sets.txt', '-p', ...sizes],
+    setup: async (root) => {
+      await withSamples(root);
+      writeFileSync(join(root, 'sets.txt'), '[b_train]\nold\n');
+    },
+  },
+  {
+    name: 'learn, n-gram',
+    words: [...ngram, '--out', '.', '-o', 'sets.txt'],
+    setup: async (root) => {
+      await withSamples(root);
+      writeFileSync(join(root, 'sets.txt'), '[b_train]\nold\n');
+    },
+  },
+  {
+    name: 'learn, network',
+    words: [...network, '--out', '.'],
+    setup: async (root) => withSamples(root),
+  },
+  {
+    name: 'classify',
+    words: [
+      ...['classify', 'RUN', '--fpr', '0.3', '--csv', 'table.csv', '--roc', 'roc.csv'],
+      ...['--sarif', 'found.sarif', '--plot', 'plots'],
+    ],
+    setup: async (root, run) => {
+      await withRun(root, run);
+      for (const name of ['table.csv', 'roc.csv', 'found.sarif']) {
+        writeFileSync(join(root, name), 'old\n');
+      }
+    },
+  },
+  {
+    name: 'report',
+    words: ['report', 'RUN', '--fpr', '0.3', '-o', 'page.html'],
+    setup: async (root, run) => {
+      await withRun(root, run);
+      writeFileSync(join(root, 'page.html'), '<html>old</html>\n');
+    },
+  },
+  {
+    name: 'cluster',
+    words: [
+      ...['cluster', 'RUN', '--fpr', '0.3', '--store', 'slices.wayward', '--add', 'RUN'],
+      ...['--traces', 'all', '-o', 'page.html'],
+    ],
+    setup: withRun,
+  },
+  {
+    name: 'stats',
+    words: ['stats', 'samples', '-p', '-s', '3', 'stats.csv', '--plot', 'stats.svg'],
+    setup: async (root) => {
+      await withSamples(root);
+      writeFileSync(join(root, 'stats.csv'), 'old\n');
+    },
+  },
+  {
+    name: 'preprocess',
+    words: ['preprocess', 'traces', '--bin-dir', 'bin', '--threads', '1'],
+    setup: async (root) => {
+      cpSync(join(corpus, 'bin'), join(root, 'bin'), { recursive: true });
+      for (const name of ['train-000', 'train-001']) {
+        cpSync(join(corpus, 'traces', name), join(root, 'traces', name), { recursive: true });
+      }
+    },
+  },
+  {
+    name: 'import',
+    words: ['import', 'branches.txt', '--perf-script', '-o', 'out'],
+    setup: async (root) => {
+      const line = (rest: string): string => `prog 100/100 [000] 1.0: ${rest}\n`;
+      const place = (offset: number): string => `${(0x400000 + offset).toString(16)} f+0x0 (prog)`;
+      let text = line('PERF_RECORD_COMM exec: prog:100/100');
+      text += line(
+        `PERF_RECORD_MMAP2 100/100: [0x400000(0x1000) @ 0 08:01 12 0]: r-xp ${join(root, 'prog')}`,
+      );
+      text += line(`1 branches:u: tr strt 0 [unknown] ([unknown]) => ${place(0)}`);
+      for (let i = 0; i < 40; i++) {
+        text += line(`1 branches:u: jmp ${place(i * 16 + 8)} => ${place(i * 16 + 16)}`);
+      }
+      writeFileSync(join(root, 'branches.txt'), text);
+      writeFileSync(join(root, 'prog'), Buffer.alloc(4096, 0x90));
+    },
+  },
+  {
+    name: 'record',
+    words: ['record', '-o', 'traces/true', '--bin-dir', 'bin', '--', '/bin/true'],
+    setup: async (root) => {
+      mkdirSync(join(root, 'elsewhere'));
+    },
+    needs: 'qemu-x86_64',
+  },
+];
+
+/** @returns whether what a scenario needs is there */
+export function canRun({ needs }: Scenario): boolean {
+  return needs === undefined || spawnSync(needs, ['--version']).status === 0;
+}
