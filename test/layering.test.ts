@@ -200,7 +200,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
     ],
     types: ['flow', 'capture/qemu', 'capture/perf', 'model', 'report/data'],
   },
-  cli: { values: ['base', 'cli/verbs'] },
+  cli: { values: ['base', 'cli/frame', 'cli/verbs'] },
 };
 
 interface Import {
