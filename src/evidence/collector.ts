@@ -23,7 +23,8 @@ export class EvidenceCollector {
   constructor(stream: BlockStream, sources: EvidenceSources = {}) {
     this.#judge = new TransferJudge(stream, sources);
     const stack = sources.space === undefined ? undefined : new StackCode(sources.space);
-    this.follower = new CallFollower(stream, { stack, known: sources.code }, this.#judge);
+    const { code: known, isAlone } = sources;
+    this.follower = new CallFollower(stream, { stack, known, isAlone }, this.#judge);
     this.#judge.follower = this.follower;
   }
 

@@ -21,6 +21,8 @@ export interface EvidenceSources {
   readonly space?: AddressSpace;
   readonly code?: ProcessCode;
   readonly facts?: CodeFacts;
+  /** The run has one thread; not set = it may have more. */
+  readonly isAlone?: boolean;
   /** Indirect transfers of the training traces: what they did is no evidence. */
   readonly profile?: TransferProfile;
 }

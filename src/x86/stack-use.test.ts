@@ -56,6 +56,8 @@ describe('what a block does to the stack pointer', () => {
     ['8b 65 e8', 'mov esp,[ebp-24]: where an __except block begins', loads],
     ['8b 60 10 ff e2', 'mov esp,[eax+16]; jmp edx', loads | switches],
     ['8b 1c 24 c3', 'mov ebx,[esp]; ret', reads],
+    ['8b 54 24 08 89 d4 c3', 'mov edx,[esp+8]; mov esp,edx; ret: an argument', loads | switches],
+    ['8b 55 0c 89 d4 c3', 'mov edx,[ebp+12]; mov esp,edx; ret: an argument', loads | switches],
   ])('%s (%s) in 32-bit code', (hex, _text, expected) => {
     const bytes = bytesOf(hex);
     expect(readStackUse(bytes, 32)).toBe(expected);

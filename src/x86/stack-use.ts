@@ -267,13 +267,15 @@ class StackReader {
     return this.#at + Number(BigInt.asIntN(32, instruction.memoryDisplacement));
   }
 
+  /** Arguments, above the frame, are not of it: they say where another stack is. */
   #isOwnFrame(instruction: Instruction): boolean {
     const base = generalRegister(instruction.memoryBase);
-    if (base === stackRegister) return true;
+    if (base === stackRegister) return this.#base > 0 || this.#slot(instruction) <= 0;
     if (base < 0) return false;
     const origin = this.#origin[base];
     if (origin === Origin.stack) return true;
-    return base === frameRegister && origin !== Origin.elsewhere;
+    const displacement = Number(BigInt.asIntN(32, instruction.memoryDisplacement));
+    return base === frameRegister && origin !== Origin.elsewhere && displacement <= 0;
   }
 
   /** The stack pointer moves by so many bytes. */

@@ -137,7 +137,8 @@ export class Evaluator {
       blocksOutsideImages: 0,
       crashed: false,
     };
-    for (const trace of await openSample(sample, traces, context.signal)) {
+    const opened = await openSample(sample, traces, context.signal);
+    for (const trace of opened) {
       notes.tell(trace, context.log);
       const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
       const windower = new TraceWindower({
@@ -158,6 +159,7 @@ export class Evaluator {
               code: new ProcessCode(trace.space, this.#code),
               facts: new CodeFacts(trace.space, this.#facts),
               profile,
+              isAlone: opened.length === 1,
             },
       );
       const summary = await trace.source.run((batch) => {

@@ -20,6 +20,11 @@ export interface FollowedCode {
   /** Without it no stack pointer is known to be set, and no return is ever called a mismatch. */
   readonly stack?: StackCode | undefined;
   readonly known?: KnownCode | undefined;
+  /**
+   * The run has one thread, so that stacks that other threads left do not turn up here. Not set =
+   * it may have more.
+   */
+  readonly isAlone?: boolean | undefined;
 }
 
 /**
@@ -97,6 +102,9 @@ export class CallFollower {
   readonly #known: KnownCode | undefined;
   readonly #observer: FlowObserver | undefined;
   readonly #pool: ContextPool;
+  readonly #isAlone: boolean;
+  /** Every stack that the program has was seen from its beginning. */
+  #seesAll = false;
   #context: FlowContext;
   #contexts = 0;
   #previous = -1;
@@ -132,6 +140,7 @@ export class CallFollower {
     this.#stack = code.stack;
     this.#known = code.known;
     this.#observer = observer;
+    this.#isAlone = code.isAlone === true;
     this.#pool = new ContextPool(this.places);
     this.#context = this.#newContext('trace');
   }
@@ -157,6 +166,7 @@ export class CallFollower {
     const lastTarget = this.#lastTarget;
     const madeAt = this.#madeAt;
     const madeIn = this.#madeIn;
+    if (this.position < 0 && length > 0) this.#begin(entries[0]);
     let context = this.#context;
     let { frames, births, depth, floor } = context;
     let { position } = this;
@@ -229,6 +239,15 @@ export class CallFollower {
     context.depth = depth;
     this.position = position;
     this.#previous = previous;
+  }
+
+  /** The first block of the trace: a process or a thread may begin there. */
+  #begin(block: number): void {
+    if (block < 0) return;
+    const start = this.places.start[block];
+    const isProcess = this.#stack?.isEntryPoint(start) === true;
+    this.#seesAll = isProcess && this.#isAlone;
+    this.#context.isWhole = isProcess || this.#stack?.followsSystemCall(start) === true;
   }
 
   /** Takes in the blocks that the table has gained. */
@@ -350,10 +369,16 @@ export class CallFollower {
     if (context.depth <= context.floor && !isLoaded && this.#exchange(target)) {
       return Arrival.unwound;
     }
+    const isDoubtful = context.depth <= context.floor && !isLoaded;
+    if (isDoubtful && context.isUnsure && this.#stack?.followsCall(target) !== false) {
+      // Frames that the trace has never shown, or that were forgotten.
+      this.#context = this.#newContext('foreign');
+      return Arrival.unknown;
+    }
     if (context.hasStrayed && this.#cutTo(target)) return Arrival.unwound;
     if (isLoaded && to >= 0 && this.#takesOtherStack(from)) {
       if (this.#known?.isFunctionEntry(target) !== false && this.#isTaken(target)) {
-        this.#begin(from);
+        this.#beginStack(from);
         this.#tellIndirect(from, to, Transfer.ijmp, Arrival.jumped);
         return Arrival.jumped;
       }
@@ -425,14 +450,16 @@ export class CallFollower {
     isLoaded: boolean,
   ): ArrivalKind {
     const context = this.#context;
-    if ((use & StackUse.replaces) !== 0 && context.depth > 0) {
+    // What lay on top when the block began is a return address where a call has just entered it.
+    const isEntered = context.births[context.depth] === this.position - 1;
+    if ((use & StackUse.replaces) !== 0 && context.depth > 0 && isEntered) {
       context.depth--;
       context.floor = Math.min(context.floor, context.depth);
     }
     if (isLoaded) {
       if (this.#explain(from, target)) return Arrival.unwound;
       if (this.#known?.isFunctionEntry(target) !== false && this.#isTaken(target)) {
-        this.#begin(from);
+        this.#beginStack(from);
       } else if (this.#stack?.followsCall(target) !== false) {
         this.#leave(from, this.#newContext('foreign'));
         return Arrival.unknown;
@@ -511,6 +538,7 @@ export class CallFollower {
     next.source = found;
     next.depth = depth;
     next.floor = depth;
+    next.isUnsure = context.isUnsure || next.isUnsure;
     this.#context = next;
     return true;
   }
@@ -533,16 +561,20 @@ export class CallFollower {
           this.#tellIndirect(from, to, kind, Arrival.unwound);
           return Arrival.unwound;
         }
-        const isSwitch = this.#takesOtherStack(from);
-        if (isSwitch && this.#known?.isFunctionEntry(target) !== false) {
-          this.#begin(from);
-          this.#tellIndirect(from, to, kind, Arrival.jumped);
-          return Arrival.jumped;
-        }
-        if (isSwitch && this.#stack?.followsCall(target) === true) {
-          this.#leave(from, this.#newContext('foreign'));
-          this.#tellIndirect(from, to, kind, Arrival.unknown);
-          return Arrival.unknown;
+        if (this.#takesOtherStack(from)) {
+          const isEntry = this.#known?.isFunctionEntry(target);
+          const isBehindCall = this.#stack?.followsCall(target) === true;
+          if (isEntry !== true && isBehindCall) {
+            // Left before the trace began, by another thread, or too long ago.
+            this.#leave(from, this.#newContext('foreign'));
+            this.#tellIndirect(from, to, kind, Arrival.unknown);
+            return Arrival.unknown;
+          }
+          if (isEntry !== false) {
+            this.#beginStack(from);
+            this.#tellIndirect(from, to, kind, Arrival.jumped);
+            return Arrival.jumped;
+          }
         }
       }
     }
@@ -674,25 +706,29 @@ export class CallFollower {
   #goOn(from: number, target: Address, found: readonly Candidate[]): void {
     const own = this.#context;
     const [{ context, depth }] = found;
-    const isCertain = found.length === 1;
+    const isOnly = found.length === 1;
     this.#settle();
     if (context === own) {
-      const isCut = depth < own.depth;
+      const isFrame = depth < own.depth && this.#endOf(own.frames[depth]) === target;
       // A stack that was begun by a call lies above the one that called: it may be gone on with.
-      if (isCut && (!isCertain || this.#endOf(own.frames[depth]) === target)) {
+      if (isFrame || (!isOnly && depth < own.depth)) {
         const kept = own.copy();
         kept.leftFrom = this.places.start[from];
         kept.leftEnd = this.places.end[from];
-        this.#pool.add(kept, isCertain ? depth + 1 : 0);
-        if (!isCertain) own.source = kept;
+        this.#pool.add(kept, isOnly ? depth + 1 : 0);
+        if (!isOnly) own.source = kept;
       }
+      const isSeen = own.isWhole || this.#seesAll;
       own.depth = depth;
-      own.floor = isCertain ? Math.min(own.floor, depth) : depth;
+      own.floor = isOnly && isSeen ? Math.min(own.floor, depth) : depth;
+      if (!isSeen) own.isUnsure = true;
       own.hasStrayed = false;
       return;
     }
     this.#switches.add(from);
     const isParent = own.origin === 'kernel' && own.parent === context;
+    const isSeen = (this.#seesAll && !this.#pool.hasForgotten) || (isParent && context.isWhole);
+    const isCertain = isOnly && isSeen;
     let next = context;
     if (isCertain) this.#pool.remove(context);
     else {
@@ -701,6 +737,7 @@ export class CallFollower {
     }
     next.depth = depth;
     next.floor = isCertain ? Math.min(context.floor, depth) : depth;
+    if (!isSeen) next.isUnsure = true;
     next.hasStrayed = false;
     next.interruptedAt = [];
     // A handler that a long jump leaves is over.
@@ -719,14 +756,13 @@ export class CallFollower {
   }
 
   /** Goes on with a stack that the program puts to use for the first time. */
-  #begin(from: number): void {
+  #beginStack(from: number): void {
     this.#switches.add(from);
     this.#leave(from, this.#newContext('fresh'));
   }
 
   #setAside(context: FlowContext): void {
-    // It has gone on from there: that it was the right one is as likely now as it will be.
-    if (context.source !== undefined) this.#pool.remove(context.source);
+    if (context.source !== undefined) this.#pool.retire(context.source);
     context.source = undefined;
     this.#pool.add(context, 0);
   }
@@ -909,6 +945,7 @@ export class CallFollower {
   /** Nothing is known any more. */
   #forget(): void {
     this.#loaded = undefined;
+    this.#seesAll = false;
     this.#pool.clear();
     this.#context = this.#newContext('trace');
   }

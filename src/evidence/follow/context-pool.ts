@@ -4,6 +4,8 @@ import type { FlowContext } from './flow-context.ts';
 
 /** Contexts that are kept; of programs with more the oldest are forgotten. */
 const mostContexts = 4096;
+/** Contexts in doubt that are kept. */
+const mostDoubtful = 256;
 /** Frames from the top of a stack by which it is found: the routines that switch are not deeper. */
 const indexedFrames = 24;
 
@@ -11,6 +13,10 @@ const indexedFrames = 24;
 export class ContextPool {
   /** The one left last is last. */
   readonly contexts: FlowContext[] = [];
+  /** Whether contexts were forgotten: where flow goes on may then be one of them. */
+  hasForgotten = false;
+  /** Contexts that others were taken to go on with, rightly or not. */
+  readonly #doubtful: FlowContext[] = [];
   readonly #places: BlockPlaces;
   readonly #byResume: Map<Address, FlowContext[]> = new Map();
   readonly #keys: Map<FlowContext, readonly Address[]> = new Map();
@@ -35,7 +41,20 @@ export class ContextPool {
     }
     this.#keys.set(context, [...keys]);
     this.contexts.push(context);
-    if (this.contexts.length > mostContexts) this.remove(this.contexts[0]);
+    if (this.contexts.length > mostContexts) {
+      this.remove(this.contexts[0]);
+      this.hasForgotten = true;
+    }
+  }
+
+  /** Another context goes on with this one, as far as is known. Its frames are kept for a while. */
+  retire(context: FlowContext): void {
+    this.remove(context);
+    this.#doubtful.push(context);
+    if (this.#doubtful.length > mostDoubtful) {
+      this.#doubtful.shift();
+      this.hasForgotten = true;
+    }
   }
 
   /** Whether the same stack was left in the same place lately: another copy would add nothing. */
@@ -87,10 +106,12 @@ export class ContextPool {
   withFrameTo(
     target: Address,
   ): { readonly context: FlowContext; readonly depth: number } | undefined {
-    for (let i = this.contexts.length - 1; i >= 0; i--) {
-      const context = this.contexts[i];
-      for (let depth = context.depth - 1; depth >= 0; depth--) {
-        if (this.#places.end[context.frames[depth]] === target) return { context, depth };
+    for (const list of [this.contexts, this.#doubtful]) {
+      for (let i = list.length - 1; i >= 0; i--) {
+        const context = list[i];
+        for (let depth = context.depth - 1; depth >= 0; depth--) {
+          if (this.#places.end[context.frames[depth]] === target) return { context, depth };
+        }
       }
     }
     return undefined;
@@ -98,6 +119,7 @@ export class ContextPool {
 
   clear(): void {
     this.contexts.length = 0;
+    this.#doubtful.length = 0;
     this.#byResume.clear();
     this.#keys.clear();
   }

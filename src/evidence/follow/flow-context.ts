@@ -32,6 +32,10 @@ export class FlowContext {
    * several. 0 = all frames are certain.
    */
   floor = 0;
+  /** Whether the true frames below the floor may be some that the trace has never shown. */
+  isUnsure = false;
+  /** Whether the stack was seen from its beginning. */
+  isWhole: boolean;
   readonly origin: ContextOrigin;
   /** The context that the kernel interrupted for this one. */
   readonly parent: FlowContext | undefined;
@@ -55,6 +59,7 @@ export class FlowContext {
   constructor(origin: ContextOrigin, id: number, parent?: FlowContext) {
     this.origin = origin;
     this.parent = parent;
+    this.isWhole = origin === 'fresh' || origin === 'kernel';
     this.births[0] = id;
   }
 
@@ -75,6 +80,7 @@ export class FlowContext {
     this.floor = Math.max(0, this.floor - (depth - kept));
     this.depth = kept;
     this.isCut = true;
+    this.isWhole = false;
   }
 
   /** @returns a copy that can be set aside by itself */
@@ -85,6 +91,8 @@ export class FlowContext {
     other.depth = this.depth;
     other.floor = this.floor;
     other.isCut = this.isCut;
+    other.isWhole = this.isWhole;
+    other.isUnsure = this.isUnsure;
     other.madeDepth = this.madeDepth;
     other.madeBirth = this.madeBirth;
     other.returnPoints.push(...this.returnPoints);

@@ -103,6 +103,29 @@ export class StackCode {
     return false;
   }
 
+  /** Whether an ELF image says that a process begins here. */
+  isEntryPoint(address: Address): boolean {
+    const module = this.#space.moduleAt(address);
+    const base = this.#space.modules[module]?.base;
+    const head = base === undefined ? undefined : this.#bytes(base, 32);
+    if (head === undefined || base === undefined) return false;
+    if (head[0] !== 0x7f || head[1] !== 0x45 || head[2] !== 0x4c || head[3] !== 0x46) return false;
+    const view = new DataView(head.buffer, head.byteOffset, head.length);
+    const high = head[4] === 2 ? view.getUint32(28, true) * 0x1_0000_0000 : 0;
+    const entry = view.getUint32(24, true) + high;
+    return entry === address || entry + base === address;
+  }
+
+  /** Whether the instruction before an address is a system call: threads begin behind the one that makes them. */
+  followsSystemCall(address: Address): boolean {
+    const before = this.#bytes(address - 2, 2);
+    if (before === undefined) return false;
+    return (
+      (before[0] === 0x0f && (before[1] === 0x05 || before[1] === 0x34)) ||
+      (before[0] === 0xcd && before[1] === 0x80)
+    );
+  }
+
   #bytes(start: Address, size: number): Uint8Array | undefined {
     const section = this.#space.find(start);
     if (section === undefined || start + size > section.end) return undefined;

@@ -1,0 +1,42 @@
+/* Forced unwinding: pthread_exit from below, cancellation, cleanup handlers. */
+#include <pthread.h>
+#include "strike.h"
+
+static void cleanup(void *value) { strike_count += *(int *)value; }
+
+__attribute__((noinline)) static void leave(int n) {
+  int value = n;
+  pthread_cleanup_push(cleanup, &value);
+  if (n == 0) pthread_exit(0);
+  leave(n - 1);
+  pthread_cleanup_pop(1);
+}
+
+static void *exits(void *unused) {
+  leave(5);
+  return unused;
+}
+
+static void *waits(void *unused) {
+  int value = 3;
+  pthread_cleanup_push(cleanup, &value);
+  for (;;) sleep(1);
+  pthread_cleanup_pop(1);
+  return unused;
+}
+
+int main(int count, char **words) {
+  pthread_t thread;
+  strike_start(count, words);
+  for (int i = 0; i < 3; i++) {
+    pthread_create(&thread, 0, exits, 0);
+    pthread_join(thread, 0);
+  }
+  pthread_create(&thread, 0, waits, 0);
+  pthread_cancel(thread);
+  pthread_join(thread, 0);
+  strike_behind();
+  strike();
+  leave(3);
+  return 0;
+}
