@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import { ProcessCode } from '../src/evidence/code/process-code.ts';
 import { CodeFacts, CodeFactsCache } from '../src/evidence/code.ts';
 import { EvidenceCollector } from '../src/evidence/collector.ts';
 import type { Evidence } from '../src/evidence/evidence.ts';
@@ -81,7 +82,8 @@ describe.skipIf(!hasMingw)('evidence of PE images', () => {
     const [trace] = await openTraces(await readSample(folder), context);
     const { source, space } = trace!;
     const facts = new CodeFacts(space!, new CodeFactsCache());
-    const collector = new EvidenceCollector(source, { space: space!, facts });
+    const code = new ProcessCode(space!);
+    const collector = new EvidenceCollector(source, { space: space!, code, facts });
     const summary = await source.run((batch) => collector.push(batch));
     codeCache.dispose();
     expect(summary.gaps).toBe(0);
@@ -114,6 +116,43 @@ describe.skipIf(!hasMingw)('evidence of PE images', () => {
           });
         });
       }
+
+      it.each([
+        ['the middle of a function', 'inside_secret'],
+        ['a function that no pointer holds', 'secret'],
+      ])(
+        'shows a pointer that leads to %s, behind the thunk of Control Flow Guard',
+        async (_, to) => {
+          const flow = thread().aim('guarded', to).walk(to);
+          const place = flow.length - 1;
+          flow.aim('callee').walk();
+          const proofs = await proofsOf(flow, compressReturns);
+          expect(proofs[0]).toMatchObject({ position: place, actual: flow.address(to) });
+        },
+      );
+
+      it('shows an import whose table was overwritten', async () => {
+        const flow = thread().aim('imports');
+        flow
+          .overwriteImport('app!__imp_GetTickCount', 'inside_RtlpGadget')
+          .walk('inside_RtlpGadget');
+        const place = flow.length - 1;
+        flow.walk();
+        const proofs = await proofsOf(flow, compressReturns);
+        expect(proofs[0]).toMatchObject({
+          position: place,
+          actual: flow.address('inside_RtlpGadget'),
+        });
+      });
+
+      it('shows a window procedure that leads into the middle of a function', async () => {
+        const flow = thread().aim('pumps').walk().enter('KiUserCallbackDispatcher');
+        flow.aim('__fnDWORD', 'inside_secret').walk('inside_secret');
+        const place = flow.length - 1;
+        flow.walk().resume().walk();
+        const proofs = await proofsOf(flow, compressReturns);
+        expect(proofs[0]).toMatchObject({ position: place, actual: flow.address('inside_secret') });
+      });
     });
   }
 });

@@ -202,6 +202,8 @@ const code: ProcessCode = {
   isTaken: (address: number) => address < exampleBase + 0x800,
   isLandingPad: () => false,
   exportedNames: () => [],
+  formatAt: () => 'elf',
+  listsAllFunctions: () => false,
 } as unknown as ProcessCode;
 
 const facts: CodeFacts = {

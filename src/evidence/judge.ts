@@ -200,14 +200,16 @@ export class TransferJudge implements FlowObserver {
   #mayJumpInto(site: Address, target: Address): boolean {
     const { code, facts } = this.#sources;
     // A jump from code of which nothing is known.
-    if (code?.functionRange(site) === undefined) return true;
+    if (code?.functionRange(site) === undefined && code?.listsAllFunctions(site) !== true)
+      return true;
     return facts?.isSwitchTarget(site, target) === true;
   }
 
   #reachability(target: Address): 'referenced' | 'exported' | 'unreferenced' | undefined {
     const { code, facts } = this.#sources;
     if (code?.isTaken(target) !== false) return code === undefined ? undefined : 'referenced';
-    const reachability = facts?.reachability(target);
+    const isPe = code.formatAt(target) === 'pe';
+    const reachability = isPe ? 'unreferenced' : facts?.reachability(target);
     if (reachability !== 'unreferenced') return reachability;
     return code.exportedNames(target).length > 0 ? 'exported' : reachability;
   }

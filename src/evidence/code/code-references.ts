@@ -35,6 +35,7 @@ export function readCodeReferences(
     } else if (tables.isFixed) {
       pointersIn(run, tables, ranges, refer);
     }
+    if (!run.isExecutable && tables.format === 'pe') relativesIn(run, tables, ranges, refer);
   }
   for (const address of tables.started) taken.add(address);
   for (const binding of tables.bindings.values()) {
@@ -112,6 +113,26 @@ function isOperandBefore(bytes: Uint8Array, at: number): boolean {
 
 function isStart(ranges: CodeRanges, address: number): boolean {
   return ranges.starts[rangeAt(ranges, address)] === address;
+}
+
+/**
+ * Functions that a PE's data name by their distance from its base: handlers and funclets of
+ * exceptions, the table of Control Flow Guard, exports. The exception directory names all functions
+ * there are, and is left out.
+ */
+function relativesIn(
+  { bytes, start }: ImageRun,
+  { unwind }: ImageTables,
+  ranges: CodeRanges,
+  see: (target: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const skipped = unwind ?? { address: 0, size: 0 };
+  for (let i = (4 - (start % 4)) % 4; i + 4 <= bytes.length; i += 4) {
+    if (start + i >= skipped.address && start + i < skipped.address + skipped.size) continue;
+    const target = view.getUint32(i, true);
+    if (target > 0 && isStart(ranges, target)) see(target);
+  }
 }
 
 /** Words of data that hold the address of a function, in images without relocations. */

@@ -129,13 +129,36 @@ export class ProcessCode {
     return place?.code.memory.isCode(place.own);
   }
 
-  /** @returns whether a pointer to this place exists in the image, or the system starts it by itself */
+  /**
+   * @returns whether a pointer to this place exists in the image, or the system starts it by itself;
+   *   `undefined` where the image does not tell its pointers, as a dump without its relocations
+   */
   isTaken(address: Address): boolean | undefined {
     const place = this.place(address);
     if (place === undefined) return undefined;
     const { code, own } = place;
     const { taken } = code.references;
-    return taken[firstAtLeast(taken, own)] === own || code.unwind.handlers.includes(own);
+    if (taken[firstAtLeast(taken, own)] === own || code.unwind.handlers.includes(own)) return true;
+    const { format, isFixed, pointers } = code.tables;
+    return format === 'pe' && !isFixed && pointers.places.length === 0 ? undefined : false;
+  }
+
+  /** @returns the format of the image that holds this address */
+  formatAt(address: Address): 'elf' | 'pe' | undefined {
+    return this.place(address)?.code.tables.format;
+  }
+
+  /**
+   * Whether the image lists all functions but leaves, which call nothing and move no stack: the
+   * unwinder of 64-bit Windows wants it so. What code outside of every range jumps to is then no
+   * part of its own function, unless it is outside, too.
+   *
+   * @see Microsoft, "x64 exception handling": "Table-based exception handling requires a table entry
+   *   for all functions that allocate stack space or call another function"
+   */
+  listsAllFunctions(address: Address): boolean {
+    const tables = this.place(address)?.code.tables;
+    return tables?.format === 'pe' && tables.bits === 64 && tables.unwind !== undefined;
   }
 
   /** @returns names under which other images find the function that begins here */
