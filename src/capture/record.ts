@@ -7,6 +7,7 @@ import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import type { LabelWord } from '../base/label.ts';
 import { toLine, toMapPath } from '../base/line.ts';
 import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
@@ -30,7 +31,7 @@ export interface RecordOptions {
   /** Where the images go; by default `bin` beside the sample's parent folder. */
   readonly images?: ImageCollection;
   readonly binDir?: string;
-  readonly label: 'benign' | 'malicious';
+  readonly label: LabelWord;
   /** What the sample is a run of: first line of `info.txt`. */
   readonly name: string;
   /** Third line of `info.txt`. */

@@ -6,6 +6,7 @@ import { createGzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
 import { writeJsonFile } from '../base/json-file.ts';
+import type { LabelWord } from '../base/label.ts';
 import { toLine } from '../base/line.ts';
 
 export interface SampleContent {
@@ -15,7 +16,7 @@ export interface SampleContent {
   readonly map: string;
   /** First line of `info.txt`. */
   readonly name: string;
-  readonly label: 'benign' | 'malicious';
+  readonly label: LabelWord;
   readonly family?: string | undefined;
   /** How the sample came about: `recording.json`. */
   readonly recording: object;

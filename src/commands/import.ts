@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { rmdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import type { LabelWord } from '../base/label.ts';
 import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from '../capture/image-collection.ts';
 import { PerfImages } from '../capture/perf/images.ts';
@@ -18,7 +19,7 @@ export interface ImportOptions {
   readonly binDirs: readonly string[];
   /** perf's build-id cache. */
   readonly buildIdDir?: string;
-  readonly label: 'benign' | 'malicious';
+  readonly label: LabelWord;
   readonly family?: string;
   /** Name of the samples, with one file only; by default the file's. */
   readonly name?: string;

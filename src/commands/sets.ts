@@ -1,4 +1,5 @@
 import { UserError } from '../base/errors.ts';
+import { wordOf } from '../base/label.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Sample } from '../trace/sample.ts';
 import { readSets, type Sets, writeSets } from '../trace/sets-file.ts';
@@ -57,8 +58,10 @@ export async function checkSets(
       try {
         const sample = await readSourceSample(directory, source);
         samples.push(sample);
-        const isWrong = (sample.label === 'anomalous') !== (key === 'testAnomalous');
-        const label = sample.label === 'anomalous' ? 'malicious' : 'benign';
+        const isWrong =
+          sample.label !== 'unknown' &&
+          (sample.label === 'anomalous') !== (key === 'testAnomalous');
+        const label = wordOf(sample.label);
         if (isWrong)
           problems.push(`${directory}: is labelled ${label} but stands in [${headerOf(key)}]`);
       } catch (error) {

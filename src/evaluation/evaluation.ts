@@ -1,3 +1,4 @@
+import type { Label } from '../base/label.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 
 /**
@@ -29,7 +30,7 @@ export interface SampleIdentity {
   readonly directory: string;
   /** Original file name: line 1 of info.txt. */
   readonly file: string;
-  readonly label: 'nominal' | 'anomalous';
+  readonly label: Label;
   /** Line 3 of info.txt: a family or kind. */
   readonly family: string | undefined;
   /** What the trace was used for before. `test` = it neither trained a model nor set a threshold. */

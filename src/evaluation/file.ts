@@ -4,6 +4,7 @@ import { ByteReader, Damage } from '../base/byte-reader.ts';
 import { ByteWriter } from '../base/byte-writer.ts';
 import { UserError } from '../base/errors.ts';
 import { isGzip, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { wordOf } from '../base/label.ts';
 import type { EvidenceKind } from '../evidence/evidence.ts';
 import { evidenceKinds } from '../evidence/rules.ts';
 import type { Evaluation, PredictionTable, SampleIdentity, TraceFacts } from './evaluation.ts';
@@ -250,7 +251,7 @@ function readMetadata(input: ByteReader): Metadata {
       name: stringOf(sample.name, 'sample.name'),
       directory: stringOf(sample.directory, 'sample.directory'),
       file: stringOf(sample.file, 'sample.file'),
-      label: oneOf(sample.label, ['nominal', 'anomalous'], 'sample.label'),
+      label: oneOf(sample.label, ['nominal', 'anomalous', 'unknown'], 'sample.label'),
       family: sample.family === undefined ? undefined : stringOf(sample.family, 'sample.family'),
       role: oneOf(sample.role, ['training', 'calibration', 'test'], 'sample.role'),
     },
@@ -392,7 +393,7 @@ function kindsOf(value: unknown): EvidenceKind[] {
  * control characters become `_`, and a name too long for a file is cut and told apart by its sum.
  */
 export function evaluationFileName(sample: SampleIdentity): string {
-  const label = sample.label === 'nominal' ? 'benign' : 'malicious';
+  const label = wordOf(sample.label);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what must go
   const name = sample.name.replace(/[\u0000-\u001f\u007f/\\:*?"<>|]/g, '_');
   const isWhole = name === sample.name && Buffer.byteLength(name) <= 180;

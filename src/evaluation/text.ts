@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { Damage } from '../base/byte-reader.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { labelOf } from '../base/label.ts';
 import type { Evaluation, SampleIdentity } from './evaluation.ts';
 import { evaluationFileName } from './file.ts';
 
@@ -117,13 +118,13 @@ function parseLine(
 }
 
 function sampleOf(fileName: string): SampleIdentity {
-  const match = /^(benign|malicious)-(.*?)(?:\.gz|\.eval)?$/s.exec(fileName);
-  if (match === null) throw new Damage('has a name without "benign-" or "malicious-"');
+  const match = /^(benign|malicious|unknown)-(.*?)(?:\.gz|\.eval)?$/s.exec(fileName);
+  if (match === null) throw new Damage('has a name without "benign-", "malicious-" or "unknown-"');
   return {
     name: match[2],
     directory: '',
     file: match[2],
-    label: match[1] === 'benign' ? 'nominal' : 'anomalous',
+    label: labelOf(match[1]) ?? 'unknown',
     family: undefined,
     role: 'test',
   };

@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { ByteReader, Damage } from '../base/byte-reader.ts';
 import { ByteWriter } from '../base/byte-writer.ts';
+import type { Label } from '../base/label.ts';
 import { type TermCounts, type TermPart, termParts } from './slice-terms.ts';
 import type { Terms } from './sparse-vector.ts';
 
@@ -10,7 +11,7 @@ export interface SampleSlices {
   readonly name: string;
   /** Original file name: line 1 of info.txt. */
   readonly file: string;
-  readonly label: 'nominal' | 'anomalous';
+  readonly label: Label;
   readonly family: string | undefined;
   /** None when the trace has no patch. */
   readonly slices: readonly SliceTerms[];
@@ -85,7 +86,9 @@ export function decodeSample(bytes: Uint8Array): SampleSlices {
   }
   const root = objectOf(value);
   const { label, family } = root;
-  if (label !== 'nominal' && label !== 'anomalous') throw new Damage('has no label');
+  if (label !== 'nominal' && label !== 'anomalous' && label !== 'unknown') {
+    throw new Damage('has no label');
+  }
   if (family !== undefined && typeof family !== 'string') throw new Damage('has a bad family');
   const sample = {
     name: textOf(root.name),

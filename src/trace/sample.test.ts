@@ -34,13 +34,17 @@ describe('samples', () => {
     });
   });
 
+  test.each(['a.pdf\n', 'a.pdf\n\nfamily\n', 'a.pdf\nunknown\n'])(
+    'of no known label may be read: %j',
+    async (info) => {
+      const directory = sample(folder(), 's', { ...whole, 'info.txt': info });
+      expect((await readSample(directory)).label).toBe('unknown');
+    },
+  );
+
   test.each([
     [{ 'info.txt': 'a\nbenign\n' }, 'has no trace_0.gz and no mapping.txt'],
     [{ 'trace_0.gz': '', 'mapping.txt': '' }, 'has no info.txt'],
-    [
-      { ...whole, 'info.txt': 'a\n' },
-      'info.txt: line 2: the label is missing; it must be benign or malicious',
-    ],
     [{ ...whole, 'info.txt': 'a\nevil\n' }, 'info.txt: line 2: the label is "evil"'],
   ])('%j is refused', async (files, message) => {
     const directory = sample(folder(), 's', files as Record<string, string>);

@@ -5,6 +5,7 @@ import { mapConcurrently } from '../base/concurrent.ts';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
 import { readJsonFile } from '../base/json-file.ts';
+import { type Label, labelOf } from '../base/label.ts';
 import { fromLine } from '../base/line.ts';
 import type { MtcRate } from '../pt/clock.ts';
 
@@ -16,7 +17,7 @@ export interface Sample {
   readonly name: string;
   /** Name of the file that the program was given: line 1 of info.txt. */
   readonly file: string;
-  readonly label: 'nominal' | 'anomalous';
+  readonly label: Label;
   /** Line 3 of info.txt. */
   readonly family: string | undefined;
   /** Raw Intel PT, one file a thread. */
@@ -133,18 +134,18 @@ export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'lab
       cause,
     });
   }
-  const [file = '', label = '', family = ''] = text.split(/\r?\n/).map(fromLine);
-  if (label !== 'benign' && label !== 'malicious') {
-    const found = label === '' ? 'is missing' : `is "${label.slice(0, 40)}"`;
+  const [file = '', word = '', family = ''] = text.split(/\r?\n/).map(fromLine);
+  const label = word === '' ? 'unknown' : labelOf(word);
+  if (label === undefined) {
     throw new UserError(
       'label-unknown',
-      `line 2: the label ${found}; it must be benign or malicious`,
+      `line 2: the label is "${word.slice(0, 40)}"; it must be benign, malicious or unknown`,
       { category: 'input', path, place: 'line 2' },
     );
   }
   return {
     file,
-    label: label === 'benign' ? 'nominal' : 'anomalous',
+    label,
     family: family === '' ? undefined : family,
   };
 }

@@ -167,7 +167,7 @@ describe('verdicts with labels', () => {
 });
 
 describe('saved classifier', () => {
-  const head = { format: 'wayward-classifier', version: 2 };
+  const head = { format: 'wayward-classifier', version: 3 };
 
   test('decides as before', async () => {
     const { classifier, verdicts } = await classifyLabelled(traces, options);
@@ -175,6 +175,38 @@ describe('saved classifier', () => {
     await saveClassifier(path, classifier);
     const again = applyClassifier(await loadClassifier(path), traces);
     expect(again.verdicts.map((v) => v.score)).toEqual(verdicts.map((v) => v.score));
+  });
+
+  test('measures a loaded classifier on traces that did not make it', async () => {
+    const all = Array.from({ length: 40 }, (_, i) =>
+      trace((i + 1) / 100, 0.6, { name: `t${i}`, label: i % 2 === 1 ? 'anomalous' : 'nominal' }),
+    );
+    const { classifier } = await classifyLabelled(all.slice(0, 30), options);
+    const some = applyClassifier(classifier, all);
+    expect(some.fitted).toMatchObject({ measuredOn: 'held out', nominal: 5, anomalous: 5 });
+    expect(some.warnings).toEqual([
+      '30 of 40 traces made the classifier: the error rates are those of the other 10',
+    ]);
+    // Under another name a trace is the same one.
+    const renamed = all.slice(0, 30).map((t, i) => ({
+      ...t,
+      sample: { ...t.sample, name: `copy-${i}` },
+    }));
+    expect(applyClassifier(classifier, renamed).fitted.measuredOn).toBe('fitted');
+    expect(applyClassifier(classifier, all.slice(30)).warnings).toEqual([]);
+  });
+
+  test('is made from labelled traces, and judges all', async () => {
+    const unknown = trace(0.9, 0.9, { name: 'u', label: 'unknown' });
+    const { classifier, warnings, verdicts } = await classifyLabelled(
+      [...traces, unknown],
+      options,
+    );
+    expect(warnings).toContain('1 traces without a label are left out');
+    expect(verdicts.length).toBe(40);
+    const judged = applyClassifier(classifier, [unknown]);
+    expect(judged.verdicts[0]?.isFlagged).toBe(true);
+    expect(judged.fitted).toMatchObject({ nominal: 0, anomalous: 0 });
   });
 
   test('refuses evaluations of another model', async () => {
@@ -213,7 +245,7 @@ describe('saved classifier', () => {
     await saveClassifier(path, classifier);
     expect(JSON.parse(await readFile(path, 'utf8'))).toMatchObject({
       format: 'wayward-classifier',
-      version: 2,
+      version: 3,
       features: ['mispredictionRate', 'wrongConfidence'],
       fittedOn: { nominal: 20, anomalous: 20 },
     });

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../base/json-file.ts';
 import { Random } from '../base/random.ts';
@@ -14,6 +15,8 @@ export interface Classifier {
   readonly force: boolean;
   readonly cost: number;
   readonly fittedOn: { readonly nominal: number; readonly anomalous: number };
+  /** `fingerprintOf` the traces that made it: rates measured on those are not held out. */
+  readonly madeFrom: readonly string[];
   readonly plane: Hyperplane;
 }
 
@@ -42,7 +45,9 @@ export interface LabelledVerdicts {
   readonly method: 'linear-svm';
   readonly classifier: Classifier;
   readonly verdicts: readonly LabelledVerdict[];
-  /** On these traces: `fitted` where they made the classifier, `held out` where it was loaded. */
+  /** Those that `fitted` counts: of a loaded classifier the ones that did not make it, if any. */
+  readonly measured: readonly LabelledVerdict[];
+  /** `fitted` where the measured traces made the classifier, else `held out`. */
   readonly fitted: ErrorRates;
   readonly crossValidation: ErrorRates | undefined;
   /** What a reader must know to judge the figures. */
@@ -62,7 +67,7 @@ export async function classifyLabelled(
 ): Promise<LabelledVerdicts> {
   const names = chooseFeatures(options.features);
   const warnings: string[] = [];
-  const usable = usableTraces(traces, names, warnings);
+  const usable = labelledOnly(usableTraces(traces, names, warnings), warnings);
   const points = usable.map((trace) => pointOf(trace, names));
   const anomalous = points.filter((point) => point.isAnomalous).length;
   const fittedOn = { nominal: points.length - anomalous, anomalous };
@@ -80,7 +85,9 @@ export async function classifyLabelled(
     );
   }
   const { force, cost } = options;
-  const classifier = { features: names, model: usable[0].model, force, cost, fittedOn, plane };
+  const madeFrom = usable.map(fingerprintOf);
+  const { model } = usable[0];
+  const classifier = { features: names, model, force, cost, fittedOn, madeFrom, plane };
   const scores = await crossValidate(points, options, warnings);
   const verdicts = usable.map((trace, index): LabelledVerdict => {
     const score = decisionValue(plane, points[index].values);
@@ -100,6 +107,7 @@ export async function classifyLabelled(
     method: 'linear-svm',
     classifier,
     verdicts,
+    measured: verdicts,
     fitted: errorRates(verdicts, 'fitted'),
     crossValidation: scores === undefined ? undefined : errorRates(judged, 'cross-validation'),
     warnings,
@@ -130,15 +138,33 @@ export function applyClassifier(
     const isFlagged = score > 0;
     return { sample: trace.sample, isFlagged, score, crossValidated: undefined, features: trace };
   });
-  warnings.push('the error rates hold only if none of these traces made the classifier');
+  const madeFrom = new Set(classifier.madeFrom);
+  const heldOut = verdicts.filter(({ features }) => !madeFrom.has(fingerprintOf(features)));
+  if (heldOut.length < verdicts.length) {
+    const made = `${verdicts.length - heldOut.length} of ${verdicts.length} traces made the classifier`;
+    warnings.push(
+      heldOut.length === 0
+        ? `${made}: its error rates on them are too good`
+        : `${made}: the error rates are those of the other ${heldOut.length}`,
+    );
+  }
   return {
     method: 'linear-svm',
     classifier,
     verdicts,
-    fitted: errorRates(verdicts, 'held out'),
+    measured: heldOut.length === 0 ? verdicts : heldOut,
+    fitted: heldOut.length === 0 ? errorRates(verdicts, 'fitted') : errorRates(heldOut, 'held out'),
     crossValidation: undefined,
     warnings,
   };
+}
+
+function labelledOnly(traces: readonly TraceFeatures[], warnings: string[]): TraceFeatures[] {
+  const labelled = traces.filter(({ sample }) => sample.label !== 'unknown');
+  if (labelled.length < traces.length) {
+    warnings.push(`${traces.length - labelled.length} traces without a label are left out`);
+  }
+  return labelled;
 }
 
 function usableTraces(
@@ -146,7 +172,7 @@ function usableTraces(
   names: readonly string[],
   warnings: string[],
 ): TraceFeatures[] {
-  const fresh = traces.filter((trace) => trace.sample.role !== 'training');
+  const fresh = traces.filter(({ sample: { role } }) => role !== 'training');
   if (fresh.length < traces.length) {
     warnings.push(`${traces.length - fresh.length} traces that trained the model are left out`);
   }
@@ -160,6 +186,12 @@ function usableTraces(
     );
   }
   return usable;
+}
+
+/** The same for a trace under another name, and for no two traces that differ in anything that counts. */
+function fingerprintOf({ values }: TraceFeatures): string {
+  const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }
 
 function pointOf(trace: TraceFeatures, names: readonly string[]): LabelledPoint {
@@ -219,7 +251,7 @@ function stratifiedFolds(
 }
 
 const classifierFormat = 'wayward-classifier';
-const classifierVersion = 2;
+const classifierVersion = 3;
 
 export async function saveClassifier(path: string, classifier: Classifier): Promise<void> {
   const head = { format: classifierFormat, version: classifierVersion };
@@ -238,7 +270,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
   if (root.version !== classifierVersion) {
     throw damaged(`has version ${root.version}; this release reads ${classifierVersion}`);
   }
-  const { features, model, force, cost, fittedOn, plane } = root;
+  const { features, model, force, cost, fittedOn, madeFrom, plane } = root;
   const isNames = Array.isArray(features) && features.length > 0;
   const unknown = isNames ? features.filter((name) => !featureNames.includes(name)) : [];
   if (!isNames || unknown.length > 0)
@@ -259,7 +291,9 @@ export async function loadClassifier(path: string): Promise<Classifier> {
     typeof force === 'boolean' &&
     Number.isFinite(cost) &&
     Number.isSafeInteger(fittedOn?.nominal) &&
-    Number.isSafeInteger(fittedOn?.anomalous);
+    Number.isSafeInteger(fittedOn?.anomalous) &&
+    Array.isArray(madeFrom) &&
+    madeFrom.every((name) => typeof name === 'string');
   if (!isRest || fittedOn === undefined || cost === undefined) throw damaged('lacks fields');
-  return { features, model, force, cost, fittedOn, plane };
+  return { features, model, force, cost, fittedOn, madeFrom, plane };
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import type { Address } from '../../base/address.ts';
+import type { LabelWord } from '../../base/label.ts';
 import type { ProgressSink } from '../../base/log.ts';
 import { tscPacket } from '../../pt/encoder.ts';
 import { Ext, IpPacket, Opcode, psbBytes } from '../../pt/packet.ts';
@@ -24,7 +25,7 @@ export interface PerfImportOptions {
   readonly out: string;
   /** Begins the name of each sample. */
   readonly name: string;
-  readonly label: 'benign' | 'malicious';
+  readonly label: LabelWord;
   readonly family?: string;
   /** Only threads with this name, or of a program with this name. */
   readonly comm?: string;

@@ -1,3 +1,4 @@
+import { labelWords } from '../../base/label.ts';
 import { choice, text } from '../../base/option.ts';
 import {
   binDirsOption,
@@ -25,8 +26,8 @@ export const imageOptions: readonly OptionSpec[] = [
 export const labelOptions: readonly OptionSpec[] = [
   {
     flags: '--label <label>',
-    help: 'benign or malicious',
-    parse: choice('benign', 'malicious'),
+    help: 'benign, malicious or unknown',
+    parse: choice(...labelWords),
     default: 'benign',
   },
   { flags: '--family <name>', help: 'a kind, kept with the label', parse: text },

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
+import type { LabelWord } from '../../base/label.ts';
 import { text } from '../../base/option.ts';
 import type { PerfImported } from '../../capture/perf/import.ts';
 import { importRecordings } from '../../commands/import.ts';
@@ -15,7 +16,7 @@ interface Options {
   readonly out: string;
   readonly binDir: readonly string[] | undefined;
   readonly buildidDir: string | undefined;
-  readonly label: 'benign' | 'malicious';
+  readonly label: LabelWord;
   readonly name: string | undefined;
   readonly family: string | undefined;
   readonly comm: string | undefined;

@@ -4,6 +4,7 @@ import { basename, delimiter, join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
+import type { LabelWord } from '../../base/label.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
 import type { BackendChoice } from '../../capture/qemu/backend.ts';
 import { type Recorded, record } from '../../capture/record.ts';
@@ -15,7 +16,7 @@ interface Options {
   readonly json: boolean;
   readonly out: string;
   readonly binDir: string | undefined;
-  readonly label: 'benign' | 'malicious';
+  readonly label: LabelWord;
   readonly name: string | undefined;
   readonly family: string | undefined;
   readonly inputDir: string | undefined;

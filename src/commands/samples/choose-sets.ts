@@ -1,10 +1,11 @@
 import { UserError } from '../../base/errors.ts';
+import type { Label } from '../../base/label.ts';
 import { Random } from '../../base/random.ts';
 
 /** A sample as far as choosing needs it. */
 export interface Candidate {
   readonly directory: string;
-  readonly label: 'nominal' | 'anomalous';
+  readonly label: Label;
   /** Samples of one stratum are spread over the sets in proportion; line 3 of info.txt. */
   readonly family?: string | undefined;
   /** Hash of the trace. Of samples with the same one only the first is dealt out. */

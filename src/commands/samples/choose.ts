@@ -22,7 +22,7 @@ export async function chooseSamples(
   options: LearnOptions,
   context: RunContext,
 ): Promise<ChosenSamples> {
-  const found = await findSourceSamples(options.root, options);
+  const found = withLabels(await findSourceSamples(options.root, options), context);
   const skipped: SkippedSample[] = [];
   const leaveOut = (name: string, reason: string): void => {
     context.log.log('warning', `left out: ${reason}`);
@@ -48,8 +48,30 @@ export async function chooseSamples(
   }
   const { sets, skipped: entries } = await readSets(options.inputSets, options.root);
   for (const { entry, reason } of entries) leaveOut(basename(entry), `${entry} ${reason}`);
-  return {
-    skipped,
-    sets: mapSets(sets, kept),
-  };
+  const chosen = mapSets(sets, kept);
+  const benign = chosen.testAnomalous.filter(({ label }) => label === 'nominal');
+  if (benign[0] !== undefined) {
+    context.log.log(
+      'warning',
+      `${benign.length} of ${chosen.testAnomalous.length} samples in [m_test] are labelled benign by their info.txt, and count as such; the first is ${benign[0].name}`,
+    );
+  }
+  return { skipped, sets: chosen };
+}
+
+/** Runs of no known label are harmless ones here: to learn from them is what was asked for. */
+function withLabels(
+  found: Awaited<ReturnType<typeof findSourceSamples>>,
+  context: RunContext,
+): typeof found {
+  const unknown = found.samples.filter(({ label }) => label === 'unknown').length;
+  if (unknown === 0) return found;
+  context.log.log(
+    'info',
+    `${unknown} of ${found.samples.length} samples have no label: taken as benign, since they are to be learned from`,
+  );
+  const samples = found.samples.map(
+    (sample): Sample => (sample.label === 'unknown' ? { ...sample, label: 'nominal' } : sample),
+  );
+  return { ...found, samples };
 }

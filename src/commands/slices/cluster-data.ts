@@ -52,7 +52,8 @@ function shortIdentity({
   sample,
   slice,
 }: NamedSlice): Pick<ClusterSlice, 'sample' | 'rank' | 'label' | 'family'> {
-  return { sample: sample.name, rank: slice.rank, label: sample.label, family: sample.family };
+  const label = sample.label === 'unknown' ? undefined : sample.label;
+  return { sample: sample.name, rank: slice.rank, label, family: sample.family };
 }
 
 function identityOf(named: NamedSlice): Omit<ClusterSlice, 'cluster'> {

@@ -36,7 +36,7 @@ export interface ClusterSlice {
   readonly sample: string;
   readonly rank: number;
   readonly file: string;
-  readonly label: Label;
+  readonly label: Label | undefined;
   readonly family: string | undefined;
   readonly start: number;
   readonly end: number;
@@ -58,12 +58,12 @@ export interface ClusterSummary {
 export interface NeighbourRow {
   readonly sample: string;
   readonly rank: number;
-  readonly label: Label;
+  readonly label: Label | undefined;
   readonly family: string | undefined;
   readonly nearest: readonly {
     readonly sample: string;
     readonly rank: number;
-    readonly label: Label;
+    readonly label: Label | undefined;
     readonly family: string | undefined;
     readonly distance: number;
   }[];

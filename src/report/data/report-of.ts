@@ -116,9 +116,11 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
     list
       .filter((v) => v.sample.label === label)
       .map((v) => (cv ? v.crossValidated!.score : v.score));
-  const { crossValidation, fitted } = result;
+  const { crossValidation, fitted, measured } = result;
   const isLoaded = fitted.measuredOn === 'held out';
-  const own = isLoaded ? 'All traces' : 'Traces that made the classifier';
+  const own = isLoaded
+    ? 'Traces that did not make the classifier'
+    : 'Traces that made the classifier';
   const force = classifier.force ? ', moved so that no nominal trace is flagged' : '';
   return {
     ...frameOf(context),
@@ -147,8 +149,8 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
           )),
       ...rocOf(
         isLoaded ? 'loaded classifier' : 'fitted data',
-        scoresOf(verdicts, 'nominal', false),
-        scoresOf(verdicts, 'anomalous', false),
+        scoresOf(measured, 'nominal', false),
+        scoresOf(measured, 'anomalous', false),
         fitted,
       ),
     ],
@@ -188,7 +190,7 @@ function rowOf(
     name: sample.name,
     directory: sample.directory,
     file: sample.file,
-    label: sample.label,
+    label: sample.label === 'unknown' ? undefined : sample.label,
     family: sample.family,
     role: sample.role,
     mispredictionRate: known(value('mispredictionRate')),

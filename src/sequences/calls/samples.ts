@@ -100,16 +100,10 @@ export async function readCallSample(path: string): Promise<Sample> {
 
 const noTrace = { traces: [], map: undefined, parsed: undefined, stored: [] };
 
-/** @param root  folder whose folders count for the label @throws UserError `label-unknown` */
+/** @param root  folder whose folders count for the label; where none tells it, it is unknown */
 function loneSample(path: string, root: string): Sample {
   const folders = relative(root, dirname(path)).split(sep).reverse();
-  const label = folders.map(labelOf).find((found) => found !== undefined);
-  if (label === undefined) {
-    throw new UserError('label-unknown', 'no folder tells whether it is benign or malicious', {
-      category: 'input',
-      path,
-    });
-  }
+  const label = folders.map(labelOf).find((found) => found !== undefined) ?? 'unknown';
   return {
     directory: path,
     name: basename(path).replace(/(?:\.[a-z]{1,6}){1,2}$/i, ''),
