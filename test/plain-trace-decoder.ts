@@ -65,7 +65,7 @@ export class PlainTraceDecoder {
       if (length === 0 || this.#offset + length > bytes.length) break;
       if (length < 0) {
         this.#lose('unknown-packet');
-        this.#offset++;
+        this.#offset = Math.max(0, this.#offset - 15);
         continue;
       }
       if (!isItem) this.#packet(bytes.subarray(this.#offset, this.#offset + length));
@@ -74,7 +74,10 @@ export class PlainTraceDecoder {
     if (bytes.length > 0) {
       if (!this.#isSynchronized) this.#startGap('not-synchronized', 0);
       else if (this.#offset < bytes.length) this.#startGap('truncated', this.#offset);
-      else if (this.#gap === undefined) this.#endAtEvent();
+      else if (this.#gap === undefined) {
+        this.#endAtEvent();
+        if (this.#at?.kind === Transfer.none) this.#startGap(deadReason(this.#at), bytes.length);
+      }
     }
     this.#closeGap(bytes.length);
     return this.flow;
@@ -156,6 +159,17 @@ export class PlainTraceDecoder {
         ? BigInt.asIntN(48, value)
         : BigInt.asIntN(64, kept === 64n ? value : upper | value);
     return this.#lastIp;
+  }
+
+  /** INT n whose way into the kernel has a FUP, and from which flow came back behind it. */
+  #isServed({ kind, address, lastInstruction, size }: Block, from: bigint, to: bigint): boolean {
+    const section = this.#space.find(Number(from));
+    return (
+      kind === Transfer.syscall &&
+      from === address + BigInt(lastInstruction) &&
+      to === address + BigInt(size) &&
+      section?.bytes[Number(from) - section.start] !== 0x0f
+    );
   }
 
   /** PSB+ ends, and with any packet of control flow what a FUP was said to belong to. */
@@ -331,7 +345,7 @@ export class PlainTraceDecoder {
     const paused = this.#paused;
     this.#paused = undefined;
     if (paused?.ip === ip) this.#at = this.#blockAt(paused.block.address, this.#mode);
-    else if (paused !== undefined && isServed(paused.block, paused.ip, ip)) {
+    else if (paused !== undefined && this.#isServed(paused.block, paused.ip, ip)) {
       this.#emit(paused.block);
       this.#at = this.#blockAt(ip);
     } else {
@@ -348,6 +362,10 @@ export class PlainTraceDecoder {
     const from = this.#fup;
     this.#fup = undefined;
     if (this.#at === undefined && from === undefined) {
+      if (this.#isOff) {
+        this.#startGap('mismatch', this.#offset);
+        this.#dropState();
+      }
       this.#isOff = this.#gap === undefined;
       return;
     }
@@ -411,7 +429,13 @@ export class PlainTraceDecoder {
       this.#isFupBound = false;
       this.#restart(ip);
       this.#closeGap(this.#offset);
-    } else if (this.#isFupBound) this.#isFupBound = false;
+    } else if (this.#isFupBound) {
+      this.#isFupBound = false;
+      if (this.#at !== undefined) {
+        if (this.#waiting.length > 0) this.#lose('mismatch');
+        else this.#walkTo(ip);
+      }
+    } else if (this.#fup !== undefined) this.#lose('mismatch');
     else this.#fup = ip;
   }
 
@@ -489,19 +513,6 @@ export class PlainTraceDecoder {
     }
     return block;
   }
-}
-
-/** INT n whose way into the kernel has a FUP, and from which flow came back behind it. */
-function isServed(
-  { kind, address, lastInstruction, size }: Block,
-  from: bigint,
-  to: bigint,
-): boolean {
-  return (
-    kind === Transfer.syscall &&
-    from === address + BigInt(lastInstruction) &&
-    to === address + BigInt(size)
-  );
 }
 
 /** @returns whether a packet may lie between BBP and BEP; PAD, timing, power, events, and FUP */

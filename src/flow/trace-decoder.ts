@@ -138,19 +138,23 @@ export class TraceDecoder implements BlockSource {
         // Whoever holds the signal must come to run.
         if (stop < end) await nextTurn();
       }
-      this.#bufferOffset = used;
+      this.#finish(used, end);
     } else {
       let rest: Uint8Array = new Uint8Array(0);
+      /** Bytes of `rest` that are used: a PSB may have begun in them. */
+      let used = 0;
       for await (const chunk of this.#input) {
         options.signal?.throwIfAborted();
         const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-        const used = this.#consume(buffer, 0, buffer.length);
-        this.#bufferOffset += used;
-        rest = buffer.slice(used);
+        used = this.#consume(buffer, used, buffer.length);
+        const from = Math.max(0, used - psbBytes + 1);
+        this.#bufferOffset += from;
+        rest = buffer.slice(from);
+        used -= from;
       }
       end = this.#bufferOffset + rest.length;
+      this.#finish(this.#bufferOffset + used, end);
     }
-    this.#finish(end);
     return {
       traceBytes: end,
       blocks: this.#state.batch.blockCount,
@@ -238,8 +242,8 @@ export class TraceDecoder implements BlockSource {
       if (length === 0) break;
       if (length < 0) {
         this.#lose('unknown-packet', this.#bufferOffset + offset);
-        // The byte is skipped, so that a PSB cut by it is still found.
-        offset++;
+        // A packet that was cut off may have taken the beginning of a PSB for its own end.
+        offset = Math.max(0, offset - psbBytes + 1);
         continue;
       }
       this.#packet(bytes, offset);
@@ -545,11 +549,12 @@ export class TraceDecoder implements BlockSource {
   #isServed(paused: { readonly ip: Address; readonly node: number }, ip: Address): boolean {
     const { kind, address, lastInstruction, size } = this.#graph;
     const { node } = paused;
-    return (
-      kind[node] === Transfer.syscall &&
-      paused.ip === address[node] + lastInstruction[node] &&
-      ip === address[node] + size[node]
-    );
+    const isLast = paused.ip === address[node] + lastInstruction[node];
+    if (kind[node] !== Transfer.syscall || !isLast || ip !== address[node] + size[node])
+      return false;
+    // SYSCALL and SYSENTER have no FUP: that is of an event before them.
+    const section = this.#space.find(paused.ip);
+    return section?.bytes[paused.ip - section.start] !== 0x0f;
   }
 
   /** @returns whether execution stands where the last status said, and nothing ran since */
@@ -587,6 +592,11 @@ export class TraceDecoder implements BlockSource {
     this.#context.reset(Reset.tipPgd);
     this.#endPsb(traceOffset);
     if (this.#state.at < 0 && from === undefined) {
+      // It is off: the packet that turned it on is missing, unless there was an overflow (APL11).
+      if (this.#context.isOff) {
+        this.#startGap('mismatch', traceOffset, undefined);
+        this.#dropState(Reset.missing);
+      }
       this.#context.isOff = !this.#log.isOpen && this.#context.isSynchronized;
       return;
     }
@@ -641,7 +651,15 @@ export class TraceDecoder implements BlockSource {
     const isBound = this.#context.fupIsBound;
     this.#context.fupIsBound = false;
     if (this.#context.afterOverflow) this.#restart(ip, traceOffset);
-    else if (!isBound) this.#context.fup = ip;
+    else if (!isBound) {
+      // The TIP of the one before is missing.
+      if (this.#context.fup !== undefined) this.#lose('mismatch', traceOffset);
+      else this.#context.fup = ip;
+    } else if (this.#state.at >= 0) {
+      // It tells where something happened, and flow must get there without any more packets.
+      if (this.#queue.length > 0) this.#lose('mismatch', traceOffset);
+      else this.#walkTo(ip, traceOffset);
+    }
   }
 
   /**
@@ -849,13 +867,19 @@ export class TraceDecoder implements BlockSource {
     this.#mark({ kind: 'async', traceOffset: end, from: ip, to: undefined, isInCode }, end);
   }
 
-  #finish(end: number): void {
+  /** @param used  offset of the first byte that no packet is made of, @param end  of the trace */
+  #finish(used: number, end: number): void {
     if (!this.#context.isSynchronized && !this.#log.isOpen && end > 0) {
       this.#startGap('not-synchronized', 0, undefined);
-    } else if (this.#context.isSynchronized && this.#bufferOffset < end) {
-      this.#startGap('truncated', this.#bufferOffset, undefined);
+    } else if (this.#context.isSynchronized && used < end) {
+      this.#startGap('truncated', used, undefined);
     } else if (!this.#log.isOpen) {
       this.#endAtEvent(end);
+      const { at } = this.#state;
+      // The last packet led to code that is not known, and none came that would have had to follow it.
+      if (at >= 0 && this.#graph.kind[at] === Transfer.none) {
+        this.#startGap(this.#graph.deadReason(at), end, this.#graph.address[at]);
+      }
     }
     this.#log.end(end);
     this.#flush(end);

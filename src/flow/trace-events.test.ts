@@ -159,7 +159,7 @@ describe('packets that change nothing in the flow', () => {
     ['TRIG with a count', [0xd9, 0x60, 0x16, 0x16, 0x04]],
     ['TRIG with its FUP', [0xd9, 0xc0, 0x01, 0, 0, ...fup(1)]],
   ])('%s', async (_, packet) => {
-    const flow = await flowOf(program, [pge(0), packet, tnt('NT'), packet, tnt('N'), tip(11)]);
+    const flow = await flowOf(program, [pge(0), packet, tnt('N'), packet, tnt('TN'), tip(11)]);
     expect(flow).toEqual([0, 4, 0, 6, 12, 14]);
   });
 });
@@ -332,11 +332,45 @@ describe('PSB+', () => {
       [[0x99, 0xe0], 'unknown-packet'],
       [[0x6d, 0x82], 'mismatch'],
       [[0x02, 0xa3, 0xff], 'mismatch'],
+      // These take some of it for their payload, and fit the flow.
+      [[0x19, 1, 2, 3, 4], 'unknown-packet'],
+      [[0x02, 0x03], 'unknown-packet'],
+      [[0x02, 0x53, 1, 2, 3], 'unknown-packet'],
+      [psb.slice(0, 10), 'unknown-packet'],
     ];
     for (const [cut, reason] of cuts) {
       const flow = await flowOf(program, [pge(0), cut, whole]);
       expect(flow.slice(-2)).toEqual([`gap ${reason}`, 12]);
     }
+  });
+});
+
+describe('what is missing is told', () => {
+  test('a FUP that only says where something happened must lie on the way', async () => {
+    const exstop = [0x02, 0xe2];
+    expect(await flowOf(program, [pge(0), exstop, fup(12), tnt('N')])).toEqual(['gap mismatch']);
+    expect(await flowOf(program, [pge(0), tnt('T'), exstop, fup(12), tnt('N')])).toEqual([
+      0, 6, 12,
+    ]);
+    const waiting = [pge(0), tnt('TTN'), exstop, fup(15), tip(0)];
+    expect(await flowOf(program, waiting)).toEqual([0, 6, 12, 'gap mismatch']);
+  });
+
+  test('TIP.PGD while tracing is off: a TIP.PGE is missing', async () => {
+    expect(await flowOf(program, [pge(15), pgd, pgd, pge(12), tnt('N')])).toEqual([
+      15,
+      'gap mismatch',
+      12,
+    ]);
+  });
+
+  test('a FUP whose TIP is missing', async () => {
+    expect(await flowOf(program, [pge(0), fup(1), fup(1), tip(12)])).toEqual(['gap mismatch']);
+  });
+
+  test('the last TIP led to no code', async () => {
+    expect(await flowOf(program, [pge(17), tip(0x900)])).toEqual([17, 'gap no-code']);
+    expect(await flowOf(program, [pge(17), tip(12)])).toEqual([17]);
   });
 });
 
@@ -640,7 +674,7 @@ describe('errata', () => {
   });
 
   test('SKD022: a VM entry that turns tracing off has ended', async () => {
-    const code = [0x90, 0x0f, 0x01, 0xc3, 0x74, 0xfe];
+    const code = [0x90, 0x0f, 0x01, 0xc3, 0x74, 0xfe, 0xc3];
     const packets = [pge(0), fup(1), pgd, pge(4), tnt('N')];
     expect(await flowOf(code, packets)).toEqual([0, 'async 1 4', 4]);
     expect(await flowOf(code, packets, { errata: { ...noErrata, skd022: true } })).toEqual([0, 4]);
