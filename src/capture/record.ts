@@ -12,7 +12,7 @@ import { toLine, toMapPath } from '../base/line.ts';
 import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
 import { elfKind } from './qemu/elf-kind.ts';
-import { type End, emulate } from './qemu/emulator.ts';
+import { type End, emulate, type Ran } from './qemu/emulator.ts';
 import { type LoadedFile, loadedFile } from './qemu/loaded-file.ts';
 import { logBackend } from './qemu/log/backend.ts';
 import { findMadeCode } from './qemu/made-code.ts';
@@ -122,42 +122,13 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     );
     await backend.finish();
     const threads = recording.finish(ran.end === 'signal');
-    if (threads.length === 0) {
-      if (skipUntil !== undefined && recording.map.codeFiles.length > 0) {
-        throw new UserError('nothing-recorded', `never came to ${skipUntil}`, {
-          category: 'input',
-          path: command,
-        });
-      }
-      const why = ran.errors.trim().split('\n').slice(-3).join('; ');
-      throw new UserError('nothing-recorded', `did not run under ${qemu}: ${why}`, {
-        category: 'runtime',
-        path: command,
-      });
-    }
+    if (threads.length === 0) throw nothingRecorded(recording, ran, { command, skipUntil, qemu });
     await rm(part, { recursive: true, force: true });
     const images =
       options.images ?? new ImageCollection(options.binDir ?? join(dirname(dirname(out)), 'bin'));
     const made = await saveMadeCode(recording, images, options.saveMadeCode ?? true);
-    let map = recording.map.text();
-    for (const path of recording.map.codeFiles) {
-      if (made.names.has(path)) continue;
-      const name = await images.add(path);
-      const shown = options.showPath?.(path) ?? path;
-      const renamed = name === basename(path) ? shown : join(dirname(shown), name);
-      if (renamed !== path)
-        map = map.replaceAll(` ${toMapPath(path)}\n`, ` ${toMapPath(renamed)}\n`);
-    }
-    let traceBytes = 0;
-    for (const [index, thread] of threads.entries()) {
-      const whole = Buffer.concat(thread.bytes);
-      traceBytes += whole.length;
-      await writeFileAtomic(join(part, `trace_${index}.gz`), await deflate(whole, { level: 9 }));
-    }
-    await writeFileAtomic(join(part, 'mapping.txt'), map);
-    const { name, label, family } = options;
-    const lines = [name, label, ...(family === undefined ? [] : [family])].map(toLine);
-    await writeFileAtomic(join(part, 'info.txt'), `${lines.join('\n')}\n`);
+    const map = await saveImages(recording, images, made.names, options.showPath);
+    const traceBytes = await writeSample(part, threads, map, options);
     await rename(part, out).catch((cause: unknown) => {
       throw new UserError('out-exists', `cannot be made: ${messageOf(cause)}`, {
         category: 'runtime',
@@ -184,6 +155,68 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     await rm(work, { recursive: true, force: true });
     await rm(part, { recursive: true, force: true });
   }
+}
+
+function nothingRecorded(
+  { map }: Recording,
+  { errors }: Pick<Ran, 'errors'>,
+  asked: {
+    readonly command: string;
+    readonly skipUntil: string | undefined;
+    readonly qemu: string;
+  },
+): UserError {
+  const { command, skipUntil, qemu } = asked;
+  if (skipUntil !== undefined && map.codeFiles.length > 0) {
+    return new UserError('nothing-recorded', `never came to ${skipUntil}`, {
+      category: 'input',
+      path: command,
+    });
+  }
+  const why = errors.trim().split('\n').slice(-3).join('; ');
+  return new UserError('nothing-recorded', `did not run under ${qemu}: ${why}`, {
+    category: 'runtime',
+    path: command,
+  });
+}
+
+/** Keeps the files whose code ran. @returns the memory map, with the names under which they are kept */
+async function saveImages(
+  { map }: Recording,
+  images: ImageCollection,
+  made: ReadonlySet<string>,
+  showPath: RecordOptions['showPath'],
+): Promise<string> {
+  let text = map.text();
+  for (const path of map.codeFiles) {
+    if (made.has(path)) continue;
+    const name = await images.add(path);
+    const shown = showPath?.(path) ?? path;
+    const renamed = name === basename(path) ? shown : join(dirname(shown), name);
+    if (renamed !== path) {
+      text = text.replaceAll(` ${toMapPath(path)}\n`, ` ${toMapPath(renamed)}\n`);
+    }
+  }
+  return text;
+}
+
+/** Writes a sample's files. @returns bytes of its traces, not compressed */
+async function writeSample(
+  folder: string,
+  threads: ReturnType<Recording['finish']>,
+  map: string,
+  { name, label, family }: RecordOptions,
+): Promise<number> {
+  let traceBytes = 0;
+  for (const [index, thread] of threads.entries()) {
+    const whole = Buffer.concat(thread.bytes);
+    traceBytes += whole.length;
+    await writeFileAtomic(join(folder, `trace_${index}.gz`), await deflate(whole, { level: 9 }));
+  }
+  await writeFileAtomic(join(folder, 'mapping.txt'), map);
+  const lines = [name, label, ...(family === undefined ? [] : [family])].map(toLine);
+  await writeFileAtomic(join(folder, 'info.txt'), `${lines.join('\n')}\n`);
+  return traceBytes;
 }
 
 async function loaderOf(path: string): Promise<LoadedFile> {

@@ -123,6 +123,11 @@ describe('choice of features', () => {
     const names = chooseFeatures('first-layer');
     expect(names).toContain('worst-nll-5');
     expect(names.filter((name) => /evidence|gaps|outside/.test(name))).toEqual([]);
+    // What was lost of a trace, and how it ended, is no matter of predictions either.
+    for (const name of ['bytesLost', 'overflows', 'crashed', 'hint-weight', 'blocks']) {
+      expect(featureNames).toContain(name);
+      expect(names).not.toContain(name);
+    }
   });
   test('an unknown name is refused with the names there are', () => {
     expect(() => chooseFeatures('nll,no<b>')).toThrow(

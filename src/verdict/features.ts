@@ -1,6 +1,7 @@
 import { assert, UserError } from '../base/errors.ts';
 import type { Evaluation, SampleIdentity } from '../evaluation/evaluation.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
+import { layerOf } from './feature-layer.ts';
 import { findSurprises } from './surprises.ts';
 import {
   crowdedSum,
@@ -205,11 +206,10 @@ function sum(values: Float64Array): number {
  */
 export function chooseFeatures(choice: string): readonly string[] {
   if (choice === 'classic') return classicFeatures;
-  const chances = new Set(['transfers', 'blocks']);
-  const suspicious = featureNames.filter((name) => !chances.has(name));
+  const suspicious = featureNames.filter((name) => layerOf(name) !== 'chance');
   if (choice === 'calls') return ['nll', 'worst-nll-50'];
   if (choice === 'all') return suspicious;
-  if (choice === 'first-layer') return suspicious.filter(isFirstLayer);
+  if (choice === 'first-layer') return suspicious.filter((name) => layerOf(name) === 'first-layer');
   const names = choice.split(',').map((name) => name.trim());
   const unknown = names.filter((name) => !columnOf.has(name));
   if (unknown.length > 0) {
@@ -220,9 +220,4 @@ export function chooseFeatures(choice: string): readonly string[] {
     );
   }
   return names;
-}
-
-/** Whether a feature comes from predictions alone, not from facts that the trace proves by itself. */
-export function isFirstLayer(name: string): boolean {
-  return !/^(?:evidence-|hint-|gaps$|overflows$|outsideBlocks$)/.test(name);
 }

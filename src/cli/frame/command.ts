@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, Option } from 'commander';
-import { UserError } from '../../base/errors.ts';
+import { assert, UserError } from '../../base/errors.ts';
 import { logLevels } from '../../base/log.ts';
 import { choice, nearest } from '../../base/option.ts';
 import type { OptionSpec } from './option.ts';
@@ -149,41 +149,75 @@ function settle<Options>(
   const options: Record<string, unknown> = {};
   for (const made of command.options) {
     const key = made.attributeName();
-    const option = byKey.get(key)!;
-    const variable = `WAYWARD_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
-    const flag = made.long ?? made.flags;
-    // Commander gives `--no-...` options a default of its own, `true`.
-    const isGiven = command.getOptionValueSource(key) !== 'default';
-    const given = isGiven ? (command.getOptionValue(key) as unknown) : undefined;
-    let source = flag;
-    let raw: unknown = given;
-    if (raw === undefined && process.env[variable] !== undefined) {
-      source = variable;
-      raw = process.env[variable];
-    }
-    if (raw === undefined) {
-      source = `wayward.config.json: ${key}`;
-      raw = section[key] ?? config[key];
-    }
-    if (raw === undefined) {
-      options[key] = own[key] ?? option.default;
-      continue;
-    }
-    if (made.isBoolean() || made.negate) {
-      options[key] = raw === true || /^(1|true|yes|on)$/i.test(String(raw));
-      continue;
-    }
-    const texts = (Array.isArray(raw) ? raw : [raw]).map(String);
-    const values = texts.map((value) => {
-      const result = option.parse === undefined ? { value } : option.parse(value);
-      if ('problem' in result) {
-        const shown = option.isSecret ? '' : `, not "${shorten(value)}"`;
-        problems.push(`${source} ${result.problem}${shown}`);
-      }
-      return 'value' in result ? result.value : undefined;
-    });
-    options[key] = option.repeats ? values : values.at(-1);
+    const option = byKey.get(key);
+    assert(option !== undefined, `every option of ${spec.name} has a specification`);
+    const said = whatWasSaid(command, made, section[key] ?? config[key]);
+    options[key] =
+      said === undefined ? (own[key] ?? option.default) : readSaid(said, made, option, problems);
   }
+  const args = argumentsOf(command, spec, words, problems);
+  if (problems.length > 0) {
+    throw new UserError('bad-options', problems.join('\n'), { category: 'arguments' });
+  }
+  return {
+    args,
+    options,
+    level: options.logLevel as number,
+    statusSeconds: 60 * (options.statusInterval as number),
+  };
+}
+
+/** What somebody said of an option, and where. */
+interface Said {
+  readonly raw: unknown;
+  readonly source: string;
+}
+
+/** The flag, else the environment, else the config file. */
+function whatWasSaid(command: Command, made: Option, configured: unknown): Said | undefined {
+  const key = made.attributeName();
+  const variable = `WAYWARD_${key.replace(/[A-Z]/g, '_$&').toUpperCase()}`;
+  // Commander gives `--no-...` options a default of its own, `true`.
+  const isGiven = command.getOptionValueSource(key) !== 'default';
+  const places: readonly Said[] = [
+    {
+      source: made.long ?? made.flags,
+      raw: isGiven ? (command.getOptionValue(key) as unknown) : undefined,
+    },
+    { source: variable, raw: process.env[variable] },
+    { source: `wayward.config.json: ${key}`, raw: configured },
+  ];
+  return places.find(({ raw }) => raw !== undefined);
+}
+
+/** @param problems  gets what is wrong with it */
+function readSaid(
+  { raw, source }: Said,
+  made: Option,
+  option: OptionSpec,
+  problems: string[],
+): unknown {
+  if (made.isBoolean() || made.negate)
+    return raw === true || /^(1|true|yes|on)$/i.test(String(raw));
+  const texts = (Array.isArray(raw) ? raw : [raw]).map(String);
+  const values = texts.map((value) => {
+    const result = option.parse === undefined ? { value } : option.parse(value);
+    if ('problem' in result) {
+      const shown = option.isSecret ? '' : `, not "${shorten(value)}"`;
+      problems.push(`${source} ${result.problem}${shown}`);
+    }
+    return 'value' in result ? result.value : undefined;
+  });
+  return option.repeats ? values : values.at(-1);
+}
+
+/** @param words  of the whole command line; @param problems  gets what is wrong with them */
+function argumentsOf(
+  command: Command,
+  { args: places }: Pick<CommandSpec<unknown>, 'args'>,
+  words: readonly string[],
+  problems: string[],
+): readonly string[] {
   // What stands behind "--" is never an option of ours.
   const behind = words.includes('--') ? words.length - words.indexOf('--') - 1 : 0;
   const args = command.args.filter((word, index) => {
@@ -196,19 +230,11 @@ function settle<Options>(
     problems.push(`there is no option ${flag}${near ? `; did you mean ${near}?` : ''}`);
     return false;
   });
-  const most = spec.args.some(([syntax]) => syntax.includes('...')) ? Infinity : spec.args.length;
+  const most = places.some(([syntax]) => syntax.includes('...')) ? Infinity : places.length;
   if (problems.length === 0 && args.length > most) {
     problems.push(`there is no place for "${shorten(args[most] ?? '')}"`);
   }
-  if (problems.length > 0) {
-    throw new UserError('bad-options', problems.join('\n'), { category: 'arguments' });
-  }
-  return {
-    args,
-    options,
-    level: options.logLevel as number,
-    statusSeconds: 60 * (options.statusInterval as number),
-  };
+  return args;
 }
 
 function readConfig(problems: string[]): Record<string, unknown> {

@@ -39,16 +39,27 @@ export async function loadNgramTable(path: string, outputClasses: number): Promi
 }
 
 /** What is wrong with a tree of unknown origin: everything that is later used without a look. */
-function problemOf(
-  { settings, lengths, levels, parents, keys, starts, targets, counts }: NgramParts,
-  outputClasses: number,
-): string | undefined {
+function problemOf(parts: NgramParts, outputClasses: number): string | undefined {
+  return (
+    settingsProblem(parts, outputClasses) ??
+    shapeProblem(parts) ??
+    treeProblem(parts, outputClasses)
+  );
+}
+
+function settingsProblem({ settings }: NgramParts, outputClasses: number): string | undefined {
   if (settings.length !== 3 || smoothings[settings[0]] === undefined) {
     return 'names no smoothing that is known here';
   }
   if (settings[1] !== outputClasses) {
     return `has ${settings[1]} classes where the model has ${outputClasses}`;
   }
+  return undefined;
+}
+
+/** Arrays that do not fit together. */
+function shapeProblem(parts: NgramParts): string | undefined {
+  const { lengths, levels, parents, keys, starts, targets, counts } = parts;
   const last = lengths.length - 1;
   if (last < 1 || lengths[0] !== 0 || lengths[last] > longestContext || !isRising(lengths, 1)) {
     return 'has context lengths that make no sense';
@@ -76,25 +87,42 @@ function problemOf(
   if (!counts.every((count) => count > 0 && count < Number.POSITIVE_INFINITY)) {
     return 'has counts that are none';
   }
+  return undefined;
+}
+
+/** A parent stands one level above, and every entry is one of the parent's, too. */
+function treeProblem(parts: NgramParts, outputClasses: number): string | undefined {
+  const { lengths, levels, parents } = parts;
   if (parents[0] !== -1) return 'has a root with a parent';
-  for (let level = 0; level <= last; level++) {
+  for (let level = 0; level < lengths.length; level++) {
     for (let context = levels[level]; context < levels[level + 1]; context++) {
       const parent = parents[context];
       if (level > 0 && !(parent >= levels[level - 1] && parent < levels[level])) {
         return `context ${context} has a parent of another level`;
       }
-      let above = level === 0 ? 0 : starts[parent];
-      for (let entry = starts[context]; entry < starts[context + 1]; entry++) {
-        const target = targets[entry];
-        if (target < 0 || target >= outputClasses) return `entry ${entry} is no class`;
-        if (entry > starts[context] && target <= targets[entry - 1]) {
-          return `entry ${entry} is out of order`;
-        }
-        if (level === 0) continue;
-        while (above < starts[parent + 1] && targets[above] !== target) above++;
-        if (above === starts[parent + 1]) return `entry ${entry} is none of the shorter context`;
-      }
+      const problem = entriesProblem(parts, context, outputClasses);
+      if (problem !== undefined) return problem;
     }
+  }
+  return undefined;
+}
+
+function entriesProblem(
+  { parents, starts, targets }: NgramParts,
+  context: number,
+  outputClasses: number,
+): string | undefined {
+  const parent = parents[context];
+  let above = starts[Math.max(0, parent)];
+  for (let entry = starts[context]; entry < starts[context + 1]; entry++) {
+    const target = targets[entry];
+    if (target < 0 || target >= outputClasses) return `entry ${entry} is no class`;
+    if (entry > starts[context] && target <= targets[entry - 1]) {
+      return `entry ${entry} is out of order`;
+    }
+    if (parent < 0) continue;
+    while (above < starts[parent + 1] && targets[above] !== target) above++;
+    if (above === starts[parent + 1]) return `entry ${entry} is none of the shorter context`;
   }
   return undefined;
 }
