@@ -26,6 +26,8 @@ export type TargetClassName =
   | 'position'
   /** In the same function: places whose address is taken. */
   | 'label'
+  /** Any instruction of the same function, for jumps. */
+  | 'function'
   /** Places whose address is taken, that read no more arguments than the transfer sets. */
   | 'arguments'
   | 'taken'
@@ -111,11 +113,15 @@ export class AllowedTargets {
     }
     const classes: TargetClass[] = [];
     if (named.size > 0) classes.push(listed('named', [...named]));
-    if (!isOpen)
+    const inside = found.isTable || found.isJump ? this.#inFunction(code, own, bias) : undefined;
+    if (!isOpen) {
+      if (!found.isBounded && inside !== undefined) classes.push(inside);
       return { mechanism: found.isTable ? 'table' : 'stub', classes: [...classes, anywhere] };
+    }
     if (found.member !== undefined) classes.push(this.#position(found.member.displacement));
-    const labels = this.#labels(code, own, bias);
+    const labels = found.isJump ? this.#labels(code, own, bias) : undefined;
     if (labels !== undefined) classes.push(labels);
+    if (inside !== undefined) classes.push(inside);
     const count = code.pointerTargets.argumentsSet(own);
     if (count !== undefined && count < 6) classes.push(this.#withArguments(count));
     classes.push(...this.#wideClasses());
@@ -136,12 +142,25 @@ export class AllowedTargets {
   #labels(code: ImageCode, own: number, bias: number): TargetClass | undefined {
     const range = code.rangeAt(own);
     if (range === undefined) return undefined;
-    const { taken } = code.references;
+    const { taken, inside } = code.references;
     const labels: Address[] = [];
-    for (let i = firstAtLeast(taken, range.start + 1); taken[i]! < range.end; i++) {
-      labels.push(taken[i]! + bias);
+    for (const list of [taken, inside]) {
+      for (let i = firstAtLeast(list, range.start + 1); list[i]! < range.end; i++) {
+        labels.push(list[i]! + bias);
+      }
     }
     return labels.length === 0 ? undefined : listed('label', labels);
+  }
+
+  #inFunction(code: ImageCode, own: number, bias: number): TargetClass | undefined {
+    const found = code.sites.flowAt(own);
+    if (found === undefined || code.rangeAt(own) === undefined) return undefined;
+    const { flow, start } = found;
+    return {
+      name: 'function',
+      count: flow.starts.length,
+      has: (target) => flow.indexAt(target - bias - start) >= 0,
+    };
   }
 
   #position(displacement: number): TargetClass {
@@ -276,6 +295,7 @@ const openShares: ClassShares = {
   named: 0.6,
   position: 0.4,
   label: 0.6,
+  function: 0.02,
   arguments: 0.3,
   taken: 0.5,
   exported: 0.02,

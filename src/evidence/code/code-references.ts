@@ -6,6 +6,8 @@ import { type CodeRanges, rangeAt } from './unwind-table.ts';
 export interface CodeReferences {
   /** Code whose address is computed by instructions or stored by the loader. */
   readonly taken: Float64Array;
+  /** In images that stay where they are: code inside functions to which data points, such as labels. */
+  readonly inside: Float64Array;
   /** Data that instructions, or pointers in the data, refer to. */
   readonly data: Float64Array;
 }
@@ -22,18 +24,24 @@ export function readCodeReferences(
 ): CodeReferences {
   const taken = new Set<number>();
   const data = new Set<number>();
+  const inside = new Set<number>();
   const refer = (target: number): void => {
     const run = memory.runAt(target);
     if (run?.isExecutable === true) taken.add(target);
     else if (run !== undefined) data.add(target);
   };
+  const extent = {
+    lowest: Math.max(1, memory.runs[0]?.start ?? 0),
+    highest: memory.runs.at(-1)?.end ?? 0,
+  };
   for (const target of tables.pointers.targets) refer(target);
+  const isAbsolute = tables.isFixed || (tables.format === 'pe' && tables.bits === 32);
   for (const run of memory.runs) {
     if (run.isExecutable) {
       referredBy(run, tables, refer);
-      if (tables.bits === 32 || tables.isFixed) absolutesIn(run, tables, ranges, refer);
+      if (isAbsolute) absolutesIn(run, tables, ranges, extent, refer);
     } else if (tables.isFixed) {
-      pointersIn(run, tables, ranges, refer);
+      pointersIn(run, tables, ranges, refer, inside);
     }
     if (!run.isExecutable && tables.format === 'pe') relativesIn(run, tables, ranges, refer);
   }
@@ -46,6 +54,7 @@ export function readCodeReferences(
   }
   return {
     taken: Float64Array.from(taken).sort(),
+    inside: Float64Array.from(inside).sort(),
     data: Float64Array.from(data).sort(),
   };
 }
@@ -85,12 +94,13 @@ function absolutesIn(
   { bytes }: ImageRun,
   { imageBase }: ImageTables,
   ranges: CodeRanges,
+  { lowest, highest }: { readonly lowest: number; readonly highest: number },
   see: (target: number) => void,
 ): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let i = 1; i + 4 <= bytes.length; i++) {
     const target = view.getUint32(i, true) - imageBase;
-    if (target <= 0) continue;
+    if (target < lowest || target >= highest) continue;
     const before = bytes[i - 1]!;
     // mov reg, imm32; push imm32; or behind a ModRM byte, a SIB byte or a displacement.
     const isImmediate = (before & 0xf8) === 0xb8 || before === 0x68;
@@ -141,6 +151,7 @@ function pointersIn(
   { imageBase, bits }: ImageTables,
   ranges: CodeRanges,
   see: (target: number) => void,
+  inside: Set<number>,
 ): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const word = bits / 8;
@@ -148,6 +159,8 @@ function pointersIn(
     const high = bits === 64 ? view.getUint32(i + 4, true) : 0;
     if (high > 0xffff) continue;
     const target = high * 0x1_0000_0000 + view.getUint32(i, true) - imageBase;
-    if (target > 0 && (rangeAt(ranges, target) < 0 || isStart(ranges, target))) see(target);
+    if (target <= 0) continue;
+    if (rangeAt(ranges, target) < 0 || isStart(ranges, target)) see(target);
+    else inside.add(target);
   }
 }

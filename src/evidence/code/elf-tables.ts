@@ -242,9 +242,12 @@ function readDefinitions(
     const section = memory.uint16(at + (is64 ? 6 : 14));
     const value = memory.word(at + (is64 ? 8 : 4), bits);
     if (nameAt === undefined || info === undefined || value === undefined) break;
-    // Not defined here, or a number rather than a place (SHN_ABS).
-    if (section === undefined || section === 0 || section === 0xfff1) continue;
     const kind = symbolKinds[info & 15];
+    // A number rather than a place (SHN_ABS). A function that is not defined here and still has an
+    // address stands for the stub at it, which all images take for the function: so fixed programs
+    // compare and store its address.
+    if (section === undefined || section === 0xfff1) continue;
+    if (section === 0 && (value === 0 || kind !== 'function')) continue;
     const name = kind === undefined ? undefined : names.read(strings + nameAt);
     if (kind === undefined || name === undefined) continue;
     const version = versionOf(memory, versions, i);

@@ -4,14 +4,18 @@ import { FunctionFlow } from './function-flow.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { firstAtLeast, pointerAt } from './image-tables.ts';
 import { boundsOf, shapeOf, strideOf, type TargetShape } from './target-shape.ts';
+import { indexValue } from './value.ts';
 import { type WalkedTarget, walkBack } from './value-walk.ts';
 
 /** Where the code around one indirect transfer says that it leads; addresses are the image's own. */
 export interface SiteTargets {
+  readonly isJump: boolean;
   /** Entries of tables and other fixed places, ascending. */
   readonly targets: Float64Array;
   /** Some of the targets come from a table. */
   readonly isTable: boolean;
+  /** The code says how long each table is; else it ends where entries stop to make sense. */
+  readonly isBounded: boolean;
   /** Places in memory whose content, another image's address mostly, is where it leads. */
   readonly slots: readonly number[];
   /** The position in a table of functions, or in an object, that the target is read from. */
@@ -21,8 +25,10 @@ export interface SiteTargets {
 }
 
 const nowhere: SiteTargets = {
+  isJump: false,
   targets: new Float64Array(0),
   isTable: false,
+  isBounded: true,
   slots: [],
   member: undefined,
   isOpen: true,
@@ -30,6 +36,9 @@ const nowhere: SiteTargets = {
 
 /** Larger tables are data. */
 const mostEntries = 1 << 16;
+const mostOffset = 2 ** 32;
+/** Entries in front of a table's first, of indices that nothing limits. */
+const mostMissing = 64;
 /** Code whose limits nothing tells is followed this far back. */
 const window = 512;
 const mostFlows = 64;
@@ -126,6 +135,12 @@ export class SiteReader {
       absolute: (value) => this.#absolute(value),
       returned: (target, next, register) => this.#returned(target, next, register),
       changed: (target) => this.#changedBy(target, 0),
+      settled: (value, limits) => {
+        const bounds = boundsOf(value, limits, this.#code.memory);
+        // An address is no index, nor is its sum with one.
+        if (bounds === undefined || bounds.isWidth || bounds.most > mostOffset) return undefined;
+        return indexValue(bounds.least, bounds.most, strideOf(value));
+      },
       isDone: (way) => {
         const shape = shapeOf(way.target, word);
         if (shape.kind === 'table') anchor ??= shape.table;
@@ -134,7 +149,7 @@ export class SiteReader {
     });
     const collected = new Collected();
     for (const way of ways) this.#add(collected, way, word, { start, flow, isJump, anchor });
-    return collected.result();
+    return { isJump, ...collected.result() };
   }
 
   #isDone(shape: TargetShape, { limits }: WalkedTarget): boolean {
@@ -258,8 +273,10 @@ export class SiteReader {
     const begin = isBounded ? 0 : (place.anchor ?? shape.table) - shape.table;
     const first = isBounded ? Math.ceil(bounds.least / stride) * stride : begin;
     let end = isBounded ? bounds.most + 1 : begin + mostEntries * stride;
-    if (!isBounded) {
-      // Tables follow each other: the next place that something refers to belongs to another one.
+    // Pointers to places of the same function say for themselves where they end. Other tables follow
+    // each other: the next place that something refers to belongs to another one.
+    const isPlain = shape.base === undefined && place.isJump;
+    if (!isBounded && !isPlain) {
       const { data } = references;
       const next = data[firstAtLeast(data, shape.table + begin + 1)];
       if (next !== undefined) end = Math.min(end, next - shape.table);
@@ -268,15 +285,17 @@ export class SiteReader {
     for (let offset = first; offset < end; offset += stride) {
       const target = this.#entry(shape, shape.table + offset);
       if (target === undefined || !this.#mayLead(target, place, isBounded)) {
-        if (isBounded) continue;
+        // An index that does not begin at zero leaves no entries below its least.
+        if (isBounded || (count === 0 && offset - begin < mostMissing * stride)) continue;
         break;
       }
       into.targets.add(target);
       count++;
+      if (!this.#code.isReadOnly(shape.table + offset)) into.isOpen = true;
     }
     if (count > 0) {
       into.isTable = true;
-      if (!this.#code.isReadOnly(shape.table)) into.isOpen = true;
+      if (!isBounded) into.isBounded = false;
     }
     return count;
   }
@@ -301,7 +320,7 @@ export class SiteReader {
     if (!this.#code.memory.isCode(target)) return false;
     if (isBounded) return true;
     const offset = target - start;
-    const isInside = isJump && offset >= 0 && offset < flow.bytes.length;
+    const isInside = isJump && offset > 0 && offset < flow.bytes.length;
     if (isInside) return flow.indexAt(offset) >= 0;
     const range = this.#code.rangeAt(target);
     return range === undefined ? !isJump : range.start === target;
@@ -321,12 +340,14 @@ class Collected {
   readonly slots: Set<number> = new Set();
   member: SiteTargets['member'];
   isTable = false;
+  isBounded = true;
   isOpen = false;
 
-  result(): SiteTargets {
+  result(): Omit<SiteTargets, 'isJump'> {
     return {
       targets: Float64Array.from(this.targets).sort(),
       isTable: this.isTable,
+      isBounded: this.isBounded,
       slots: [...this.slots],
       member: this.member,
       isOpen: this.isOpen || (this.targets.size === 0 && this.slots.size === 0),

@@ -70,8 +70,13 @@ export function shapeOf(value: Value, word: number): TargetShape {
 /** @returns how far apart entries are, by how their offset is computed */
 export function strideOf(offset: Value): number {
   const value = stripped(offset);
-  if (value.kind === 'product') return Math.abs(value.by);
-  if (value.kind === 'sum') return Math.min(strideOf(value.left), strideOf(value.right));
+  if (value.kind === 'index') return value.stride;
+  if (value.kind === 'product') return Math.abs(value.by) * strideOf(value.of);
+  if (value.kind === 'sum') {
+    const { rest } = parts(value);
+    if (rest !== undefined && rest !== value) return strideOf(rest);
+    return Math.min(strideOf(value.left), strideOf(value.right));
+  }
   return 1;
 }
 
@@ -86,9 +91,14 @@ export function boundsOf(
   const { rest, fixed } = parts(own);
   for (const limit of limits) {
     const { rest: limited, fixed: shift } = parts(stripped(limit.value));
-    if (limited?.key !== rest?.key || limited === undefined) continue;
+    // Two unknown values need not be the same one.
+    if (limited === undefined || limited.key !== rest?.key || limited.key.includes('?')) continue;
     const distance = fixed - shift;
-    bounds = common(bounds, { least: distance, most: limit.most + distance, isWidth: false });
+    bounds = common(bounds, {
+      least: limit.least + distance,
+      most: limit.most + distance,
+      isWidth: false,
+    });
   }
   return bounds !== undefined && bounds.most - bounds.least < mostUseful ? bounds : undefined;
 }
@@ -101,6 +111,8 @@ function boundsOfParts(
   switch (value.kind) {
     case 'constant':
       return { least: value.value, most: value.value, isWidth: false };
+    case 'index':
+      return { least: value.least, most: value.most, isWidth: false };
     case 'masked':
       return common(boundsOf(value.of, limits, memory), {
         least: 0,

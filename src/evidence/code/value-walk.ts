@@ -2,6 +2,7 @@ import { instructionPointer, Operand, type Operands, Operation } from '../../x86
 import { Transfer } from '../../x86/transfer.ts';
 import type { FunctionFlow } from './function-flow.ts';
 import {
+  addressMark,
   constant,
   load,
   low,
@@ -14,9 +15,10 @@ import {
   type Value,
 } from './value.ts';
 
-/** What a comparison on the way says: that a value is at most `most`. */
+/** What a comparison on the way says about a value; it may be less than `least` where that is 0. */
 export interface Limit {
   readonly value: Value;
+  readonly least: number;
   readonly most: number;
 }
 
@@ -25,12 +27,6 @@ export interface WalkedTarget {
   readonly target: Value;
   readonly limits: readonly Limit[];
 }
-
-/**
- * Added to every constant that is an address of the image, so that offsets such as 0x18, which may
- * be addresses of its header, too, are told apart. A multiple of 2^32, which 32-bit sums keep.
- */
-export const addressMark: number = 2 ** 44;
 
 /** @returns the image's own address that a constant stands for; `undefined` for plain numbers */
 export function addressOf(value: number, word: number): number | undefined {
@@ -46,6 +42,8 @@ export interface WalkOptions {
   readonly start: number;
   /** @returns the image's own address where a number in the code is an absolute one */
   readonly absolute: (value: number) => number | undefined;
+  /** @returns a value in place of one that the limits bound, which then needs following no more */
+  readonly settled: (value: Value, limits: readonly Limit[]) => Value | undefined;
   /** Ends a way: the target is as clear as it can get. */
   readonly isDone: (way: WalkedTarget) => boolean;
   /** Mask of the registers that a call may change. @param target  -1 where it is not known */
@@ -55,12 +53,12 @@ export interface WalkOptions {
 }
 
 /** Of all ways of one transfer. */
-const mostSteps = 4000;
-const mostWays = 64;
+const mostSteps = 2000;
+const mostWays = 1024;
 const mostLimits = 6;
 
-/** Conditions behind a comparison that say "at most": B, E, BE, L, LE. */
-const limiting: ReadonlySet<number> = new Set([2, 4, 6, 12, 14]);
+/** Conditions behind a comparison that limit a value: B, AE, E, BE, A, L, LE. */
+const limiting: ReadonlySet<number> = new Set([2, 3, 4, 6, 7, 12, 14]);
 
 interface Way {
   /** Instruction in front of which the values hold. */
@@ -119,22 +117,30 @@ class Walker {
     const seen = new Set<string>();
     const ways: Way[] = [{ index, target, limits: [], condition: -1 }];
     let steps = 0;
+    let isCut = false;
     while (ways.length > 0 && found.length < mostWays) {
       const way = ways.pop()!;
+      let looked: Value | undefined;
+      let lookedLimits: readonly Limit[] | undefined;
       for (;;) {
-        const isEnd = way.target.registers === 0 || this.#options.isDone(way) || steps >= mostSteps;
+        const isNew = looked !== way.target || lookedLimits !== way.limits;
+        looked = way.target;
+        lookedLimits = way.limits;
+        const isEnd =
+          steps >= mostSteps ||
+          (isNew && (way.target.registers === 0 || this.#options.isDone(way)));
         if (isEnd) {
           found.push({ target: way.target, limits: way.limits });
           break;
         }
-        const key = `${way.index} ${way.condition} ${way.target.key}`;
         const isJoint = this.#flow.isEntered(way.index);
         if (isJoint) {
+          const key = `${way.index} ${way.condition} ${way.limits.length} ${way.target.form}`;
           if (seen.has(key)) break;
           seen.add(key);
           for (const source of this.#flow.sourcesOf(way.index)) {
-            if (ways.length >= mostWays) break;
-            ways.push(this.#before(way, source, true));
+            if (ways.length < mostWays) ways.push(this.#before(way, source, true));
+            else isCut = true;
           }
         }
         const previous = way.index - 1;
@@ -149,6 +155,7 @@ class Walker {
         else if (this.#flow.kinds[previous] !== Transfer.jcc) this.#call(way);
       }
     }
+    if (isCut || ways.length > 0) found.push({ target: unknown, limits: [] });
     return found;
   }
 
@@ -205,6 +212,7 @@ class Walker {
       if (limit !== undefined && way.limits.length < mostLimits) {
         this.#write(way, next);
         way.limits = [...way.limits, limit];
+        this.#settle(way);
         return;
       }
     }
@@ -212,6 +220,14 @@ class Walker {
       if (ways.length < mostWays) ways.push({ ...way });
     }
     this.#write(way, next);
+    if (operation === Operation.and) this.#settle(way);
+  }
+
+  #settle(way: Way): void {
+    const { limits } = way;
+    way.target = rewrite(way.target, (part) =>
+      part.registers === 0 ? undefined : this.#options.settled(part, limits),
+    );
   }
 
   /** Replaces what the instruction writes by what it writes there. */
@@ -220,7 +236,14 @@ class Walker {
     const used = way.target.registers | this.#limitRegisters(way);
     if ((writes & used) !== 0) {
       const written = this.#written(next, way.index);
+      const { size, narrow } = this.#operands;
+      const isMove = operation === Operation.move && size < 4 && narrow === 0;
       this.#replace(way, (part) => {
+        // Of a register of which a part is written, that part is known.
+        const isPart = isMove && part.kind === 'low' && part.bytes <= size;
+        if (isPart && part.of.kind === 'register' && part.of.register === first) {
+          return low(this.#source(next), part.bytes, part.isSigned);
+        }
         if (part.kind !== 'register' || ((writes >> part.register) & 1) === 0) return undefined;
         if (part.register === first) return written;
         return this.#beside(part.register);
@@ -247,7 +270,7 @@ class Walker {
     way.target = rewrite(way.target, replacement);
     if (way.limits.length > 0) {
       way.limits = way.limits
-        .map(({ value, most }) => ({ value: rewrite(value, replacement), most }))
+        .map(({ value, ...rest }) => ({ value: rewrite(value, replacement), ...rest }))
         .filter(({ value }) => value.kind !== 'unknown');
     }
   }
@@ -346,14 +369,24 @@ class Walker {
           ? low(registerValue(first), size, false)
           : unknown;
     if (value.kind === 'unknown') return undefined;
+    // Bytes and words compare without the sign that an immediate is stored with.
+    const range = 2 ** (8 * size);
+    const isUnsigned = condition === 2 || condition === 3 || condition === 6 || condition === 7;
+    const bound = isUnsigned && size < 4 && immediate < 0 ? immediate + range : immediate;
     switch (condition) {
       case 2:
       case 12:
-        return { value, most: immediate - 1 };
-      case 4:
+        return bound <= 0 ? undefined : { value, least: 0, most: bound - 1 };
       case 6:
       case 14:
-        return { value, most: immediate };
+        return bound < 0 ? undefined : { value, least: 0, most: bound };
+      case 4:
+        return { value, least: bound, most: bound };
+      case 3:
+        // At least a large number is between it and -1.
+        return bound >= 0 ? undefined : { value, least: bound, most: -1 };
+      case 7:
+        return bound >= -1 ? undefined : { value, least: bound + 1, most: -1 };
       default:
         return undefined;
     }

@@ -4,6 +4,8 @@
  */
 export type Value = {
   readonly key: string;
+  /** The key without plain numbers: the same wherever a loop has counted up. */
+  readonly form: string;
   /** Mask of the registers that it depends on. */
   readonly registers: number;
 } & Form;
@@ -28,20 +30,42 @@ type Form =
       readonly bytes: number;
       readonly isSigned: boolean;
     }
+  /** Any of the numbers from `least` to `most` that are `stride` apart. */
+  | {
+      readonly kind: 'index';
+      readonly least: number;
+      readonly most: number;
+      readonly stride: number;
+    }
   | { readonly kind: 'unknown' };
+
+/**
+ * Added to every constant that is an address of the image, so that offsets such as 0x18, which may
+ * be addresses of its header, too, are told apart. A multiple of 2^32, which 32-bit sums keep.
+ */
+export const addressMark: number = 2 ** 44;
 
 /** Values grow while they are followed; a larger one is no table's index any more. */
 const longestKey = 400;
 
-export const unknown: Value = { kind: 'unknown', key: '?', registers: 0 };
+export const unknown: Value = { kind: 'unknown', key: '?', form: '?', registers: 0 };
 
 export function constant(value: number): Value {
-  return { kind: 'constant', key: `${value}`, registers: 0, value };
+  const key = `${value}`;
+  // Addresses are marked by a number above all others.
+  const form = value >= addressMark / 2 ? key : '#';
+  return { kind: 'constant', key, form, registers: 0, value };
+}
+
+export function indexValue(least: number, most: number, stride: number): Value {
+  const key = `<${least},${most},${stride}>`;
+  return { kind: 'index', key, form: '<>', registers: 0, least, most, stride };
 }
 
 const registers: readonly Value[] = Array.from({ length: 16 }, (_, register) => ({
   kind: 'register',
   key: `r${register}`,
+  form: `r${register}`,
   registers: 1 << register,
   register,
 }));
@@ -65,6 +89,7 @@ export function sum(left: Value, right: Value): Value {
     return bounded({
       kind: 'sum',
       key: `(${left.key}+${right.key})`,
+      form: `(${left.form}+${right.form})`,
       registers: left.registers,
       left,
       right,
@@ -81,6 +106,7 @@ export function sum(left: Value, right: Value): Value {
   return bounded({
     kind: 'sum',
     key: `(${a.key}+${b.key})`,
+    form: `(${a.form}+${b.form})`,
     registers: a.registers | b.registers,
     left: a,
     right: b,
@@ -95,7 +121,14 @@ export function product(of: Value, by: number): Value {
   if (of.kind === 'sum' && of.right.kind === 'constant') {
     return sum(product(of.left, by), constant(of.right.value * by));
   }
-  return bounded({ kind: 'product', key: `${of.key}*${by}`, registers: of.registers, of, by });
+  return bounded({
+    kind: 'product',
+    key: `${of.key}*${by}`,
+    form: `${of.form}*${by}`,
+    registers: of.registers,
+    of,
+    by,
+  });
 }
 
 export function low(of: Value, bytes: number, isSigned: boolean): Value {
@@ -108,6 +141,7 @@ export function low(of: Value, bytes: number, isSigned: boolean): Value {
   return bounded({
     kind: 'low',
     key: `${sign}${bytes}${of.key}`,
+    form: `${sign}${bytes}${of.form}`,
     registers: of.registers,
     of,
     bytes,
@@ -120,7 +154,14 @@ export function masked(of: Value, mask: number): Value {
   if (of.kind === 'constant' && of.value >= 0 && of.value <= 0xffff_ffff) {
     return constant((of.value & mask) >>> 0);
   }
-  return bounded({ kind: 'masked', key: `${of.key}&${mask}`, registers: of.registers, of, mask });
+  return bounded({
+    kind: 'masked',
+    key: `${of.key}&${mask}`,
+    form: `${of.form}&${mask}`,
+    registers: of.registers,
+    of,
+    mask,
+  });
 }
 
 export function load(at: Value, bytes: number, isSigned: boolean): Value {
@@ -128,6 +169,7 @@ export function load(at: Value, bytes: number, isSigned: boolean): Value {
   return bounded({
     kind: 'load',
     key: `${isSigned ? 'S' : 'U'}${bytes}[${at.key}]`,
+    form: `${isSigned ? 'S' : 'U'}${bytes}[${at.form}]`,
     registers: at.registers,
     at,
     bytes,
@@ -148,7 +190,7 @@ function narrowed(value: number, bytes: number, isSigned: boolean): number {
 
 /** @returns the value with `replacement(part)` in place of each part for which it is defined */
 export function rewrite(value: Value, replacement: (part: Value) => Value | undefined): Value {
-  if (value.kind === 'constant' || value.kind === 'unknown') return value;
+  if (value.kind === 'constant' || value.kind === 'unknown' || value.kind === 'index') return value;
   const replaced = replacement(value);
   if (replaced !== undefined) return replaced;
   switch (value.kind) {
