@@ -59,7 +59,7 @@ export async function writeFileParts(
     await replaceFile(path, destination, write);
     return;
   }
-  const work = await guardWrite(path, () => mkdtemp(join(tmpdir(), 'wayward-')));
+  const work = await makeWorkFolder('wayward-');
   try {
     const whole = join(work, 'whole');
     const file = await guardWrite(path, () => open(whole, 'wx+', 0o600));
@@ -72,8 +72,13 @@ export async function writeFileParts(
       await file.close();
     }
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await removeQuietly(work);
   }
+}
+
+/** @returns a name beside `path` for what is to become it; `removeStaleParts` knows it */
+export function partOf(path: string): string {
+  return `${path}.${host}-${process.pid}-${randomBytes(4).toString('hex')}.part`;
 }
 
 /** @param path  as it was given, for messages */
@@ -83,7 +88,7 @@ async function replaceFile(
   write: (file: FileHandle) => Promise<boolean>,
 ): Promise<void> {
   // The name is unique, so that two writers never share a part file.
-  const part = `${target}.${host}-${process.pid}-${randomBytes(4).toString('hex')}.part`;
+  const part = partOf(target);
   let file: FileHandle | undefined;
   try {
     file = await guardWrite(path, async () => {
@@ -157,6 +162,35 @@ export async function makeFolder(path: string): Promise<void> {
   }
 }
 
+/**
+ * Makes a folder of its own for what is needed for a while; `removeQuietly` takes it away.
+ *
+ * @param name  what it begins with
+ * @throws UserError `write-failed`
+ */
+export async function makeWorkFolder(name: string, parent: string = tmpdir()): Promise<string> {
+  const start = join(parent, name);
+  return guardWrite(start, () => mkdtemp(start));
+}
+
+/** Takes a file or folder away, whatever is in it. One that is not there is none to take away. @throws UserError `write-failed` */
+export async function removeAll(path: string): Promise<void> {
+  try {
+    await rm(path, { recursive: true, force: true });
+  } catch (cause) {
+    throw new UserError('write-failed', `cannot be removed: ${messageOf(cause)}`, {
+      category: 'runtime',
+      path,
+      cause,
+    });
+  }
+}
+
+/** Takes away what is no longer needed. Where that fails, what was done is done all the same. */
+export async function removeQuietly(path: string): Promise<void> {
+  await rm(path, { recursive: true, force: true }).catch(() => {});
+}
+
 async function isFolder(path: string): Promise<boolean> {
   return stat(path).then(
     (found) => found.isDirectory(),
@@ -186,7 +220,7 @@ const host = hostname()
 const oneDay = 24 * 3600 * 1000;
 
 /**
- * Removes what killed writers of `path` left beside it: part files of this machine whose process is
+ * Removes what killed writers of `path` left beside it: part files and folders of this machine whose process is
  * gone, and anybody's after a day. Call it before writing, never while `path` is being written.
  */
 export async function removeStaleParts(path: string): Promise<void> {
@@ -200,7 +234,7 @@ export async function removeStaleParts(path: string): Promise<void> {
     const pid = Number(match[2]);
     const isGone = match[1] === host && (pid === process.pid || !isRunning(pid));
     const age = Date.now() - (await stat(part).then(({ mtimeMs }) => mtimeMs, Date.now));
-    if (isGone || age > oneDay) await rm(part, { force: true }).catch(() => {});
+    if (isGone || age > oneDay) await removeQuietly(part);
   }
 }
 

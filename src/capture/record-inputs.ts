@@ -1,8 +1,7 @@
-import { mkdtemp, readdir, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { makeWorkFolder, messageOf, removeQuietly } from '../base/files.ts';
 import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from './image-collection.ts';
 import { pluginFor } from './qemu/plugin/build.ts';
@@ -49,7 +48,7 @@ export async function recordInputs(
   if (names.length === 0) {
     throw new UserError('no-inputs', 'holds no files', { category: 'input', path: inputDir });
   }
-  const work = await mkdtemp(join(tmpdir(), 'wayward-record-'));
+  const work = await makeWorkFolder('wayward-record-');
   try {
     const plugin = options.plugin ?? (await pluginFor(options.backend ?? 'auto', work));
     const backend = plugin === undefined ? { backend: 'log' as const } : { plugin };
@@ -80,8 +79,11 @@ export async function recordInputs(
           });
           results[index] = { input, recorded };
         } catch (error) {
+          // One input's failure is that input's; only what is missing here is missing for all.
           const concernsOne =
-            error instanceof UserError && ['nothing-recorded', 'out-exists'].includes(error.code);
+            error instanceof UserError &&
+            (error.code === 'out-exists' ||
+              !['arguments', 'unavailable', 'interrupted'].includes(error.category));
           if (!concernsOne) {
             next = names.length;
             throw error;
@@ -96,6 +98,6 @@ export async function recordInputs(
     for (const end of ends) if (end.status === 'rejected') throw end.reason;
     return results;
   } finally {
-    await rm(work, { recursive: true, force: true });
+    await removeQuietly(work);
   }
 }

@@ -1,12 +1,19 @@
 import { existsSync, readFileSync } from 'node:fs';
-import { mkdtemp, realpath, rename, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { realpath, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
-import { makeFolder, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import {
+  makeFolder,
+  makeWorkFolder,
+  messageOf,
+  readWholeFile,
+  removeAll,
+  removeQuietly,
+  writeFileAtomic,
+} from '../base/files.ts';
 import type { LabelWord } from '../base/label.ts';
 import { toLine, toMapPath } from '../base/line.ts';
 import { ImageCollection } from './image-collection.ts';
@@ -98,7 +105,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     throw new UserError('out-exists', 'exists already', { category: 'arguments', path: out });
   }
   await makeFolder(dirname(out));
-  const work = await mkdtemp(join(tmpdir(), 'wayward-record-'));
+  const work = await makeWorkFolder('wayward-record-');
   const part = `${out}.part`;
   try {
     const recording = new Recording({
@@ -123,7 +130,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     await backend.finish();
     const threads = recording.finish(ran.end === 'signal');
     if (threads.length === 0) throw nothingRecorded(recording, ran, { command, skipUntil, qemu });
-    await rm(part, { recursive: true, force: true });
+    await removeAll(part);
     const images =
       options.images ?? new ImageCollection(options.binDir ?? join(dirname(dirname(out)), 'bin'));
     const made = await saveMadeCode(recording, images, options.saveMadeCode ?? true);
@@ -152,8 +159,8 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       seconds: (performance.now() - started) / 1000,
     };
   } finally {
-    await rm(work, { recursive: true, force: true });
-    await rm(part, { recursive: true, force: true });
+    await removeQuietly(work);
+    await removeQuietly(part);
   }
 }
 

@@ -1,10 +1,10 @@
-import { open, rename, rm } from 'node:fs/promises';
+import { open, rename } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
-import { makeFolder, messageOf, writeFileAtomic } from '../base/files.ts';
+import { makeFolder, messageOf, removeAll, removeQuietly, writeFileAtomic } from '../base/files.ts';
 import { writeJsonFile } from '../base/json-file.ts';
 import type { LabelWord } from '../base/label.ts';
 import { toLine } from '../base/line.ts';
@@ -35,7 +35,7 @@ export async function writeSampleFolder(
 ): Promise<number> {
   const part = `${folder}.part`;
   try {
-    await rm(part, { recursive: true, force: true });
+    await removeAll(part);
     await makeFolder(part);
     let traceBytes = 0;
     const counted = async function* (): AsyncGenerator<Uint8Array> {
@@ -63,6 +63,6 @@ export async function writeSampleFolder(
       cause,
     });
   } finally {
-    await rm(part, { recursive: true, force: true });
+    await removeQuietly(part);
   }
 }

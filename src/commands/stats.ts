@@ -55,6 +55,7 @@ export async function stats(options: StatsOptions, context: RunContext): Promise
     name: directory,
     reason,
   }));
+  for (const { reason } of found.skipped) context.log.log('warning', `left out: ${reason}`);
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   const codeCache = new CodeCache();
   const table = new SymbolTable();

@@ -34,6 +34,7 @@ afterAll(() => {
 });
 
 interface Line {
+  readonly sum: string;
   readonly number: number;
   readonly name: string;
   readonly verdict: string | null;
@@ -205,7 +206,7 @@ describe('classify --watch', () => {
 
   const essence = (lines: readonly Line[], folder: string): unknown[] =>
     lines
-      .map(({ number, ...rest }) => JSON.stringify(rest).replaceAll(join(base, folder), ''))
+      .map(({ number, sum, ...rest }) => JSON.stringify(rest).replaceAll(join(base, folder), ''))
       .sort();
 
   let local: Line[];

@@ -94,7 +94,11 @@ export async function watch(
     const start = (directory: string): void => {
       const work = scheduler
         .submit(evaluateJob(directory, 'test', setup))
-        .then(async (outcome) => write(directory, await judge.factsOf(outcome, setup.out)))
+        .then(async (outcome) => {
+          // What broke off because we stop is no verdict, and no failure of the sample.
+          if (outcome.status === 'failed' && context.signal?.aborted === true) return;
+          await write(directory, await judge.factsOf(outcome, setup.out));
+        })
         .catch((error: unknown) => {
           failure ??= error;
         })

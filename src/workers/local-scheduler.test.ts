@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -66,4 +66,23 @@ test('stopping rejects what is not done', async () => {
   for (const end of await settled) {
     expect(end).toMatchObject({ status: 'rejected', reason: { message: 'enough' } });
   }
+});
+
+test('what fails because it is stopped has not failed, and is rejected', async () => {
+  const stop = new AbortController();
+  const byAbort = start(1, stop.signal);
+  const byClose = start(1);
+  const log = join(folder, 'grumbles');
+  const jobs = [byAbort, byClose].flatMap((scheduler) => [
+    scheduler.submit({ task: 'grumble', options: { log, name: 'grumble' } }),
+    scheduler.submit(echo('waits')),
+  ]);
+  const settled = Promise.allSettled(jobs);
+  while (!existsSync(log) || readFileSync(log, 'utf8').length < 2 * 'grumble\n'.length) {
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  stop.abort(new Error('enough'));
+  await byClose.close();
+  const reasons = (await settled).map((end) => end.status === 'rejected' && end.reason.name);
+  expect(reasons).toEqual(['Error', 'Error', 'JobStopped', 'JobStopped']);
 });

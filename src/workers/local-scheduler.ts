@@ -1,5 +1,5 @@
 import { type Job, type Json, mostTries, type Outcome } from './job.ts';
-import { type Answer, ProcessEnded, setAside } from './process-pool.ts';
+import { JobStopped, ProcessEnded, setAside, type Verdict } from './process-pool.ts';
 import type { Scheduler } from './scheduler.ts';
 
 interface Waiting {
@@ -12,8 +12,8 @@ interface Waiting {
 export interface Executor {
   /** Jobs at the same time. */
   readonly size: number;
-  /** @throws ProcessEnded when a process ended before it had an answer */
-  run(job: Job): Promise<Answer>;
+  /** @throws ProcessEnded when a process ended before it had an answer; JobStopped when it was closed */
+  run(job: Job): Promise<Verdict>;
   close(): Promise<void>;
 }
 
@@ -46,7 +46,9 @@ export class LocalScheduler implements Scheduler {
     });
   }
 
+  /** Jobs that are not done are rejected. */
   async close(): Promise<void> {
+    for (const { reject } of this.#waiting.splice(0)) reject(new JobStopped('no worker is left'));
     this.#signal?.removeEventListener('abort', this.#stop);
     await this.#executor.close();
   }
@@ -68,7 +70,10 @@ export class LocalScheduler implements Scheduler {
   async #try(job: Job): Promise<Outcome> {
     for (let tries = 1; ; tries++) {
       try {
-        return toOutcome(await this.#executor.run(job), tries);
+        const answer = await this.#executor.run(job);
+        // What fails because it is stopped has not failed.
+        if (answer.status === 'failed') this.#signal?.throwIfAborted();
+        return toOutcome(answer, tries);
       } catch (error) {
         this.#signal?.throwIfAborted();
         if (!(error instanceof ProcessEnded)) throw error;
@@ -79,7 +84,7 @@ export class LocalScheduler implements Scheduler {
 }
 
 /** @returns the outcome that an answer is, after so many tries */
-export function toOutcome(answer: Answer, tries: number): Outcome {
+export function toOutcome(answer: Verdict, tries: number): Outcome {
   if (answer.status === 'failed') return { ...answer, tries };
   return { status: 'done', value: answer.value as Json, warnings: answer.warnings };
 }

@@ -10,7 +10,12 @@ export interface Ready {
 /** What a process of the pool says when it has done a job. */
 export type Answer =
   | { readonly status: 'done'; readonly value: unknown; readonly warnings: readonly string[] }
-  | { readonly status: 'failed'; readonly reason: string };
+  | { readonly status: 'failed'; readonly reason: string }
+  /** It was told to stop: whatever the job would have said, it is to be done again. */
+  | { readonly status: 'stopped' };
+
+/** An answer that says what became of a job. */
+export type Verdict = Exclude<Answer, { status: 'stopped' }>;
 
 /** What a process of the pool is told. */
 export type Order = { readonly job: Job } | { readonly stop: true };
@@ -18,6 +23,11 @@ export type Order = { readonly job: Job } | { readonly stop: true };
 /** A job's process ended before it had an answer. */
 export class ProcessEnded extends Error {
   override readonly name = 'ProcessEnded';
+}
+
+/** A job was broken off, by whoever closed the pool; that says nothing of the job. */
+export class JobStopped extends Error {
+  override readonly name = 'JobStopped';
 }
 
 export interface PoolOptions {
@@ -60,11 +70,12 @@ export class ProcessPool {
   /**
    * Does a job in a process that is free, or in a new one; callers run at most `size` at a time.
    *
-   * @throws ProcessEnded when the process ends, or is ended because the job takes too long
+   * @throws ProcessEnded when the process ends, or is ended because the job takes too long; JobStopped
+   *   when the pool is closed before the job is done
    */
-  async run(job: Job): Promise<Answer> {
+  async run(job: Job): Promise<Verdict> {
     assert(this.#busy.size < this.size, 'more jobs than processes');
-    if (this.#isClosed) throw new ProcessEnded('the pool is closed');
+    if (this.#isClosed) throw new JobStopped('the pool is closed');
     let process = this.#idle.pop();
     while (process?.hasEnded) process = this.#idle.pop();
     process ??= new PoolProcess(this.#options.entry);
@@ -80,9 +91,15 @@ export class ProcessPool {
           }, seconds * 1000);
     try {
       const answer = await process.run(job);
+      const isBrokenOff = this.#isClosed && answer.status === 'failed';
+      if (answer.status === 'stopped' || isBrokenOff) {
+        throw new JobStopped('it was told to stop');
+      }
       if (!this.#isClosed) this.#idle.push(process);
       return answer;
     } catch (error) {
+      // A process that does not stop in time is ended, which is no fault of its job.
+      if (this.#isClosed) throw new JobStopped('the pool was closed');
       if (isLate) throw new ProcessEnded(`it was not done in ${seconds} s`);
       throw error;
     } finally {

@@ -182,6 +182,22 @@ describe.skipIf(!hasRedisServer)('with a real server', () => {
     await Promise.all([scheduler.close(), staying.drain()]);
   });
 
+  test('a worker that cannot go on still leaves', async () => {
+    const scheduler = await openScheduler('broken');
+    const admit = async (): Promise<never> => {
+      throw new Error('broken');
+    };
+    const worker = await startWorker({ admit });
+    const job = scheduler.submit({ task: 'echo', options: { name: 'a' } });
+    job.catch(() => {});
+    await expect(worker.working).rejects.toThrow('broken');
+    await worker.drain();
+    // The job is nobody's fault: the next worker does it.
+    const next = await startWorker({ leaseSeconds: 1 });
+    expect(await job).toMatchObject({ status: 'done' });
+    await Promise.all([scheduler.close(), next.drain()]);
+  }, 60_000);
+
   test('a submitter says when nobody listens', async () => {
     const said: string[] = [];
     const log: Logger = { log: (_, message) => said.push(message) };

@@ -1,6 +1,7 @@
 import { Queue, QueueEvents } from 'bullmq';
 import { UserError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { redisCause } from '../base/redis-words.ts';
 import { type Job, jobName, mostBytes, type Outcome } from './job.ts';
 import type { OutcomeJournal } from './outcome-journal.ts';
 import { type Lane, prefix, type QueuedJob, queueName } from './queue-names.ts';
@@ -108,7 +109,7 @@ export class QueueScheduler implements Scheduler {
       return new QueueScheduler(options, client, width);
     } catch (cause) {
       client.destroy();
-      throw new UserError('redis-unusable', `cannot be used: ${(cause as Error).message}`, {
+      throw new UserError('redis-unusable', `cannot be used: ${redisCause(cause)}`, {
         category: 'unavailable',
         path: showRedisUrl(options.url),
         cause,

@@ -6,7 +6,7 @@ import { messageOf } from '../base/files.ts';
 import type { Logger } from '../base/log.ts';
 import { type Job, mostBytes, mostLosses, mostTries, type Outcome } from './job.ts';
 import { toOutcome } from './local-scheduler.ts';
-import { ProcessEnded, ProcessPool, setAside } from './process-pool.ts';
+import { JobStopped, ProcessEnded, ProcessPool, setAside } from './process-pool.ts';
 import { type Lane, prefix, type QueuedJob, queueName } from './queue-names.ts';
 import { connectRedis, isConnectionLoss, persist, type RedisClient } from './redis-link.ts';
 import { record, text } from './schema.ts';
@@ -31,6 +31,9 @@ export interface QueueWorkerOptions {
   readonly log: Logger;
 }
 
+/** Half seconds that a server may be away while a worker leaves. */
+const mostLost = 6;
+
 /** Field of a job's hash, beside BullMQ's: how often the job has ended its process. */
 const crashesField = 'crashes';
 
@@ -51,6 +54,8 @@ export class QueueWorker {
   readonly working: Promise<void>;
   readonly #beating: NodeJS.Timeout;
   #isDraining = false;
+  /** One slot cannot go on, so that none of them takes another job. */
+  #hasFailed = false;
   /** Only one slot at a time asks for a job. */
   #fetching: Promise<unknown> = Promise.resolve();
   #tokens = 0;
@@ -101,7 +106,8 @@ export class QueueWorker {
     this.#isDraining = true;
     this.metrics.isDraining = true;
     void this.#beat();
-    await this.working;
+    // Why it cannot go on is for whoever waits for `working`; leaving is for everybody.
+    await Promise.race([this.working.catch(() => {}), this.#lossOfServer()]);
     clearInterval(this.#beating);
     await this.#pool.close();
     const leave = async (): Promise<void> => {
@@ -113,7 +119,7 @@ export class QueueWorker {
       leave().catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 3000)),
     ]);
-    this.#client.destroy();
+    if (this.#client.isOpen) this.#client.destroy();
   }
 
   async #work(): Promise<void> {
@@ -121,22 +127,48 @@ export class QueueWorker {
     await this.#pool.warm();
     await this.#beat();
     await this.#worker.startStalledCheckTimer();
-    await Promise.all(Array.from({ length: this.#options.width }, () => this.#slot()));
+    const slots = Array.from({ length: this.#options.width }, async () => {
+      try {
+        await this.#slot();
+      } catch (error) {
+        this.#hasFailed = true;
+        throw error;
+      }
+    });
+    // Jobs of the other slots are finished before it ends.
+    const ends = await Promise.allSettled(slots);
+    for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  }
+
+  /** Ends when the server has been away for a while and no job is under way: requests for jobs would wait for ever. */
+  #lossOfServer(): Promise<void> {
+    let lost = 0;
+    return new Promise((resolve) => {
+      const look = setInterval(() => {
+        lost = this.#client.isReady || this.metrics.busy > 0 ? 0 : lost + 1;
+        if (lost > mostLost) end();
+      }, 500);
+      const end = (): void => {
+        clearInterval(look);
+        resolve();
+      };
+      this.working.then(end, end);
+    });
   }
 
   /** One job after the other. */
   async #slot(): Promise<void> {
-    while (!this.#isDraining) {
+    while (!this.#isDraining && !this.#hasFailed) {
       const job = await this.#next();
       if (job === undefined) continue;
-      if (this.#isDraining) await this.#giveBack(job, true);
+      if (this.#isDraining || this.#hasFailed) await this.#giveBack(job, true);
       else await this.#do(job);
     }
   }
 
   #next(): Promise<QueueJob | undefined> {
     const fetch = async (): Promise<QueueJob | undefined> => {
-      if (this.#isDraining) return undefined;
+      if (this.#isDraining || this.#hasFailed) return undefined;
       try {
         return await this.#worker.getNextJob(`${this.#id}:${this.#tokens++}`, { block: true });
       } catch (error) {
@@ -196,6 +228,7 @@ export class QueueWorker {
     try {
       return toOutcome(await this.#pool.run(job), tries);
     } catch (error) {
+      if (error instanceof JobStopped) return undefined;
       if (!(error instanceof ProcessEnded)) throw error;
       this.#options.log.log('warning', `${job.task}: try ${tries}: ${error.message}`);
       if (tries >= mostTries) return setAside(error.message, tries);
@@ -217,7 +250,8 @@ export class QueueWorker {
   }
 
   #persistently<T>(work: () => Promise<T>): Promise<T> {
-    return persist(work, () => false);
+    // Who leaves does not wait for a server: the lease ends, and another worker does the job.
+    return persist(work, () => this.#isDraining && !this.#client.isReady);
   }
 
   /** @throws UserError when the job is none of ours */

@@ -1,6 +1,7 @@
 import type { createClient } from 'redis';
 import { UserError } from '../base/errors.ts';
 import type { Parse } from '../base/option.ts';
+import { redisCause } from '../base/redis-words.ts';
 
 export type RedisClient = ReturnType<typeof createClient>;
 
@@ -40,9 +41,12 @@ export async function connectRedis(url: string): Promise<RedisClient> {
   });
   try {
     await client.connect();
+    // A server that wants a password says so with the first command only.
+    await client.ping();
   } catch (error) {
+    if (client.isOpen) client.destroy();
     const cause = problem ?? (error as Error);
-    throw new UserError('redis-unreachable', `cannot be used: ${causeOf(cause)}`, {
+    throw new UserError('redis-unreachable', `cannot be used: ${redisCause(cause)}`, {
       category: 'unavailable',
       path: showRedisUrl(url),
       cause,
@@ -50,12 +54,6 @@ export async function connectRedis(url: string): Promise<RedisClient> {
   }
   wasConnected = true;
   return client as RedisClient;
-}
-
-function causeOf(error: Error): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ECONNREFUSED') return 'no server answers there';
-  return error.message === '' ? (code ?? error.name) : error.message;
 }
 
 /** @throws UserError `redis-url` */

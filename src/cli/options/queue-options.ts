@@ -26,18 +26,32 @@ export const attachOption: OptionSpec = {
   parse: text,
 };
 
-/** @returns how the command's jobs get to the queue */
+/**
+ * How the command's jobs get to the queue; once it is open, and not before, how to come back is told.
+ *
+ * @param attach  what `--attach` takes to come back; the run's folder, if not given
+ */
 export function queueOpener(
   url: string,
   folder: string,
-  { run }: QueueRun,
-  device = 'cpu',
+  { run, command }: QueueRun,
+  {
+    device = 'cpu',
+    attach = folder,
+  }: {
+    readonly device?: string | undefined;
+    readonly attach?: string;
+  } = {},
 ): (context: RunContext) => Promise<Scheduler> {
-  return (context) => openQueue({ url, version, device, run, folder }, context);
+  return async (context) => {
+    const scheduler = await openQueue({ url, version, device, run, folder }, context);
+    tellRun(context, command, attach, url);
+    return scheduler;
+  };
 }
 
 /** Tells how to come back to a run. */
-export function tellRun(context: RunContext, command: string, folder: string, url: string): void {
+function tellRun(context: RunContext, command: string, folder: string, url: string): void {
   context.log.log(
     'info',
     `handed in at ${showRedisUrl(url)}; "wayward ${command} --attach ${folder} --queue URL" goes on with it`,

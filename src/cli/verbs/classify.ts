@@ -1,8 +1,7 @@
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { removeAll, writeFileAtomic } from '../../base/files.ts';
 import { text } from '../../base/option.ts';
 import { type ClassifyResult, classify } from '../../commands/classify.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
@@ -28,7 +27,6 @@ import {
   type QueueOptions,
   queueOpener,
   queueOption,
-  tellRun,
 } from '../options/queue-options.ts';
 import { type WatchWords, watchCommand, watchWords } from './watch.ts';
 
@@ -132,15 +130,14 @@ async function classifyQueued(
 ): Promise<ClassifyResult> {
   const { run, evaluation } = await findEvaluations(path);
   const folder = join(run ?? evaluation, 'classify');
-  if (options.attach === undefined) await rm(folder, { recursive: true, force: true });
+  if (options.attach === undefined) await removeAll(folder);
   const queued = await reopenQueueRun(folder, 'classify');
-  tellRun(context, 'classify', path, url);
-  const scheduler = await queueOpener(url, folder, queued)(context);
+  const scheduler = await queueOpener(url, folder, queued, { attach: path })(context);
   try {
     const judge = toClassifyOptions(path, options);
     const result = await classify(judge, context, undefined, scheduler);
     // What was collected holds for the evaluations as they are now.
-    await rm(folder, { recursive: true, force: true });
+    await removeAll(folder);
     return result;
   } finally {
     await scheduler.close();

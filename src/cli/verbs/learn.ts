@@ -5,7 +5,7 @@ import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import { inUnits, type Unit } from '../../report/words/unit.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type LearnWords, learnRequestOf, learnSpecs } from '../options/learn-words.ts';
-import { checkQueueOptions, queueOpener, tellRun } from '../options/queue-options.ts';
+import { checkQueueOptions, queueOpener } from '../options/queue-options.ts';
 
 const spec: CommandSpec<LearnWords> = {
   name: 'learn',
@@ -52,8 +52,7 @@ const spec: CommandSpec<LearnWords> = {
         ? await learn(request, context)
         : await learn(request, context, async (folder) => {
             const run = await reopenQueueRun(folder.root, 'learn');
-            tellRun(context, 'learn', folder.root, queue);
-            return queueOpener(queue, folder.root, run, request.device)(context);
+            return queueOpener(queue, folder.root, run, { device: request.device })(context);
           });
     if (o.json)
       print(

@@ -15,7 +15,6 @@ import {
   type QueueOptions,
   queueOpener,
   queueOption,
-  tellRun,
 } from '../options/queue-options.ts';
 import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
@@ -130,7 +129,6 @@ async function preprocessQueued(
   }
   const options = preprocessOptions(args, o);
   const { folder, run } = await startQueueRun(o.out, 'preprocess', { ...options });
-  tellRun(context, 'preprocess', folder, url);
   return preprocess(options, context, queueOpener(url, folder, run));
 }
 

@@ -16,7 +16,7 @@ import { type WatchOptions, watch, watchFolder } from '../../commands/watch.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import type { JudgeOptions } from '../options/judge-flags.ts';
-import { queueOpener, tellRun } from '../options/queue-options.ts';
+import { queueOpener } from '../options/queue-options.ts';
 import { cpuOption } from '../options/sample-flags.ts';
 
 /** What `classify` takes to watch a folder. */
@@ -78,9 +78,10 @@ export async function watchCommand(
   if (queue === undefined) {
     scheduler = openLocal(words.threads ?? availableParallelism(), context);
   } else {
-    tellRun(context, 'classify', run, queue);
     const noted = await reopenQueueRun(home, 'classify');
-    scheduler = await queueOpener(queue, home, noted, options.device)(context);
+    scheduler = await queueOpener(queue, home, noted, { device: options.device, attach: run })(
+      context,
+    );
   }
   try {
     context.log.log('info', `watches ${resolve(options.folder)}; verdicts are kept in ${home}`);

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto';
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
+import { makeWorkFolder, removeQuietly, writeFileAtomic } from '../../base/files.ts';
 import { openStore } from '../../likeness/store/open-store.ts';
 import type { Collection, SampleStore } from '../../likeness/store/sample-store.ts';
 import type { RunFolder } from './folder.ts';
@@ -60,7 +59,7 @@ export async function withSharedModel<T>(
   name: string,
   use: (folder: string) => Promise<T>,
 ): Promise<T> {
-  const folder = await mkdtemp(join(tmpdir(), 'wayward-model-'));
+  const folder = await makeWorkFolder('wayward-model-');
   try {
     const store = await openStore(place, collectionOf(name));
     try {
@@ -70,7 +69,7 @@ export async function withSharedModel<T>(
     }
     return await use(folder);
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeQuietly(folder);
   }
 }
 

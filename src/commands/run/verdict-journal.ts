@@ -1,10 +1,9 @@
 import { constants, writeSync } from 'node:fs';
-import { type FileHandle, open, readFile, rm } from 'node:fs/promises';
-import { hostname } from 'node:os';
+import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { isAbsent, readWholeFile, writeFileAtomic } from '../../base/files.ts';
-import { isRunning } from '../../base/running.ts';
+import { isAbsent, readWholeFile } from '../../base/files.ts';
+import { describeHolder, releaseLock, takeLock } from '../../base/lock-file.ts';
 import { sealJson, unsealJson } from '../../base/sealed.ts';
 
 /** Names of the files in a watch's folder. */
@@ -118,26 +117,20 @@ function checkLine(line: string, index: number, path: string): void {
   });
 }
 
-const owner = (): string => `${hostname()} ${process.pid}\n`;
-
 /** Two that watch the same folder for the same run would both tell of its samples. */
 async function lock(folder: string): Promise<void> {
-  const path = join(folder, lockName);
-  const found = await readFile(path, 'utf8').catch(() => '');
-  const [host, pid] = found.trim().split(' ');
-  if (host === hostname() && Number(pid) !== process.pid && isRunning(Number(pid))) {
-    throw new UserError(
-      'watched-already',
-      `process ${pid} watches for this run already; if it is another program, remove the file lock`,
-      {
-        category: 'arguments',
-        path: folder,
-      },
-    );
-  }
-  await writeFileAtomic(path, owner());
+  await takeLock(
+    join(folder, lockName),
+    0,
+    (holder) =>
+      new UserError(
+        'watched-already',
+        `${describeHolder(holder)} watches for this run already; if it is another program, remove the file lock`,
+        { category: 'arguments', path: folder },
+      ),
+  );
 }
 
 async function unlock(folder: string): Promise<void> {
-  await rm(join(folder, lockName), { force: true });
+  await releaseLock(join(folder, lockName));
 }

@@ -26,6 +26,7 @@ export function openInProcess(evaluator: Evaluator, context: RunContext): Schedu
           log: context.log,
           signal,
         });
+        signal.throwIfAborted();
         return { status: 'done', value, warnings: [] };
       },
       close: async () => {},

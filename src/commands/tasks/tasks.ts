@@ -58,9 +58,12 @@ export async function runJob(job: Job, signal: AbortSignal): Promise<Answer> {
   };
   try {
     const value = await taskOf(job).run(job.options, { log, signal });
+    // What was read while it stopped may be cut short, and nobody could tell.
+    if (signal.aborted) return { status: 'stopped' };
     if (left > 0) warnings.push(`and ${left} more warnings`);
     return { status: 'done', value, warnings };
   } catch (error) {
+    if (signal.aborted) return { status: 'stopped' };
     const reason = error instanceof UserError ? error.message : `internal error: ${stackOf(error)}`;
     return { status: 'failed', reason };
   }

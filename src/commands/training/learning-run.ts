@@ -1,6 +1,6 @@
-import { rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { removeQuietly } from '../../base/files.ts';
 import { withoutSecrets } from '../../base/option-table.ts';
 import { version } from '../../base/version.ts';
 import type { FitScore } from '../../model/first-layer.ts';
@@ -90,7 +90,7 @@ export class LearningRun {
   /** Writes down what is known once the model is there; what was counted for it goes. */
   async note(findings: Findings): Promise<void> {
     await writeRunRecord(this.folder, { ...this.#record, result: { ...findings } });
-    await rm(this.folder.counts, { recursive: true, force: true });
+    await removeQuietly(this.folder.counts);
   }
 
   /** @returns the result as it is recorded */

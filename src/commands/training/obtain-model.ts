@@ -1,4 +1,4 @@
-import { rm } from 'node:fs/promises';
+import { removeAll } from '../../base/files.ts';
 import type { FitScore } from '../../model/first-layer.ts';
 import { scorePredictions } from '../../model/score-windows.ts';
 import type { Sample } from '../../trace/sample.ts';
@@ -40,7 +40,7 @@ export async function keepModel(
   await saveTrained(folder, trained, reading.filter);
   await exportNetwork(trained, options);
   if (options.store !== undefined) await shareModel(options.store, folder);
-  await rm(folder.checkpoint, { force: true });
+  await removeAll(folder.checkpoint);
 }
 
 /** How well a model predicts samples that it has not seen; `undefined` when that was not asked for. */

@@ -1,10 +1,9 @@
-import { open, readFile, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
 import { UserError } from '../../base/errors.ts';
-import { makeFolder, messageOf, writeFileAtomic } from '../../base/files.ts';
-import { isRunning } from '../../base/running.ts';
+import { messageOf, writeFileAtomic } from '../../base/files.ts';
+import { describeHolder, releaseLock, takeLock } from '../../base/lock-file.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
 const pack = promisify(zstdCompress);
@@ -83,14 +82,24 @@ export class FileStore implements SampleStore {
   async close(): Promise<void> {}
 
   async #change(change: (held: Held) => void): Promise<void> {
-    const lock = await takeLock(`${this.place}.lock`, this.#patience);
+    const lock = `${this.place}.lock`;
+    await takeLock(
+      lock,
+      this.#patience,
+      (holder) =>
+        new UserError(
+          'store-locked',
+          `${describeHolder(holder)} is writing the store; if that is not so, remove this file`,
+          { category: 'runtime', path: lock },
+        ),
+    );
     try {
       const { samples, names } = await this.readAll();
       const held = { samples: new Map(samples), names: new Map(names) };
       change(held);
       await writeFileAtomic(this.place, await encode(this.#collection, held));
     } finally {
-      await rm(lock, { force: true });
+      await releaseLock(lock);
     }
   }
 }
@@ -102,71 +111,6 @@ interface Held {
 
 function empty(): Held {
   return { samples: new Map(), names: new Map() };
-}
-
-/**
- * Waits until this process holds the lock. A lock whose process has ended is taken over.
- *
- * @returns the lock's file, to be removed
- */
-async function takeLock(path: string, patience: number): Promise<string> {
-  const started = performance.now();
-  try {
-    await makeFolder(dirname(path));
-    for (;;) {
-      if (await tryLock(path)) return path;
-      const holder = await holderOf(path);
-      // The second look is for the moment in which another writer took the lock over.
-      if (holder !== undefined && !isHeld(holder) && (await holderOf(path)) === holder) {
-        await rm(path, { force: true });
-      } else if (performance.now() - started > patience) {
-        throw new UserError(
-          'store-locked',
-          `another process (${holder}) is writing the store; if that is not so, remove this file`,
-          { category: 'runtime', path },
-        );
-      } else {
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
-  } catch (cause) {
-    if (cause instanceof UserError) throw cause;
-    throw new UserError('store-locked', `cannot be made: ${messageOf(cause)}`, {
-      category: 'runtime',
-      path,
-      cause,
-    });
-  }
-}
-
-/** @returns whether the lock was free and is ours now */
-async function tryLock(path: string): Promise<boolean> {
-  try {
-    const file = await open(path, 'wx');
-    await file.writeFile(`${process.pid}\n`);
-    await file.close();
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/** @returns the process that made the lock; `undefined` when the lock is gone, 0 while it is being written */
-async function holderOf(path: string): Promise<number | undefined> {
-  try {
-    const text = await readFile(path, 'utf8');
-    // A lock without a number for long was left by a process that was killed on the way.
-    if (text === '' && Date.now() - (await stat(path)).mtimeMs > 5000) return -1;
-    return Number(text);
-  } catch {
-    return undefined;
-  }
-}
-
-/** @param holder  as `holderOf` gives it */
-function isHeld(holder: number): boolean {
-  return holder === 0 || (holder > 0 && isRunning(holder));
 }
 
 async function encode(collection: Collection, held: StoredSamples): Promise<Uint8Array> {

@@ -1,8 +1,15 @@
 import { existsSync } from 'node:fs';
-import { appendFile, mkdtemp, rm } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { UserError } from '../../../base/errors.ts';
-import { makeFolder, messageOf, streamMaybeGzip } from '../../../base/files.ts';
+import {
+  makeFolder,
+  messageOf,
+  partOf,
+  removeQuietly,
+  removeStaleParts,
+  streamMaybeGzip,
+} from '../../../base/files.ts';
 import { CodeCache } from '../../../flow/code-cache.ts';
 import { ControlFlowGraph } from '../../../flow/control-flow-graph.ts';
 import { ImageStore } from '../../../image/image-store.ts';
@@ -42,14 +49,17 @@ interface Writer {
  */
 export async function importPerfScript(options: PerfImportOptions): Promise<PerfImported> {
   await makeFolder(options.out);
-  const work = await mkdtemp(join(resolve(options.out), '.import-'));
+  // A killed import leaves it behind.
+  await removeStaleParts(join(resolve(options.out), '.import'));
+  const work = partOf(join(resolve(options.out), '.import'));
+  await makeFolder(work);
   const reader = new ScriptReader(options, work);
   try {
     for await (const line of linesOf(options.path, options.signal)) await reader.add(line);
     return await reader.finish();
   } finally {
     reader.dispose();
-    await rm(work, { recursive: true, force: true });
+    await removeQuietly(work);
   }
 }
 

@@ -1,8 +1,12 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../../../base/files.ts';
+import {
+  makeWorkFolder,
+  readWholeFile,
+  removeQuietly,
+  writeFileAtomic,
+} from '../../../base/files.ts';
 import { Vocabulary } from '../../../sequences/vocabulary.ts';
 import { Lstm, type LstmOptions } from '../../lstm/lstm.ts';
 import type { LstmShape } from '../../lstm/shape.ts';
@@ -107,13 +111,13 @@ export async function saveKeras(
     );
   }
   // The HDF5 library writes files only; ours get their place when they are whole.
-  const folder = await mkdtemp(join(tmpdir(), 'wayward-keras-'));
+  const folder = await makeWorkFolder('wayward-keras-');
   try {
     const draft = join(folder, 'weights.h5');
     await writeWeights(lstm, draft, vocabulary?.serialized);
     await writeFileAtomic(weightsPath, await readFile(draft));
   } finally {
-    await rm(folder, { recursive: true, force: true });
+    await removeQuietly(folder);
   }
   await writeFileAtomic(modelPath, JSON.stringify(describeNetwork(lstm, vocabulary)));
 }
