@@ -8,7 +8,8 @@
  *
  *   u64 count, u64 at (0 = never), u32 kind, u32 fired, u32 log
  *
- * With `log`, each operation is appended to FAULT_LOG: number, class, name, path.
+ * With `log`, each operation is appended to FAULT_LOG, without it the one that is struck: number,
+ * class, name, path.
  */
 #define _GNU_SOURCE
 #include <dirent.h>
@@ -102,7 +103,8 @@ static const char *name_of(int fd) { return fd >= 0 && fd < most_files ? names[f
 static int strike(enum class class, const char *name, const char *path) {
   if (!shared || !path) return 0;
   unsigned long long number = __atomic_add_fetch(&shared->count, 1, __ATOMIC_SEQ_CST);
-  if (shared->log && log_fd >= 0) {
+  /* With `log` all operations are told, else the one that is struck. */
+  if ((shared->log || number == shared->at) && log_fd >= 0) {
     char line[PATH_MAX + 64];
     int length =
         snprintf(line, sizeof line, "%llu %s %s %s\n", number, classes[class], name, path);

@@ -117,7 +117,7 @@ export class Injector {
     return { code: code ?? -1, out, err, wasKilled: signal === 'SIGKILL' };
   }
 
-  /** Operations of the last run without a fault, and forgets them. */
+  /** Operations of the last run, or the one that its fault struck; forgets them. */
   takeOperations(): readonly Operation[] {
     if (!existsSync(this.#log)) return [];
     const operations = readFileSync(this.#log, 'utf8')
