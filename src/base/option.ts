@@ -107,13 +107,13 @@ function editDistance(a: string, b: string): number {
   );
   for (let i = 1; i <= a.length; i++) {
     for (let j = 1; j <= b.length; j++) {
-      const replace = rows[i - 1]![j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1);
-      let cost = Math.min(rows[i - 1]![j]! + 1, rows[i]![j - 1]! + 1, replace);
+      const replace = rows[i - 1][j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
+      let cost = Math.min(rows[i - 1][j] + 1, rows[i][j - 1] + 1, replace);
       if (i > 1 && j > 1 && a[i - 1] === b[j - 2] && a[i - 2] === b[j - 1]) {
-        cost = Math.min(cost, rows[i - 2]![j - 2]! + 1);
+        cost = Math.min(cost, rows[i - 2][j - 2] + 1);
       }
-      rows[i]![j] = cost;
+      rows[i][j] = cost;
     }
   }
-  return rows[a.length]![b.length]!;
+  return rows[a.length][b.length];
 }

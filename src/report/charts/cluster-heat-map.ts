@@ -45,7 +45,7 @@ export function renderHeatMap(
     stroke: palette.muted,
   });
   order.forEach((item, position) => {
-    const slice = data.slices[item]!;
+    const slice = data.slices[item];
     content += element('rect', {
       x: map.left - 12,
       y: map.top + position * cell,
@@ -87,7 +87,7 @@ function leafOrder({ merges }: ClusterPicture, count: number): number[] {
   const open = [count + merges.length - 1];
   for (let group = open.pop(); group !== undefined; group = open.pop()) {
     if (group < count) order.push(group);
-    else open.push(merges[group - count]!.right, merges[group - count]!.left);
+    else open.push(merges[group - count].right, merges[group - count].left);
   }
   return order;
 }
@@ -108,7 +108,7 @@ function treePath(
   });
   let path = '';
   merges.forEach(({ left: a, right: b, height }, k) => {
-    const [first, second] = [nodes[a]!, nodes[b]!];
+    const [first, second] = [nodes[a], nodes[b]];
     const x = round(across(height));
     path += `M${first.x} ${round(first.y)}H${x}V${round(second.y)}H${second.x}`;
     nodes[order.length + k] = { x, y: (first.y + second.y) / 2 };

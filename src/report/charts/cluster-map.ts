@@ -43,12 +43,12 @@ export function renderClusterMap(
   });
   // Slices in no cluster first, so that they cover nothing.
   const order = data.slices.map((_, i) => i);
-  order.sort((a, b) => (data.slices[a]!.cluster ?? -1) - (data.slices[b]!.cluster ?? -1) || a - b);
+  order.sort((a, b) => (data.slices[a].cluster ?? -1) - (data.slices[b].cluster ?? -1) || a - b);
   for (const i of order) {
-    const slice = data.slices[i]!;
+    const slice = data.slices[i];
     const where = slice.cluster === undefined ? 'in no cluster' : `cluster ${slice.cluster + 1}`;
     const said = escapeMarkup(`${sliceName(slice)}, ${familiesOf([slice]).slice(0, -2)}, ${where}`);
-    const { x, y } = points[i]!;
+    const { x, y } = points[i];
     content += `<g><title>${said}</title>${clusterMark(x, y, slice.cluster, palette, isSmall)}</g>`;
   }
   return chart(
@@ -78,8 +78,8 @@ function place(
     let low = Number.POSITIVE_INFINITY;
     let high = Number.NEGATIVE_INFINITY;
     for (let i = 0; i < count; i++) {
-      low = Math.min(low, values[i]!);
-      high = Math.max(high, values[i]!);
+      low = Math.min(low, values[i]);
+      high = Math.max(high, values[i]);
     }
     return [low, high];
   };
@@ -94,8 +94,8 @@ function place(
   // All at one place: in the middle.
   const limited = Math.min(scale, 1e6);
   return Array.from({ length: count }, (_, i) => ({
-    x: round(frame.left + width / 2 + (x[i]! - (left + right) / 2) * limited),
-    y: round(frame.top + height / 2 - (y[i]! - (low + high) / 2) * limited),
+    x: round(frame.left + width / 2 + (x[i] - (left + right) / 2) * limited),
+    y: round(frame.top + height / 2 - (y[i] - (low + high) / 2) * limited),
   }));
 }
 

@@ -17,7 +17,7 @@ const colours = [
 ] as const;
 
 export function clusterColour(cluster: number | undefined, palette: Palette): string {
-  return cluster === undefined ? palette.muted : colours[cluster % colours.length]!;
+  return cluster === undefined ? palette.muted : colours[cluster % colours.length];
 }
 
 /** A slice in a chart: a circle with the number of its cluster; a small square is in none. */

@@ -86,7 +86,7 @@ export function emptyNote(
 }
 
 function curveColour(index: number, palette: Palette): string {
-  return [palette.anomalous, palette.nominal, palette.unknown, palette.text][index % 4]!;
+  return [palette.anomalous, palette.nominal, palette.unknown, palette.text][index % 4];
 }
 
 function stepPath(curve: RocCurve, x: (v: number) => number, y: (v: number) => number): string {

@@ -171,7 +171,7 @@ function extent(values: readonly number[]): [number, number] {
 }
 
 function tick(ticks: readonly number[]): (value: number) => string {
-  const step = ticks.length > 1 ? ticks[1]! - ticks[0]! : 0.1;
+  const step = ticks.length > 1 ? ticks[1] - ticks[0] : 0.1;
   const digits = Math.max(0, Math.min(4, -Math.floor(Math.log10(step * 100) + 1e-9)));
   return (value) => `${(value * 100).toFixed(digits)} %`;
 }

@@ -147,7 +147,7 @@ function groupRows(rows: readonly ReportRow[]): Group[] {
   return [...groups.values()]
     .map((group) => {
       const sorted = group.rows.map((row) => row.score!).sort((a, b) => a - b);
-      return { ...group, median: sorted[sorted.length >> 1]! };
+      return { ...group, median: sorted[sorted.length >> 1] };
     })
     .sort((a, b) => a.order - b.order || a.median - b.median || (a.name < b.name ? -1 : 1));
 }
@@ -166,7 +166,7 @@ function stack(
       const free = ends.findIndex((end) => end + markSize <= x);
       const level = free >= 0 ? free : index % levels.length;
       ends[level] = x;
-      return { row, dy: levels[level]! };
+      return { row, dy: levels[level] };
     });
 }
 

@@ -39,7 +39,7 @@ export function renderTimeline(
   let plot = '';
   timeline.lanes.forEach((lane, index) => {
     const y = top + index * (laneHeight + laneGap);
-    const colour = [palette.anomalous, palette.unknown, palette.nominal][index % 3]!;
+    const colour = [palette.anomalous, palette.unknown, palette.nominal][index % 3];
     const ceiling = laneCeiling(lane);
     labels += text(shorten(lane.name, 20), { x: 0, y: y + 14 });
     labels += text(`0 to ${percentText(ceiling)}`, {
@@ -99,7 +99,7 @@ export function renderTimeline(
   let flags = '';
   // Low ranks last, so that the most suspicious one is on top.
   for (let index = patches.length - 1; index >= 0; index--) {
-    const patch = patches[index]!;
+    const patch = patches[index];
     const from = x(patch.firstBlock);
     const band = { 'data-from': patch.firstBlock, 'data-to': patch.lastBlock + 1 };
     bands += element('rect', {
@@ -175,7 +175,7 @@ function areaPath(values: ArrayLike<number>, ceiling: number): string {
   let path = 'M0 100';
   let held = 0;
   for (let i = 0; i < values.length; i++) {
-    const value = values[i]!;
+    const value = values[i];
     // Anything above zero stays visible: at least one unit.
     const level = value > 0 ? Math.max(2, Math.min(100, Math.round((value / ceiling) * 100))) : 0;
     if (level === held) continue;
@@ -189,7 +189,7 @@ function areaPath(values: ArrayLike<number>, ceiling: number): string {
 function laneCeiling(lane: TimelineLane): number {
   let top = 0;
   const values = lane.peak ?? lane.mean;
-  for (let i = 0; i < values.length; i++) if (values[i]! > top) top = values[i]!;
+  for (let i = 0; i < values.length; i++) if (values[i] > top) top = values[i];
   for (const ceiling of [0.01, 0.02, 0.05, 0.1, 0.2, 0.5]) if (top <= ceiling) return ceiling;
   return 1;
 }
@@ -202,7 +202,7 @@ function thin(positions: readonly number[]): readonly number[] {
   if (positions.length <= eventLimit) return positions;
   return Array.from(
     { length: eventLimit },
-    (_, i) => positions[Math.floor((i * positions.length) / eventLimit)]!,
+    (_, i) => positions[Math.floor((i * positions.length) / eventLimit)],
   );
 }
 
@@ -213,8 +213,8 @@ function describe(timeline: Timeline, patches: readonly ReportPatch[]): string {
     let sum = 0;
     let count = 0;
     for (let i = 0; i < lane.mean.length; i++) {
-      if (Number.isNaN(lane.mean[i]!)) continue;
-      sum += lane.mean[i]!;
+      if (Number.isNaN(lane.mean[i])) continue;
+      sum += lane.mean[i];
       count++;
     }
     parts.push(`${lane.name}: ${((100 * sum) / Math.max(1, count)).toFixed(1)} % on average`);

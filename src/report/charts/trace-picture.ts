@@ -47,9 +47,9 @@ export function paintTrace(
   const colours = new Uint8Array(predictions.length * 3);
   const badness = new Float32Array(predictions.length);
   for (let i = 0; i < predictions.length; i++) {
-    const actual = predictions.actual[i]!;
+    const actual = predictions.actual[i];
     const isWrong = predictions.predicted[i] !== actual;
-    const confidence = predictions.confidence[i]!;
+    const confidence = predictions.confidence[i];
     badness[i] = actual === 0 ? 2 : isWrong ? 1 + confidence : 0;
     const colour =
       options.by === 'blocks'
@@ -59,13 +59,13 @@ export function paintTrace(
   }
   for (let pixel = 0; pixel < pixels && occurrences.length > 0; pixel++) {
     const end = Math.min(occurrences.length, (pixel + 1) * perPixel);
-    let worst = occurrences[pixel * perPixel]!;
+    let worst = occurrences[pixel * perPixel];
     for (let k = pixel * perPixel + 1; k < end; k++) {
-      if (badness[occurrences[k]!]! > badness[worst]!) worst = occurrences[k]!;
+      if (badness[occurrences[k]] > badness[worst]) worst = occurrences[k];
     }
-    data[pixel * 3] = colours[worst * 3]!;
-    data[pixel * 3 + 1] = colours[worst * 3 + 1]!;
-    data[pixel * 3 + 2] = colours[worst * 3 + 2]!;
+    data[pixel * 3] = colours[worst * 3];
+    data[pixel * 3 + 1] = colours[worst * 3 + 1];
+    data[pixel * 3 + 2] = colours[worst * 3 + 2];
   }
   return { width, height, data };
 }

@@ -360,11 +360,11 @@ function decisionLine(names: readonly string[], plane: Hyperplane): DecisionLine
   const x = names.indexOf(classicFeatures[0]);
   const y = names.indexOf(classicFeatures[1]);
   if (names.length !== 2 || x < 0 || y < 0) return undefined;
-  const weight = (i: number): number => plane.weights[i]! / plane.scale[i]!;
+  const weight = (i: number): number => plane.weights[i] / plane.scale[i];
   return {
     mispredictionWeight: weight(x),
     confidenceWeight: weight(y),
-    bias: plane.bias - weight(x) * plane.centre[x]! - weight(y) * plane.centre[y]!,
+    bias: plane.bias - weight(x) * plane.centre[x] - weight(y) * plane.centre[y],
   };
 }
 

@@ -26,28 +26,28 @@ export function timelineOf(evaluation: Evaluation, bins = 480, unit: Unit = 'blo
   const peak = new Float32Array(count);
   let inWindow = 0;
   for (let k = 0; k < occurrences.length; k++) {
-    const bin = binOf(positions[k]!);
-    const value = isWrong[occurrences[k]!]!;
-    total[bin]!++;
-    wrong[bin]! += value;
-    inWindow += value - (k >= peakLength ? isWrong[occurrences[k - peakLength]!]! : 0);
+    const bin = binOf(positions[k]);
+    const value = isWrong[occurrences[k]];
+    total[bin]++;
+    wrong[bin] += value;
+    inWindow += value - (k >= peakLength ? isWrong[occurrences[k - peakLength]] : 0);
     const share = inWindow / Math.min(peakLength, k + 1);
     // The first few windows are short; one early miss is not a peak of 100 %.
-    if (k >= peakLength - 1 && share > peak[bin]!) peak[bin] = share;
+    if (k >= peakLength - 1 && share > peak[bin]) peak[bin] = share;
   }
   const mean = Float32Array.from(wrong, (sum, bin) =>
-    total[bin] === 0 ? Number.NaN : sum / total[bin]!,
+    total[bin] === 0 ? Number.NaN : sum / total[bin],
   );
 
   const unknown = new Float64Array(count);
   for (let i = 0; i + 1 < unknownRuns.length; i += 2) {
     // A run may lie across bins: each gets its part.
-    let at = unknownRuns[i]!;
-    const end = Math.min(blocks, at + unknownRuns[i + 1]!);
+    let at = unknownRuns[i];
+    const end = Math.min(blocks, at + unknownRuns[i + 1]);
     while (at < end) {
       const bin = binOf(at);
       const edge = Math.max(at + 1, Math.min(end, Math.ceil(((bin + 1) * blocks) / count)));
-      unknown[bin]! += edge - at;
+      unknown[bin] += edge - at;
       at = edge;
     }
   }

@@ -106,9 +106,9 @@ function clusterSection(
   number: number,
   link: SampleLink,
 ): string {
-  const members = cluster.members.map((item) => data.slices[item]!);
+  const members = cluster.members.map((item) => data.slices[item]);
   const rows = [
-    ['Most typical', linked(data.slices[cluster.medoid]!, link)],
+    ['Most typical', linked(data.slices[cluster.medoid], link)],
     ['Silhouette', cluster.silhouette.toFixed(2)],
     [
       'Evidence that they share',

@@ -127,11 +127,11 @@ function uriOf(row: ReportRow): string {
 
 function splitGenerator(generator: string): [string, string | undefined] {
   const match = /^(.+) (\d\S*)$/.exec(generator);
-  return match === null ? [visible(generator) || 'Wayward', undefined] : [match[1]!, match[2]!];
+  return match === null ? [visible(generator) || 'Wayward', undefined] : [match[1], match[2]];
 }
 
 function sentence(words: string): string {
-  return `${words[0]!.toUpperCase()}${words.slice(1)}.`;
+  return `${words[0].toUpperCase()}${words.slice(1)}.`;
 }
 
 function text(words: string): string {

@@ -138,15 +138,15 @@ export function renderTable(rows: readonly ReportRow[], options: TableOptions = 
     kept = kept.filter((item) => item !== last);
   }
   // The names take what the other columns leave.
-  const others = total() - Math.min(kept[0]!.width, leastName);
-  kept[0]!.width = Math.max(8, Math.min(kept[0]!.width, width - others));
+  const others = total() - Math.min(kept[0].width, leastName);
+  kept[0].width = Math.max(8, Math.min(kept[0].width, width - others));
   let out = `${kept
     .map((item) => style('muted', pad(item.column.head, item.width, item.column.isRight)))
     .join(between)
     .trimEnd()}\n`;
   shown.forEach((row, index) => {
     const line = kept.map((item, place) => {
-      const cell = pad(cut(item.cells[index]!, item.width), item.width, item.column.isRight);
+      const cell = pad(cut(item.cells[index], item.width), item.width, item.column.isRight);
       const role = item.column.role?.(row);
       const isLast = place === kept.length - 1 && !item.column.isRight;
       const text = isLast ? cell.trimEnd() : cell;
@@ -170,7 +170,7 @@ export function renderFigures(figures: readonly Figure[], options: TableOptions 
   let out = '';
   let group = '';
   figures.forEach((figure, index) => {
-    if (figure.group !== group && figures.some((other) => other.group !== figures[0]!.group)) {
+    if (figure.group !== group && figures.some((other) => other.group !== figures[0].group)) {
       out += `${style('muted', visible(figure.group))}\n`;
     }
     group = figure.group;
@@ -183,7 +183,7 @@ export function renderFigures(figures: readonly Figure[], options: TableOptions 
       dataText(figure.data),
     ].filter((part) => part !== '');
     const role: TextRole = figure.data === 'fitted' ? 'warning' : 'muted';
-    out += `${pad(names[index]!, nameWidth, false)}${between}${style('strong', pad(values[index]!, valueWidth, true))}${between}${style(role, facts.join(', '))}\n`;
+    out += `${pad(names[index], nameWidth, false)}${between}${style('strong', pad(values[index], valueWidth, true))}${between}${style(role, facts.join(', '))}\n`;
   });
   return out;
 }

@@ -23,7 +23,7 @@ export function visible(text: string): string {
 
 /** @returns text that is safe in HTML and SVG content and in quoted attribute values */
 export function escapeMarkup(text: string): string {
-  return visible(text).replace(markup, (c) => entities[c]!);
+  return visible(text).replace(markup, (c) => entities[c]);
 }
 
 /** @returns at most `limit` characters, the middle left out: names differ at both ends */

@@ -32,8 +32,8 @@ export function featureTitle(name: string): string {
   const title = titles[name];
   if (title !== undefined) return title;
   const worst = /^worst-(\w+)-(\d+)$/.exec(name);
-  if (worst !== null && series[worst[1]!] !== undefined) {
-    return `${series[worst[1]!]}, worst ${worst[2]} in a row`;
+  if (worst !== null && series[worst[1]] !== undefined) {
+    return `${series[worst[1]]}, worst ${worst[2]} in a row`;
   }
   const crowd = /^crowded-(surprise|unseen)-(\d+)$/.exec(name);
   if (crowd !== null) {
@@ -66,7 +66,7 @@ export function featureSentence(name: string, value: number): string {
   }
   const isShare = /Rate$|Confidence|^worst-(?:wrong|unseen|unknown)/.test(name);
   const title = featureTitle(name);
-  return `${title[0]!.toUpperCase()}${title.slice(1)}: ${isShare ? formatPercent(value) : formatNumber(value)}.`;
+  return `${title[0].toUpperCase()}${title.slice(1)}: ${isShare ? formatPercent(value) : formatNumber(value)}.`;
 }
 
 function evidenceKindOf(name: string): EvidenceKind | undefined {

@@ -86,7 +86,7 @@ export function renderReadingPage(unit: Unit = 'block'): string {
   const evidence = evidenceOrder
     .map((kind) => {
       const { many, meaning } = evidenceNames[kind];
-      return `<dt>${escapeMarkup(many[0]!.toUpperCase() + many.slice(1))}</dt><dd>${escapeMarkup(meaning)}</dd>`;
+      return `<dt>${escapeMarkup(many[0].toUpperCase() + many.slice(1))}</dt><dd>${escapeMarkup(meaning)}</dd>`;
     })
     .join('');
   return `<section id="reading" class="page" aria-labelledby="reading-h"><h2 id="reading-h" tabindex="-1">How to read this report</h2>
