@@ -204,6 +204,7 @@ const code: ProcessCode = {
   exportedNames: () => [],
   formatAt: () => 'elf',
   listsAllFunctions: () => false,
+  namesTarget: () => false,
 } as unknown as ProcessCode;
 
 const facts: CodeFacts = {

@@ -202,7 +202,7 @@ export class TransferJudge implements FlowObserver {
     // A jump from code of which nothing is known.
     if (code?.functionRange(site) === undefined && code?.listsAllFunctions(site) !== true)
       return true;
-    return facts?.isSwitchTarget(site, target) === true;
+    return code.namesTarget(site, target) || facts?.isSwitchTarget(site, target) === true;
   }
 
   #reachability(target: Address): 'referenced' | 'exported' | 'unreferenced' | undefined {

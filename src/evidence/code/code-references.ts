@@ -1,5 +1,6 @@
 import type { ImageMemory, ImageRun } from './image-memory.ts';
 import type { ImageTables } from './image-tables.ts';
+import { slotTransferAt } from './linkage.ts';
 import { type CodeRanges, rangeAt } from './unwind-table.ts';
 
 /** What code and data of an image refer to; ascending addresses of its own. */
@@ -39,10 +40,10 @@ export function readCodeReferences(
   for (const run of memory.runs) {
     if (run.isExecutable) {
       referredBy(run, tables, refer);
-      if (isAbsolute) absolutesIn(run, tables, ranges, extent, refer);
-    } else if (tables.isFixed) {
-      pointersIn(run, tables, ranges, refer, inside);
+      if (isAbsolute) absolutesIn(run, memory, tables, ranges, extent, refer);
     }
+    // Some linkers put constants beside the code.
+    if (tables.isFixed) pointersIn(run, tables, ranges, refer, inside);
     if (!run.isExecutable && tables.format === 'pe') relativesIn(run, tables, ranges, refer);
   }
   for (const address of tables.started) taken.add(address);
@@ -92,28 +93,32 @@ export function referredBy(
 /** Absolute addresses of functions, or of data, among the immediates and displacements of code. */
 function absolutesIn(
   { bytes }: ImageRun,
-  { imageBase }: ImageTables,
+  memory: ImageMemory,
+  tables: ImageTables,
   ranges: CodeRanges,
   { lowest, highest }: { readonly lowest: number; readonly highest: number },
   see: (target: number) => void,
 ): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   for (let i = 1; i + 4 <= bytes.length; i++) {
-    const target = view.getUint32(i, true) - imageBase;
+    const target = view.getUint32(i, true) - tables.imageBase;
     if (target < lowest || target >= highest) continue;
     const before = bytes[i - 1]!;
     // mov reg, imm32; push imm32; or behind a ModRM byte, a SIB byte or a displacement.
     const isImmediate = (before & 0xf8) === 0xb8 || before === 0x68;
     if (!isImmediate && !isOperandBefore(bytes, i)) continue;
-    if (rangeAt(ranges, target) >= 0 && !isStart(ranges, target)) continue;
+    // Unwind information of linkage stubs is one range for all; programs that stay where they are
+    // take a stub for the function's address.
+    const isInside = rangeAt(ranges, target) >= 0 && !isStart(ranges, target);
+    if (isInside && slotTransferAt(memory, tables, target) === undefined) continue;
     see(target);
   }
 }
 
 /** Whether the four bytes at `at` may be the immediate or displacement of a MOV, CMP, LEA or the like. */
 function isOperandBefore(bytes: Uint8Array, at: number): boolean {
-  // Opcode directly before ModRM, before ModRM and SIB, or before ModRM and displacements.
-  for (const back of [2, 3, 6, 7]) {
+  // Opcode directly before ModRM, before ModRM and SIB, or before those and displacements.
+  for (const back of [2, 3, 4, 6, 7]) {
     const opcode = bytes[at - back];
     if (opcode === 0xc7 || opcode === 0x81 || opcode === 0x8d || opcode === 0x8b) return true;
     if (opcode === 0xff) return true;

@@ -217,3 +217,86 @@ describe('a damaged image', () => {
     }
   });
 });
+
+describe.skipIf(!hasTool('cc') || !hasTool('nm'))('a program that stays where it is', () => {
+  const workshop = new Workshop();
+  const source = `
+    #include <stdlib.h>
+    #include <string.h>
+    struct hooks { long pad[3]; void (*at)(void); };
+    __attribute__((noinline)) void on_stack(void) { __asm__(""); }
+    __attribute__((noinline)) void in_constants(void) { __asm__(""); }
+    __attribute__((noinline)) int called_only(int n) { __asm__(""); return n + 1; }
+    void (*const constants[])(void) = {in_constants, in_constants};
+    __attribute__((noinline)) void take(volatile struct hooks *h) { h->at(); }
+    __attribute__((noinline)) int pick(int n) {
+      switch (n) {
+        case 0: return called_only(n) * 3;
+        case 1: return n - 7;
+        case 2: return called_only(n) + 9;
+        case 3: return n ^ 5;
+        case 4: abort();
+        default: return 0;
+      }
+    }
+    int main(int n, char **list) {
+      volatile struct hooks h;
+      h.at = on_stack;
+      take(&h);
+      constants[n & 1]();
+      qsort(list, 1, sizeof *list, (int (*)(const void *, const void *))strcmp);
+      return pick(n);
+    }`;
+
+  test('names its functions by absolute addresses: in code, beside code, for those of libraries', async () => {
+    const options = [
+      '-O2',
+      '-no-pie',
+      '-fno-pie',
+      '-fcf-protection=none',
+      '-Wl,-z,noseparate-code',
+    ];
+    const path = workshop.compile('cc', workshop.write(source, 'c'), ...options);
+    const { space, bases } = await mapFiles(path);
+    const code = new ProcessCode(space);
+    const at = (address: number): number => bases[0]! + address - 0x40_0000;
+    const symbols = new Map(
+      [...run('nm', path).matchAll(/^(\w+) \w (\w+)$/gm)].map(
+        ([, value, name]) => [name!, Number.parseInt(value!, 16)] as const,
+      ),
+    );
+    for (const name of ['on_stack', 'in_constants', 'main']) {
+      expect(code.isTaken(at(symbols.get(name)!)), name).toBe(true);
+    }
+    expect(code.isTaken(at(symbols.get('called_only')!))).toBe(false);
+    // The comparison of qsort is the linkage stub of strcmp.
+    const text = run('objdump', '-d', '--no-show-raw-insn', path);
+    const stub = /mov +\$0x(\w+),%ecx/.exec(text)?.[1] ?? '';
+    expect(text).toContain(`${stub.padStart(16, '0')} <strcmp@plt>`);
+    expect(code.isTaken(at(Number.parseInt(stub, 16)))).toBe(true);
+  });
+
+  test('names the cases of a switch by a table of absolute addresses, those in its cold part, too', async () => {
+    const options = ['-O2', '-no-pie', '-fno-pie', '-fcf-protection=none'];
+    const path = workshop.compile('cc', workshop.write(source, 'c'), ...options);
+    const { space, bases } = await mapFiles(path);
+    const code = new ProcessCode(space);
+    const at = (address: number): number => bases[0]! + address - 0x40_0000;
+    const text = run('objdump', '-d', '--no-show-raw-insn', path);
+    const jump = /^ *(\w+):\s+(?:notrack )?jmp +\*0x(\w+)\(,%r\w+,8\)/m.exec(text);
+    const table = Number.parseInt(jump?.[2] ?? '', 16);
+    const site = at(Number.parseInt(jump?.[1] ?? '', 16));
+    const bytes = readFileSync(path);
+    const [offset, address] = [...run('readelf', '-lW', path).matchAll(/LOAD +0x(\w+) 0x(\w+)/g)]
+      .map(([, from, to]) => [Number.parseInt(from!, 16), Number.parseInt(to!, 16)] as const)
+      .filter(([, to]) => to <= table)
+      .at(-1)!;
+    const cases = Array.from({ length: 5 }, (_, i) =>
+      Number(bytes.readBigUInt64LE(offset + table - address + 8 * i)),
+    );
+    const starts = cases.map((target) => code.functionRange(at(target))?.start);
+    expect(new Set(starts).size).toBe(2);
+    for (const target of cases) expect(code.namesTarget(site, at(target))).toBe(true);
+    expect(code.namesTarget(site, at(cases[0]! + 1))).toBe(false);
+  });
+});

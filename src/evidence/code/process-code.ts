@@ -241,6 +241,15 @@ export class ProcessCode {
     return binding === undefined ? undefined : this.resolve(module, binding);
   }
 
+  /** @returns whether a jump table, or what the instructions before a transfer compute, names its target */
+  namesTarget(site: Address, target: Address): boolean {
+    const place = this.place(site);
+    if (place === undefined || !place.code.memory.isCode(place.own)) return false;
+    const { targets } = place.code.sites.at(place.own);
+    const own = target - place.bias;
+    return targets[firstAtLeast(targets, own)] === own;
+  }
+
   /** Routines that bind functions when they are first called; stubs of every image lead there. */
   #binders(): readonly Address[] | undefined {
     if (this.#binderEntries === undefined) {
