@@ -21,13 +21,21 @@ export async function writeArrays(path: string, arrays: readonly NumberArray[]):
   await writeFileAtomic(path, seal(bytesOf(header), ...arrays.map(bytesOf)));
 }
 
+/** The arrays that a word of types stands for: `if` = an `Int32Array` and a `Float32Array`. */
+export type ArraysOf<Types extends string> = Types extends `${infer First}${infer Rest}`
+  ? readonly [First extends 'f' ? Float32Array : Int32Array, ...ArraysOf<Rest>]
+  : readonly [];
+
 /**
  * Reads what `writeArrays` wrote.
  *
  * @param types  `f` or `i` for each array, which the file does not say
  * @throws UserError `not-readable`, `file-damaged`, `arrays-damaged`
  */
-export async function readArrays(path: string, types: string): Promise<NumberArray[]> {
+export async function readArrays<Types extends string>(
+  path: string,
+  types: Types,
+): Promise<ArraysOf<Types>> {
   const file = await readWholeFile(path);
   // A copy, so that the arrays begin where numbers may.
   const bytes = new Uint8Array(unseal(file, path));
@@ -43,10 +51,12 @@ export async function readArrays(path: string, types: string): Promise<NumberArr
     throw damaged(`has ${bytes.length} bytes where its header says ${expected}`);
   }
   let offset = headerLength;
-  return lengths.map((length, index) => {
+  const arrays: readonly NumberArray[] = lengths.map((length, index) => {
     const Type = types[index] === 'f' ? Float32Array : Int32Array;
     const array = new Type(bytes.buffer, offset, length);
     offset += length * 4;
     return array;
   });
+  // One array for each letter, of its type: just made so.
+  return arrays as ArraysOf<Types>;
 }

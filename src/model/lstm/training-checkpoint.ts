@@ -38,8 +38,7 @@ export async function readCheckpoint<Facts>(
   path: string,
   run: string,
 ): Promise<TrainingCheckpoint<Facts>> {
-  const arrays = await readArrays(path, 'iffff');
-  const [codes, ...floats] = arrays as [Int32Array, ...Float32Array[]];
+  const [codes, ...floats] = await readArrays(path, 'iffff');
   let text = '';
   for (const code of codes) text += String.fromCharCode(code);
   let content: { run?: unknown; facts?: unknown };

@@ -17,19 +17,8 @@ export async function saveNgramTable(path: string, table: NgramTable): Promise<v
 
 /** @throws UserError when the file is damaged; every index in it is checked */
 export async function loadNgramTable(path: string, outputClasses: number): Promise<NgramTable> {
-  const [settings, lengths, levels, parents, keys, starts, targets, counts] = (await readArrays(
-    path,
-    types,
-  )) as [
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Int32Array,
-    Float32Array,
-  ];
+  const arrays = await readArrays(path, types);
+  const [settings, lengths, levels, parents, keys, starts, targets, counts] = arrays;
   const parts = { settings, lengths, levels, parents, keys, starts, targets, counts };
   const problem = problemOf(parts, outputClasses);
   if (problem !== undefined) {
