@@ -10,18 +10,20 @@
  * layer with the first layer's features only, as evidence alone separates these attacks, and of the
  * mean negative log-likelihood of the worst 5 and 50 transfers in a row.
  */
+
 import { existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
-import { Evaluator, type Trained } from '../src/commands/samples/evaluate.ts';
+import { Evaluator } from '../src/commands/samples/evaluate.ts';
 import { ImageNotes } from '../src/commands/samples/image-notes.ts';
 import { countTrainingWindows } from '../src/commands/training/count-windows.ts';
 import { windowsFor } from '../src/commands/training/train.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
 import { ImageStore } from '../src/image/image-store.ts';
+import type { FirstLayer } from '../src/model/first-layer.ts';
 import { Lstm } from '../src/model/lstm/lstm.ts';
 import { defaultShape } from '../src/model/lstm/shape.ts';
 import { trainLstm } from '../src/model/lstm/train.ts';
@@ -143,7 +145,7 @@ async function trained(weighting: Weighting, withPrior: boolean): Promise<Lstm> 
   return lstm;
 }
 
-async function row(name: string, make: () => Promise<Trained['layer']>): Promise<void> {
+async function row(name: string, make: () => Promise<FirstLayer>): Promise<void> {
   const started = performance.now();
   const layer = await make();
   const seconds = (performance.now() - started) / 1000;

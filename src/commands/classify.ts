@@ -12,6 +12,7 @@ import {
 } from '../verdict/classify-labelled.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
 import { computeFeatures, feature, type TraceFeatures } from '../verdict/features.ts';
+import { featuresOfLeftOut, readLeftOut } from '../verdict/left-out.ts';
 import { readTraceFeatures } from '../verdict/stored-features.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import { type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
@@ -87,7 +88,10 @@ export async function readFeatures(
       path: path.evaluation,
     });
   }
-  return { traces: evaluations, skipped };
+  const leftOut = await readLeftOut(path.evaluation);
+  const isOfModel = leftOut !== undefined && leftOut.model === evaluations[0].model;
+  const traces = isOfModel ? [...evaluations, ...featuresOfLeftOut(leftOut)] : evaluations;
+  return { traces, skipped };
 }
 
 async function featuresAt(

@@ -1,5 +1,6 @@
 import { type FitScore, type RunContext, silentContext } from '../model/first-layer.ts';
 import { tryDevices } from '../model/lstm/engine.ts';
+import { leftOutOf } from '../verdict/left-out.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import type { RunFolder } from './run/folder.ts';
 import { Stopwatch } from './run/stopwatch.ts';
@@ -58,7 +59,7 @@ export async function learn(
   let model: ObtainedModel | undefined;
   try {
     const work = { options, reading, folder: run.folder, context, clock };
-    model = await obtainModel(start, sets.train, work);
+    model = withLeftOut(await obtainModel(start, sets.train, work));
     await keepModel(model.trained, work);
     const evaluator = new Evaluator(model.trained, reading.evaluate);
     const findings: Findings = before ?? {
@@ -69,7 +70,7 @@ export async function learn(
     await run.note(findings);
     clock.start('evaluation');
     const scheduler = elsewhere ?? openInProcess(evaluator, context);
-    const judged = await evaluateSets(sets, modelIdentity(model.trained), run.folder, options, {
+    const judged = await evaluateSets(sets, model.trained, run.folder, options, {
       scheduler,
       context,
     });
@@ -89,4 +90,11 @@ export async function learn(
     await model?.trained.layer.dispose();
     reading.dispose();
   }
+}
+
+/** Judges training runs without themselves, where the model can. */
+function withLeftOut(model: ObtainedModel): ObtainedModel {
+  if (model.leftOut === undefined) return model;
+  const leftOut = leftOutOf(modelIdentity(model.trained), model.leftOut());
+  return { ...model, trained: { ...model.trained, leftOut } };
 }

@@ -21,6 +21,49 @@ export interface Evaluation {
   readonly unknownRuns: Int32Array;
   /** Control-flow facts that the trace proves by itself, in trace order. */
   readonly evidence: readonly Evidence[];
+  /** Only where histories predicted. */
+  readonly histories?: HistoryRecord;
+}
+
+/**
+ * What a model of histories tells beyond its predictions. It lists the transfers that neither the code nor
+ * the run's own past explains; all others are right.
+ */
+export interface HistoryRecord {
+  /** All transfers that are predicted, listed or not. */
+  readonly transfers: number;
+  /** Of them, those that went where the code says. */
+  readonly explained: number;
+  /** Number of each listed transfer among all of them, ascending. */
+  readonly ordinals: Int32Array;
+  readonly sources: SourceTable;
+  /** Output classes from here on stand for `places`, which training never saw as targets. */
+  readonly firstPlace: number;
+  readonly places: PlaceList;
+}
+
+/** What the sources of each distinct prediction said, all arrays of their number. */
+export interface SourceTable {
+  /** What the code says of the target that came: index into `targetSorts`, and how many of the sort there are. */
+  readonly sort: Uint8Array;
+  readonly count: Int32Array;
+  /** How many targets training saw this block go to. */
+  readonly trainedTargets: Int32Array;
+  /** In how many training runs the block went to the target that came, and how often before in this run; at most 8. */
+  readonly trainedCount: Uint8Array;
+  readonly shownCount: Uint8Array;
+}
+
+/** Places in code, by module and offset. */
+export interface PlaceList {
+  readonly modules: readonly string[];
+  readonly module: Int32Array;
+  readonly offset: Float64Array;
+}
+
+/** @returns how many transfers were predicted, whether they are listed or not */
+export function transfersOf({ occurrences, histories }: Evaluation): number {
+  return histories?.transfers ?? occurrences.length;
 }
 
 export interface SampleIdentity {

@@ -7,16 +7,24 @@ import { isGzip, readWholeFile, writeFileAtomic } from '../base/files.ts';
 import { wordOf } from '../base/label.ts';
 import type { EvidenceKind } from '../evidence/evidence.ts';
 import { evidenceKinds } from '../evidence/rules.ts';
-import type { Evaluation, PredictionTable, SampleIdentity, TraceFacts } from './evaluation.ts';
+import { targetSorts } from '../evidence/transfer-code.ts';
+import type {
+  Evaluation,
+  HistoryRecord,
+  PlaceList,
+  PredictionTable,
+  SampleIdentity,
+  TraceFacts,
+} from './evaluation.ts';
 
 /**
- * The evaluation file, version 1. See docs/formats.md.
+ * The evaluation file, version 2; version 1 has no histories. See docs/formats.md.
  *
  * The reader takes nothing on trust: sizes, indices and ranges are checked, so that an `Evaluation`
  * that comes out can be used without further checks.
  */
 const magic = Buffer.from('WAYEVAL\0', 'latin1');
-const version = 1;
+const version = 2;
 /** No honest evaluation of a trace is larger; a small compressed file must not fill the memory. */
 const maximumBytes = 1 << 30;
 const maximumMetadata = 1 << 20;
@@ -47,7 +55,7 @@ export function encodeEvaluation(
   evaluation: Evaluation,
   features: StoredFeatures,
 ): Uint8Array<ArrayBuffer> {
-  const { predictions, occurrences, positions, unknownRuns, evidence } = evaluation;
+  const { predictions, occurrences, positions, unknownRuns, evidence, histories } = evaluation;
   const out = new ByteWriter();
   const metadata = Buffer.from(
     JSON.stringify({
@@ -60,6 +68,17 @@ export function encodeEvaluation(
       unknownRuns: unknownRuns.length / 2,
       evidence: evidence.length,
       evidenceKinds,
+      ...(histories === undefined
+        ? {}
+        : {
+            histories: {
+              transfers: histories.transfers,
+              explained: histories.explained,
+              firstPlace: histories.firstPlace,
+              places: histories.places.offset.length,
+              modules: histories.places.modules,
+            },
+          }),
       featureVersion: features.version,
       features: features.values,
     }),
@@ -96,8 +115,25 @@ export function encodeEvaluation(
     out.float64(item.expected ?? Number.NaN);
     out.float64(item.actual ?? Number.NaN);
   }
+  if (histories !== undefined) writeHistories(out, histories, predictions.length);
   out.uint32(crc32(out.bytes));
   return out.bytes;
+}
+
+function writeHistories(out: ByteWriter, histories: HistoryRecord, predictions: number): void {
+  const { ordinals, sources, places } = histories;
+  let previous = 0;
+  for (let i = 0; i < ordinals.length; i++) {
+    out.varint(ordinals[i] - previous);
+    previous = ordinals[i];
+  }
+  out.raw(sources.sort.subarray(0, predictions));
+  for (let i = 0; i < predictions; i++) out.varint(sources.count[i]);
+  for (let i = 0; i < predictions; i++) out.varint(sources.trainedTargets[i]);
+  out.raw(sources.trainedCount.subarray(0, predictions));
+  out.raw(sources.shownCount.subarray(0, predictions));
+  for (const module of places.module) out.varint(module);
+  for (const offset of places.offset) out.float64(offset);
 }
 
 /**
@@ -171,6 +207,7 @@ export function decodeEvaluation(bytes: Uint8Array): Evaluation {
   const positions = accumulate(input.varints(metadata.occurrences), blocks);
   const unknownRuns = readUnknownRuns(input, metadata.unknownRuns, blocks);
   const evidence = readEvidence(input, metadata, blocks);
+  const histories = readHistories(input, metadata);
   if (input.left !== 4) throw new Damage(`holds ${input.left - 4} bytes too many`);
   const { sample, model, modelName, trace } = metadata;
   return {
@@ -183,6 +220,7 @@ export function decodeEvaluation(bytes: Uint8Array): Evaluation {
     positions,
     unknownRuns,
     evidence,
+    ...(histories === undefined ? {} : { histories }),
   };
 }
 
@@ -207,9 +245,9 @@ function openEvaluation(bytes: Uint8Array): {
   const input = new ByteReader(bytes);
   input.raw(magic.length);
   const found = input.uint16();
-  if (found !== version) {
+  if (found !== 1 && found !== version) {
     throw new Damage(
-      `has version ${found} of the evaluation format; this release reads ${version}`,
+      `has version ${found} of the evaluation format; this release reads 1 and ${version}`,
     );
   }
   // The sum goes first, so that later complaints are about files written wrong, not bits flipped.
@@ -230,6 +268,7 @@ interface Metadata {
   readonly unknownRuns: number;
   readonly evidence: number;
   readonly evidenceKinds: readonly EvidenceKind[];
+  readonly histories: HistoryMetadata | undefined;
   readonly features: EvaluationSummary['features'];
 }
 
@@ -272,8 +311,59 @@ function readMetadata(input: ByteReader): Metadata {
     unknownRuns: countOf(root.unknownRuns, 'unknownRuns'),
     evidence: countOf(root.evidence, 'evidence'),
     evidenceKinds: kindsOf(root.evidenceKinds),
+    histories: historiesOf(root.histories),
     features: { version: root.featureVersion, values: root.features },
   };
+}
+
+interface HistoryMetadata extends Pick<HistoryRecord, 'transfers' | 'explained' | 'firstPlace'> {
+  readonly places: number;
+  readonly modules: readonly string[];
+}
+
+function historiesOf(value: unknown): HistoryMetadata | undefined {
+  if (value === undefined) return undefined;
+  const histories = objectOf(value, 'histories');
+  const { modules } = histories;
+  if (!Array.isArray(modules)) throw new Damage('has no list of modules');
+  return {
+    transfers: countOf(histories.transfers, 'histories.transfers'),
+    explained: countOf(histories.explained, 'histories.explained'),
+    firstPlace: countOf(histories.firstPlace, 'histories.firstPlace'),
+    places: countOf(histories.places, 'histories.places'),
+    modules: modules.map((name, i) => stringOf(name, `histories.modules[${i}]`)),
+  };
+}
+
+function readHistories(
+  input: ByteReader,
+  { histories, predictions, occurrences }: Metadata,
+): HistoryRecord | undefined {
+  if (histories === undefined) return undefined;
+  const { transfers, explained, firstPlace, places: count, modules } = histories;
+  const ordinals = input.varints(occurrences);
+  for (let i = 0, sum = 0; i < occurrences; i++) {
+    if (i > 0 && ordinals[i] === 0) throw new Damage('lists a transfer twice');
+    sum += ordinals[i];
+    ordinals[i] = sum;
+    if (sum >= transfers) throw new Damage('lists a transfer behind the last one');
+  }
+  const sources = {
+    sort: new Uint8Array(input.raw(predictions)),
+    count: input.varints(predictions),
+    trainedTargets: input.varints(predictions),
+    trainedCount: new Uint8Array(input.raw(predictions)),
+    shownCount: new Uint8Array(input.raw(predictions)),
+  };
+  if (sources.sort.some((sort) => sort >= targetSorts.length)) {
+    throw new Damage('names a sort of target that there is not');
+  }
+  const module = input.varints(count);
+  if (module.some((index) => index >= modules.length)) throw new Damage('names no module');
+  const offset = new Float64Array(count);
+  for (let i = 0; i < count; i++) offset[i] = input.float64();
+  const places: PlaceList = { modules, module, offset };
+  return { transfers, explained, ordinals, sources, firstPlace, places };
 }
 
 function readPredictions(input: ByteReader, length: number): PredictionTable {

@@ -48,7 +48,8 @@ export interface WindowSliceOptions {
  */
 export function slicesByCorrectness(evaluation: Evaluation, options: WindowSliceOptions): Slice[] {
   const { window, threshold } = options;
-  const { occurrences, positions, predictions } = evaluation;
+  const { occurrences, positions, predictions, histories } = evaluation;
+  if (histories !== undefined) return sliceOfListed(evaluation, options, histories.ordinals);
   const isRight = (i: number): number =>
     predictions.predicted[occurrences[i]] === predictions.actual[occurrences[i]] ? 1 : 0;
   let right = 0;
@@ -64,6 +65,33 @@ export function slicesByCorrectness(evaluation: Evaluation, options: WindowSlice
   if (first < 0) return [];
   const start = positions[first];
   // The block that the last transfer of the slice reached belongs to it.
+  const end = Math.min(positions[last] + 2, evaluation.trace.blocks);
+  return [{ rank: 1, start, end, points: 0, evidence: evidenceIn(evaluation, start, end) }];
+}
+
+/** The same where only some transfers are listed; the others are right. */
+function sliceOfListed(
+  evaluation: Evaluation,
+  { window, threshold }: WindowSliceOptions,
+  ordinals: Int32Array,
+): Slice[] {
+  const { occurrences, positions, predictions } = evaluation;
+  const isWrong = (i: number): boolean =>
+    predictions.predicted[occurrences[i]] !== predictions.actual[occurrences[i]];
+  let wrong = 0;
+  let oldest = 0;
+  let first = -1;
+  let last = -1;
+  for (let i = 0; i < occurrences.length; i++) {
+    if (!isWrong(i)) continue;
+    wrong++;
+    for (; ordinals[oldest] <= ordinals[i] - window; oldest++) if (isWrong(oldest)) wrong--;
+    if (ordinals[i] < window - 1 || window - wrong >= threshold * window) continue;
+    if (first < 0) first = oldest;
+    last = i;
+  }
+  if (first < 0) return [];
+  const start = positions[first];
   const end = Math.min(positions[last] + 2, evaluation.trace.blocks);
   return [{ rank: 1, start, end, points: 0, evidence: evidenceIn(evaluation, start, end) }];
 }

@@ -23,20 +23,25 @@ export interface FitScore {
   readonly occurrences: number;
 }
 
-/**
- * A model of normal control flow: from the last blocks, where does this transfer go?
- *
- * Implementations live beside this file; each has its own options for making and fitting one.
- */
-export interface FirstLayer {
-  readonly name: 'lstm' | 'ngram';
-  readonly windowLength: number;
+/** A model of normal control flow, whatever it looks at. */
+export interface LearnedLayer {
+  readonly name: string;
   readonly inputClasses: number;
   readonly outputClasses: number;
   /** Identity of the fitted parameters: hex of a hash, the same wherever the same model is loaded. */
   readonly fingerprint: string;
-  predict(windows: WindowSet, context: RunContext): Promise<Predictions>;
   /** Writes the model's files into `directory`, each whole or not at all. */
   save(directory: string): Promise<void>;
   dispose(): Promise<void>;
+}
+
+/**
+ * A model of windows: from the last blocks, where does this transfer go?
+ *
+ * Implementations live beside this file; each has its own options for making and fitting one.
+ */
+export interface FirstLayer extends LearnedLayer {
+  readonly name: 'lstm' | 'ngram';
+  readonly windowLength: number;
+  predict(windows: WindowSet, context: RunContext): Promise<Predictions>;
 }

@@ -170,6 +170,19 @@ export class Vocabulary {
     return { module: modules[module[block]], offset: offset[block] };
   }
 
+  /** @returns whether training ran this block */
+  knows(module: string, offset: number): boolean {
+    this.#own ??= this.makeTable();
+    return this.#own.find(module, offset) >= 0;
+  }
+
+  /** @returns the output class of a block; 0 when it is the target of none that training saw */
+  outputOf(module: string, offset: number): ClassId {
+    this.#own ??= this.makeTable();
+    const block = this.#own.find(module, offset);
+    return block < 0 ? 0 : this.#outputClass[block];
+  }
+
   /** What `save` writes, not compressed. */
   get serialized(): string {
     return serialize(this.#content);

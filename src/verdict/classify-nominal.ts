@@ -7,10 +7,12 @@ import {
   conformalPValue,
 } from './conformal.ts';
 import { chooseFeatures, feature, type TraceFeatures } from './features.ts';
+import { exchanged, improbability, nameOf, referenceOf } from './improbability.ts';
 import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
 import { callSuspicion, type Reason, type Suspicion, suspicion } from './suspicion.ts';
+import { surpriseLengths } from './worst-window.ts';
 
 export interface NominalOptions {
   /** Share of nominal traces that may be flagged. */
@@ -64,7 +66,9 @@ export function classifyNominal(
   options: NominalOptions,
 ): NominalVerdicts {
   const { fpr, features: choice, seed } = options;
-  const chosen = chooseFeatures(choice);
+  const judged = choice === 'all' || choice === 'first-layer';
+  const byHistories = judged && traces.every((trace) => !Number.isNaN(feature(trace, nameOf(1))));
+  const chosen = byHistories ? surpriseLengths.map(nameOf) : chooseFeatures(choice);
   const isLacking = (name: string): boolean =>
     traces.some((trace) => Number.isNaN(feature(trace, name)));
   const leftOut = chosen.filter(isLacking);
@@ -76,7 +80,7 @@ export function classifyNominal(
       { category: 'input' },
     );
   }
-  const calibration = traces.filter((trace) => trace.sample.role === 'calibration');
+  const calibration = traces.filter(calibrates);
   const anomalous = calibration.filter((trace) => trace.sample.label === 'anomalous');
   if (anomalous.length > 0) {
     throw new UserError(
@@ -86,10 +90,10 @@ export function classifyNominal(
     );
   }
   checkCalibrationSize(calibration.length, fpr);
-  const judge = judgeFor(choice, names, calibration);
+  const judge = byHistories ? judgeByHistories(calibration) : judgeFor(choice, names, calibration);
   const verdicts = traces.map((trace): Verdict => {
     const { score, reasons, others } = judge(trace);
-    const isTraining = trace.sample.role === 'training';
+    const isTraining = trace.sample.role === 'training' && trace.isLeftOut !== true;
     const pValue = conformalPValue(others, score);
     return {
       sample: trace.sample,
@@ -102,7 +106,7 @@ export function classifyNominal(
   });
   const test = verdicts.filter((verdict) => verdict.sample.role === 'test');
   const scoresOf = (list: readonly Verdict[]): number[] => list.map((verdict) => verdict.score);
-  const calibrationScores = scoresOf(verdicts.filter((v) => v.sample.role === 'calibration'));
+  const calibrationScores = scoresOf(verdicts.filter((v) => calibrates(v.features)));
   const bound = calibrationBound(calibration.length, fpr);
   const rank = Math.round(bound.expected * (calibration.length + 1));
   return {
@@ -123,6 +127,30 @@ export function classifyNominal(
 
 /** A trace's score, and those of the calibration traces that it is compared with, ascending. */
 type Judge = (trace: TraceFeatures) => Suspicion & { readonly others: Float64Array };
+
+/** Whether a trace sets thresholds: it trained nothing, or was judged as if it had not. */
+function calibrates({ sample, isLeftOut }: TraceFeatures): boolean {
+  return sample.role === 'calibration' || isLeftOut === true;
+}
+
+/**
+ * Scores by what nominal runs show. The trace that is judged is one of them, too, where others are
+ * compared with it, so that which one is judged makes no difference: p-values stay exact.
+ */
+function judgeByHistories(calibration: readonly TraceFeatures[]): Judge {
+  const whole = referenceOf(calibration);
+  return (trace) => {
+    const isOwn = calibrates(trace);
+    const others = isOwn ? calibration.filter((other) => other !== trace) : calibration;
+    const reference = isOwn ? referenceOf(others) : whole;
+    const suspicion = improbability(trace, reference);
+    const scores = Float64Array.from(
+      others,
+      (other) => improbability(other, exchanged(reference, other, trace)).score,
+    );
+    return { ...suspicion, others: scores.sort() };
+  };
+}
 
 function judgeFor(
   choice: string,

@@ -1,11 +1,12 @@
 import { assert, UserError } from '../base/errors.ts';
-import type { Evaluation, SampleIdentity } from '../evaluation/evaluation.ts';
+import { type Evaluation, type SampleIdentity, transfersOf } from '../evaluation/evaluation.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import { layerOf } from './feature-layer.ts';
 import { findSurprises } from './surprises.ts';
 import {
   crowdedSum,
   crowdLengths,
+  surpriseLengths,
   windowLengths,
   worstSum,
   worstUnknownShare,
@@ -31,6 +32,7 @@ const probabilityFloor = 1e-30;
  *   lie in so many consecutive blocks at most; a transfer of 5 nats or more counts as one surprise,
  *   a lesser one in proportion
  * - `sudden-unknown`: the largest surprise, in nats, of an entry into unknown code out of the blue
+ * - `surprise-<blocks>`: the largest sum of nats in so many consecutive blocks, where histories predicted
  * - `transfers`, `blocks`: not suspicious in themselves: chances for a bad window
  * - `gaps`, `overflows`, `bytesLost`, `outsideBlocks`: counts
  * - `crashed`: 1 where flow ended at an event and never came back
@@ -47,6 +49,7 @@ export const featureNames: readonly string[] = [
   ...crowdLengths.map((length) => `crowded-surprise-${length}`),
   ...crowdLengths.map((length) => `crowded-unseen-${length}`),
   'sudden-unknown',
+  ...surpriseLengths.map((length) => `surprise-${length}`),
   'transfers',
   'blocks',
   'gaps',
@@ -59,7 +62,7 @@ export const featureNames: readonly string[] = [
 ];
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 5;
+export const featureVersion = 6;
 
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
@@ -74,6 +77,8 @@ export interface TraceFeatures {
   readonly model: string;
   /** In the order of `featureNames`; NaN = this evaluation does not say. */
   readonly values: Float64Array;
+  /** A training run that was judged without its own counts, as if it had trained nothing. */
+  readonly isLeftOut?: boolean;
 }
 
 /** @returns the value of a named feature */
@@ -96,7 +101,9 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
   const surprises = findSurprises(evaluation);
   const { wrong } = valuesOf;
   const wrongOnes = pick(occurrences, (i) => wrong[i] > 0);
-  const transfers = occurrences.length;
+  const transfers = transfersOf(evaluation);
+  // Where only some transfers are listed, the others neither surprised nor went wrong.
+  const ordinals = evaluation.histories?.ordinals;
   const means = {} as Record<Series, number>;
   for (const name of series) {
     const picked = name === 'nll' ? undefined : name === 'unseen' ? surprises.index : wrongOnes;
@@ -105,7 +112,11 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
     for (const length of windowLengths) {
       const isKnown = !Number.isNaN(means[name]);
       const worst =
-        picked === undefined ? worstSum(found, length) : crowdedSum(found, picked, length);
+        picked === undefined
+          ? ordinals === undefined
+            ? worstSum(found, length)
+            : crowdedSum(found, ordinals, length)
+          : crowdedSum(found, numbersOf(picked, ordinals), length);
       set(`worst-${name}-${length}`, isKnown ? worst / length : Number.NaN);
     }
   }
@@ -117,6 +128,11 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
     set(`crowded-unseen-${length}`, crowdedSum(unseen, place, length));
   }
   set('sudden-unknown', isKnown ? sudden.reduce((a, b) => Math.max(a, b), 0) : Number.NaN);
+  const nats = ordinals === undefined ? undefined : inOrder(valuesOf.nll, occurrences, undefined);
+  for (const length of surpriseLengths) {
+    const sum = nats === undefined ? Number.NaN : crowdedSum(nats, evaluation.positions, length);
+    set(`surprise-${length}`, sum);
+  }
   for (const length of windowLengths) {
     set(`worst-unknown-${length}`, worstUnknownShare(unknownRuns, length));
   }
@@ -141,6 +157,11 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
   for (const kind of evidenceKinds) set(`evidence-${kind}`, counts.get(kind) ?? 0);
   set('hint-weight', weight);
   return { sample: evaluation.sample, model: evaluation.model, values };
+}
+
+/** @returns the numbers of picked transfers among all that were predicted */
+function numbersOf(picked: Int32Array, ordinals: Int32Array | undefined): Int32Array {
+  return ordinals === undefined ? picked : picked.map((index) => ordinals[index]);
 }
 
 /** @returns the series' values by prediction */

@@ -9,6 +9,9 @@ export const windowLengths = [5, 10, 50, 1000] as const;
  */
 export const crowdLengths = [4, 8, 16] as const;
 
+/** Blocks in which the nats of transfers are added up: 1 = single transfers. */
+export const surpriseLengths: readonly number[] = [1, 4, 16, 64];
+
 /**
  * The largest sum of `length` consecutive values; of all of them, when there are fewer.
  *

@@ -11,8 +11,15 @@ const spec: CommandSpec<LearnWords> = {
   name: 'learn',
   aliases: ['lstm', 'prob', 'syscall'],
   aliasDefaults: {
-    prob: { model: 'ngram', testSize: 2, maxClasses: 256 },
-    syscall: { source: 'api', batchSize: 128, maxClasses: 400, embeddingInputDimension: 400 },
+    lstm: { model: 'lstm' },
+    prob: { model: 'ngram', context: 'blocks', testSize: 2, maxClasses: 256 },
+    syscall: {
+      model: 'lstm',
+      source: 'api',
+      batchSize: 128,
+      maxClasses: 400,
+      embeddingInputDimension: 400,
+    },
   },
   group: 'Model',
   summary: 'Learn normal control flow from benign samples, predict the rest',
@@ -74,13 +81,19 @@ function describe(result: LearnResult, unit: Unit): string[] {
     `Sets         ${sets.train} training, ${sets.calibrate} calibration, ${sets.testNominal} benign and ${sets.testAnomalous} malicious test samples`,
   ];
   if (training !== undefined) {
+    const { windows, distinctWindows, contexts, inputClasses, outputClasses } = training;
+    const learned =
+      contexts === undefined
+        ? `${showCount(windows)} windows, ${showCount(distinctWindows)} distinct`
+        : `${showCount(windows)} transfers; ${showCount(contexts)} contexts of ${showCount(distinctWindows)} that neither the code nor the run's own past tells`;
     lines.push(
-      `Learned      ${showCount(training.windows)} windows, ${showCount(training.distinctWindows)} distinct; ${showCount(training.inputClasses)} ${unit}s, ${showCount(training.outputClasses)} targets`,
+      `Learned      ${learned}; ${showCount(inputClasses)} ${unit}s, ${showCount(outputClasses)} targets`,
     );
   }
   if (test !== undefined) {
+    const within3 = test.topK[3];
     lines.push(
-      `Tested       ${percent(1 - test.accuracy)} of the ${inUnits('transfers', unit)} of unseen benign samples mispredicted, ${percent(1 - (test.topK[3] ?? Number.NaN))} not among the first 3; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
+      `Tested       ${percent(1 - test.accuracy)} of the ${inUnits('transfers', unit)} of unseen benign samples mispredicted${within3 === undefined ? '' : `, ${percent(1 - within3)} not among the first 3`}; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
     );
   }
   if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);

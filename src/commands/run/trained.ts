@@ -2,13 +2,14 @@ import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
-import type { FirstLayer } from '../../model/first-layer.ts';
 import { saveKeras } from '../../model/foreign/keras/keras.ts';
 import { vocabularyKey, saveOnnx as writeOnnx } from '../../model/foreign/onnx/export.ts';
+import { HistoryModel } from '../../model/histories/model.ts';
 import { Lstm } from '../../model/lstm/lstm.ts';
 import { Ngram } from '../../model/ngram/ngram.ts';
 import { type FilterName, filterNames } from '../../sequences/filter.ts';
 import { Vocabulary } from '../../sequences/vocabulary.ts';
+import { readLeftOut, writeLeftOut } from '../../verdict/left-out.ts';
 import type { Trained } from '../samples/evaluate.ts';
 import type { LearnOptions } from '../training/options.ts';
 import { type RunFolder, runFolder } from './folder.ts';
@@ -37,6 +38,7 @@ export async function saveTrained(
   await trained.profile.save(join(folder.model, profileName));
   await writeJsonFile(join(folder.model, contentName), content);
   await trained.layer.save(folder.model);
+  if (trained.leftOut !== undefined) await writeLeftOut(folder.model, trained.leftOut);
 }
 
 /**
@@ -62,8 +64,12 @@ export async function loadTrained(
   }
   const profile = await TransferProfile.load(join(folder.model, profileName));
   const { model } = await readJsonFile(join(folder.model, 'model.json'));
-  const layer: FirstLayer =
-    model === 'ngram' ? await Ngram.load(folder.model) : await Lstm.load(folder.model, options);
+  const layer =
+    model === 'histories'
+      ? await HistoryModel.load(folder.model)
+      : model === 'ngram'
+        ? await Ngram.load(folder.model)
+        : await Lstm.load(folder.model, options);
   const { inputClasses, outputClasses } = layer;
   if (inputClasses !== vocabulary.inputClasses || outputClasses !== vocabulary.outputClasses) {
     throw new UserError(
@@ -72,7 +78,8 @@ export async function loadTrained(
       { category: 'input', path: root },
     );
   }
-  return { layer, vocabulary, profile, filter: content.filter };
+  const leftOut = await readLeftOut(folder.model);
+  return { layer, vocabulary, profile, leftOut, filter: content.filter };
 }
 
 async function readContent(path: string): Promise<Content> {

@@ -80,7 +80,7 @@ async function windowByWindow(
     if (options.filter[blocks.kind[entries[end - 1]]] !== 1) continue;
     if (records.length === most) break;
     const actual = outputs[symbols[end]];
-    const { predicted, confidence, targetProbability } = await layer.predict(
+    const { predicted, confidence, targetProbability } = await (layer as FirstLayer).predict(
       {
         length: 1,
         windowLength,

@@ -1,27 +1,36 @@
 import { createHash } from 'node:crypto';
-import type { Evaluation, TraceFacts } from '../../evaluation/evaluation.ts';
+import { assert } from '../../base/errors.ts';
+import type { Evaluation, SampleIdentity, TraceFacts } from '../../evaluation/evaluation.ts';
 import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { CodeFacts, CodeFactsCache } from '../../evidence/code.ts';
 import { EvidenceCollector } from '../../evidence/collector.ts';
 import type { Evidence } from '../../evidence/evidence.ts';
+import type { CallFollower } from '../../evidence/follow/call-follower.ts';
 import type { TransferProfile } from '../../evidence/profile.ts';
+import type { BlockBatch } from '../../flow/blocks.ts';
 import type { FirstLayer, RunContext } from '../../model/first-layer.ts';
+import { HistoryModel } from '../../model/histories/model.ts';
 import { PredictionCache } from '../../model/prediction-cache.ts';
 import { classifyWindows } from '../../sequences/classify-windows.ts';
-import type { SymbolTable } from '../../sequences/symbol-table.ts';
+import { RunFollower } from '../../sequences/histories/follower.ts';
 import { TraceWindower } from '../../sequences/trace-windower.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
 import { WindowCounter } from '../../sequences/window-counter.ts';
 import type { Sample } from '../../trace/sample.ts';
+import type { LeftOut } from '../../verdict/left-out.ts';
+import { classifyEvents, recordEvents } from './evaluate-histories.ts';
+import { followTrace } from './follow.ts';
 import type { ImageNotes } from './image-notes.ts';
-import { openSample, type SourceContext } from './source.ts';
+import { type OpenedSample, openSample, type SourceContext } from './source.ts';
 import { within } from './time-limit.ts';
 
 /** What training leaves behind. */
 export interface Trained {
-  readonly layer: FirstLayer;
+  readonly layer: FirstLayer | HistoryModel;
   readonly vocabulary: Vocabulary;
   readonly profile: TransferProfile;
+  /** How training runs do that are left out, where the model can tell. */
+  readonly leftOut?: LeftOut | undefined;
 }
 
 export interface EvaluationTask {
@@ -46,6 +55,22 @@ export function modelIdentity({ layer, vocabulary }: Trained): string {
     .slice(0, 16);
 }
 
+/** @returns blocks in a window; 0 where there are none */
+export function windowLengthOf(layer: Trained['layer']): number {
+  return layer instanceof HistoryModel ? 0 : layer.windowLength;
+}
+
+/** What an evaluation says of its sample. */
+export function identityOf(sample: Sample, role: SampleIdentity['role']): SampleIdentity {
+  const { name, directory, file, label, family } = sample;
+  return { name, directory, file, label, family, role };
+}
+
+/** Whether training ran a block; asked once for each block of a trace. */
+function knownBlocks(vocabulary: Vocabulary): (module: string, offset: number) => boolean {
+  return (module, offset) => vocabulary.knows(module, offset);
+}
+
 /** Predicts every filtered transfer of one trace after the other. */
 export class Evaluator {
   readonly #trained: Trained;
@@ -53,30 +78,99 @@ export class Evaluator {
   readonly #identity: string;
   readonly #facts = new CodeFactsCache();
   readonly #code = new ImageCodeCache();
-  /** What was predicted in one trace is not predicted again in the next. */
-  readonly predictions: PredictionCache;
+  /** Of a model of windows: what was predicted in one trace is not predicted again in the next. */
+  readonly predictions: PredictionCache | undefined;
 
   constructor(trained: Trained, options: EvaluateOptions) {
     this.#trained = trained;
     this.#options = options;
     this.#identity = modelIdentity(trained);
-    this.predictions = new PredictionCache(trained.layer);
+    const { layer } = trained;
+    if (!(layer instanceof HistoryModel)) this.predictions = new PredictionCache(layer);
   }
 
   /** @throws UserError when the sample cannot be read */
-  async evaluate({ sample, role }: EvaluationTask, context: RunContext): Promise<Evaluation> {
-    const { layer, vocabulary } = this.#trained;
+  async evaluate(task: EvaluationTask, context: RunContext): Promise<Evaluation> {
+    const { layer } = this.#trained;
+    const body =
+      layer instanceof HistoryModel
+        ? await this.#judge(layer, task.sample, context)
+        : await this.#predict(task.sample, context);
+    return {
+      sample: identityOf(task.sample, task.role),
+      model: this.#identity,
+      modelName: layer.name,
+      ...body,
+    };
+  }
+
+  /** By histories: the run is judged from its beginning to its end. */
+  async #judge(layer: HistoryModel, sample: Sample, context: RunContext): Promise<Findings> {
+    const { vocabulary } = this.#trained;
+    const run = new RunFollower();
+    const known = knownBlocks(vocabulary);
+    const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
+      this.#read(sample, { ...context, signal }, (trace, calls, code) => {
+        const follower = followTrace(run, trace, this.#options.filter, code, known);
+        return { add: (batch) => follower.push(batch, calls.arrivals), finish: () => {} };
+      }),
+    );
+    const events = run.finish();
+    const { events: named, places } = classifyEvents(events, vocabulary);
+    const record = recordEvents(
+      named,
+      layer.judge(named),
+      events,
+      places,
+      vocabulary.outputClasses,
+    );
+    const { facts, evidence } = reading;
+    return {
+      ...record,
+      trace: { ...facts, unknownBlocks: run.unknownBlocks },
+      unknownRuns: Int32Array.from(run.unknownRuns),
+      evidence,
+    };
+  }
+
+  /** By windows: each distinct one is predicted once. */
+  async #predict(sample: Sample, context: RunContext): Promise<Findings> {
+    const { vocabulary } = this.#trained;
     const table = vocabulary.makeTable();
     const counter = new WindowCounter(this.#options.windowLength);
+    const windowed = { occurrences: [], positions: [], unknownRuns: [] } as Windowed;
+    let unknownBlocks = 0;
     const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
-      this.#read(sample, table, counter, { ...context, signal }),
+      this.#read(sample, { ...context, signal }, ({ source, fromStart = false }) => {
+        const windower = new TraceWindower({
+          counter,
+          table,
+          ...{ blocks: source.blocks, marks: source.marks },
+          filter: this.#options.filter,
+          record: true,
+          knownSymbols: vocabulary.blocks,
+          fromStart,
+        });
+        return {
+          add: (batch) => windower.add(batch),
+          finish: (before) => {
+            const windows = windower.finish();
+            windowed.occurrences.push(windows.occurrences);
+            windowed.positions.push(windows.positions.map((position) => position + before));
+            windowed.unknownRuns.push(
+              windows.unknownRuns.map((v, i) => (i % 2 === 0 ? v + before : v)),
+            );
+            unknownBlocks += windows.unknownBlocks;
+          },
+        };
+      }),
     );
     const { windows, indexOf } = classifyWindows(
       counter,
       vocabulary.inputClassesOf(table),
       vocabulary.outputClassesOf(table),
     );
-    const { predicted, confidence, targetProbability } = await this.predictions.predict(
+    const { predicted, confidence, targetProbability } = await this.#cache.predict(
       windows,
       context,
     );
@@ -84,17 +178,7 @@ export class Evaluator {
     const spread = (values: Float32Array): Float32Array =>
       Float32Array.from(indexOf, (index) => values[index]);
     return {
-      sample: {
-        name: sample.name,
-        directory: sample.directory,
-        file: sample.file,
-        label: sample.label,
-        family: sample.family,
-        role,
-      },
-      model: this.#identity,
-      modelName: layer.name,
-      trace: reading.facts,
+      trace: { ...reading.facts, unknownBlocks },
       // One for each distinct window of blocks: those that the vocabulary cannot tell apart are one
       // window to the first layer, but their transfers may differ.
       predictions: {
@@ -109,24 +193,26 @@ export class Evaluator {
             : 1,
         ),
       },
-      occurrences: reading.occurrences,
-      positions: reading.positions,
-      unknownRuns: reading.unknownRuns,
+      occurrences: concatenate(windowed.occurrences),
+      positions: concatenate(windowed.positions),
+      unknownRuns: concatenate(windowed.unknownRuns),
       evidence: reading.evidence,
     };
   }
 
+  get #cache(): PredictionCache {
+    assert(this.predictions !== undefined, 'windows are predicted by a model of windows');
+    return this.predictions;
+  }
+
+  /** @param open  makes what takes the batches of one trace */
   async #read(
     sample: Sample,
-    table: SymbolTable,
-    counter: WindowCounter,
     context: RunContext,
+    open: (trace: OpenedSample, calls: CallFollower, code: ProcessCode | undefined) => BatchTaker,
   ): Promise<Reading> {
-    const { filter, traces, notes } = this.#options;
-    const { vocabulary, profile } = this.#trained;
-    const occurrences: Int32Array[] = [];
-    const positions: Int32Array[] = [];
-    const unknownRuns: Int32Array[] = [];
+    const { traces, notes } = this.#options;
+    const { profile } = this.#trained;
     const evidence: Evidence[] = [];
     const facts = {
       blocks: 0,
@@ -141,64 +227,61 @@ export class Evaluator {
     for (const trace of opened) {
       notes.tell(trace, context.log);
       const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
-      const windower = new TraceWindower({
-        counter,
-        table,
-        ...stream,
-        filter,
-        record: true,
-        knownSymbols: vocabulary.blocks,
-        fromStart: trace.fromStart ?? false,
-      });
+      const code = trace.space === undefined ? undefined : new ProcessCode(trace.space, this.#code);
       const collector = new EvidenceCollector(
         stream,
-        trace.space === undefined
+        trace.space === undefined || code === undefined
           ? { profile }
           : {
               space: trace.space,
-              code: new ProcessCode(trace.space, this.#code),
+              code,
               facts: new CodeFacts(trace.space, this.#facts),
               profile,
               isAlone: opened.length === 1,
             },
       );
+      const taker = open(trace, collector.follower, code);
       const summary = await trace.source.run((batch) => {
-        windower.add(batch);
         collector.push(batch);
+        taker.add(batch);
       }, context);
-      const windows = windower.finish();
       // Threads follow each other: their block indices go on where the thread before ended.
       const before = facts.blocks;
-      occurrences.push(windows.occurrences);
-      positions.push(windows.positions.map((position) => position + before));
-      unknownRuns.push(windows.unknownRuns.map((v, i) => (i % 2 === 0 ? v + before : v)));
+      taker.finish(before);
       for (const item of collector.evidence) {
         evidence.push(before === 0 ? item : { ...item, position: item.position + before });
       }
       facts.blocks += summary.blocks;
-      facts.unknownBlocks += windows.unknownBlocks;
       facts.gaps += summary.gaps;
       facts.overflows += summary.overflows;
       facts.bytesLost += summary.bytesLost;
       facts.blocksOutsideImages += collector.blocksOutsideImages;
       facts.crashed ||= summary.crashed;
     }
-    return {
-      occurrences: concatenate(occurrences),
-      positions: concatenate(positions),
-      unknownRuns: concatenate(unknownRuns),
-      evidence,
-      facts,
-    };
+    return { evidence, facts };
   }
 }
 
-/** One trace, before its windows are predicted. */
-interface Reading {
+/** What an evaluation says beyond what it is of. */
+type Findings = Omit<Evaluation, 'sample' | 'model' | 'modelName'>;
+
+/** Takes the blocks of one trace of a sample. */
+interface BatchTaker {
+  add(batch: BlockBatch): void;
+  /** @param before  blocks of the traces before it */
+  finish(before: number): void;
+}
+
+/** By trace of a sample. */
+interface Windowed {
   /** Index into the counter for each filtered transfer. */
-  readonly occurrences: Int32Array;
-  readonly positions: Int32Array;
-  readonly unknownRuns: Int32Array;
+  readonly occurrences: Int32Array[];
+  readonly positions: Int32Array[];
+  readonly unknownRuns: Int32Array[];
+}
+
+/** What a sample's traces prove by themselves. */
+interface Reading {
   readonly evidence: readonly Evidence[];
   readonly facts: TraceFacts;
 }

@@ -1,9 +1,11 @@
 import { resolve } from 'node:path';
+import { makeFolder } from '../../base/files.ts';
 import type { RunContext } from '../../model/first-layer.ts';
+import { writeLeftOut } from '../../verdict/left-out.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import type { RunFolder } from '../run/folder.ts';
 import type { SampleSets } from '../samples/choose.ts';
-import type { EvaluationTask } from '../samples/evaluate.ts';
+import { type EvaluationTask, modelIdentity, type Trained } from '../samples/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import type { LearnOptions } from '../training/options.ts';
 import { evaluateSamples } from './evaluate-samples.ts';
@@ -11,7 +13,7 @@ import { evaluateSamples } from './evaluate-samples.ts';
 /** Evaluates the calibration and test samples of a run of `learn`, unless that was not asked for. */
 export async function evaluateSets(
   { calibrate, testNominal, testAnomalous }: SampleSets,
-  model: string,
+  trained: Trained,
   folder: RunFolder,
   options: LearnOptions,
   { scheduler, context }: { readonly scheduler: Scheduler; readonly context: RunContext },
@@ -23,6 +25,11 @@ export async function evaluateSets(
 }> {
   const evaluation = resolve(options.evaluationDir ?? folder.evaluation);
   if (options.skipEval) return { evaluation, evaluated: 0, skipped: [] };
+  const model = modelIdentity(trained);
+  if (trained.leftOut !== undefined) {
+    await makeFolder(evaluation);
+    await writeLeftOut(evaluation, trained.leftOut);
+  }
   const tasks: readonly EvaluationTask[] = [
     ...calibrate.map((sample) => ({ sample, role: 'calibration' as const })),
     ...[...testNominal, ...testAnomalous].map((sample) => ({ sample, role: 'test' as const })),

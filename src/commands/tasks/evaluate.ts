@@ -10,7 +10,7 @@ import type { Job } from '../../workers/job.ts';
 import { flag, listOf, number, oneOf, optional, path, record, text } from '../../workers/schema.ts';
 import { runFolder } from '../run/folder.ts';
 import { loadTrained } from '../run/trained.ts';
-import { Evaluator, modelIdentity } from '../samples/evaluate.ts';
+import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
 import {
   readingOf,
@@ -133,7 +133,7 @@ async function evaluatorFor(options: Options): Promise<Evaluator> {
   }
   const codeCache = new CodeCache();
   const evaluator = new Evaluator(trained, {
-    windowLength: trained.layer.windowLength,
+    windowLength: windowLengthOf(trained.layer),
     filter: sourceFilter(source, trained.filter),
     traces: {
       images: new ImageStore(binDirs, { rawImages }),

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { readRunRecord, runFolder } from '../run/folder.ts';
-import { type LearnOptions, type LearnRequest, settleLearn } from './options.ts';
+import { canTakeHistories, type LearnOptions, type LearnRequest, settleLearn } from './options.ts';
 
 /**
  * Fills in what was not said, or takes what an interrupted run was told, and refuses what contradicts
@@ -48,6 +48,12 @@ const problems: readonly {
     holds: ({ order, windowLength }) => order !== undefined && order > windowLength,
     message: ({ order, windowLength }) =>
       `--order ${order} is longer than the windows, which have ${windowLength} blocks`,
+  },
+  {
+    code: 'histories-of-windows',
+    holds: (asked) => asked.context === 'histories' && !canTakeHistories(asked),
+    message:
+      'a network, calls and hashed classes take windows: leave --context histories out, or choose --model ngram',
   },
   {
     code: 'keras-half',

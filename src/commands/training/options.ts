@@ -125,10 +125,18 @@ export class LearnTable {
   };
   readonly model: Option<'lstm' | 'ngram'> = {
     flags: '--model <kind>',
-    help: 'lstm, or ngram, which fits in seconds',
+    help: 'ngram, which fits in seconds, or lstm, a network',
     group: model,
     parse: choice('lstm', 'ngram'),
-    default: 'lstm',
+    default: 'ngram',
+  };
+  readonly context: Option<'histories' | 'blocks', LearnOptions> = {
+    flags: '--context <kind>',
+    help: 'what a transfer is told from: histories of the run, beside what the code allows; or a window of blocks, as the ancestor',
+    group: model,
+    parse: choice('histories', 'blocks'),
+    default: (asked) => (canTakeHistories(asked) && !saysWindows(asked) ? 'histories' : 'blocks'),
+    shown: 'histories; blocks for a network, for calls and for the aliases',
   };
   readonly smoothing: Option<Smoothing> = {
     flags: '--smoothing <kind>',
@@ -405,6 +413,22 @@ export class LearnTable {
     parse: text,
     default: '.',
   };
+}
+
+/** Whether a model of histories can be learned at all. */
+export function canTakeHistories({ model, source, vocabulary }: LearnOptions): boolean {
+  return model === 'ngram' && source === 'trace' && vocabulary !== 'hash';
+}
+
+/** Whether something is asked for that only windows have. */
+function saysWindows(asked: LearnOptions): boolean {
+  return (
+    asked.order !== undefined ||
+    asked.smoothing !== 'witten-bell' ||
+    asked.windowLength !== defaultShape.windowLength ||
+    asked.maxInputClasses !== undefined ||
+    asked.maxOutputClasses !== undefined
+  );
 }
 
 export const learnTable: LearnTable = new LearnTable();

@@ -11,7 +11,7 @@ import { defaultHashClasses, Vocabulary } from '../../sequences/vocabulary.ts';
 import { WindowCounter } from '../../sequences/window-counter.ts';
 import { withSharedModel } from '../run/shared-model.ts';
 import { loadTrained } from '../run/trained.ts';
-import type { Trained } from '../samples/evaluate.ts';
+import { windowLengthOf as lengthOf, type Trained } from '../samples/evaluate.ts';
 import { kindOfModel } from './model-file.ts';
 import type { LearnOptions } from './options.ts';
 
@@ -171,7 +171,7 @@ export function windowLengthOf(start: StartingPoint): number | undefined {
     case 'network':
       return start.network.windowLength;
     case 'run':
-      return start.trained.layer.windowLength;
+      return lengthOf(start.trained.layer);
   }
 }
 

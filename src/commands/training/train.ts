@@ -29,6 +29,8 @@ export interface TrainingSummary {
   readonly blocks: number;
   readonly windows: number;
   readonly distinctWindows: number;
+  /** Of histories, instead of windows: contexts that were counted. */
+  readonly contexts?: number;
   readonly inputClasses: number;
   readonly outputClasses: number;
   readonly epochs: readonly EpochReport[];
@@ -54,17 +56,6 @@ export async function train(
   readonly skipped: readonly SkippedSample[];
 }> {
   const { options, reading, context, clock } = work;
-  const wrong = samples.find(({ label }) => label === 'anomalous');
-  if (wrong !== undefined) {
-    throw new UserError(
-      'training-anomalous',
-      'is labelled malicious but stands in the training set',
-      {
-        category: 'input',
-        path: wrong.directory,
-      },
-    );
-  }
   clock.start('reading');
   const corpus = await countTrainingWindows(samples, reading.count, context);
   if (corpus.occurrences === 0) {

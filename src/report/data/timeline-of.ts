@@ -25,18 +25,31 @@ export function timelineOf(evaluation: Evaluation, bins = 480, unit: Unit = 'blo
   const wrong = new Float64Array(count);
   const peak = new Float32Array(count);
   let inWindow = 0;
+  const ordinals = evaluation.histories?.ordinals;
+  let first = 0;
   for (let k = 0; k < occurrences.length; k++) {
     const bin = binOf(positions[k]);
     const value = isWrong[occurrences[k]];
     total[bin]++;
     wrong[bin] += value;
+    if (ordinals !== undefined) {
+      inWindow += value;
+      for (; ordinals[first] <= ordinals[k] - peakLength; first++) {
+        inWindow -= isWrong[occurrences[first]];
+      }
+      peak[bin] = Math.max(peak[bin], inWindow / peakLength);
+      continue;
+    }
     inWindow += value - (k >= peakLength ? isWrong[occurrences[k - peakLength]] : 0);
     const share = inWindow / Math.min(peakLength, k + 1);
     // The first few windows are short; one early miss is not a peak of 100 %.
     if (k >= peakLength - 1 && share > peak[bin]) peak[bin] = share;
   }
+  // Transfers that are not listed lie everywhere.
+  const all = evaluation.histories?.transfers;
+  if (all !== undefined) total.fill(all / count);
   const mean = Float32Array.from(wrong, (sum, bin) =>
-    total[bin] === 0 ? Number.NaN : sum / total[bin],
+    total[bin] === 0 ? Number.NaN : Math.min(1, sum / total[bin]),
   );
 
   const unknown = new Float64Array(count);

@@ -1,0 +1,100 @@
+import type {
+  Evaluation,
+  HistoryRecord,
+  PlaceList,
+  PredictionTable,
+} from '../../evaluation/evaluation.ts';
+import type { EventJudgements, NamedEvents } from '../../model/histories/run-judge.ts';
+import type { TransferEvents } from '../../sequences/histories/events.ts';
+import type { Places } from '../../sequences/histories/place-hashes.ts';
+import type { Vocabulary } from '../../sequences/vocabulary.ts';
+
+/** Events with their targets numbered as a vocabulary does. */
+export interface ClassifiedEvents {
+  readonly events: NamedEvents;
+  /** Places that are no output class, from class `outputClasses` on. */
+  readonly places: Places;
+}
+
+/** Numbers the targets of a run by output classes, and those that training never saw behind them. */
+export function classifyEvents(events: TransferEvents, vocabulary: Vocabulary): ClassifiedEvents {
+  const { modules, module, offset } = events.places;
+  const modulesNew: number[] = [];
+  const offsetsNew: number[] = [];
+  const classOf = new Int32Array(events.places.length);
+  const target = events.target.map((place) => {
+    if (classOf[place] === 0) {
+      const known = vocabulary.outputOf(modules[module[place]], offset[place]);
+      classOf[place] = known > 0 ? known : vocabulary.outputClasses + offsetsNew.length;
+      if (known === 0) {
+        modulesNew.push(module[place]);
+        offsetsNew.push(offset[place]);
+      }
+    }
+    return classOf[place];
+  });
+  return {
+    events: { ...events, target },
+    places: {
+      length: offsetsNew.length,
+      modules,
+      module: Int32Array.from(modulesNew),
+      offset: Float64Array.from(offsetsNew),
+    },
+  };
+}
+
+/** The part of an evaluation that tells how events went; equal predictions stand there once. */
+export function recordEvents(
+  events: NamedEvents,
+  judgements: EventJudgements,
+  run: Pick<TransferEvents, 'position' | 'ordinal' | 'transfers' | 'explained'>,
+  places: PlaceList,
+  firstPlace: number,
+): Pick<Evaluation, 'predictions' | 'occurrences' | 'positions'> & {
+  readonly histories: HistoryRecord;
+} {
+  const { length, target, sort, count } = events;
+  const rows = new Map<string, number>();
+  const first: number[] = [];
+  const occurrences = new Int32Array(length);
+  const { predicted, confidence, chance, trainedTargets, trainedCount, shownCount } = judgements;
+  for (let i = 0; i < length; i++) {
+    const key = `${predicted[i]} ${target[i]} ${confidence[i]} ${chance[i]} ${sort[i]} ${trainedTargets[i]} ${trainedCount[i]} ${shownCount[i]}`;
+    let row = rows.get(key);
+    if (row === undefined) {
+      row = first.length;
+      rows.set(key, row);
+      first.push(i);
+    }
+    occurrences[i] = row;
+  }
+  const predictions: PredictionTable = {
+    length: first.length,
+    // Class 0 is none.
+    predicted: Int32Array.from(first, (i) => Math.max(0, predicted[i])),
+    confidence: Float32Array.from(first, (i) => confidence[i]),
+    actual: Int32Array.from(first, (i) => target[i]),
+    actualProbability: Float32Array.from(first, (i) => chance[i]),
+    unseenTransfer: Uint8Array.from(first, (i) => (trainedCount[i] === 0 ? 1 : 0)),
+  };
+  return {
+    predictions,
+    occurrences,
+    positions: run.position,
+    histories: {
+      transfers: run.transfers,
+      explained: run.explained,
+      ordinals: run.ordinal,
+      sources: {
+        sort: Uint8Array.from(first, (i) => sort[i]),
+        count: Int32Array.from(first, (i) => Math.min(0x7fff_ffff, count[i])),
+        trainedTargets: Int32Array.from(first, (i) => trainedTargets[i]),
+        trainedCount: Uint8Array.from(first, (i) => trainedCount[i]),
+        shownCount: Uint8Array.from(first, (i) => shownCount[i]),
+      },
+      firstPlace,
+      places: { modules: places.modules, module: places.module, offset: places.offset },
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { bytesOf, type NumberArray, readArrays, writeArrays } from '../array-file.ts';
+import type { LearnedLayer } from '../first-layer.ts';
+import { ContextTable } from './context-table.ts';
+import { mixtureWeights } from './mixture.ts';
+import { noveltyCounts } from './novelty.ts';
+import {
+  type EventJudgements,
+  type JudgingTables,
+  judgeRun,
+  type NamedEvents,
+} from './run-judge.ts';
+
+const types = 'iiiiiiff';
+const fileName = 'histories.bin';
+
+/** What the n-gram learns from histories: counts of contexts, and how far each history is to be believed. */
+export class HistoryModel implements LearnedLayer {
+  readonly name = 'histories';
+  readonly inputClasses: number;
+  /** Output classes of the vocabulary whose targets it counts; class 0 is none. */
+  readonly outputClasses: number;
+  readonly tables: JudgingTables;
+
+  constructor(tables: JudgingTables, inputClasses: number) {
+    this.tables = tables;
+    this.inputClasses = inputClasses;
+    this.outputClasses = tables.places;
+  }
+
+  get fingerprint(): string {
+    const { runs, transfers } = this.tables;
+    const hash = createHash('sha256').update(
+      `histories ${this.inputClasses} ${this.outputClasses} ${runs} ${transfers}`,
+    );
+    for (const array of arraysOf(this.tables)) hash.update(bytesOf(array));
+    return hash.digest('hex').slice(0, 16);
+  }
+
+  /** @param events  of one run; targets that the vocabulary does not know are numbered behind its classes */
+  judge(events: NamedEvents): EventJudgements {
+    return judgeRun(events, this.tables);
+  }
+
+  async save(directory: string): Promise<void> {
+    await writeArrays(join(directory, fileName), arraysOf(this.tables));
+    const { inputClasses, outputClasses, fingerprint } = this;
+    const { runs, transfers } = this.tables;
+    await writeJsonFile(join(directory, 'model.json'), {
+      ...{ schemaVersion: 1, model: 'histories', inputClasses, outputClasses, runs, transfers },
+      fingerprint,
+    });
+  }
+
+  /** @throws UserError when files are missing or damaged; every index in them is checked */
+  static async load(directory: string): Promise<HistoryModel> {
+    const path = join(directory, 'model.json');
+    const { schemaVersion, model, inputClasses, outputClasses, runs, transfers, fingerprint } =
+      await readJsonFile(path);
+    const damaged = (problem: string): UserError =>
+      new UserError('model-damaged', problem, { category: 'input', path });
+    const sizes = { places: outputClasses, runs, transfers } as Sizes;
+    const blocks = inputClasses as number;
+    const areCounts = [...Object.values(sizes), blocks].every(
+      (n) => Number.isSafeInteger(n) && n > 0,
+    );
+    if (schemaVersion !== 1 || model !== 'histories' || !areCounts) {
+      throw damaged('describes no model of histories of this version');
+    }
+    const found = (await readArrays(join(directory, fileName), types)) as FileArrays;
+    const problem = problemOf(found, sizes.places);
+    if (problem !== undefined) throw damaged(problem);
+    const loaded: HistoryModel = new HistoryModel(tablesOf(found, sizes), blocks);
+    const isWhole = loaded.tables.contexts.contexts === found[1].length;
+    if (!isWhole || loaded.fingerprint !== fingerprint) {
+      throw damaged('the tables are not the ones that the model was saved with');
+    }
+    return loaded;
+  }
+
+  async dispose(): Promise<void> {}
+}
+
+type FileArrays = [
+  keys: Int32Array,
+  level: Int32Array,
+  parent: Int32Array,
+  runs: Int32Array,
+  starts: Int32Array,
+  entries: Int32Array,
+  weights: Float32Array,
+  novelty: Float32Array,
+];
+
+/** Entries stand together by context: target, runs, kinds. */
+const entrySize = 3;
+
+function arraysOf({ contexts, mixture, novelty }: JudgingTables): readonly NumberArray[] {
+  const n = contexts.contexts;
+  const starts = new Int32Array(n + 1);
+  const entries = new Int32Array(contexts.entries * entrySize);
+  let at = 0;
+  for (let context = 0; context < n; context++) {
+    starts[context] = at / entrySize;
+    const { head, next, target, targetRuns, kinds } = contexts;
+    for (let entry = head[context]; entry >= 0; entry = next[entry]) {
+      entries[at++] = target[entry];
+      entries[at++] = targetRuns[entry];
+      entries[at++] = kinds[entry];
+    }
+  }
+  starts[n] = at / entrySize;
+  return [
+    contexts.keys.subarray(0, 2 * n),
+    Int32Array.from(contexts.level.subarray(0, n)),
+    contexts.parent.subarray(0, n),
+    contexts.runs.subarray(0, n),
+    starts,
+    entries,
+    Float32Array.from(mixture.weights),
+    Float32Array.from(novelty),
+  ];
+}
+
+interface Sizes {
+  readonly places: number;
+  readonly runs: number;
+  readonly transfers: number;
+}
+
+function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
+  const [keys, level, parent, runs, starts, entries, weights, novelty] = arrays;
+  return {
+    ...sizes,
+    contexts: ContextTable.from({ keys, level, parent, runs, starts, entries }),
+    mixture: {
+      weights: Float64Array.from(weights),
+      squares: new Float64Array(weights.length).fill(1e-8),
+    },
+    novelty: Float64Array.from(novelty),
+  };
+}
+
+function problemOf(arrays: FileArrays, places: number): string | undefined {
+  const [keys, level, parent, runs, starts, entries, weights, novelty] = arrays;
+  const n = level.length;
+  const sizes: readonly (readonly [number, number])[] = [
+    [keys.length, 2 * n],
+    [parent.length, n],
+    [runs.length, n],
+    [starts.length, n + 1],
+    [entries.length, entrySize * (starts[n] ?? 0)],
+    [weights.length, mixtureWeights],
+    [novelty.length, noveltyCounts],
+  ];
+  if (sizes.some(([found, expected]) => found !== expected)) return 'has tables of other sizes';
+  if (!weights.every(Number.isFinite)) return 'has weights that are no numbers';
+  if (!novelty.every((count) => count >= 0)) return 'has counts that are none';
+  return ContextTable.problemOf({ keys, level, parent, runs, starts, entries }, places);
+}

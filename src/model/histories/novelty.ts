@@ -1,0 +1,53 @@
+import { targetSorts, transferForms } from '../../evidence/transfer-code.ts';
+
+const sorts = targetSorts.length;
+export const noveltyCounts: number = transferForms.length * sorts;
+const named = targetSorts.indexOf('named');
+/** Places of the function itself: labels of computed jumps, cases of a switch whose table is not found. */
+const inside = [targetSorts.indexOf('label'), targetSorts.indexOf('function')];
+const table = transferForms.indexOf('table');
+
+/**
+ * What sort of target those are that a place never showed: counted in nominal runs that were left out, by
+ * the form of the transfer.
+ */
+export class Novelty {
+  /** By form and sort. */
+  readonly #counts: Float64Array;
+  readonly #shares: Float64Array;
+
+  constructor(counts: Float64Array) {
+    this.#counts = counts;
+    // A form that never met anything new takes after all the others; the halves are Jeffreys'.
+    this.#shares = new Float64Array(noveltyCounts);
+    let all = 0;
+    const bySort = new Float64Array(sorts);
+    for (let i = 0; i < noveltyCounts; i++) {
+      bySort[i % sorts] += counts[i];
+      all += counts[i];
+    }
+    for (let form = 0; form < transferForms.length; form++) {
+      let ofForm = 0;
+      for (let sort = 0; sort < sorts; sort++) ofForm += counts[form * sorts + sort];
+      for (let sort = 0; sort < sorts; sort++) {
+        const general = (bySort[sort] + 0.5) / (all + 0.5 * sorts);
+        this.#shares[form * sorts + sort] =
+          (counts[form * sorts + sort] + 2 * general) / (ofForm + 2);
+      }
+    }
+  }
+
+  /** @returns the chance that a new target of this form of transfer is of a sort */
+  share(form: number, sort: number): number {
+    return this.#shares[form * sorts + sort];
+  }
+
+  learn(form: number, sort: number): void {
+    this.#counts[form * sorts + sort]++;
+  }
+
+  /** Whether the code itself bounds where such a transfer goes: it follows no pointer. */
+  isClosed(form: number, sort: number): boolean {
+    return inside.includes(sort) || (form === table && sort === named);
+  }
+}

@@ -1,0 +1,548 @@
+import { enlarged } from '../../base/typed-array.ts';
+import { Arrival } from '../../evidence/follow/arrival.ts';
+import {
+  type TargetOpinion,
+  type TransferCode,
+  targetSorts,
+} from '../../evidence/transfer-code.ts';
+import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
+import type { Mark } from '../../flow/mark.ts';
+import { Transfer } from '../../x86/transfer.ts';
+import { outsideImages } from '../symbol-table.ts';
+import { mix } from '../window-counter.ts';
+import { EventWriter, type TransferEvents } from './events.ts';
+import { historyLevels } from './levels.ts';
+import { PlaceHashes, type Places } from './place-hashes.ts';
+
+const levels = historyLevels.length;
+const pathLength = 24;
+const siteLength = 8;
+const blockLength = 32;
+const callLength = 8;
+/** Odd, so that multiplying by them loses nothing mod 2^32. */
+const lowFactor = 0x9e3779b1 | 0;
+const highFactor = 0xc2b2ae3d | 0;
+
+/** What a block's last instruction means to the follower. */
+/** Set in a block's role when training never ran it. */
+const unknown = 16;
+const role = { none: 0, call: 1, return: 2, open: 3, openCall: 4, named: 5, namedCall: 6 } as const;
+
+const notACall: TargetOpinion = { sort: targetSorts.indexOf('not-a-call'), count: 3e5 };
+
+/** Names places of one run, those only that events speak of. */
+class RunPlaces {
+  readonly modules: string[] = [];
+  readonly #index: Map<string, number> = new Map();
+  readonly #known: Map<number, number>[] = [];
+  module: Int32Array<ArrayBuffer> = new Int32Array(256);
+  offset: Float64Array<ArrayBuffer> = new Float64Array(256);
+  length = 0;
+
+  intern(name: string, offset: number): number {
+    let module = this.#index.get(name);
+    if (module === undefined) {
+      module = this.modules.length;
+      this.modules.push(name);
+      this.#index.set(name, module);
+      this.#known.push(new Map());
+    }
+    const known = this.#known[module].get(offset);
+    if (known !== undefined) return known;
+    const place = this.length++;
+    if (place === this.module.length) {
+      this.module = enlarged(this.module, 2 * place);
+      this.offset = enlarged(this.offset, 2 * place);
+    }
+    this.module[place] = module;
+    this.offset[place] = offset;
+    this.#known[module].set(offset, place);
+    return place;
+  }
+
+  get places(): Places {
+    const { length, modules } = this;
+    const module = this.module.slice(0, length);
+    return { length, modules: [...modules], module, offset: this.offset.slice(0, length) };
+  }
+}
+
+/** Last target of each path that this run took: open addressing in one typed array. */
+class PathMemory {
+  /** Low hash, high hash, place of the last target plus one (0 = free), times in a row. */
+  #slots: Int32Array = new Int32Array(4 * 4096);
+  #count = 0;
+  /** Set by `find`. */
+  at = 0;
+
+  /** @returns the last target's place, or -1; `at` is where it stands */
+  find(low: number, high: number): number {
+    const slots = this.#slots;
+    const mask = slots.length - 4;
+    let at = (low << 2) & mask;
+    for (;;) {
+      const value = slots[at + 2];
+      if (value === 0 || (slots[at] === low && slots[at + 1] === high)) {
+        this.at = at;
+        return value - 1;
+      }
+      at = (at + 4) & mask;
+    }
+  }
+
+  get repeats(): number {
+    return this.#slots[this.at + 3];
+  }
+
+  repeat(): void {
+    this.#slots[this.at + 3]++;
+  }
+
+  /** Sets the last target of the path that was looked for. */
+  set(low: number, high: number, target: number): void {
+    const slots = this.#slots;
+    const { at } = this;
+    if (slots[at + 2] === 0) this.#count++;
+    slots[at] = low;
+    slots[at + 1] = high;
+    slots[at + 2] = target + 1;
+    slots[at + 3] = 1;
+    if (this.#count * 8 > slots.length) this.#grow();
+  }
+
+  #grow(): void {
+    const old = this.#slots;
+    this.#slots = new Int32Array(2 * old.length);
+    const mask = this.#slots.length - 4;
+    for (let from = 0; from < old.length; from += 4) {
+      if (old[from + 2] === 0) continue;
+      let at = (old[from] << 2) & mask;
+      while (this.#slots[at + 2] !== 0) at = (at + 4) & mask;
+      this.#slots.set(old.subarray(from, from + 4), at);
+    }
+  }
+}
+
+/** What the threads of a run share. */
+export class RunFollower {
+  readonly places: RunPlaces = new RunPlaces();
+  readonly memory: PathMemory = new PathMemory();
+  readonly events: EventWriter = new EventWriter();
+  transfers = 0;
+  explained = 0;
+  blocks = 0;
+  unknownBlocks = 0;
+  /** Where blocks are that training never ran: pairs of block index and run length. */
+  readonly unknownRuns: number[] = [];
+
+  finish(): TransferEvents {
+    const { transfers, explained, blocks } = this;
+    return this.events.take(this.places.places, { transfers, explained, blocks });
+  }
+}
+
+/**
+ * Follows one thread of a run and picks out the transfers that nothing explains so far: neither the code
+ * (a return to its call, a linkage stub) nor what the same path did before in this run.
+ */
+export class TransferFollower {
+  readonly #run: RunFollower;
+  readonly #blocks: BlockTable;
+  readonly #marks: readonly Mark[];
+  readonly #filter: Uint8Array;
+  readonly #code: TransferCode;
+  /** Where the code says that a block goes, as far as it went there; -1 = not yet. */
+  #explainedTarget: Int32Array<ArrayBuffer> = new Int32Array(0);
+  readonly #isKnown: (module: string, offset: number) => boolean;
+  readonly #hashes: PlaceHashes;
+  #roles: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
+  #start: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  #end: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  /** Place of a block in the run, plus one; 0 = not named yet. */
+  #place: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  #known = 0;
+  /** Blocks that end in the calls that are open. */
+  #frames: Int32Array<ArrayBuffer> = new Int32Array(1024);
+  #depth = 0;
+  #previous = -1;
+  /** Role of the block before. */
+  #what: number = role.none;
+  #position = 0;
+  /** Hash halves of the targets of the last unexplained transfers, a ring. */
+  readonly #pathLow = new Int32Array(32);
+  readonly #pathHigh = new Int32Array(32);
+  #pathEnd = 0;
+  #pathKnown = 0;
+  #rollingLow = 0;
+  #rollingHigh = 0;
+  /** Last targets of each block, newest first: low and high halves. */
+  #siteLast: Int32Array<ArrayBuffer> = new Int32Array(4096 * 2 * siteLength);
+  #siteKnown: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
+  /** Last blocks of the batch before, oldest first; -1 = not known. */
+  readonly #tail = new Int32Array(blockLength).fill(-1);
+  readonly #before = new Int32Array(blockLength);
+  readonly #oldestLow: number;
+  readonly #oldestHigh: number;
+
+  constructor(
+    run: RunFollower,
+    stream: { readonly blocks: BlockTable; readonly marks: readonly Mark[] },
+    filter: Uint8Array,
+    code: TransferCode,
+    isKnown: (module: string, offset: number) => boolean = () => true,
+  ) {
+    this.#run = run;
+    this.#blocks = stream.blocks;
+    this.#marks = stream.marks;
+    this.#filter = filter;
+    this.#code = code;
+    this.#isKnown = isKnown;
+    this.#hashes = new PlaceHashes(stream.blocks);
+    let low = 1;
+    let high = 1;
+    for (let i = 0; i < pathLength; i++) {
+      low = Math.imul(low, lowFactor);
+      high = Math.imul(high, highFactor);
+    }
+    this.#oldestLow = low;
+    this.#oldestHigh = high;
+    // Threads of a run follow each other.
+    this.#position = run.blocks;
+  }
+
+  /** @param arrivals  how each entry of the batch was reached, from a `CallFollower` */
+  push({ entries, length }: BlockBatch, arrivals: Uint8Array): void {
+    this.#extend();
+    const roles = this.#roles;
+    const start = this.#start;
+    const end = this.#end;
+    const run = this.#run;
+    const explainedTarget = this.#explainedTarget;
+    const isReturnPredicted = this.#filter[Transfer.ret];
+    let frames = this.#frames;
+    let depth = this.#depth;
+    let previous = this.#previous;
+    let what = this.#what;
+    let position = this.#position;
+    let explained = 0;
+    for (let i = 0; i < length; i++) {
+      const block = entries[i];
+      if (block < 0) {
+        const mark = this.#marks[~block];
+        if (what >= unknown) this.#unknown(position - 1);
+        previous = -1;
+        what = role.none;
+        if (mark.kind !== 'async') {
+          depth = 0;
+          this.#forget();
+        }
+        continue;
+      }
+      if (what !== role.none) {
+        if (what >= unknown) {
+          what -= unknown;
+          this.#unknown(position - 1);
+        }
+        if (what === role.call || what === role.openCall || what === role.namedCall) {
+          if (depth === frames.length) {
+            this.#frames = enlarged(frames, 2 * depth);
+            frames = this.#frames;
+          }
+          frames[depth++] = previous;
+        }
+        if (what === role.return) {
+          const arrival = arrivals[i];
+          if (depth > 0 && end[frames[depth - 1]] === start[block]) depth--;
+          else depth = this.#cutTo(start[block], depth);
+          if (arrival === Arrival.returned || arrival === Arrival.unwound) {
+            explained += isReturnPredicted;
+          } else if (arrival !== Arrival.unknown && isReturnPredicted === 1) {
+            this.#depth = depth;
+            this.#unexplained(previous, block, entries, i, position, explained, arrival);
+          }
+        } else if (arrivals[i] !== Arrival.none && arrivals[i] !== Arrival.jumped) {
+          // A jump that is a return, or that leaves frames as the run itself shows.
+          if (what !== role.call && arrivals[i] !== Arrival.unknown) explained++;
+          depth = this.#cutTo(start[block], depth);
+        } else if (what === role.named || what === role.namedCall) {
+          if (explainedTarget[previous] === block) {
+            explained++;
+          } else if (this.#code.explains(previous, block)) {
+            explainedTarget[previous] = block;
+            explained++;
+          } else {
+            this.#depth = depth;
+            this.#unexplained(previous, block, entries, i, position, explained);
+          }
+        } else if (what === role.open || what === role.openCall) {
+          this.#depth = depth;
+          this.#unexplained(previous, block, entries, i, position, explained);
+        }
+      }
+      position++;
+      previous = block;
+      what = roles[block];
+    }
+    if (what >= unknown) {
+      this.#unknown(position - 1);
+      what -= unknown;
+    }
+    this.#depth = depth;
+    this.#previous = previous;
+    this.#what = what;
+    this.#position = position;
+    run.transfers += explained;
+    run.explained += explained;
+    run.blocks = position;
+    this.#keepTail(entries, length);
+  }
+
+  #unknown(position: number): void {
+    const { unknownRuns } = this.#run;
+    this.#run.unknownBlocks++;
+    const last = unknownRuns.length - 2;
+    if (last >= 0 && unknownRuns[last] + unknownRuns[last + 1] === position)
+      unknownRuns[last + 1]++;
+    else unknownRuns.push(position, 1);
+  }
+
+  /** Past a gap nothing is known. */
+  #forget(): void {
+    this.#pathLow.fill(0);
+    this.#pathHigh.fill(0);
+    this.#pathKnown = 0;
+    this.#rollingLow = 0;
+    this.#rollingHigh = 0;
+  }
+
+  /** @returns how many calls are open when flow goes on behind one of them */
+  #cutTo(target: number, depth: number): number {
+    const bottom = Math.max(0, depth - 4096);
+    for (let i = depth - 1; i >= bottom; i--) {
+      if (this.#end[this.#frames[i]] === target) return i;
+    }
+    return depth;
+  }
+
+  #unexplained(
+    from: number,
+    to: number,
+    entries: Int32Array,
+    index: number,
+    position: number,
+    explainedInBatch: number,
+    arrival: number = Arrival.none,
+  ): void {
+    const run = this.#run;
+    const { low, high } = this.#hashes;
+    const place = this.#place[to] === 0 ? this.#name(to) : this.#place[to] - 1;
+    const targetLow = low[to];
+    const targetHigh = high[to];
+    const keyLow = mix(this.#rollingLow ^ low[from]);
+    const keyHigh = mix(this.#rollingHigh + high[from]);
+    const last = run.memory.find(keyLow, keyHigh);
+    if (last === place) {
+      run.memory.repeat();
+    } else {
+      const repeats = last < 0 ? 0 : run.memory.repeats;
+      run.memory.set(keyLow, keyHigh, place);
+      const site = this.#place[from] === 0 ? this.#name(from) : this.#place[from] - 1;
+      const ordinal = run.transfers + explainedInBatch;
+      const event = run.events.add(site, place, last, repeats, position - 1, ordinal);
+      const kind = this.#blocks.kind[from];
+      const isMismatch = arrival === Arrival.mismatch;
+      const opinion = isMismatch ? notACall : this.#code.opinion(from, to);
+      run.events.kind[event] = kind;
+      run.events.form[event] = isMismatch ? 0 : this.#code.formOf(from);
+      run.events.into[event] = this.#blocks.lastInstruction[from];
+      run.events.sort[event] = opinion.sort;
+      run.events.count[event] = opinion.count;
+      this.#describe(event, from, entries, index);
+    }
+    run.transfers++;
+    // The path, and the site's own last targets, go on.
+    const end = this.#pathEnd;
+    const oldest = (end - pathLength) & 31;
+    this.#rollingLow =
+      (Math.imul(this.#rollingLow, lowFactor) +
+        targetLow -
+        Math.imul(this.#pathLow[oldest], this.#oldestLow)) |
+      0;
+    this.#rollingHigh =
+      (Math.imul(this.#rollingHigh, highFactor) +
+        targetHigh -
+        Math.imul(this.#pathHigh[oldest], this.#oldestHigh)) |
+      0;
+    this.#pathLow[end & 31] = targetLow;
+    this.#pathHigh[end & 31] = targetHigh;
+    // What falls out of the path must not be taken for its past again.
+    this.#pathEnd = (end + 1) & 31;
+    if (this.#pathKnown < pathLength) this.#pathKnown++;
+    const at = from * 2 * siteLength;
+    const sites = this.#siteLast;
+    for (let i = at + 2 * siteLength - 1; i > at + 1; i--) sites[i] = sites[i - 2];
+    sites[at] = targetLow;
+    sites[at + 1] = targetHigh;
+    if (this.#siteKnown[from] < siteLength) this.#siteKnown[from]++;
+  }
+
+  /** Writes the hashes of an event's contexts. */
+  #describe(event: number, from: number, entries: Int32Array, index: number): void {
+    const out = this.#run.events.hashes;
+    const { low, high } = this.#hashes;
+    const base = event * 2 * levels;
+    const instruction = this.#blocks.offset[from] + this.#blocks.lastInstruction[from];
+    const module = this.#blocks.module[from];
+    const siteLow = this.#hashes.lowOf(module, instruction);
+    const siteHigh = this.#hashes.highOf(module, instruction);
+    let blocksKnown = -1;
+    let a = 0;
+    let b = 0;
+    let length = 0;
+    let history = 'place';
+    for (let level = 0; level < levels; level++) {
+      const wanted = historyLevels[level];
+      if (wanted.history !== history || level < 2) {
+        history = wanted.history;
+        a = level === 0 ? siteLow : low[from];
+        b = level === 0 ? siteHigh : high[from];
+        length = 0;
+      }
+      let isKnown = true;
+      for (; length < wanted.length && wanted.history !== 'place'; length++) {
+        let itemLow = 0;
+        let itemHigh = 0;
+        if (history === 'path') {
+          isKnown = length < this.#pathKnown;
+          const at = (this.#pathEnd - 1 - length) & 31;
+          itemLow = this.#pathLow[at];
+          itemHigh = this.#pathHigh[at];
+        } else if (history === 'site') {
+          isKnown = length < this.#siteKnown[from];
+          itemLow = this.#siteLast[from * 2 * siteLength + 2 * length];
+          itemHigh = this.#siteLast[from * 2 * siteLength + 2 * length + 1];
+        } else if (history === 'blocks') {
+          if (blocksKnown < 0) blocksKnown = this.#blocksBefore(entries, index, 1);
+          isKnown = length < blocksKnown;
+          if (isKnown) {
+            itemLow = low[this.#before[length]];
+            itemHigh = high[this.#before[length]];
+          }
+        } else {
+          // An indirect call is open already: its own block says that.
+          const own = this.#blocks.kind[from] === Transfer.icall ? 1 : 0;
+          isKnown = length + own < this.#depth && length < callLength;
+          if (isKnown) {
+            const frame = this.#frames[this.#depth - 1 - own - length];
+            itemLow = low[frame];
+            itemHigh = high[frame];
+          }
+        }
+        if (!isKnown) break;
+        a = (Math.imul(a, lowFactor) + itemLow) | 0;
+        b = (Math.imul(b, highFactor) + itemHigh) | 0;
+      }
+      if (!isKnown) {
+        // Longer ones are not known either.
+        while (level + 1 < levels && historyLevels[level + 1].history === history) level++;
+        continue;
+      }
+      const x = mix(a ^ Math.imul(level + 1, 0x27d4eb2f));
+      const y = mix(b + Math.imul(level + 1, 0x165667b1));
+      out[base + 2 * level] = x;
+      // Both 0 means that there is no context.
+      out[base + 2 * level + 1] = x === 0 && y === 0 ? 1 : y;
+    }
+  }
+
+  /**
+   * Fills `#before` with the blocks that ran before entry `index`, newest first.
+   *
+   * @param skip  newest blocks that are left out
+   * @returns how many are known
+   */
+  #blocksBefore(entries: Int32Array, index: number, skip: number): number {
+    const before = this.#before;
+    let count = 0;
+    let left = skip;
+    for (let i = index - 1; i >= 0 && count < blockLength; i--) {
+      const block = entries[i];
+      if (block >= 0) {
+        if (left > 0) left--;
+        else before[count++] = block;
+      } else if (this.#marks[~block].kind !== 'async') return count;
+    }
+    for (let i = blockLength - 1; i >= 0 && count < blockLength; i--) {
+      if (this.#tail[i] < 0) return count;
+      if (left > 0) left--;
+      else before[count++] = this.#tail[i];
+    }
+    return count;
+  }
+
+  #keepTail(entries: Int32Array, length: number): void {
+    const before = this.#blocksBefore(entries, length, 0);
+    const kept = this.#before.subarray(0, before).toReversed();
+    this.#tail.fill(-1);
+    this.#tail.set(kept, blockLength - before);
+  }
+
+  #name(block: number): number {
+    const place = this.#run.places.intern(this.#moduleName(block), this.#blocks.offset[block]);
+    this.#place[block] = place + 1;
+    return place;
+  }
+
+  #moduleName(block: number): string {
+    const { modules, module } = this.#blocks;
+    return module[block] < 0 ? outsideImages : modules[module[block]].name;
+  }
+
+  #extend(): void {
+    const { length, kind, modules, module, offset, size } = this.#blocks;
+    if (this.#known === length) return;
+    this.#hashes.extend();
+    if (length > this.#roles.length) {
+      const room = Math.max(length, 2 * this.#roles.length);
+      this.#roles = enlarged(this.#roles, room);
+      this.#start = enlarged(this.#start, room);
+      this.#end = enlarged(this.#end, room);
+      this.#place = enlarged(this.#place, room);
+      this.#siteLast = enlarged(this.#siteLast, room * 2 * siteLength);
+      this.#siteKnown = enlarged(this.#siteKnown, room);
+    }
+    if (length > this.#explainedTarget.length) {
+      const grown = new Int32Array(this.#roles.length).fill(-1);
+      grown.set(this.#explainedTarget);
+      this.#explainedTarget = grown;
+    }
+    for (let id = this.#known; id < length; id++) {
+      const base = module[id] < 0 ? 0 : modules[module[id]].base;
+      this.#start[id] = base + offset[id];
+      this.#end[id] = base + offset[id] + size[id];
+      const isKnown = this.#isKnown(this.#moduleName(id), offset[id]);
+      this.#roles[id] = this.#roleOf(id, kind[id]) + (isKnown ? 0 : unknown);
+    }
+    this.#known = length;
+  }
+
+  #roleOf(block: number, kind: number): number {
+    const isPredicted = this.#filter[kind] === 1;
+    switch (kind) {
+      case Transfer.call:
+        return role.call;
+      case Transfer.icall:
+        if (!isPredicted) return role.call;
+        return this.#code.mayExplain(block) ? role.namedCall : role.openCall;
+      case Transfer.ret:
+        return role.return;
+      case Transfer.ijmp:
+        if (!isPredicted) return role.none;
+        return this.#code.mayExplain(block) ? role.named : role.open;
+      case Transfer.jcc:
+        return isPredicted ? role.open : role.none;
+      default:
+        return role.none;
+    }
+  }
+}

@@ -1,0 +1,55 @@
+import { describe, expect, test } from 'vitest';
+import { Random } from '../base/random.ts';
+import { featureNames, type TraceFeatures } from './features.ts';
+import { exchanged, improbability, nameOf, natsOf, referenceOf } from './improbability.ts';
+import { surpriseLengths } from './worst-window.ts';
+
+function trace(...nats: readonly number[]): TraceFeatures {
+  const values = new Float64Array(featureNames.length);
+  surpriseLengths.forEach((length, i) => {
+    values[featureNames.indexOf(nameOf(length))] = nats[i] ?? nats.at(-1)!;
+  });
+  const sample = {
+    ...{ name: 'a', directory: '/a', file: 'a', family: undefined },
+    ...{ label: 'nominal' as const, role: 'test' as const },
+  };
+  return { sample, model: 'm', values };
+}
+
+describe('how improbable a run is', () => {
+  test('is the share of nominal runs that reach as far, as a logarithm', () => {
+    const sorted = Float64Array.of(1, 2, 3, 4);
+    expect(natsOf(4, sorted)).toBeCloseTo(Math.log(5));
+    expect(natsOf(3, sorted)).toBeCloseTo(Math.log(5 / 2));
+    expect(natsOf(1, sorted)).toBeCloseTo(Math.log(5 / 4));
+  });
+
+  test('grows with the surprise, nat for nat beyond all nominal runs', () => {
+    const sorted = Float64Array.of(0, 0, 1, 5);
+    let before = Number.NEGATIVE_INFINITY;
+    for (let value = 0; value < 9; value += 0.25) {
+      const nats = natsOf(value, sorted);
+      expect(nats).toBeGreaterThanOrEqual(before);
+      before = nats;
+    }
+    expect(natsOf(12, sorted) - natsOf(9, sorted)).toBeCloseTo(3);
+  });
+
+  test('is that of the most improbable scale', () => {
+    const reference = referenceOf([trace(2, 3), trace(4, 6), trace(3, 4)]);
+    const { score, reasons } = improbability(trace(2, 30), reference);
+    expect(reasons[0]!.feature).not.toBe(nameOf(1));
+    expect(score).toBeCloseTo(Math.log(4) + 24);
+  });
+
+  test('of an exchanged reference is that of one made anew', () => {
+    const random = new Random(5);
+    for (let round = 0; round < 50; round++) {
+      const traces = Array.from({ length: 1 + random.below(6) }, () => trace(random.below(4)));
+      const put = trace(random.below(5));
+      const out = random.below(traces.length);
+      const made = referenceOf([...traces.filter((_, i) => i !== out), put]);
+      expect(exchanged(referenceOf(traces), traces[out]!, put)).toEqual(made);
+    }
+  });
+});

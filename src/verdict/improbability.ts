@@ -1,0 +1,81 @@
+import { feature, type TraceFeatures } from './features.ts';
+import type { Reason, Suspicion } from './suspicion.ts';
+import { surpriseLengths } from './worst-window.ts';
+
+/** Largest sums of surprise of nominal runs, ascending, for each length of `surpriseLengths`. */
+export type SurpriseReference = readonly Float64Array[];
+
+export function referenceOf(traces: readonly TraceFeatures[]): SurpriseReference {
+  return surpriseLengths.map((length) =>
+    Float64Array.from(traces, (trace) => feature(trace, nameOf(length))).sort(),
+  );
+}
+
+/** @returns the reference with one trace taken out and another put in */
+export function exchanged(
+  reference: SurpriseReference,
+  out: TraceFeatures,
+  put: TraceFeatures,
+): SurpriseReference {
+  return reference.map((sorted, i) => {
+    const name = nameOf(surpriseLengths[i]);
+    const gone = feature(out, name);
+    const come = feature(put, name);
+    const result = new Float64Array(sorted.length);
+    let at = 0;
+    let isGone = false;
+    let isPut = false;
+    for (const value of sorted) {
+      if (!isGone && value === gone) {
+        isGone = true;
+        continue;
+      }
+      if (!isPut && come <= value) {
+        result[at++] = come;
+        isPut = true;
+      }
+      result[at++] = value;
+    }
+    if (!isPut) result[at] = come;
+    return result;
+  });
+}
+
+/** @returns the name of the feature: nats within so many blocks at most */
+export function nameOf(length: number): string {
+  return `surprise-${length}`;
+}
+
+/**
+ * How improbable the most improbable place of a run is, against that of nominal runs: minus the logarithm
+ * of the share of them that has one as improbable, for single transfers and for crowds; the largest counts.
+ * Beyond all of them a nat of surprise is a nat: that is what a probability means.
+ */
+export function improbability(trace: TraceFeatures, reference: SurpriseReference): Suspicion {
+  const reasons = surpriseLengths.map((length, i): Reason => {
+    const value = feature(trace, nameOf(length));
+    return { feature: nameOf(length), value, points: natsOf(value, reference[i]) };
+  });
+  reasons.sort((a, b) => b.points - a.points);
+  return { score: reasons[0].points, reasons };
+}
+
+/** @param sorted  values of nominal runs, ascending */
+export function natsOf(value: number, sorted: Float64Array): number {
+  const n = sorted.length;
+  if (n === 0) return value;
+  /** Of the value with this index: so many have one as large. */
+  const at = (index: number): number => Math.log((n + 1) / (n - index));
+  if (value >= sorted[n - 1]) return at(n - 1) + (value - sorted[n - 1]);
+  if (value <= sorted[0]) return sorted[0] > 0 ? (at(0) * value) / sorted[0] : at(0);
+  let low = 0;
+  let high = n - 1;
+  while (high - low > 1) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] <= value) low = middle;
+    else high = middle;
+  }
+  const span = sorted[high] - sorted[low];
+  const part = span > 0 ? (value - sorted[low]) / span : 1;
+  return at(low) + part * (at(high) - at(low));
+}

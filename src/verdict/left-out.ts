@@ -1,0 +1,84 @@
+import { join } from 'node:path';
+import { UserError } from '../base/errors.ts';
+import { isAbsent } from '../base/files.ts';
+import { readJsonFile, writeJsonFile } from '../base/json-file.ts';
+import type { Evaluation, SampleIdentity } from '../evaluation/evaluation.ts';
+import { computeFeatures, featureNames, featureVersion, type TraceFeatures } from './features.ts';
+
+/**
+ * What verdicts are made from, of training runs that were judged without their own counts: they calibrate
+ * as runs do that trained nothing.
+ */
+export interface LeftOut {
+  readonly schemaVersion: 1;
+  /** Identity of the model that judged. */
+  readonly model: string;
+  readonly featureVersion: number;
+  readonly names: readonly string[];
+  readonly runs: readonly LeftOutRun[];
+}
+
+interface LeftOutRun {
+  readonly sample: SampleIdentity;
+  /** In the order of `names`; `null` = not known. */
+  readonly values: readonly (number | null)[];
+}
+
+const fileName = 'left-out.json';
+
+/** @param evaluations  of one model */
+export function leftOutOf(model: string, evaluations: Iterable<Evaluation>): LeftOut {
+  const runs: LeftOutRun[] = [];
+  for (const evaluation of evaluations) {
+    const { sample, values } = computeFeatures(evaluation);
+    runs.push({
+      sample,
+      values: Array.from(values, (value) => (Number.isFinite(value) ? value : null)),
+    });
+  }
+  return { schemaVersion: 1, model, featureVersion, names: featureNames, runs };
+}
+
+/** Writes it beside a model, or beside evaluations. */
+export async function writeLeftOut(directory: string, leftOut: LeftOut): Promise<void> {
+  await writeJsonFile(join(directory, fileName), leftOut);
+}
+
+/**
+ * @returns `undefined` where there is none
+ * @throws UserError when it is damaged, or of features that this release computes in another way
+ */
+export async function readLeftOut(directory: string): Promise<LeftOut | undefined> {
+  const path = join(directory, fileName);
+  let found: Partial<LeftOut>;
+  try {
+    found = await readJsonFile(path);
+  } catch (error) {
+    if (error instanceof UserError && isAbsent((error as { cause?: unknown }).cause)) {
+      return undefined;
+    }
+    throw error;
+  }
+  const isOurs =
+    found.schemaVersion === 1 &&
+    typeof found.model === 'string' &&
+    found.featureVersion === featureVersion &&
+    Array.isArray(found.names) &&
+    found.names.join() === featureNames.join() &&
+    Array.isArray(found.runs) &&
+    found.runs.every(({ values }: LeftOutRun) => values?.length === featureNames.length);
+  if (!isOurs) {
+    const problem = 'holds other features than this release computes: learn again';
+    throw new UserError('left-out-other', problem, { category: 'input', path });
+  }
+  return found as LeftOut;
+}
+
+export function featuresOfLeftOut({ model, runs }: LeftOut): TraceFeatures[] {
+  return runs.map(({ sample, values }) => ({
+    sample,
+    model,
+    values: Float64Array.from(values, (value) => value ?? Number.NaN),
+    isLeftOut: true,
+  }));
+}
