@@ -26,6 +26,8 @@ import { codeBase as base, codeSpace } from '../test/code-space.ts';
 
 const [streams = 100_000, seed = 1] = process.argv.slice(2).map(Number);
 const batch = 2000;
+/** Instructions that libipt may run ahead. */
+const farAhead = 32;
 
 // Branches of every kind, loops, calls that return, a recursion, system calls.
 const program = [
@@ -210,8 +212,14 @@ function compareFlow(ours: readonly string[] | undefined, line: string): string 
   for (let i = 0; i < shared; i++) {
     const length = Math.min(mine[i].length, others[i].length);
     for (let j = 0; j < length; j++) {
-      if (mine[i][j] !== others[i][j])
-        return `instruction ${j} of part ${i}: ${mine[i][j]}, ${others[i][j]}`;
+      if (mine[i][j] === others[i][j]) continue;
+      const isLast = theirLoss >= 0 && i === others.length - 1;
+      if (isLast && others[i].length - j <= farAhead) {
+        // It runs on to the instruction that an event asks for, a PTWRITE for PTW, and does not find it.
+        count('flow alike up to where libipt ran ahead into its loss');
+        return undefined;
+      }
+      return `instruction ${j} of part ${i}: ${mine[i][j]}, ${others[i][j]}`;
     }
     // libipt goes on to where it needs the next packet; Wayward waits for it.
     const isWhole = i < shared - 1 || (ourLoss < 0 && theirLoss < 0);

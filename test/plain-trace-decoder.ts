@@ -278,9 +278,21 @@ export class PlainTraceDecoder {
       this.#lose('mismatch');
       return false;
     }
-    if (this.#reach(ip)) return true;
+    if (this.#reach(ip) && this.#startsAt(this.#at as Block, ip)) return true;
     this.#lose(this.#at?.kind === Transfer.none ? deadReason(this.#at) : 'mismatch');
     return false;
+  }
+
+  /** Decodes the block up to `ip`, one instruction at a time. */
+  #startsAt({ address, mode }: Block, ip: bigint): boolean {
+    const section = this.#space.find(Number(address));
+    const into = Number(ip - address);
+    if (section === undefined || into === 0) return true;
+    const from = Number(address) - section.start;
+    const reader = new BlockReader(section.bytes.subarray(from, from + into), mode, false);
+    const { size } = reader.read(0, emptyShape());
+    reader.dispose();
+    return size === into;
   }
 
   #reach(ip: bigint): boolean {

@@ -99,6 +99,20 @@ export class ControlFlowGraph implements BlockTable {
     return into >= 0 && (into < size || (into === size && this.kind[node] === Transfer.none));
   }
 
+  /** @returns whether an instruction of the block starts at `address`, which the block holds */
+  startsAt(node: number, address: Address): boolean {
+    const into = address - this.address[node];
+    if (into === 0 || into === this.lastInstruction[node] || into === this.size[node]) return true;
+    const section = this.#space.find(this.address[node]);
+    // Blocks that run on into another section are taken as they are.
+    if (section === undefined || address > section.end) return true;
+    const from = this.address[node] - section.start;
+    const reader = new BlockReader(section.bytes.subarray(from, from + into), this.bitnessOf(node));
+    const { size } = reader.read(0, emptyShape());
+    reader.dispose();
+    return size === into;
+  }
+
   bitnessOf(node: number): Bitness {
     return this.bitness[node] as Bitness;
   }

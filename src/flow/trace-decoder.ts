@@ -784,7 +784,9 @@ export class TraceDecoder implements BlockSource {
       return false;
     }
     this.#walkOffset = traceOffset;
-    if (this.#walker.walkTo(ip)) return true;
+    // An event comes between two instructions.
+    const isReached = this.#walker.walkTo(ip);
+    if (isReached && this.#graph.startsAt(this.#state.at, ip)) return true;
     const { at } = this.#state;
     const isDead = this.#graph.kind[at] === Transfer.none;
     this.#lose(isDead ? this.#graph.deadReason(at) : 'mismatch', traceOffset);

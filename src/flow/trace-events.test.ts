@@ -364,6 +364,12 @@ describe('what is missing is told', () => {
     ]);
   });
 
+  test('an event in the middle of an instruction', async () => {
+    // 2: jz 6, two bytes.
+    expect(await flowOf(program, [pge(0), fup(3), tip(12)])).toEqual(['gap mismatch']);
+    expect(await flowOf(program, [pge(0), fup(2), tip(12)])).toEqual([0, 'async 2 12']);
+  });
+
   test('a FUP whose TIP is missing', async () => {
     expect(await flowOf(program, [pge(0), fup(1), fup(1), tip(12)])).toEqual(['gap mismatch']);
   });

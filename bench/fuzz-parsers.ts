@@ -1,0 +1,235 @@
+/**
+ * Damaged files against everything that reads one: each parser gives a result, or a named error; no other
+ * throw, no hang, no memory without bound. Files are made here or come from the repository, and are damaged by
+ * flipped bits, cut and repeated parts, and numbers that stand for sizes. Seeded: a failure prints parser, seed
+ * and number of the input that repeat it, and leaves the input in a file.
+ *
+ * node bench/fuzz-parsers.ts [INPUTS=1000000] [SEED=1] [PARSER...]
+ */
+
+import { readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { crc32 } from 'node:zlib';
+import { Damage } from '../src/base/byte-reader.ts';
+import { UserError } from '../src/base/errors.ts';
+import { Random } from '../src/base/random.ts';
+import { parseScriptLine } from '../src/capture/perf/script/line.ts';
+import { decodeEvaluation, encodeEvaluation, unpack } from '../src/evaluation/file.ts';
+import { decodeTextEvaluation } from '../src/evaluation/text.ts';
+import { elfBuildId } from '../src/image/build-id.ts';
+import { demangle } from '../src/image/demangle.ts';
+import { parseMemoryMaps } from '../src/image/memory-map.ts';
+import { parseImage } from '../src/image/parse-image.ts';
+import { decodeText } from '../src/image/volatility-table.ts';
+import { findPsb, packetLength } from '../src/pt/packet.ts';
+import { describePacket } from '../src/pt/packet-text.ts';
+import { readIntegers } from '../src/sequences/calls/integer-log.ts';
+import { readReport } from '../src/sequences/calls/report-log.ts';
+import { readStrace } from '../src/sequences/calls/strace-log.ts';
+import { BlockReader, emptyShape } from '../src/x86/block-reader.ts';
+import { readInstructions } from '../src/x86/instruction-text.ts';
+import { exampleEvaluation } from '../test/example-evaluation.ts';
+
+const [inputs = 1_000_000, seed = 1] = process.argv.slice(2, 4).map(Number);
+const wanted = process.argv.slice(4);
+/** Of the processor; what is read takes well below a millisecond. */
+const slowMs = 5000;
+
+/** Numbers that sizes are tried with. */
+const hostile = [0xff, 0xffff, 0x7fffffff, 0xffffffff, 0x80000000, 0];
+
+type Parse = (bytes: Buffer) => unknown;
+
+interface Subject {
+  readonly name: string;
+  readonly files: readonly Uint8Array[];
+  readonly parse: Parse;
+  /** Makes the checksum right, which keeps most damage from going any further. */
+  readonly seal?: (bytes: Buffer) => void;
+}
+
+const here = (path: string): Buffer => readFileSync(fileURLToPath(new URL(path, import.meta.url)));
+const text = (...lines: string[]): Buffer => Buffer.from(`${lines.join('\n')}\n`);
+async function* once(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  const cut = bytes.length >> 1;
+  yield bytes.subarray(0, cut);
+  yield bytes.subarray(cut);
+}
+
+const evaluation = exampleEvaluation(
+  Array.from({ length: 20 }, (_, i) => ({ predicted: i % 3, actual: i % 4, confidence: 0.5 })),
+  { unknownRuns: [3, 2], evidence: [{ kind: 'gap', position: 5, traceOffset: 9 }] },
+);
+/** Headers and tables: what lies far behind them is passed over. */
+const head = (path: string, length: number): Buffer => here(path).subarray(0, length);
+
+const subjects: readonly Subject[] = [
+  {
+    name: 'memory-map',
+    files: [
+      text(
+        '555555554000-555555555000 r-xp 00001000 08:01 12 /bin/a b (deleted)',
+        '7ffff7fc1000-7ffff7fc5000 r--p 00000000 00:00 0 [vvar]',
+        'ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0 [vsyscall]',
+      ),
+      text(
+        'Pid      Process              Base       InLoad InInit InMem MappedPath',
+        '-------- -------------------- ---------- ------ ------ ----- ----------',
+        '    1234 a.exe                0x00400000 True   False  True  \\Program Files\\a.exe',
+        '    1234 a.exe                0x77c10000 True   True   True  \\Windows\\msvcrt.dll',
+      ),
+      Buffer.from('[{"Pid": 7, "Process": "a", "Base": 4194304, "MappedPath": "\\\\a.exe"}]'),
+    ],
+    parse: (bytes) => parseMemoryMaps(decodeText(bytes), 'map'),
+  },
+  {
+    name: 'image',
+    files: [head('../examples/corpus/bin/ld-linux-x86-64.so.2', 40_000)],
+    parse: (bytes) => {
+      const image = parseImage(bytes, false);
+      image.symbols();
+      return elfBuildId(bytes);
+    },
+  },
+  {
+    name: 'demangle',
+    files: [
+      text('_ZNSt6vectorIiSaIiEE9push_backERKi'),
+      text('_ZN4core3ptr13drop_in_place17h0123456789abcdefE'),
+      text('?f@@YAHHPEAD@Z'),
+    ],
+    parse: (bytes) => demangle(bytes.toString('latin1').trim()),
+  },
+  {
+    name: 'evaluation',
+    files: [encodeEvaluation(evaluation, { version: 1, values: { a: 1 } })],
+    parse: async (bytes) => decodeEvaluation(Buffer.from(await unpack(bytes))),
+    seal: (bytes) => {
+      if (bytes.length > 4) bytes.writeUInt32LE(crc32(bytes.subarray(0, -4)), bytes.length - 4);
+    },
+  },
+  {
+    name: 'text-evaluation',
+    files: [text('1,5,0.9,5', '0,6,0.25,7', '1,5,1.0,5')],
+    parse: (bytes) => decodeTextEvaluation(bytes, 'benign-a'),
+  },
+  {
+    name: 'perf-script',
+    files: [
+      text(' a b  7/8 [000] 1.5:  1  branches:u:   call   7f12 f+0x1 (/a) =>  7f20 g (/b)'),
+      text(' a 5/5 0.1: PERF_RECORD_MMAP2 5/5: [0x7f00(0x1000) @ 0x2000 08:01 1 0]: r-xp /lib/a'),
+      text(' a 5/5: PERF_RECORD_FORK(8:9):(5:6)'),
+    ],
+    parse: (bytes) => bytes.toString().split('\n').map(parseScriptLine),
+  },
+  {
+    name: 'report',
+    files: [
+      here('../test/fixtures/reports/cape.json'),
+      here('../test/fixtures/reports/cuckoo-2.json'),
+    ],
+    parse: (bytes) => readReport(once(bytes)),
+  },
+  {
+    name: 'strace',
+    files: [
+      text(
+        '7 1.000001 execve("/bin/a", ["a"], 0x7f /* 2 vars */) = 0',
+        '[pid 8] 1.1 read(3, "x\\n", 4 <unfinished ...>',
+        '[pid 8] 1.2 <... read resumed>) = 2',
+        '7 --- SIGSEGV {si_signo=SIGSEGV} ---',
+        '7 +++ exited with 0 +++',
+      ),
+    ],
+    parse: (bytes) => readStrace(once(bytes)),
+  },
+  {
+    name: 'integers',
+    files: [text('6 11 45 33 192 33', '5 197 192')],
+    parse: (bytes) => readIntegers(once(bytes)),
+  },
+  {
+    name: 'packets',
+    files: [
+      Buffer.from(`${'0282'.repeat(8)}99010223d9c0ff000002630404${'01'.repeat(8)}02330006`, 'hex'),
+    ],
+    parse: (bytes) => {
+      for (let at = Math.max(0, findPsb(bytes, 0)); at < bytes.length; ) {
+        const length = packetLength(bytes, at, bytes.length);
+        if (length > 0) describePacket(bytes, at, length, at);
+        at += Math.max(1, length);
+      }
+    },
+  },
+  {
+    name: 'code',
+    files: [
+      Buffer.from('554889e5d500a10102030405060708c3d51041ffd462f47c1801d1e8000000000f05', 'hex'),
+    ],
+    parse: (bytes) => {
+      for (const bitness of [16, 32, 64] as const) {
+        const reader = new BlockReader(bytes, bitness);
+        const shape = emptyShape();
+        for (let at = 0; at < bytes.length; at += Math.max(1, shape.size)) reader.read(at, shape);
+        reader.dispose();
+        readInstructions(bytes, 0x1000, bitness);
+      }
+    },
+  },
+];
+
+for (const { name, files, parse, seal } of subjects) {
+  if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const started = performance.now();
+  let refused = 0;
+  let slowest = 0;
+  for (let i = 0; i < inputs; i++) {
+    const draw = new Random(seed * 0x9e3779b1 + i);
+    const bytes = damaged(files[draw.below(files.length)], draw);
+    if (i % 4 > 0) seal?.(bytes);
+    const before = process.cpuUsage();
+    try {
+      await parse(bytes);
+    } catch (error) {
+      if (!(error instanceof UserError) && !(error instanceof Damage)) {
+        const path = join(tmpdir(), `wayward-${name}-${seed}-${i}`);
+        writeFileSync(path, bytes);
+        console.error(`${name}, seed ${seed}, input ${i}: ${path}`);
+        throw error;
+      }
+      refused++;
+    }
+    const used = process.cpuUsage(before);
+    const ms = (used.user + used.system) / 1000;
+    if (ms > slowMs) throw new Error(`${name}, seed ${seed}, input ${i} took ${ms.toFixed(0)} ms`);
+    slowest = Math.max(slowest, ms);
+  }
+  const seconds = (performance.now() - started) / 1000;
+  const memory = process.memoryUsage().rss / 1e6;
+  console.log(
+    `${name}: ${inputs} inputs in ${seconds.toFixed(0)} s, ${refused} refused by name, slowest ${slowest.toFixed(1)} ms, ${memory.toFixed(0)} MB`,
+  );
+}
+
+function damaged(file: Uint8Array, draw: Random): Buffer {
+  let bytes = Buffer.from(file);
+  for (let n = 1 + draw.below(4); n > 0 && bytes.length > 0; n--) {
+    // What decides most lies at the beginning.
+    const at = draw.below(draw.below(2) ? bytes.length : Math.min(bytes.length, 128));
+    const size = draw.below(40);
+    const kind = draw.below(7);
+    if (kind === 0) bytes[at] ^= 1 << draw.below(8);
+    else if (kind === 1) bytes[at] = draw.below(256);
+    else if (kind === 2) bytes = Buffer.concat([bytes.subarray(0, at), bytes.subarray(at + size)]);
+    else if (kind === 3) {
+      const part = bytes.subarray(at, at + size);
+      bytes = Buffer.concat([bytes.subarray(0, at), part, bytes.subarray(at)]);
+    } else if (kind === 4 && at + 4 <= bytes.length) {
+      bytes.writeUInt32LE(hostile[draw.below(hostile.length)], at);
+    } else if (kind === 5) bytes = bytes.subarray(0, at);
+    else bytes.write(String(hostile[draw.below(hostile.length)]), at);
+  }
+  return bytes;
+}
