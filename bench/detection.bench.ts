@@ -19,7 +19,6 @@ import { Random } from '../src/base/random.ts';
 import type { Evaluation } from '../src/evaluation/evaluation.ts';
 import { writeEvaluation } from '../src/evaluation/file.ts';
 import { ImageCodeCache, ProcessCode } from '../src/evidence/code/process-code.ts';
-import { CodeFacts, CodeFactsCache } from '../src/evidence/code.ts';
 import { EvidenceCollector } from '../src/evidence/collector.ts';
 import { TransferProfile } from '../src/evidence/profile.ts';
 import { CodeCache } from '../src/flow/code-cache.ts';
@@ -53,7 +52,6 @@ const context: TraceContext = {
   codeCache: new CodeCache(),
   preprocessed: false,
 };
-const factsCache = new CodeFactsCache();
 const codeImages = new ImageCodeCache();
 const split = JSON.parse(readFileSync(join(root, 'split.json'), 'utf8')) as Record<
   'train' | 'test' | 'controls' | 'attacks',
@@ -264,7 +262,6 @@ async function evaluate(sample: Sample, role: 'calibration' | 'test'): Promise<E
       : {
           space,
           code: new ProcessCode(space, codeImages),
-          facts: new CodeFacts(space, factsCache),
         };
   const collector = new EvidenceCollector(source, { ...sources, profile });
   const summary = await source.run((batch) => {

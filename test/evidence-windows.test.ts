@@ -1,7 +1,6 @@
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ProcessCode } from '../src/evidence/code/process-code.ts';
-import { CodeFacts, CodeFactsCache } from '../src/evidence/code.ts';
 import { EvidenceCollector } from '../src/evidence/collector.ts';
 import type { Evidence } from '../src/evidence/evidence.ts';
 import { evidenceRules } from '../src/evidence/rules.ts';
@@ -81,9 +80,8 @@ describe.skipIf(!hasMingw)('evidence of PE images', () => {
     const context = { images: new ImageStore([bin]), codeCache, preprocessed: false };
     const [trace] = await openTraces(await readSample(folder), context);
     const { source, space } = trace!;
-    const facts = new CodeFacts(space!, new CodeFactsCache());
     const code = new ProcessCode(space!);
-    const collector = new EvidenceCollector(source, { space: space!, code, facts });
+    const collector = new EvidenceCollector(source, { space: space!, code });
     const summary = await source.run((batch) => collector.push(batch));
     codeCache.dispose();
     expect(summary.gaps).toBe(0);

@@ -130,7 +130,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'base',
       'image',
       'flow',
-      'evidence',
+      'evidence/code',
       'evaluation',
       'likeness',
       'commands/run',

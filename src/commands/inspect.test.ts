@@ -13,7 +13,6 @@ import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
 import { ImageCodeCache, ProcessCode } from '../evidence/code/process-code.ts';
-import { CodeFacts, CodeFactsCache } from '../evidence/code.ts';
 import { EvidenceCollector } from '../evidence/collector.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
@@ -87,7 +86,6 @@ describe('the indices that are shown', () => {
   test('are those of the evidence that reports list', async () => {
     const images = new ImageStore([join(corpus, 'bin')]);
     const codeCache = new CodeCache();
-    const cache = new CodeFactsCache();
     const imageCode = new ImageCodeCache();
     for (const { name, truth } of attacks) {
       const sample = await readSample(join(corpus, 'traces', name));
@@ -97,7 +95,6 @@ describe('the indices that are shown', () => {
       const collector = new EvidenceCollector(source, {
         space,
         code: new ProcessCode(space, imageCode),
-        facts: new CodeFacts(space, cache),
       });
       await source.run((batch) => collector.push(batch));
       const first = collector.evidence.find(({ kind }) => kind !== 'gap');

@@ -10,7 +10,6 @@ import {
 import type { Mark } from '../flow/mark.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { ProcessCode } from './code/process-code.ts';
-import type { CodeFacts } from './code.ts';
 import { EvidenceCollector, type EvidenceSources } from './collector.ts';
 import type { Evidence } from './evidence.ts';
 import { TransferProfile } from './profile.ts';
@@ -201,29 +200,24 @@ const code: ProcessCode = {
   isFunctionEntry: (address: number) => address % 0x100 === 0,
   isTaken: (address: number) => address < exampleBase + 0x800,
   isLandingPad: () => false,
-  exportedNames: () => [],
+  isInstructionStart: (address: number) => address % 2 === 0,
+  exportedNames: (address: number) => (address < exampleBase + 0xc00 ? ['function'] : []),
   formatAt: () => 'elf',
+  isBinderJump: () => false,
   listsAllFunctions: () => false,
-  namesTarget: () => false,
+  space: { modules: [{ name: 'program', base: exampleBase }] },
+  imageOf: () => undefined,
+  place: () => undefined,
+  // The one table of the image.
+  namesTarget: (_site: number, target: number) => target === exampleBase + 0x344,
 } as unknown as ProcessCode;
 
-const facts: CodeFacts = {
-  functionStart: (address: number) => Math.floor(address / 0x100) * 0x100,
-  isFunctionEntry: (address: number) => address % 0x100 === 0,
-  reachability: (address: number) =>
-    address < exampleBase + 0x800
-      ? 'referenced'
-      : address < exampleBase + 0xc00
-        ? 'exported'
-        : 'unreferenced',
-  isSwitchTarget: (_site: number, target: number) => target === exampleBase + 0x344,
-  isInstructionStart: (address: number) => address % 2 === 0,
-} as unknown as CodeFacts;
+const none = { at: (): undefined => undefined };
 
 describe('indirect transfers', () => {
   const site = (kind: typeof icall | typeof ijmp): ExampleBlock => ({ at: 0x10, kind });
   const judged = (kind: typeof icall | typeof ijmp, target: number, more = {}) =>
-    collect([site(kind), { at: target, kind: jmp }], [0, 1], { code, facts, ...more });
+    collect([site(kind), { at: target, kind: jmp }], [0, 1], { code, allowed: none, ...more });
 
   test.each([
     ['to a function that is pointed to', icall, 0x200, []],
@@ -260,7 +254,7 @@ describe('indirect transfers', () => {
     const [first, second] = collect(
       [site(icall), { at: 0x300, kind: jmp }, { at: 0x400, kind: jmp }],
       [0, 1, 0, 2],
-      { code, facts, profile },
+      { code, allowed: none, profile },
     );
     // Good-Turing with halves: no target was seen once only, so 0.5 / 100.
     expect(first.weight).toBeCloseTo(-Math.log(0.5 / 100) + 0.9, 10);
@@ -268,12 +262,12 @@ describe('indirect transfers', () => {
   });
 
   describe('of virtual functions', () => {
-    const tables: Partial<CodeFacts> = {
-      hasSlot: (address: number, slot: number) =>
-        slot === 5 && [0x200, 0x300].includes(address - exampleBase),
-      addressIn: (_module: string, offset: number) => exampleBase + offset,
+    const position = {
+      name: 'position' as const,
+      count: 2,
+      has: (address: number) => [0x200, 0x300].includes(address - exampleBase),
     };
-    const virtual: CodeFacts = { ...facts, ...tables } as unknown as CodeFacts;
+    const allowed = { at: () => ({ mechanism: 'virtual' as const, classes: [position] }) };
     // call [rax + 0x28]: the sixth position. The last instruction is the whole block.
     const caller: ExampleBlock = {
       at: 0x10,
@@ -290,7 +284,7 @@ describe('indirect transfers', () => {
       return profile;
     };
     const run = (target: number, profile: TransferProfile) =>
-      collect([caller, { at: target, kind: jmp }], [0, 1], { code, facts: virtual, profile });
+      collect([caller, { at: target, kind: jmp }], [0, 1], { code, allowed, profile });
 
     test('a new class is no proof', () => {
       expect(kinds(run(0x300, train(0x200)))).toEqual(['unlikely-target']);
@@ -307,11 +301,11 @@ describe('indirect transfers', () => {
 
   test('an unlikely transfer is told each time it is made, up to a point', () => {
     const often = Array.from({ length: 100 }, () => [0, 1]).flat();
-    expect(collect([site(icall), { at: 0x900, kind: jmp }], often, { code, facts }).length).toBe(
-      16,
-    );
+    expect(
+      collect([site(icall), { at: 0x900, kind: jmp }], often, { code, allowed: none }).length,
+    ).toBe(16);
     const blocks = [site(icall), { at: 0x900, kind: jmp }];
-    const evidence = collect(blocks, [0, 1, 0, 1, 0, 1], { code, facts });
+    const evidence = collect(blocks, [0, 1, 0, 1, 0, 1], { code, allowed: none });
     expect(evidence.map((item) => item.position)).toEqual([0, 2, 4]);
   });
 });
@@ -350,7 +344,7 @@ describe('code outside the images', () => {
         fc.array(entry, { maxLength: 80 }),
         fc.integer({ min: 1, max: 20 }),
         (list, cut) => {
-          const evidence = collect(blocks, list, { code, facts }, marks, cut);
+          const evidence = collect(blocks, list, { code, allowed: none }, marks, cut);
           const count = list.filter((value) => value >= 0).length;
           let last = 0;
           for (const { position } of evidence) {
@@ -358,7 +352,7 @@ describe('code outside the images', () => {
             expect(position).toBeLessThanOrEqual(count);
             last = position;
           }
-          const whole = collect(blocks, list, { code, facts }, marks);
+          const whole = collect(blocks, list, { code, allowed: none }, marks);
           const places = (items: readonly Evidence[]) =>
             items.map((item) => [item.kind, item.position]);
           expect(places(evidence)).toEqual(places(whole));

@@ -2,8 +2,9 @@ import type { Address } from '../base/address.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
+import { AllowedTargets } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';
-import type { CodeFacts } from './code.ts';
+import { SwitchTables } from './code/switch-tables.ts';
 import type { Evidence, EvidenceKind } from './evidence.ts';
 import { Arrival, type ArrivalKind } from './follow/arrival.ts';
 import type { BlockPlaces } from './follow/block-places.ts';
@@ -20,7 +21,8 @@ import {
 export interface EvidenceSources {
   readonly space?: AddressSpace;
   readonly code?: ProcessCode;
-  readonly facts?: CodeFacts;
+  /** What indirect calls and jumps may reach by the code; made from `code` unless given. */
+  readonly allowed?: Pick<AllowedTargets, 'at'>;
   /** The run has one thread; not set = it may have more. */
   readonly isAlone?: boolean;
   /** Indirect transfers of the training traces: what they did is no evidence. */
@@ -67,11 +69,18 @@ export class TransferJudge implements FlowObserver {
   readonly #told: Map<number, number> = new Map();
   /** Weights of the new targets of each site so far, by address of its instruction. */
   readonly #siteWeights: Map<Address, number> = new Map();
+  readonly #allowed: Pick<AllowedTargets, 'at'> | undefined;
+  readonly #tables: SwitchTables | undefined;
+  /** Names of functions to which some image holds a pointer; gathered when first asked for. */
+  #named: Set<string> | undefined;
   #follower: CallFollower | undefined;
 
   constructor(stream: BlockStream, sources: EvidenceSources = {}) {
     this.#stream = stream;
     this.#sources = sources;
+    const { code } = sources;
+    this.#allowed = sources.allowed ?? (code === undefined ? undefined : new AllowedTargets(code));
+    this.#tables = code === undefined ? undefined : new SwitchTables(code);
   }
 
   /** The follower that tells this judge. */
@@ -155,7 +164,7 @@ export class TransferJudge implements FlowObserver {
   }
 
   #judge(from: number, to: number, kind: number): Finding | undefined {
-    const { profile, facts, code } = this.#sources;
+    const { profile, code } = this.#sources;
     const { blocks } = this.#stream;
     const { start } = this.#places;
     const site = start[from] + blocks.lastInstruction[from];
@@ -173,11 +182,12 @@ export class TransferJudge implements FlowObserver {
     }
     // Of code outside every known range nothing is known, neither that nothing points to it.
     const reachability = range === undefined ? undefined : this.#reachability(target);
-    const isLinker = /^ld(?:-|64|\.so)/.test(this.#moduleName(from));
+    const isLinker =
+      /(?:^|-)ld(?:-|64|\.so)/.test(this.#moduleName(from)) || code?.isBinderJump(site) === true;
     if (reachability === 'unreferenced' && !isLinker) {
       return { kind: 'address-not-taken', actual: target };
     }
-    if (novelty !== undefined && this.#isWrongSlot(from, target)) {
+    if (novelty !== undefined && this.#isWrongSlot(from, site, target)) {
       return { kind: 'wrong-slot', actual: target };
     }
     // The dynamic linker and linkage stubs go where names lead.
@@ -188,7 +198,7 @@ export class TransferJudge implements FlowObserver {
     weight += novelty?.surprise ?? 0;
     // A site that training did not run says nothing about its targets, and the linker's are names.
     const isTold = isByNameOnly || (novelty !== undefined && novelty.traces > 0 && !isLinker);
-    if (facts === undefined || !isTold) return undefined;
+    if (code === undefined || !isTold) return undefined;
     // An object of a new class brings one new target to each of many sites; a site that suddenly
     // has one new target after the other is another matter.
     weight += this.#siteWeights.get(site) ?? 0;
@@ -198,73 +208,60 @@ export class TransferJudge implements FlowObserver {
 
   /** Whether code may jump from one function into the middle of another, or of its own other part. */
   #mayJumpInto(site: Address, target: Address): boolean {
-    const { code, facts } = this.#sources;
+    const { code } = this.#sources;
     // A jump from code of which nothing is known.
     if (code?.functionRange(site) === undefined && code?.listsAllFunctions(site) !== true)
       return true;
-    return code.namesTarget(site, target) || facts?.isSwitchTarget(site, target) === true;
+    return this.#tables?.leadsTo(site, target) === true;
   }
 
   #reachability(target: Address): 'referenced' | 'exported' | 'unreferenced' | undefined {
-    const { code, facts } = this.#sources;
-    if (code?.isTaken(target) !== false) return code === undefined ? undefined : 'referenced';
-    const isPe = code.formatAt(target) === 'pe';
-    const reachability = isPe ? 'unreferenced' : facts?.reachability(target);
-    if (reachability !== 'unreferenced') return reachability;
-    return code.exportedNames(target).length > 0 ? 'exported' : reachability;
+    const { code } = this.#sources;
+    if (code === undefined) return undefined;
+    if (code.isTaken(target) !== false) return 'referenced';
+    const names = code.exportedNames(target);
+    if (names.length === 0) return 'unreferenced';
+    return names.some((name) => this.#namedPointers.has(name)) ? 'referenced' : 'exported';
+  }
+
+  get #namedPointers(): ReadonlySet<string> {
+    if (this.#named === undefined) {
+      this.#named = new Set();
+      const { code } = this.#sources;
+      for (let module = 0; module < (code?.space.modules.length ?? 0); module++) {
+        for (const name of code?.imageOf(module)?.code.pointerTargets.namedPointers ?? []) {
+          this.#named.add(name);
+        }
+      }
+    }
+    return this.#named;
   }
 
   #isMiddleOfInstruction(target: Address): boolean {
-    const { code, facts } = this.#sources;
+    const { code } = this.#sources;
     if (code?.isFunctionEntry(target) !== false) return false;
-    const range = code.functionRange(target);
-    if (range === undefined || facts?.functionStart(target) !== range.start) return false;
-    return facts.isInstructionStart(target) === false;
+    return code.isInstructionStart(target) === false;
   }
 
   /**
-   * Whether a site that took all its targets in training from one position of virtual tables (as
+   * Whether a site that took all its targets in training from one position of tables of functions (as
    * `call [rax+0x28]` does from the sixth) goes to a function that no table has there.
    */
-  #isWrongSlot(from: number, target: Address): boolean {
-    const { profile, facts } = this.#sources;
-    const offset = this.#tableOffset(from);
-    if (profile === undefined || facts === undefined || offset === undefined) return false;
-    const slot = offset / 8;
-    if (!Number.isInteger(slot) || slot < 0 || facts.hasSlot(target, slot) !== false) return false;
-    const usual = profile.targetsOf(sitePlace(this.#stream.blocks, from)).map((place) => {
-      const { module, offset } = partsOf(place);
-      return facts.addressIn(module, offset);
-    });
+  #isWrongSlot(from: number, site: Address, target: Address): boolean {
+    const { profile, code } = this.#sources;
+    if (profile === undefined || code === undefined) return false;
+    const classes = this.#allowed?.at(site)?.classes;
+    const position = classes?.find(({ name }) => name === 'position');
+    if (position === undefined || position.has(target)) return false;
+    const usual = profile.targetsOf(sitePlace(this.#stream.blocks, from));
     return (
       usual.length > 0 &&
-      usual.every((address) => address !== undefined && facts.hasSlot(address, slot) === true)
+      usual.every((place) => {
+        const { module, offset } = partsOf(place);
+        const base = code.space.modules.find(({ name }) => name === module)?.base;
+        return base !== undefined && position.has(base + offset);
+      })
     );
-  }
-
-  /** @returns the displacement of a block's last instruction, when it calls or jumps through `[register + displacement]` */
-  #tableOffset(block: number): number | undefined {
-    const bytes = this.#lastInstruction(block);
-    if (bytes === undefined) return undefined;
-    let at = 0;
-    // notrack or bnd, then REX.
-    if (bytes[at] === 0x3e || bytes[at] === 0xf2) at++;
-    if ((bytes[at] & 0xf0) === 0x40) at++;
-    const operation = (bytes[at + 1] >> 3) & 7;
-    if (bytes[at] !== 0xff || (operation !== 2 && operation !== 4)) return undefined;
-    const base = bytes[at + 1] & 7;
-    if (base === 4) return undefined;
-    const view = new DataView(bytes.buffer, bytes.byteOffset + at + 2, bytes.length - at - 2);
-    switch (bytes[at + 1] >> 6) {
-      case 0:
-        return base === 5 ? undefined : 0;
-      case 1:
-        return view.byteLength < 1 ? undefined : view.getInt8(0);
-      case 2:
-        return view.byteLength < 4 ? undefined : view.getInt32(0, true);
-      default:
-        return undefined;
-    }
   }
 
   #lastInstruction(block: number): Uint8Array | undefined {

@@ -6,13 +6,11 @@ import { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
 import { readMemoryMap } from '../image/memory-map.ts';
 import { ImageCodeCache, ProcessCode } from './code/process-code.ts';
-import { CodeFacts, CodeFactsCache } from './code.ts';
 import { EvidenceCollector } from './collector.ts';
 import type { Evidence } from './evidence.ts';
 
 const hardware = '../shared/data/hardware-pt';
 const pdftotext = '../shared/data/pdftotext';
-const cache = new CodeFactsCache();
 const images = new ImageCodeCache();
 
 async function evidenceOf(
@@ -29,7 +27,6 @@ async function evidenceOf(
   const collector = new EvidenceCollector(source, {
     space,
     code: new ProcessCode(space, images),
-    facts: new CodeFacts(space, cache),
   });
   await source.run((batch) => collector.push(batch));
   return collector.evidence;

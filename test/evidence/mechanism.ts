@@ -8,7 +8,6 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { buildPlugin } from '../../src/capture/qemu/plugin/build.ts';
 import { record } from '../../src/capture/record.ts';
 import { ImageCodeCache, ProcessCode } from '../../src/evidence/code/process-code.ts';
-import { CodeFacts, CodeFactsCache } from '../../src/evidence/code.ts';
 import { EvidenceCollector } from '../../src/evidence/collector.ts';
 import type { Evidence } from '../../src/evidence/evidence.ts';
 import type { TransferProfile } from '../../src/evidence/profile.ts';
@@ -62,7 +61,6 @@ export class Mechanism {
   readonly #images: ImageStore;
   readonly #code = new CodeCache();
   readonly #codeImages = new ImageCodeCache();
-  readonly #facts = new CodeFactsCache();
   #symbols: readonly { readonly at: number; readonly size: number; readonly name: string }[] = [];
 
   private constructor(folder: string, build: Build, plugin: string) {
@@ -181,7 +179,6 @@ export class Mechanism {
             : {
                 space,
                 code: new ProcessCode(space, this.#codeImages),
-                facts: new CodeFacts(space, this.#facts),
               }),
           ...(profile === undefined ? {} : { profile }),
           isAlone: traces.length === 1,

@@ -2,7 +2,6 @@ import { createHash } from 'node:crypto';
 import { assert } from '../../base/errors.ts';
 import type { Evaluation, SampleIdentity, TraceFacts } from '../../evaluation/evaluation.ts';
 import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
-import { CodeFacts, CodeFactsCache } from '../../evidence/code.ts';
 import { EvidenceCollector } from '../../evidence/collector.ts';
 import type { Evidence } from '../../evidence/evidence.ts';
 import type { CallFollower } from '../../evidence/follow/call-follower.ts';
@@ -76,7 +75,6 @@ export class Evaluator {
   readonly #trained: Trained;
   readonly #options: EvaluateOptions;
   readonly #identity: string;
-  readonly #facts = new CodeFactsCache();
   readonly #code = new ImageCodeCache();
   /** Of a model of windows: what was predicted in one trace is not predicted again in the next. */
   readonly predictions: PredictionCache | undefined;
@@ -235,7 +233,6 @@ export class Evaluator {
           : {
               space: trace.space,
               code,
-              facts: new CodeFacts(trace.space, this.#facts),
               profile,
               isAlone: opened.length === 1,
             },

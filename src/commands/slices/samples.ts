@@ -1,7 +1,7 @@
 import { UserError } from '../../base/errors.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { evaluationsIn } from '../../evaluation/folder.ts';
-import { CodeFacts, CodeFactsCache } from '../../evidence/code.ts';
+import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
@@ -202,7 +202,7 @@ class CodeOfSlices {
   readonly #source: SampleSource;
   readonly #traces: SourceContext;
   readonly #around: number;
-  readonly #facts: CodeFactsCache = new CodeFactsCache();
+  readonly #images: ImageCodeCache = new ImageCodeCache();
 
   constructor(source: SampleSource, traces: SourceContext, around: number) {
     this.#source = source;
@@ -235,11 +235,11 @@ class CodeOfSlices {
   /** Names by symbol; by start where there is unwind information but no symbol. */
   #functions(space: AddressSpace | undefined): FunctionReader {
     if (space === undefined) return { functionAt: () => undefined };
-    const facts = new CodeFacts(space, this.#facts);
+    const code = new ProcessCode(space, this.#images);
     return {
       functionAt: (address) => {
         const symbol = space.symbolAt(address);
-        const start = facts.functionStart(address);
+        const start = code.functionRange(address)?.start;
         // A symbol of an earlier function says nothing about this one.
         if (symbol !== undefined && (start === undefined || address - symbol.offset >= start)) {
           return symbol.name;

@@ -139,8 +139,8 @@ export class ProcessCode {
     const { code, own } = place;
     const { taken } = code.references;
     if (taken[firstAtLeast(taken, own)] === own || code.unwind.handlers.includes(own)) return true;
-    const { format, isFixed, pointers } = code.tables;
-    return format === 'pe' && !isFixed && pointers.places.length === 0 ? undefined : false;
+    const { isFixed, pointers } = code.tables;
+    return !isFixed && pointers.places.length === 0 ? undefined : false;
   }
 
   /** @returns the format of the image that holds this address */
