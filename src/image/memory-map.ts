@@ -74,7 +74,8 @@ function onlyOne(maps: readonly MemoryMap[], path: string): MemoryMap {
 function inOrder(rows: readonly MapRow[], path: string): Region[] {
   const sorted = [...rows].sort((a, b) => a.start - b.start || a.end - b.end);
   for (let i = 1; i < sorted.length; i++) {
-    const [before, row] = [sorted[i - 1], sorted[i]];
+    const before = sorted[i - 1];
+    const row = sorted[i];
     if (row.start < before.end) {
       const show = ({ start, end, path: name, line }: MapRow): string =>
         `${`${formatAddress(start)}-${formatAddress(end)} ${name}`.trimEnd()} (line ${line})`;
@@ -86,5 +87,12 @@ function inOrder(rows: readonly MapRow[], path: string): Region[] {
       );
     }
   }
-  return sorted.map(({ line: _, ...region }) => region);
+  // Member by member: spreading takes several times as long.
+  return sorted.map(({ start, end, path: name, fileOffset, isExecutable }) => ({
+    start,
+    end,
+    path: name,
+    fileOffset,
+    isExecutable,
+  }));
 }

@@ -42,7 +42,8 @@ export function parseProcMaps(lines: readonly string[], file: string): ProcessRo
     }
     const [, startText = '', endText = '', perms = '', offsetText = '', path = ''] = match;
     const start = parseAddress(startText);
-    const last = parseAddress((BigInt(`0x${endText}`) - 1n).toString(16));
+    const end = endText.length <= 12 ? Number.parseInt(endText, 16) : 0;
+    const last = end > 0 ? end - 1 : parseAddress((BigInt(`0x${endText}`) - 1n).toString(16));
     const fileOffset = parseAddress(offsetText);
     if (start === undefined || last === undefined || fileOffset === undefined) {
       throw mapError('map-address', file, index + 1, 'an address is not canonical in 48 bits');

@@ -105,6 +105,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
     for (const [done, [{ number }, fault]] of chosen.entries()) {
       options.onPoint?.(done, chosen.length, findings.length);
       let hasLeftOut = false;
+      let isDone = false;
       let where = `${scenario.name}: ${fault} at ${number}`;
       const broken = (why: string): void => {
         findings.push(`${where}: ${why}`);
@@ -125,10 +126,11 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
         where += `, ${operation.name} ${operation.path.replace(root, '.')}`;
         const problem = problemOf(answer, fault, operation, root);
         if (problem !== undefined) broken(problem);
-        if (answer.code === 0) counts.endured++;
+        isDone = answer.code === 0;
+        if (isDone) counts.endured++;
         else counts.refused++;
         // A fault that was got over without a word must not change the result.
-        const isTold = names(answer.err, operation, root);
+        const isTold = names(answer.err + answer.out, operation, root);
         if (answer.code === 0 && isTold) hasLeftOut = true;
         else if (answer.code === 0) {
           for (const why of whole.differences(root)) broken(`silently ${why}`);
@@ -136,6 +138,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
       }
       // What was made without a sample that could not be read is whole, but another.
       if (!hasLeftOut) for (const why of whole.damages(root)) broken(why);
+      if (isDone && scenario.isOnce === true) continue;
       const again = await injector.run(scenario.words);
       if (again.code !== 0) {
         const [first = ''] = again.err.split('\n').filter((line) => line.startsWith('wayward'));
