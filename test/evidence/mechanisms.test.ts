@@ -22,6 +22,7 @@ const builds: readonly Build[] = [
   { name: 'exceptions', compiler: 'g++', sources: ['exceptions.cc'], bits: 64 },
   c('unwinding'),
   c('swapcontext'),
+  c('coroutines'),
   c('switches'),
   c('builtin_longjmp'),
   c('odd_returns'),

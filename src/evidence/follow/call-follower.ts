@@ -640,7 +640,8 @@ export class CallFollower {
         if (found.length === 0) add(own, own.depth);
       }
       this.#addActivations(own, range.start, range.end, add);
-      if (found.length === 0) {
+      // Coroutines that save their contexts in one routine all wait behind the same call.
+      if (found.length === 0 || isReturnPoint) {
         for (const other of this.#pool.contexts) {
           this.#addActivations(other, range.start, range.end, add);
         }
