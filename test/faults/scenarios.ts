@@ -93,14 +93,6 @@ export const scenarios: readonly Scenario[] = [
     },
   },
   {
-    name: 'cluster',
-    words: [
-      ...['cluster', 'RUN', '--store', 'slices.wayward', '--add', 'RUN'],
-      ...['--traces', 'all', '-o', 'page.html'],
-    ],
-    setup: withRun,
-  },
-  {
     name: 'stats',
     words: ['stats', 'samples', '-p', '-s', '3', 'stats.csv', '--plot', 'stats.svg'],
     setup: async (root) => {
@@ -140,7 +132,17 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'record',
     isOnce: true,
-    words: ['record', '-o', 'traces/true', '--bin-dir', 'bin', '--', '/bin/true'],
+    words: [
+      'record',
+      '--backend',
+      'log',
+      '-o',
+      'traces/true',
+      '--bin-dir',
+      'bin',
+      '--',
+      '/bin/true',
+    ],
     setup: async (root) => {
       mkdirSync(join(root, 'elsewhere'));
     },

@@ -142,7 +142,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
       const again = await injector.run(scenario.words);
       if (again.code !== 0) {
         const [first = ''] = again.err.split('\n').filter((line) => line.startsWith('wayward'));
-        const exists = /exists already/.test(first) && fault !== 'kill';
+        const exists = scenario.isOnce === true && /exists already/.test(again.err + again.out);
         // What is there already was made whole: nothing is left to do.
         if (!exists) broken(`the repeated command ends in ${again.code}: ${first}`);
       } else for (const why of whole.differences(root)) broken(`when repeated, ${why}`);
