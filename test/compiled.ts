@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -47,7 +47,8 @@ export class Workshop {
   compile(compiler: string, source: string, ...options: string[]): string {
     const path = join(this.folder, `program${this.#count++}`);
     run(compiler, '-o', path, source, ...options);
-    return path;
+    // Compilers for Windows add an ending.
+    return existsSync(path) ? path : `${path}.exe`;
   }
 }
 

@@ -6,7 +6,9 @@ import { firstAtLeast } from './image-tables.ts';
 import type { SiteReader } from './site-targets.ts';
 
 /** Arguments are read near the beginning. */
-const entryBytes = 1024;
+const entryBytes = 512;
+/** Taken places that are read to count them by arguments. */
+const mostCounted = 2000;
 
 let operands: Operands | undefined;
 
@@ -70,8 +72,9 @@ export class PointerTargets {
   #countReads(address: number): number {
     const { memory, tables } = this.#code;
     const run = memory.runAt(address);
-    if (run === undefined) return 0;
-    const end = this.#code.rangeAt(address)?.end ?? run.end;
+    // Code without unwind information may be of a language that passes arguments elsewhere.
+    const end = this.#code.rangeAt(address)?.end;
+    if (run === undefined || end === undefined) return 0;
     const from = address - run.start;
     const bytes = run.bytes.subarray(from, Math.min(end - run.start, from + entryBytes));
     operands ??= new Operands();
@@ -81,15 +84,18 @@ export class PointerTargets {
 
   /**
    * How many taken places read at most so many argument registers, by that number; the last entry
-   * counts all.
+   * counts all. Of images with many, estimated from evenly spread ones.
    */
   get takenByReads(): Int32Array {
     if (this.#takenByReads === undefined) {
-      const counts = new Int32Array(7);
-      for (const address of this.taken) {
-        for (let n = this.argumentsRead(address) ?? 0; n < counts.length; n++) counts[n]!++;
+      const counts = new Float64Array(7);
+      const { taken } = this;
+      const step = Math.max(1, Math.ceil(taken.length / mostCounted));
+      for (let i = 0; i < taken.length; i += step) {
+        for (let n = this.argumentsRead(taken[i]!) ?? 0; n < counts.length; n++) counts[n]!++;
       }
-      this.#takenByReads = counts;
+      const scale = taken.length / Math.max(1, Math.ceil(taken.length / step));
+      this.#takenByReads = Int32Array.from(counts, (count) => Math.round(count * scale));
     }
     return this.#takenByReads;
   }
@@ -109,7 +115,7 @@ export class PointerTargets {
 
   /** @returns argument registers that may hold arguments at a call; `undefined` in 32-bit code */
   argumentsSet(site: number): number | undefined {
-    if (this.#code.tables.bits === 32) return undefined;
+    if (this.#code.tables.bits === 32 || this.#code.rangeAt(site) === undefined) return undefined;
     const found = this.#sites.flowAt(site);
     const index = found?.flow.indexAt(site - found.start) ?? -1;
     if (found === undefined || index < 0) return undefined;

@@ -40,7 +40,7 @@ const mostOffset = 2 ** 32;
 /** Entries in front of a table's first, of indices that nothing limits. */
 const mostMissing = 64;
 /** Code whose limits nothing tells is followed this far back. */
-const window = 512;
+const window = 160;
 const mostFlows = 64;
 /** Registers that a call may change: rax, rcx, rdx, rsi, rdi, r8 to r11. */
 const changed64 = 0x0fc7;
@@ -130,6 +130,7 @@ export class SiteReader {
     if (!isJump && flow.kinds[index] !== Transfer.icall) return nowhere;
     const word = flow.is64 ? 8 : 4;
     let anchor: number | undefined;
+    let nearest: number | undefined;
     const ways = walkBack(flow, index, operands, {
       start,
       absolute: (value) => this.#absolute(value),
@@ -144,11 +145,18 @@ export class SiteReader {
       isDone: (way) => {
         const shape = shapeOf(way.target, word);
         if (shape.kind === 'table') anchor ??= shape.table;
+        // What is nearest counts: further back, loops move the pointer itself.
+        if (shape.kind === 'member') nearest ??= shape.displacement;
         return this.#isDone(shape, way);
       },
     });
     const collected = new Collected();
     for (const way of ways) this.#add(collected, way, word, { start, flow, isJump, anchor });
+    if (nearest !== undefined && collected.member !== undefined) {
+      collected.member = { ...collected.member, displacement: nearest };
+    }
+    // What leads here from outside a stretch whose limits are guessed is not known.
+    if (this.#code.rangeAt(site) === undefined) collected.isOpen = true;
     return { isJump, ...collected.result() };
   }
 
@@ -284,7 +292,7 @@ export class SiteReader {
     let count = 0;
     for (let offset = first; offset < end; offset += stride) {
       const target = this.#entry(shape, shape.table + offset);
-      if (target === undefined || !this.#mayLead(target, place, isBounded)) {
+      if (target === undefined || !this.#mayLead(target, place, isBounded, isPlain)) {
         // An index that does not begin at zero leaves no entries below its least.
         if (isBounded || (count === 0 && offset - begin < mostMissing * stride)) continue;
         break;
@@ -316,14 +324,24 @@ export class SiteReader {
     return ((target % 0x1_0000_0000) + 0x1_0000_0000) % 0x1_0000_0000;
   }
 
-  #mayLead(target: number, { start, flow, isJump }: SitePlace, isBounded: boolean): boolean {
+  #mayLead(
+    target: number,
+    { start, flow, isJump }: SitePlace,
+    isBounded: boolean,
+    isPointer: boolean,
+  ): boolean {
     if (!this.#code.memory.isCode(target)) return false;
     if (isBounded) return true;
     const offset = target - start;
     const isInside = isJump && offset > 0 && offset < flow.bytes.length;
     if (isInside) return flow.indexAt(offset) >= 0;
     const range = this.#code.rangeAt(target);
-    return range === undefined ? !isJump : range.start === target;
+    if (range === undefined) return !isJump;
+    if (range.start === target) return true;
+    if (!isJump || !isPointer) return false;
+    // Labels of rare cases stand in the function's cold part.
+    const other = this.flowAt(target);
+    return other !== undefined && other.flow.indexAt(target - other.start) >= 0;
   }
 }
 

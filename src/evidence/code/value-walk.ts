@@ -7,6 +7,7 @@ import {
   load,
   low,
   masked,
+  placeKey,
   product,
   registerValue,
   rewrite,
@@ -135,7 +136,7 @@ class Walker {
         }
         const isJoint = this.#flow.isEntered(way.index);
         if (isJoint) {
-          const key = `${way.index} ${way.condition} ${way.limits.length} ${way.target.form}`;
+          const key = `${way.index} ${way.condition} ${way.limits.length} ${placeKey(way.target)}`;
           if (seen.has(key)) break;
           seen.add(key);
           for (const source of this.#flow.sourcesOf(way.index)) {

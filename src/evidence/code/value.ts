@@ -188,6 +188,20 @@ function narrowed(value: number, bytes: number, isSigned: boolean): number {
   return isSigned && rest >= range / 2 ? rest - range : rest;
 }
 
+/**
+ * What tells two targets apart at one place of the code: plain numbers count where they move the
+ * place that is read, and not within an index, which a loop may count up.
+ */
+export function placeKey(value: Value): string {
+  if (value.kind === 'sum') return `(${placeKey(value.left)}+${placeKey(value.right)})`;
+  return value.kind === 'load' ? `${value.bytes}[${innerKey(value.at)}]` : value.key;
+}
+
+function innerKey(value: Value): string {
+  if (value.kind === 'sum') return `(${innerKey(value.left)}+${innerKey(value.right)})`;
+  return value.kind === 'constant' ? value.key : value.form;
+}
+
 /** @returns the value with `replacement(part)` in place of each part for which it is defined */
 export function rewrite(value: Value, replacement: (part: Value) => Value | undefined): Value {
   if (value.kind === 'constant' || value.kind === 'unknown' || value.kind === 'index') return value;
