@@ -60,7 +60,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   'likeness/store': { values: ['base'] },
   'report/words': { values: [], types: ['report/data'] },
   'report/data': {
-    values: ['base', 'verdict/statistics', 'verdict', 'report/words'],
+    values: ['base', 'evidence', 'verdict/statistics', 'verdict', 'report/words'],
     types: ['evaluation', 'likeness'],
   },
   'report/charts': { values: ['report/words'], types: ['evaluation', 'report/data'] },

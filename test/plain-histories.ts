@@ -146,11 +146,11 @@ export function judgePlainly(
     }
     isTied.push([...p.values(), novel].filter((value) => value > best - 1e-9).length > 1);
     const form = events.form[event]!;
-    const shares = sharesOf(tables.novelty, form);
+    const shares = sharesOf(candidates.length === 0 ? tables.pairs : tables.novelty, form);
     const came = events.target[event]!;
     const sort = events.sort[event]!;
     const count = events.count[event]!;
-    const mine = p.get(came) ?? (novel * shares[sort]!) / count;
+    const mine = Math.max(p.get(came) ?? 0, (novel * shares[sort]!) / count);
     let tail = 0;
     for (const value of p.values()) if (value <= mine) tail += value;
     targetSorts.forEach((_, other) => {

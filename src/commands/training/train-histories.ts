@@ -4,7 +4,7 @@ import { showCount } from '../../base/format.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';
 import type { RunContext } from '../../model/first-layer.ts';
-import { fitHistories, judgeLeftOut } from '../../model/histories/fit.ts';
+import { fitHistories, judgeLeftOut, type LeftOutRun } from '../../model/histories/fit.ts';
 import { TrainingCounts } from '../../model/histories/training-counts.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { outsideImages, SymbolTable } from '../../sequences/symbol-table.ts';
@@ -124,8 +124,9 @@ export async function trainHistories(
     },
     *leftOut() {
       const model = modelIdentity(trained);
-      for (const [index, { sample, run }] of read.entries()) {
-        const { events: own, judgements } = judgeLeftOut(layer, counts, index);
+      const left = judgeLeftOut(counts, vocabulary.outputClasses);
+      for (const { sample, run } of read) {
+        const { events: own, judgements } = left.next().value as LeftOutRun;
         const places = { modules: [], module: new Int32Array(0), offset: new Float64Array(0) };
         yield {
           sample: identityOf(sample, 'training'),

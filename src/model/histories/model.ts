@@ -14,7 +14,7 @@ import {
   type NamedEvents,
 } from './run-judge.ts';
 
-const types = 'iiiiiiff';
+const types = 'iiiiiifff';
 const fileName = 'histories.bin';
 
 /** What the n-gram learns from histories: counts of contexts, and how far each history is to be believed. */
@@ -93,12 +93,13 @@ type FileArrays = [
   entries: Int32Array,
   weights: Float32Array,
   novelty: Float32Array,
+  pairs: Float32Array,
 ];
 
 /** Entries stand together by context: target, runs, kinds. */
 const entrySize = 3;
 
-function arraysOf({ contexts, mixture, novelty }: JudgingTables): readonly NumberArray[] {
+function arraysOf({ contexts, mixture, novelty, pairs }: JudgingTables): readonly NumberArray[] {
   const n = contexts.contexts;
   const starts = new Int32Array(n + 1);
   const entries = new Int32Array(contexts.entries * entrySize);
@@ -122,6 +123,7 @@ function arraysOf({ contexts, mixture, novelty }: JudgingTables): readonly Numbe
     entries,
     Float32Array.from(mixture.weights),
     Float32Array.from(novelty),
+    Float32Array.from(pairs),
   ];
 }
 
@@ -132,7 +134,7 @@ interface Sizes {
 }
 
 function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
-  const [keys, level, parent, runs, starts, entries, weights, novelty] = arrays;
+  const [keys, level, parent, runs, starts, entries, weights, novelty, pairs] = arrays;
   return {
     ...sizes,
     contexts: ContextTable.from({ keys, level, parent, runs, starts, entries }),
@@ -141,11 +143,12 @@ function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
       squares: new Float64Array(weights.length).fill(1e-8),
     },
     novelty: Float64Array.from(novelty),
+    pairs: Float64Array.from(pairs),
   };
 }
 
 function problemOf(arrays: FileArrays, places: number): string | undefined {
-  const [keys, level, parent, runs, starts, entries, weights, novelty] = arrays;
+  const [keys, level, parent, runs, starts, entries, weights, novelty, pairs] = arrays;
   const n = level.length;
   const sizes: readonly (readonly [number, number])[] = [
     [keys.length, 2 * n],
@@ -155,9 +158,12 @@ function problemOf(arrays: FileArrays, places: number): string | undefined {
     [entries.length, entrySize * (starts[n] ?? 0)],
     [weights.length, mixtureWeights],
     [novelty.length, noveltyCounts],
+    [pairs.length, noveltyCounts],
   ];
   if (sizes.some(([found, expected]) => found !== expected)) return 'has tables of other sizes';
   if (!weights.every(Number.isFinite)) return 'has weights that are no numbers';
-  if (!novelty.every((count) => count >= 0)) return 'has counts that are none';
+  if (![novelty, pairs].every((counts) => counts.every((count) => count >= 0))) {
+    return 'has counts that are none';
+  }
   return ContextTable.problemOf({ keys, level, parent, runs, starts, entries }, places);
 }

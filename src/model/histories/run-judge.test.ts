@@ -11,7 +11,7 @@ import { SymbolTable } from '../../sequences/symbol-table.ts';
 import { mix } from '../../sequences/window-counter.ts';
 import { fitHistories, judgeLeftOut } from './fit.ts';
 import { HistoryModel } from './model.ts';
-import type { EventJudgements, NamedEvents } from './run-judge.ts';
+import { type EventJudgements, judgeRun, type NamedEvents } from './run-judge.ts';
 import { TrainingCounts } from './training-counts.ts';
 
 const levels = historyLevels.length;
@@ -117,9 +117,20 @@ describe('judging runs by histories', () => {
     for (const out of [0, 3]) {
       const others = countPlainly(runs.filter((_, i) => i !== out).map(name));
       const plain = judgePlainly(name(runs[out]!), others, model.tables);
-      const { judgements } = judgeLeftOut(model, counts, out);
-      expectSame(judgements, plain);
+      // With the model's own weights, so that nothing else differs.
+      expectSame(judgeRun(counts.leaveOut(out), model.tables, out), plain);
     }
+  });
+
+  test('judges left-out runs in order, with weights that they had no share in', () => {
+    const runs = seeds.map((seed) => exampleRun(seed));
+    const { counts, model, name } = learn(runs);
+    const left = [...judgeLeftOut(counts, places + 1)];
+    expect(left.map(({ events }) => [...events.target])).toEqual(
+      runs.map((run) => [...name(run).target]),
+    );
+    const own = judgeRun(counts.leaveOut(2), model.tables, 2);
+    expect(left[2]!.judgements.chance).not.toEqual(own.chance);
   });
 
   test('does not depend on what was judged before', () => {

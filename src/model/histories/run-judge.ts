@@ -46,8 +46,12 @@ export interface JudgingTables {
   readonly runs: number;
   readonly transfers: number;
   readonly mixture: MixtureWeights;
-  /** By form of transfer and sort of target, for `Novelty`. */
+  /**
+   * By form of transfer and sort of target, for `Novelty`: events of left-out runs that their place never
+   * showed, and the targets of all places of training, for places that nobody saw.
+   */
   readonly novelty: Float64Array;
+  readonly pairs: Float64Array;
 }
 
 /**
@@ -75,7 +79,8 @@ export function judgeRun(
   const own = new ContextTable();
   const view = new EventView(tables.contexts, tables.places);
   const mixture = new Mixture(tables.mixture);
-  const novelty = new Novelty(tables.novelty);
+  const novelties = new Novelty(tables.novelty);
+  const firsts = new Novelty(tables.pairs);
   // A run is of a kind that none of the others showed once in so many.
   const otherKind = 1 / (tables.runs + 1);
   const contexts = new Int32Array(levels);
@@ -86,8 +91,10 @@ export function judgeRun(
     mixture.read(view, form[event]);
     const candidate = view.candidateOf(came);
     const { best, probability, novel } = mixture;
-    const share = novelty.share(form[event], sort[event]);
-    const p = candidate < 0 ? (novel * share) / count[event] : probability[candidate];
+    const novelty = view.candidates.length === 0 ? firsts : novelties;
+    const byCode = (novel * novelty.share(form[event], sort[event])) / count[event];
+    // Who knows a target thinks no less of it than of a new one of its sort.
+    const p = candidate < 0 ? byCode : Math.max(byCode, probability[candidate]);
     let chance = 0;
     for (let i = 0; i < view.candidates.length; i++) {
       if (probability[i] <= p) chance += probability[i];
@@ -118,7 +125,7 @@ export function judgeRun(
     }
     if (rate > 0) {
       mixture.learn(candidate, rate);
-      if (candidate < 0) novelty.learn(form[event], sort[event]);
+      if (candidate < 0) novelties.learn(form[event], sort[event]);
     }
     for (let level = 0; level < levels; level++) {
       const low = hashes[at + 2 * level];

@@ -1,7 +1,9 @@
+import { targetSorts } from '../../evidence/transfer-code.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { deepestLevels, historyLevels } from '../../sequences/histories/levels.ts';
 import type { SymbolTable } from '../../sequences/symbol-table.ts';
 import { ContextTable } from './context-table.ts';
+import { noveltyCounts } from './novelty.ts';
 import type { NamedEvents } from './run-judge.ts';
 
 const levels = historyLevels.length;
@@ -24,6 +26,8 @@ export class TrainingCounts {
   readonly contexts: ContextTable = new ContextTable();
   readonly #runs: KeptRun[] = [];
 
+  /** Targets of all places, by form of transfer and sort of target: see `Novelty`. */
+  readonly pairs: Float64Array = new Float64Array(noveltyCounts);
   /** Transfers of all runs that were predicted. */
   transfers = 0;
 
@@ -61,6 +65,8 @@ export class TrainingCounts {
         let entry = contexts.entryOf(context, came);
         if (entry < 0) {
           entry = contexts.addEntry(context, came);
+          if (level === 0)
+            this.pairs[events.form[event] * targetSorts.length + events.sort[event]]++;
           // Of the four longer contexts of a block, the path's tell its kinds.
           if (above >= 0 && (parent !== 1 || history === 'path')) {
             contexts.kinds[contexts.entryOf(above, came)]++;

@@ -1,8 +1,10 @@
 import { type Address, formatAddress } from '../../base/address.ts';
 import { firstAtLeast } from '../../base/search.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
+import { targetSorts } from '../../evidence/transfer-code.ts';
 import type { PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
 import type { Patch } from '../../verdict/patches.ts';
+import { sourcesInWords } from '../words/sources.ts';
 import type { Unit } from '../words/unit.ts';
 import type {
   EvidenceKind,
@@ -146,9 +148,24 @@ function transfersOf(
       isCorrect: actual === predicted,
       isUnknown: actual === 0 || predictions.unseenTransfer[p] === 1,
       evidence: proven?.kind,
+      ...(evaluation.histories === undefined ? {} : { sources: sourcesOf(evaluation, p) }),
     });
   }
   return transfers;
+}
+
+/** What the sources of a prediction said, in words. */
+function sourcesOf({ predictions, histories }: Evaluation, prediction: number): string {
+  const sources = histories?.sources;
+  const at = (values: ArrayLike<number> | undefined): number => values?.[prediction] ?? 0;
+  return sourcesInWords({
+    sort: targetSorts[at(sources?.sort)] ?? '',
+    allowed: at(sources?.count),
+    trainedTargets: at(sources?.trainedTargets),
+    trainedRuns: at(sources?.trainedCount),
+    shown: at(sources?.shownCount),
+    nats: -Math.log(Math.max(1e-30, predictions.actualProbability[prediction])),
+  });
 }
 
 function listingOf(blocks: readonly PatchBlock[]): ListingLine[] {

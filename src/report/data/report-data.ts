@@ -213,6 +213,8 @@ export interface ReportTransfer {
   readonly expected: string | undefined;
   readonly expectedProbability: number | undefined;
   readonly cameProbability: number | undefined;
+  /** What the code, training and this run said, in words; only where histories predicted. */
+  readonly sources?: string;
   readonly isCorrect: boolean;
   readonly isUnknown: boolean;
   readonly evidence: EvidenceKind | undefined;

@@ -132,7 +132,11 @@ function cameTable(transfers: readonly ReportTransfer[], unit: Unit): string {
           : `${code(t.expected, 120)}${probability(t.expectedProbability)}`;
       const likely = probability(t.cameProbability);
       const notes = [
-        ...(t.isUnknown ? ['never seen in training'] : []),
+        ...(t.sources !== undefined
+          ? [escapeMarkup(t.sources)]
+          : t.isUnknown
+            ? ['never seen in training']
+            : []),
         ...(t.evidence === undefined ? [] : [evidenceNames[t.evidence].one]),
       ].join('; ');
       return `<tr><td class="n">${formatCount(t.position)}</td><td>${t.from === '' ? '' : code(t.from, 120)}</td><td>${expected}</td><td>${code(t.came, 120)}${likely}</td><td>${notes}</td></tr>`;

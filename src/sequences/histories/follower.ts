@@ -15,7 +15,10 @@ import { historyLevels } from './levels.ts';
 import { PlaceHashes, type Places } from './place-hashes.ts';
 
 const levels = historyLevels.length;
+/** Targets of the path by which a transfer repeats. */
 const pathLength = 24;
+/** Targets that are kept for the longest contexts: a power of two. */
+const pathKept = 128;
 const siteLength = 8;
 const blockLength = 32;
 const callLength = 8;
@@ -169,8 +172,8 @@ export class TransferFollower {
   #what: number = role.none;
   #position = 0;
   /** Hash halves of the targets of the last unexplained transfers, a ring. */
-  readonly #pathLow = new Int32Array(32);
-  readonly #pathHigh = new Int32Array(32);
+  readonly #pathLow = new Int32Array(pathKept);
+  readonly #pathHigh = new Int32Array(pathKept);
   #pathEnd = 0;
   #pathKnown = 0;
   #rollingLow = 0;
@@ -362,7 +365,7 @@ export class TransferFollower {
     run.transfers++;
     // The path, and the site's own last targets, go on.
     const end = this.#pathEnd;
-    const oldest = (end - pathLength) & 31;
+    const oldest = (end - pathLength) & (pathKept - 1);
     this.#rollingLow =
       (Math.imul(this.#rollingLow, lowFactor) +
         targetLow -
@@ -373,11 +376,10 @@ export class TransferFollower {
         targetHigh -
         Math.imul(this.#pathHigh[oldest], this.#oldestHigh)) |
       0;
-    this.#pathLow[end & 31] = targetLow;
-    this.#pathHigh[end & 31] = targetHigh;
-    // What falls out of the path must not be taken for its past again.
-    this.#pathEnd = (end + 1) & 31;
-    if (this.#pathKnown < pathLength) this.#pathKnown++;
+    this.#pathLow[end] = targetLow;
+    this.#pathHigh[end] = targetHigh;
+    this.#pathEnd = (end + 1) & (pathKept - 1);
+    if (this.#pathKnown < pathKept) this.#pathKnown++;
     const at = from * 2 * siteLength;
     const sites = this.#siteLast;
     for (let i = at + 2 * siteLength - 1; i > at + 1; i--) sites[i] = sites[i - 2];
@@ -414,7 +416,7 @@ export class TransferFollower {
         let itemHigh = 0;
         if (history === 'path') {
           isKnown = length < this.#pathKnown;
-          const at = (this.#pathEnd - 1 - length) & 31;
+          const at = (this.#pathEnd - 1 - length) & (pathKept - 1);
           itemLow = this.#pathLow[at];
           itemHigh = this.#pathHigh[at];
         } else if (history === 'site') {

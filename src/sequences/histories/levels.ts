@@ -34,7 +34,7 @@ function makeLevels(): HistoryLevel[] {
     { history: 'place', length: 1, parent: 0 },
   ];
   const chains: readonly (readonly [HistoryName, readonly number[]])[] = [
-    ['path', [1, 2, 3, 4, 6, 8, 12, 16, 24]],
+    ['path', [1, 2, 4, 6, 10, 16, 28, 48, 90]],
     ['site', [1, 2, 3, 4, 6, 8]],
     ['blocks', [1, 3, 7, 15, 31]],
     ['calls', [1, 2, 3, 4, 6, 8]],
