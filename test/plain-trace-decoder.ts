@@ -273,12 +273,12 @@ export class PlainTraceDecoder {
   }
 
   /** Goes on to `ip` without any decision. @returns whether it lies on the way; a loss is reported */
-  #walkTo(ip: bigint): boolean {
+  #walkTo(ip: bigint, isExact: boolean = true): boolean {
     if (this.#at === undefined) {
       this.#lose('mismatch');
       return false;
     }
-    if (this.#reach(ip) && this.#startsAt(this.#at as Block, ip)) return true;
+    if (this.#reach(ip) && (!isExact || this.#startsAt(this.#at as Block, ip))) return true;
     this.#lose(this.#at?.kind === Transfer.none ? deadReason(this.#at) : 'mismatch');
     return false;
   }
@@ -354,7 +354,12 @@ export class PlainTraceDecoder {
       this.#startGap('mismatch', this.#offset);
       this.#dropState();
     }
-    const paused = this.#paused;
+    let paused = this.#paused;
+    if (paused !== undefined && !this.#startsAt(paused.block, paused.ip)) {
+      this.#startGap('mismatch', this.#offset);
+      this.#dropState();
+      paused = undefined;
+    }
     this.#paused = undefined;
     if (paused?.ip === ip) this.#at = this.#blockAt(paused.block.address, this.#mode);
     else if (paused !== undefined && this.#isServed(paused.block, paused.ip, ip)) {
@@ -386,7 +391,7 @@ export class PlainTraceDecoder {
       return;
     }
     if (from !== undefined) {
-      if (this.#walkTo(from)) this.#pause(from, true);
+      if (this.#walkTo(from, false)) this.#pause(from, true);
       return;
     }
     if (ip !== undefined && this.#reach(ip)) {

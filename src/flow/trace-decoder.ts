@@ -527,7 +527,13 @@ export class TraceDecoder implements BlockSource {
       this.#dropState(Reset.missing);
     }
     const node = this.#nodeAt(ip);
-    const paused = this.#context.pausedAt;
+    let paused = this.#context.pausedAt;
+    if (paused !== undefined && !this.#graph.startsAt(paused.node, paused.ip)) {
+      // No event comes in the middle of an instruction.
+      this.#startGap('mismatch', traceOffset, paused.ip);
+      this.#dropState(Reset.missing);
+      paused = undefined;
+    }
     const { leftByBranch } = this.#context;
     this.#context.reset(Reset.resume);
     if (paused !== undefined && paused.ip === ip) {
@@ -605,7 +611,8 @@ export class TraceDecoder implements BlockSource {
       return;
     }
     if (from !== undefined) {
-      if (!this.#walkTo(from, traceOffset)) return;
+      // Whether that is where an instruction starts is looked at when tracing goes on: an end is told anyway.
+      if (!this.#walkTo(from, traceOffset, false)) return;
       // SKD022: an instruction that turns tracing off by itself, and has ended.
       if (!(this.#errata.skd022 && this.#isFarTransfer(from))) {
         this.#pause(from, true);
@@ -777,16 +784,20 @@ export class TraceDecoder implements BlockSource {
     this.#context.afterOverflow = true;
   }
 
-  /** Emits blocks up to the one that holds `ip`. @returns whether it lies on the way */
-  #walkTo(ip: Address, traceOffset: number): boolean {
+  /**
+   * Emits blocks up to the one that holds `ip`.
+   *
+   * @param isExact  an event comes between two instructions; elsewhere flow is lost
+   * @returns whether it lies on the way
+   */
+  #walkTo(ip: Address, traceOffset: number, isExact: boolean = true): boolean {
     if (this.#state.at < 0) {
       this.#lose('mismatch', traceOffset);
       return false;
     }
     this.#walkOffset = traceOffset;
-    // An event comes between two instructions.
     const isReached = this.#walker.walkTo(ip);
-    if (isReached && this.#graph.startsAt(this.#state.at, ip)) return true;
+    if (isReached && (!isExact || this.#graph.startsAt(this.#state.at, ip))) return true;
     const { at } = this.#state;
     const isDead = this.#graph.kind[at] === Transfer.none;
     this.#lose(isDead ? this.#graph.deadReason(at) : 'mismatch', traceOffset);

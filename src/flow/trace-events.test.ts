@@ -368,6 +368,12 @@ describe('what is missing is told', () => {
     // 2: jz 6, two bytes.
     expect(await flowOf(program, [pge(0), fup(3), tip(12)])).toEqual(['gap mismatch']);
     expect(await flowOf(program, [pge(0), fup(2), tip(12)])).toEqual([0, 'async 2 12']);
+    expect(await flowOf(program, [pge(0), fup(3), pgd, pge(12), tnt('N')])).toEqual([
+      'gap mismatch',
+      12,
+    ]);
+    // The end of a run is told wherever it seems to be.
+    expect(await flowOf(program, [pge(0), fup(3), pgd])).toEqual([0, 'async 3 ?']);
   });
 
   test('a FUP whose TIP is missing', async () => {
