@@ -309,10 +309,10 @@ function exactShares(elsewhere: number): ClassShares {
 }
 
 /**
- * How often pairs of a place and its target, in nominal runs, went to each class as the narrowest, of
- * those that had the class: (pairs + 1) / (pairs of which the place has the class + 2). Measured by
- * `bench/code.bench.ts` on three nominal runs each of seven programs, no attack among them; what has
- * never left its class gets one chance in as many pairs as were seen.
+ * Rounded from how often pairs of a place and its target, in nominal runs, had each class as the
+ * narrowest, of those whose place has the class. Measured by `bench/code.bench.ts` on three nominal
+ * runs each of seven programs, no attack among them; what has never left its class gets one chance in
+ * as many pairs as were seen.
  */
 export const defaultShares: Readonly<Record<Mechanism, ClassShares>> = {
   stub: exactShares(1 / 1600),

@@ -136,7 +136,7 @@ class Walker {
         }
         const isJoint = this.#flow.isEntered(way.index);
         if (isJoint) {
-          const key = `${way.index} ${way.condition} ${way.limits.length} ${placeKey(way.target)}`;
+          const key = `${way.index} ${way.condition} ${Math.min(1, way.limits.length)} ${placeKey(way.target)}`;
           if (seen.has(key)) break;
           seen.add(key);
           for (const source of this.#flow.sourcesOf(way.index)) {
@@ -210,7 +210,7 @@ class Walker {
     if (way.condition >= 0 && operands.setsFlags) {
       const limit = this.#limit(way.condition, next);
       way.condition = -1;
-      if (limit !== undefined && way.limits.length < mostLimits) {
+      if (limit !== undefined && way.limits.length < mostLimits && !way.target.key.includes('<')) {
         this.#write(way, next);
         way.limits = [...way.limits, limit];
         this.#settle(way);
@@ -229,6 +229,8 @@ class Walker {
     way.target = rewrite(way.target, (part) =>
       part.registers === 0 ? undefined : this.#options.settled(part, limits),
     );
+    // The index is known: what else is compared on the way says nothing about the rest.
+    if (way.target.key.includes('<')) way.limits = [];
   }
 
   /** Replaces what the instruction writes by what it writes there. */
