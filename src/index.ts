@@ -17,6 +17,7 @@ export { type DemoOptions, type DemoResult, demo } from './commands/demo.ts';
 export { examineMachine, type Finding } from './commands/doctor.ts';
 export { type ImportOptions, type ImportResult, importRecordings } from './commands/import.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './commands/inspect.ts';
+export { type JudgedSample, type JudgeRequest, type JudgeResult, judge } from './commands/judge.ts';
 export { type LearnResult, learn } from './commands/learn.ts';
 export { type NoveltyOptions, type NoveltyResult, novelty } from './commands/novelty.ts';
 export { preprocess } from './commands/preprocess.ts';

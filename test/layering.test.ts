@@ -97,8 +97,11 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'sequences/histories',
       'model',
       'model/histories',
+      'verdict',
+      'report/data',
+      'report/charts',
     ],
-    types: ['evidence/follow', 'evaluation', 'verdict', 'commands/run', 'commands/training'],
+    types: ['evidence/follow', 'evaluation', 'commands/run', 'commands/training'],
   },
   'commands/training': {
     values: [
@@ -153,6 +156,10 @@ const mayImport: Readonly<Record<string, Rule>> = {
     ],
     types: ['model'],
   },
+  'commands/profile': {
+    values: ['base', 'image', 'verdict', 'commands/run', 'commands/samples', 'commands/tasks'],
+    types: ['model', 'trace', 'commands/training'],
+  },
   commands: {
     values: [
       'base',
@@ -180,6 +187,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/training',
       'commands/slices',
       'commands/tasks',
+      'commands/profile',
     ],
   },
   'cli/frame': { values: ['base'] },

@@ -465,7 +465,7 @@ describe('bad input', () => {
     const root = writeTinyCorpus(30, 3);
     const path = join(root, 'b003', 'trace_parsed.gz');
     writeFileSync(path, readFileSync(path).subarray(0, 500));
-    writeFileSync(join(root, 'b004', 'info.txt'), 'x\nunknown\n');
+    writeFileSync(join(root, 'b004', 'info.txt'), 'x\nperhaps\n');
     const out = folder();
     const sets = join(out, 'sets.txt');
     const list = (from: number, to: number): string =>
@@ -491,7 +491,7 @@ describe('bad input', () => {
     ]);
     expect(status).toBe(0);
     expect(stderr).toContain(`left out: ${path}: the gzip data is cut off or damaged`);
-    expect(stderr).toContain('the label is "unknown"; it must be benign or malicious');
+    expect(stderr).toContain('the label is "perhaps"; it must be benign, malicious or unknown');
     expect(stdout).toContain('Left out     2 samples');
     expect(readdirSync(join(runIn(out), 'evaluation'))).toHaveLength(23);
   });
@@ -554,7 +554,7 @@ describe('bad input', () => {
   test('too few samples are refused before anything is written', () => {
     const root = writeTinyCorpus(4, 1);
     const out = folder();
-    const { status, stderr } = wayward(['learn', root, '-p', '--out', out]);
+    const { status, stderr } = wayward(['lstm', root, '-p', '--out', out]);
     expect(status).toBe(1);
     expect(stderr).toContain(
       'too few samples: 10 benign ones are asked for, 4 are there; 2 malicious ones are asked for, 1 are there',
@@ -588,6 +588,7 @@ describe('help', () => {
     'stats',
     'novelty',
     'learn',
+    'judge',
     'classify',
     'report',
     'demo',

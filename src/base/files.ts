@@ -238,6 +238,11 @@ export async function removeStaleParts(path: string): Promise<void> {
   }
 }
 
+/** Copies a file whole or not at all. @throws UserError `not-readable`, `write-failed` */
+export async function copyWholeFile(from: string, to: string): Promise<void> {
+  await writeFileAtomic(to, await readWholeFile(from));
+}
+
 /** @throws UserError `not-readable` */
 export async function readWholeFile(path: string): Promise<Buffer> {
   try {

@@ -5,6 +5,7 @@ import { demoCommand } from './verbs/demo.ts';
 import { doctor } from './verbs/doctor.ts';
 import { importCommand } from './verbs/import.ts';
 import { inspectCommand } from './verbs/inspect.ts';
+import { judgeCommand } from './verbs/judge.ts';
 import { learnCommand } from './verbs/learn.ts';
 import { noveltyCommand } from './verbs/novelty.ts';
 import { preprocessCommand } from './verbs/preprocess.ts';
@@ -25,6 +26,7 @@ export function commands(): readonly Command[] {
     noveltyCommand,
     setsCommand,
     learnCommand,
+    judgeCommand,
     classifyCommand,
     clusterCommand,
     reportCommand,

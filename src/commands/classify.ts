@@ -1,6 +1,4 @@
-import { UserError } from '../base/errors.ts';
 import { showCount } from '../base/format.ts';
-import { gather, readEvaluations, type SkippedFile } from '../evaluation/folder.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Fact, ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { reportOfLabelled, reportOfNominal } from '../report/data/report-of.ts';
@@ -11,14 +9,12 @@ import {
   saveClassifier,
 } from '../verdict/classify-labelled.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
-import { computeFeatures, feature, type TraceFeatures } from '../verdict/features.ts';
-import { featuresOfLeftOut, readLeftOut } from '../verdict/left-out.ts';
-import { readTraceFeatures } from '../verdict/stored-features.ts';
+import { feature, type TraceFeatures } from '../verdict/features.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import { type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
 import { findEvaluations, type RunPath } from './run/path.ts';
 import { unitOf } from './samples/source.ts';
-import { featuresElsewhere } from './tasks/features.ts';
+import { readFeatures } from './tasks/read-features.ts';
 
 export interface ClassifyOptions {
   /** A run's folder, or a folder of evaluations. */
@@ -61,53 +57,6 @@ export interface ClassifyResult {
   readonly report: ReportData;
   /** Traces that are judged and flagged. */
   readonly flagged: number;
-}
-
-/** Reads evaluations and keeps their features. @throws UserError */
-export async function readFeatures(
-  path: RunPath,
-  ignoreCache: boolean,
-  context: RunContext,
-  scheduler?: Scheduler,
-): Promise<{
-  readonly traces: readonly TraceFeatures[];
-  readonly skipped: readonly SkippedFile[];
-}> {
-  const { evaluations, skipped } = await featuresAt(
-    path.evaluation,
-    ignoreCache,
-    context,
-    scheduler,
-  );
-  for (const { path: file, reason } of skipped) {
-    context.log.log('warning', `left out: ${file}: ${reason}`);
-  }
-  if (evaluations.length === 0) {
-    throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
-      category: 'input',
-      path: path.evaluation,
-    });
-  }
-  const leftOut = await readLeftOut(path.evaluation);
-  const isOfModel = leftOut !== undefined && leftOut.model === evaluations[0].model;
-  const traces = isOfModel ? [...evaluations, ...featuresOfLeftOut(leftOut)] : evaluations;
-  return { traces, skipped };
-}
-
-async function featuresAt(
-  directory: string,
-  anew: boolean,
-  { progress }: RunContext,
-  scheduler: Scheduler | undefined,
-): Promise<{ evaluations: readonly TraceFeatures[]; skipped: readonly SkippedFile[] }> {
-  if (scheduler !== undefined) {
-    const tell = (done: number, total: number): void =>
-      progress({ step: 'reading evaluations', done, total, unit: 'traces' });
-    return gather(directory, await featuresElsewhere(directory, anew, scheduler, tell));
-  }
-  if (!anew) return readTraceFeatures(directory);
-  const { evaluations, skipped } = await readEvaluations(directory);
-  return { evaluations: evaluations.map(computeFeatures), skipped };
 }
 
 /**

@@ -2,6 +2,7 @@ import { type FitScore, type RunContext, silentContext } from '../model/first-la
 import { tryDevices } from '../model/lstm/engine.ts';
 import { leftOutOf } from '../verdict/left-out.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
+import { keepProfile } from './profile/of-run.ts';
 import type { RunFolder } from './run/folder.ts';
 import { Stopwatch } from './run/stopwatch.ts';
 import { chooseSamples } from './samples/choose.ts';
@@ -22,6 +23,8 @@ import type { TrainingSummary } from './training/train.ts';
 export interface LearnResult {
   readonly folder: RunFolder;
   readonly evaluation: string;
+  /** All that `judge` needs; `undefined` when nothing calibrates, so that it could not judge. */
+  readonly profile: string | undefined;
   readonly model: string;
   readonly sets: Readonly<Record<keyof ChosenSets, number>>;
   readonly training: TrainingSummary | undefined;
@@ -75,9 +78,19 @@ export async function learn(
       context,
     });
     clock.stop();
+    const { trained } = model;
+    const profile = await keepProfile(
+      run.folder,
+      judged.evaluation,
+      trained,
+      sets,
+      options,
+      context,
+    );
     return await run.finish({
       ...findings,
       ...judged,
+      profile,
       folder: run.folder,
       model: modelIdentity(model.trained),
       skipped: alsoSkipped([...skipped, ...findings.skipped], judged.skipped),

@@ -2,29 +2,17 @@ import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
 import { CodeCache } from '../flow/code-cache.ts';
-import type { AddressSpace } from '../image/address-space.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import { renderTracePicture } from '../report/charts/trace-picture.ts';
 import type { ClusterData } from '../report/data/cluster-data.ts';
-import { detailOf } from '../report/data/detail-of.ts';
 import type { ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { renderReport } from '../report/page/html-report.ts';
-import { instructionsOf } from '../trace/block-text.ts';
-import { type CodeReader, type PatchContext, readPatchContexts } from '../verdict/patch-context.ts';
-import { findPatches, type Patch } from '../verdict/patches.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
 import { collectionOf } from './cluster.ts';
 import { readRunRecord, runFolder } from './run/folder.ts';
 import { findVocabulary } from './run/vocabulary.ts';
-import {
-  type OpenedSample,
-  openSample,
-  readingOf,
-  readSourceSample,
-  sourceOfRun,
-  unitOf,
-} from './samples/source.ts';
+import { lookInto } from './samples/look-into.ts';
+import { readingOf, sourceOfRun, unitOf } from './samples/source.ts';
 import { clusterDataOf } from './slices/cluster-data.ts';
 import { compareSlices, usualComparison } from './slices/compare.ts';
 import { sliceSamples, usualRecipe } from './slices/samples.ts';
@@ -42,8 +30,6 @@ export interface ReportOptions extends ClassifyOptions {
 
 /** Enough to zoom in on a trace of a million blocks. */
 const timelineBins = 960;
-const around = 24;
-const inside = 64;
 /** Fewer flagged traces make no cluster; the recordings of more take long to read. */
 const leastClustered = 3;
 const mostClustered = 500;
@@ -140,42 +126,17 @@ async function readDetails(
         total: names.size,
         unit: 'traces',
       });
-      const patches = findPatches(evaluation, {
-        most: options.patches,
+      const { detail, problem } = await lookInto(evaluation, {
+        ...{ source, unit, traces, vocabulary, bins: timelineBins },
+        ...{ patches: options.patches, pictures: options.pictures },
         withEvidence: options.features !== 'first-layer',
+        context,
       });
-      let read: { contexts: PatchContext[]; space: AddressSpace | undefined } | undefined;
-      try {
-        const sample = await readSourceSample(evaluation.sample.directory, source);
-        read = await readContexts(
-          await openSample(sample, traces, context.signal),
-          patches,
-          context,
-        );
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        context.log.log('warning', `no ${shown} for ${evaluation.sample.name}: ${error.message}`);
+      if (problem !== undefined) {
+        context.log.log('warning', `no ${shown} for ${evaluation.sample.name}: ${problem}`);
         unreadable++;
       }
-      const space = read?.space;
-      details.set(
-        evaluation.sample.name,
-        detailOf(evaluation, {
-          patches,
-          unit,
-          bins: timelineBins,
-          ...(options.pictures === undefined
-            ? {}
-            : { picture: await renderTracePicture(evaluation, { by: options.pictures }) }),
-          ...(read === undefined ? {} : { contexts: read.contexts }),
-          ...(vocabulary === undefined
-            ? {}
-            : { className: (c: number) => vocabulary.describeOutput(c) }),
-          ...(space === undefined
-            ? {}
-            : { placeName: (address: number) => placeName(space, address) }),
-        }),
-      );
+      details.set(evaluation.sample.name, detail);
     }
   } finally {
     codeCache.dispose();
@@ -189,55 +150,4 @@ async function readDetails(
     unit: 'traces',
   });
   return details;
-}
-
-async function readContexts(
-  opened: readonly OpenedSample[],
-  patches: readonly Patch[],
-  context: RunContext,
-): Promise<{ contexts: PatchContext[]; space: AddressSpace | undefined }> {
-  const [trace] = opened;
-  // Block indices run on over threads; a patch of a later thread cannot be found by one source.
-  if (trace === undefined || opened.length > 1 || patches.length === 0)
-    return { contexts: [], space: trace?.space };
-  const { callAt = () => undefined } = trace;
-  const code =
-    trace.space === undefined
-      ? { functionAt: callAt, instructions: () => [] }
-      : codeReader(trace.space);
-  const contexts = await readPatchContexts(patches, trace.source, code, {
-    around,
-    inside,
-    ...(context.signal === undefined ? {} : { signal: context.signal }),
-  });
-  if (trace.callAt === undefined) return { contexts, space: trace.space };
-  // A call is named by itself, not by a module.
-  const named = contexts.map((each) => ({
-    ...each,
-    blocks: each.blocks.map((block) => ({ ...block, module: '' })),
-  }));
-  return { contexts: named, space: undefined };
-}
-
-function codeReader(space: AddressSpace): CodeReader {
-  return {
-    functionAt: (address) => {
-      const symbol = space.symbolAt(address);
-      if (symbol === undefined) return undefined;
-      return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
-    },
-    instructions: (blocks, block) => instructionsOf(blocks, block, space).map(({ text }) => text),
-  };
-}
-
-function placeName(space: AddressSpace, address: number): string | undefined {
-  const index = space.moduleAt(address);
-  const module = space.modules[index];
-  if (module === undefined) return undefined;
-  const symbol = space.symbolAt(address);
-  const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
-  const name = module.name === '' ? '(unnamed)' : module.name;
-  return symbol === undefined
-    ? `${name}${hex(address - module.base)}`
-    : `${name}!${symbol.name}${hex(symbol.offset)}`;
 }

@@ -11,12 +11,13 @@ import type { TraceFeatures } from '../verdict/features.ts';
 import { readFeaturesOf } from '../verdict/stored-features.ts';
 import type { Outcome } from '../workers/job.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
-import { readFeatures } from './classify.ts';
+
 import { findEvaluations } from './run/path.ts';
 import { VerdictJournal } from './run/verdict-journal.ts';
 import type { SampleSource } from './samples/source.ts';
 import { SampleWatcher } from './samples/watcher.ts';
 import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from './tasks/evaluate.ts';
+import { readFeatures } from './tasks/read-features.ts';
 
 export interface WatchOptions extends SampleSource {
   /** Folder of the run whose model predicts and whose calibration traces set the threshold. */

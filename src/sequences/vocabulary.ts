@@ -183,6 +183,11 @@ export class Vocabulary {
     return block < 0 ? 0 : this.#outputClass[block];
   }
 
+  /** Modules whose blocks training ran. */
+  get modules(): readonly string[] {
+    return this.#content.modules;
+  }
+
   /** What `save` writes, not compressed. */
   get serialized(): string {
     return serialize(this.#content);

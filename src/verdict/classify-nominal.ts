@@ -129,7 +129,7 @@ export function classifyNominal(
 type Judge = (trace: TraceFeatures) => Suspicion & { readonly others: Float64Array };
 
 /** Whether a trace sets thresholds: it trained nothing, or was judged as if it had not. */
-function calibrates({ sample, isLeftOut }: TraceFeatures): boolean {
+export function calibrates({ sample, isLeftOut }: TraceFeatures): boolean {
   return sample.role === 'calibration' || isLeftOut === true;
 }
 

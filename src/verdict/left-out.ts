@@ -39,6 +39,29 @@ export function leftOutOf(model: string, evaluations: Iterable<Evaluation>): Lef
   return { schemaVersion: 1, model, featureVersion, names: featureNames, runs };
 }
 
+/** Writes traces that set thresholds, whether they trained or not, for judging others by them. */
+export async function writeCalibration(
+  directory: string,
+  traces: readonly TraceFeatures[],
+): Promise<void> {
+  const [first] = traces;
+  if (first === undefined) return;
+  const runs = traces.map(
+    ({ sample, values }): LeftOutRun => ({
+      sample,
+      values: Array.from(values, (value) => (Number.isFinite(value) ? value : null)),
+    }),
+  );
+  const { model } = first;
+  await writeLeftOut(directory, {
+    schemaVersion: 1,
+    model,
+    featureVersion,
+    names: featureNames,
+    runs,
+  });
+}
+
 /** Writes it beside a model, or beside evaluations. */
 export async function writeLeftOut(directory: string, leftOut: LeftOut): Promise<void> {
   await writeJsonFile(join(directory, fileName), leftOut);

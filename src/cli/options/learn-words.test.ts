@@ -36,7 +36,7 @@ test('the words of the ancestor mean what they say', () => {
   const all = { disableRet: true, learnJmp: true, learnCall: true };
   expect(settled(all).filter).toEqual(['call', 'icall', 'jmp', 'ijmp']);
   expect(settled({ testSize: 10, ratio: 0.3 }).sizes).toMatchObject({
-    train: 8,
+    train: undefined,
     testNominal: 3,
     testAnomalous: 7,
   });

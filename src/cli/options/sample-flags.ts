@@ -28,7 +28,7 @@ export const labelOptions: readonly OptionSpec[] = [
     flags: '--label <label>',
     help: 'benign, malicious or unknown',
     parse: choice(...labelWords),
-    default: 'benign',
+    default: 'unknown',
   },
   { flags: '--family <name>', help: 'a kind, kept with the label', parse: text },
 ];

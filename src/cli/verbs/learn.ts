@@ -7,13 +7,17 @@ import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type LearnWords, learnRequestOf, learnSpecs } from '../options/learn-words.ts';
 import { checkQueueOptions, queueOpener } from '../options/queue-options.ts';
 
+/** Under the ancestor's names its sizes of sets hold. */
+const ancestorsSizes = { trainSize: 8, testSizeBenign: 2, testSizeMalicious: 2 };
+
 const spec: CommandSpec<LearnWords> = {
   name: 'learn',
   aliases: ['lstm', 'prob', 'syscall'],
   aliasDefaults: {
-    lstm: { model: 'lstm' },
-    prob: { model: 'ngram', context: 'blocks', testSize: 2, maxClasses: 256 },
+    lstm: { ...ancestorsSizes, model: 'lstm' },
+    prob: { trainSize: 8, model: 'ngram', context: 'blocks', testSize: 2, maxClasses: 256 },
     syscall: {
+      ...ancestorsSizes,
       model: 'lstm',
       source: 'api',
       batchSize: 128,
@@ -27,27 +31,25 @@ const spec: CommandSpec<LearnWords> = {
   options: learnSpecs,
   examples: [
     [
-      'wayward learn samples --bin-dir bin --train-size 60 --test-size-benign 10 --test-size-malicious 20',
-      'learns from 60 benign samples; the benign ones that are left set the threshold',
+      'wayward learn ROOT',
+      'learns from all benign samples in ROOT/traces, with the images in ROOT/bin',
     ],
     [
-      'wayward learn samples --bin-dir bin --model ngram',
-      'the same with a model that fits in seconds',
+      'wayward learn samples --bin-dir bin --train-size 60 --test-size-benign 10',
+      'learns from 60 benign samples, and tests on 10 others and all malicious ones',
     ],
+    ['wayward learn ROOT --profile reader.wayward', 'puts all that judge needs into one file'],
+    ['wayward learn ROOT --model lstm', 'the same with a network'],
     ['wayward learn samples -p --train-size 1', "learns from the ancestor's preprocessed traces"],
     [
-      'wayward learn samples --bin-dir bin --queue redis://HOST',
+      'wayward learn ROOT --queue redis://HOST',
       'learns here, and lets all workers at that queue evaluate',
     ],
     [
-      'wayward learn traces --source api --model ngram',
-      'learns from sandbox reports, strace output or numbers of system calls',
+      'wayward learn logs --source api',
+      'learns from sandbox reports, strace output or other logs of calls',
     ],
     ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
-    [
-      'wayward learn new --bin-dir bin --use-model runs/RUN -i sets.txt',
-      'judges new samples with a model learned before',
-    ],
   ],
   run: async ({ args: [root], options: o, terminal, signal, print }) => {
     checkQueueOptions(o);
@@ -102,11 +104,15 @@ function describe(result: LearnResult, unit: Unit): string[] {
   );
   lines.push(`Time         ${time.join(', ')}`);
   lines.push(`Run          ${folder.root}`);
-  if (evaluated > 0)
-    lines.push(
-      `Evaluations  ${evaluated} in ${result.evaluation}`,
-      '',
-      `Next: wayward classify ${folder.root}`,
-    );
+  if (result.profile !== undefined) lines.push(`Profile      ${result.profile}`);
+  if (evaluated > 0) lines.push(`Evaluations  ${evaluated} in ${result.evaluation}`);
+  lines.push('', ...nextSteps(result));
   return lines;
+}
+
+/** What works as it is printed. */
+function nextSteps({ folder, evaluation, evaluated, profile }: LearnResult): string[] {
+  const run = evaluation.startsWith(folder.root) ? folder.root : evaluation;
+  const judging = profile === undefined ? [] : [`Next: wayward judge ${profile} SAMPLE...`];
+  return evaluated > 0 ? [`Next: wayward report ${run}`, ...judging] : judging;
 }

@@ -38,6 +38,35 @@ describe('chooseSets', () => {
     );
   });
 
+  test('where nobody says how many, takes what serves best', () => {
+    const nothing = {
+      train: undefined,
+      testNominal: 0,
+      testAnomalous: undefined,
+      calibrate: undefined,
+    };
+    const numbers = (nominal: number, more: object = {}): readonly number[] => {
+      const { train, calibrate, testNominal, testAnomalous } = chooseSets(
+        samples(nominal, 3),
+        { ...nothing, ...more },
+        1,
+      );
+      return [train, calibrate, testNominal, testAnomalous].map(({ length }) => length);
+    };
+    // A rate of 5 % takes 19 that calibrate; half where there are not enough for both.
+    expect(numbers(100)).toEqual([67, 33, 0, 3]);
+    expect(numbers(50)).toEqual([30, 20, 0, 3]);
+    expect(numbers(20)).toEqual([10, 10, 0, 3]);
+    expect(numbers(1)).toEqual([1, 0, 0, 3]);
+    expect(numbers(50, { testNominal: 10 })).toEqual([20, 20, 10, 3]);
+    expect(numbers(50, { calibrate: 5 })).toEqual([45, 5, 0, 3]);
+    expect(numbers(50, { train: 12 })).toEqual([12, 38, 0, 3]);
+    // Each trains and calibrates, where the model can tell.
+    expect(numbers(50, { trainingCalibrates: true })).toEqual([50, 0, 0, 3]);
+    expect(numbers(50, { trainingCalibrates: true, testNominal: 10 })).toEqual([40, 0, 10, 3]);
+    expect(() => numbers(0)).toThrow('1 benign ones are asked for, 0 are there');
+  });
+
   test('depends on the seed, not on the order of the samples', () => {
     const sizes = { train: 8, testNominal: 4, testAnomalous: 2, calibrate: undefined };
     const listed = samples(30, 5);

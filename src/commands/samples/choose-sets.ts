@@ -20,11 +20,29 @@ export interface Duplicate {
 }
 
 export interface SetSizes {
-  readonly train: number;
+  /** `undefined`: every nominal sample that neither tests nor calibrates. */
+  readonly train: number | undefined;
   readonly testNominal: number;
-  readonly testAnomalous: number;
-  /** `undefined`: every nominal sample that neither trains nor tests. */
+  /** `undefined`: all. */
+  readonly testAnomalous: number | undefined;
+  /**
+   * `undefined`: every nominal sample that neither trains nor tests; where `train` is not said either,
+   * as many as serve best.
+   */
   readonly calibrate: number | undefined;
+  /** Training runs calibrate, too: the model can judge each without its own counts. */
+  readonly trainingCalibrates?: boolean;
+}
+
+/** A rate of 5 % takes 19. */
+const usualCalibration = 20;
+const calibrationShare = 1 / 3;
+
+/** @returns how many nominal samples calibrate beside those that train, where nobody says */
+function fewestThatServe(nominal: number, trainingCalibrates: boolean): number {
+  if (trainingCalibrates) return 0;
+  const enough = Math.max(usualCalibration, Math.round(nominal * calibrationShare));
+  return Math.min(enough, Math.floor(nominal / 2));
 }
 
 /** Which sample serves for what; directories, each in one list only. */
@@ -103,8 +121,13 @@ export function chooseSets(
   };
   const nominal = interleave(deal('nominal'), random);
   const anomalous = interleave(deal('anomalous'), random);
-  const { train, testNominal, testAnomalous } = sizes;
-  const wanted = train + testNominal + (sizes.calibrate ?? 0);
+  const { testNominal, testAnomalous = anomalous.length, trainingCalibrates = false } = sizes;
+  const left = Math.max(0, nominal.length - testNominal);
+  const calibrate =
+    sizes.calibrate ??
+    (sizes.train === undefined ? fewestThatServe(left, trainingCalibrates) : undefined);
+  const train = sizes.train ?? Math.max(1, left - (calibrate ?? 0));
+  const wanted = train + testNominal + (calibrate ?? 0);
   const lacks = [
     nominal.length < wanted
       ? `${wanted} benign ones are asked for, ${nominal.length} are there`
@@ -122,7 +145,7 @@ export function chooseSets(
   return {
     train: nominal.slice(0, train),
     testNominal: nominal.slice(train, afterTest),
-    calibrate: nominal.slice(afterTest, afterTest + (sizes.calibrate ?? nominal.length)),
+    calibrate: nominal.slice(afterTest, afterTest + (calibrate ?? nominal.length)),
     testAnomalous: anomalous.slice(0, testAnomalous),
   };
 }

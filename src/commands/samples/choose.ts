@@ -40,7 +40,14 @@ export async function chooseSamples(
       return [];
     });
   if (options.inputSets === undefined) {
-    const { sets, duplicates } = await dealSamples(found.samples, options, context);
+    const { context: kind, sizes } = options;
+    const trainingCalibrates = kind === 'histories';
+    const { sets, duplicates } = await dealSamples(
+      found.samples,
+      { ...options, sizes: { ...sizes, trainingCalibrates } },
+      context,
+    );
+    tellSets(sets, trainingCalibrates, context);
     for (const { directory, of } of duplicates) {
       skipped.push({ name: basename(directory), reason: `has the same trace as ${of}` });
     }
@@ -74,4 +81,16 @@ function withLabels(
     (sample): Sample => (sample.label === 'unknown' ? { ...sample, label: 'nominal' } : sample),
   );
   return { ...found, samples };
+}
+
+function tellSets(sets: ChosenSets, trainingCalibrates: boolean, context: RunContext): void {
+  const { train, calibrate, testNominal, testAnomalous } = sets;
+  const calibrating = trainingCalibrates
+    ? 'each of which calibrates, too, judged without its own counts'
+    : `${calibrate.length} calibrate`;
+  const judged = testNominal.length + testAnomalous.length;
+  context.log.log(
+    'info',
+    `${train.length} benign samples train, ${calibrating}${judged === 0 ? '' : `; ${judged} are judged`}`,
+  );
 }

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { readRunRecord, runFolder } from '../run/folder.ts';
+import { layoutOf } from '../samples/layout.ts';
 import { canTakeHistories, type LearnOptions, type LearnRequest, settleLearn } from './options.ts';
 
 /**
@@ -18,10 +19,11 @@ export async function checkLearn(request: LearnRequest): Promise<LearnOptions> {
     const text = typeof message === 'string' ? message : message(asked);
     throw new UserError(code, text, { category: 'arguments' });
   }
+  const layout = layoutOf(asked.root, asked.binDirs);
   return {
     ...asked,
-    root: resolve(asked.root),
-    binDirs: asked.binDirs.map((dir) => resolve(dir)),
+    root: layout.samples,
+    binDirs: layout.binDirs,
   };
 }
 

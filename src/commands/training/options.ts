@@ -72,10 +72,18 @@ export class LearnTable {
     parse: text,
     default: undefined,
   };
-  readonly 'sizes.train': Option<number> = trainSizeOption;
+  readonly 'sizes.train': Option<number | undefined> = {
+    ...trainSizeOption,
+    default: undefined,
+    shown: 'all that do not test; windows of blocks: those that do not calibrate either',
+  };
   readonly 'sizes.calibrate': Option<number | undefined> = calibrationSizeOption;
-  readonly 'sizes.testNominal': Option<number> = testSizeBenignOption;
-  readonly 'sizes.testAnomalous': Option<number> = testSizeMaliciousOption;
+  readonly 'sizes.testNominal': Option<number> = { ...testSizeBenignOption, default: 0 };
+  readonly 'sizes.testAnomalous': Option<number | undefined> = {
+    ...testSizeMaliciousOption,
+    default: undefined,
+    shown: 'all that there are',
+  };
   readonly seed: Option<number> = seedOption;
   readonly timeout: Option<number | undefined> = {
     flags: '--timeout <seconds>',
@@ -398,6 +406,14 @@ export class LearnTable {
     group: results,
     parse: text,
     default: undefined,
+  };
+  readonly profile: Option<string | undefined> = {
+    flags: '--profile <file>',
+    help: 'where the profile goes, all that judge needs in one file',
+    group: results,
+    parse: text,
+    default: undefined,
+    shown: "profile.wayward in the run's folder",
   };
   readonly saveOnnx: Option<string | undefined> = {
     flags: '--save-onnx <file>',

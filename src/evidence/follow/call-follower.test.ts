@@ -24,7 +24,6 @@ const known: KnownCode = {
   isFunctionEntry: (address) => address % 0x100 === 0,
   isTaken: (address) => address % 0x100 === 0x40 || address % 0x100 === 0,
   isLandingPad: (address) => address % 0x100 === 0x60,
-  namesTarget: () => false,
 };
 
 /** @returns how each entry was reached, and how many calls are open at the end */
@@ -164,21 +163,6 @@ describe('call follower', () => {
       none,
       returned,
     ]);
-  });
-
-  test('a case of a switch behind the open call of a recursive function is no return', () => {
-    const blocks: readonly ExampleBlock[] = [
-      { at: 0x000, kind: call }, // 0
-      { at: 0x004, kind: none }, // 1
-      { at: 0x100, kind: ijmp, code: 'ffe0' }, // 2: the switch
-      { at: 0x140, kind: call }, // 3: calls its own function
-      { at: 0x144, kind: jcc }, // 4: behind that call, and a case
-      { at: 0x148, kind: ret }, // 5
-    ];
-    const namesTarget = (_: number, to: number): boolean => [0x40, 0x44].includes(to % 0x100);
-    const cases = { ...known, namesTarget };
-    const { arrivals } = follow(blocks, [0, 2, 3, 2, 4, 5, 4, 5, 1], { known: cases });
-    expect(arrivals).toEqual([none, none, none, none, none, none, returned, none, returned]);
   });
 
   // 11 calls the routine 12, which changes stacks and returns on the other one. 13, 14: a coroutine at

@@ -551,8 +551,7 @@ export class CallFollower {
       const context = this.#context;
       const isLoaded = this.#isLoaded();
       const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
-      const isReturn = top === target && !this.#isCase(from, target);
-      if (isReturn && !(isLoaded && this.#pool.has(target))) {
+      if (top === target && !(isLoaded && this.#pool.has(target))) {
         // `pop rcx; jmp rcx` is a return.
         this.#pop(context, isLoaded);
         return Arrival.returned;
@@ -584,18 +583,6 @@ export class CallFollower {
     const isCached = !isTold && (this.#steps[from] & loadsFlag) === 0;
     this.#lastTarget[from] = isCached ? to : -1;
     return Arrival.none;
-  }
-
-  /**
-   * Whether a jump goes to a case of its function's `switch`. In a recursive function such a place may
-   * be behind the very call that is open.
-   */
-  #isCase(from: number, target: Address): boolean {
-    const { start } = this.places;
-    const range = this.#known?.functionRange(target);
-    if (range === undefined || start[from] < range.start || start[from] >= range.end) return false;
-    const site = start[from] + this.#stream.blocks.lastInstruction[from];
-    return this.#known?.namesTarget(site, target) === true;
   }
 
   #tellIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {

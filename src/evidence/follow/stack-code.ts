@@ -18,8 +18,6 @@ export interface KnownCode {
   isTaken(address: Address): boolean | undefined;
   /** Whether the unwinder goes here to catch an exception or to clean up behind one. */
   isLandingPad(address: Address): boolean | undefined;
-  /** Whether a jump table, or the instructions before a transfer, name where it goes. */
-  namesTarget(site: Address, target: Address): boolean;
 }
 
 /** What the bytes of a process's code say about its stack, block by block. */

@@ -1,0 +1,139 @@
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { silentLogger } from '../base/log.ts';
+import { classify, defaultJudging } from './classify.ts';
+import { type JudgedSample, type JudgeResult, judge } from './judge.ts';
+import { type LearnResult, learn } from './learn.ts';
+import { packFiles, unpackFiles } from './profile/archive.ts';
+
+const nominal = writeTinyCorpus(40, 0);
+const mixed = writeTinyCorpus(3, 3);
+const out = mkdtempSync(join(tmpdir(), 'wayward-judge-'));
+afterAll(() => {
+  for (const folder of [nominal, mixed, out]) rmSync(folder, { recursive: true, force: true });
+});
+
+const warnings: string[] = [];
+const context = {
+  log: {
+    log: (level: string, message: string) => {
+      if (level === 'warning') warnings.push(message);
+    },
+  },
+  progress: () => {},
+};
+const quiet = { log: silentLogger, progress: () => {} };
+
+let learned: LearnResult;
+beforeAll(async () => {
+  learned = await learn({ root: nominal, preprocessed: true, workers: 1, out }, quiet);
+});
+
+function judging(changed: Partial<Parameters<typeof judge>[0]> = {}): Promise<JudgeResult> {
+  warnings.length = 0;
+  const request = { profile: learned.folder.root, samples: [mixed], preprocessed: true, out };
+  return judge({ ...request, ...changed }, context);
+}
+
+const flagged = ({ judged }: JudgeResult): readonly string[] =>
+  judged.filter(({ verdict }) => verdict === 'anomalous').map(({ name }) => name);
+
+describe('judge', () => {
+  test('needs nothing but nominal runs to have been learned, and tells each sample', async () => {
+    expect(learned.sets).toEqual({ train: 40, calibrate: 0, testNominal: 0, testAnomalous: 0 });
+    const told: JudgedSample[] = [];
+    const request = { profile: learned.folder.root, samples: [mixed], preprocessed: true, out };
+    const result = await judge(request, quiet, (sample) => told.push(sample));
+    expect(told).toEqual(result.judged);
+    expect(flagged(result)).toEqual(['m000', 'm001', 'm002']);
+    for (const { verdict, pValue, place } of result.judged) {
+      expect(pValue).toBeGreaterThanOrEqual(1 / 41);
+      expect(pValue).toBeLessThanOrEqual(1);
+      expect(place === undefined).toBe(verdict === 'nominal');
+    }
+  });
+
+  test('works from the profile alone, wherever it is', async () => {
+    const elsewhere = join(out, 'reader.wayward');
+    cpSync(learned.profile ?? '', elsewhere);
+    const hidden = `${learned.folder.root}.hidden`;
+    cpSync(learned.folder.root, hidden, { recursive: true });
+    rmSync(learned.folder.root, { recursive: true });
+    try {
+      const result = await judging({ profile: elsewhere });
+      expect(flagged(result)).toEqual(['m000', 'm001', 'm002']);
+      expect(warnings).toEqual([]);
+    } finally {
+      cpSync(hidden, learned.folder.root, { recursive: true });
+    }
+  });
+
+  test('leaves a run that classify and report read', async () => {
+    const result = await judging();
+    const { report } = await classify({ ...defaultJudging, path: result.folder.root }, quiet);
+    const verdicts = report.rows
+      .filter(({ role }) => role === 'test')
+      .map(({ name, verdict, pValue }) => ({ name, verdict, pValue }));
+    expect(verdicts).toEqual(
+      result.judged.map(({ name, verdict, pValue }) => ({ name, verdict, pValue })),
+    );
+  });
+
+  test('judges on where one path cannot be read, and names it', async () => {
+    const result = await judging({
+      samples: [join(mixed, 'b000'), '/nowhere', join(mixed, 'm000')],
+    });
+    expect(result.judged.map(({ name }) => name)).toEqual(['b000', 'm000']);
+    expect(result.skipped).toEqual([
+      { name: 'nowhere', reason: expect.stringContaining('there is no such folder') },
+    ]);
+    await expect(judging({ samples: ['/nowhere'] })).rejects.toMatchObject({ code: 'no-samples' });
+  });
+
+  test('keeps samples of one name apart', async () => {
+    const result = await judging({ samples: [join(mixed, 'b000'), join(mixed, 'b000')] });
+    expect(result.judged.map(({ name }) => name)).toEqual(['b000', 'b000-2']);
+  });
+
+  test('refuses a rate that the runs cannot hold, before anything is written', async () => {
+    const elsewhere = join(out, 'none');
+    await expect(judging({ fpr: 0.01, out: elsewhere })).rejects.toMatchObject({
+      code: 'calibration-too-small',
+    });
+    expect(existsSync(elsewhere)).toBe(false);
+  });
+});
+
+describe('a profile', () => {
+  const at = (name: string): string => join(out, name);
+
+  test('that is damaged, of another version, or none is refused', async () => {
+    const whole = readFileSync(learned.profile ?? '');
+    const flipped = Buffer.from(whole);
+    flipped[whole.length >> 1] = (flipped[whole.length >> 1] ?? 0) ^ 4;
+    writeFileSync(at('flipped.wayward'), flipped);
+    writeFileSync(at('cut.wayward'), whole.subarray(0, 1000));
+    writeFileSync(at('text.wayward'), 'hello');
+    const files = new Map(unpackFiles(whole, ''));
+    const facts = JSON.parse(Buffer.from(files.get('profile.json') ?? []).toString());
+    const { sealJson } = await import('../base/sealed.ts');
+    const { sum: _, ...content } = facts;
+    files.set('profile.json', Buffer.from(sealJson({ ...content, schemaVersion: 9 })));
+    writeFileSync(at('newer.wayward'), packFiles(files));
+    for (const [name, code] of [
+      ['flipped.wayward', 'file-damaged'],
+      ['cut.wayward', 'file-damaged'],
+      ['text.wayward', 'no-profile'],
+      ['newer.wayward', 'profile-other-version'],
+      ['.', 'no-profile'],
+    ] as const) {
+      await expect(judging({ profile: at(name) }), name).rejects.toMatchObject({ code });
+    }
+    await expect(judging({ profile: at('missing.wayward') })).rejects.toMatchObject({
+      code: 'not-readable',
+    });
+  });
+});

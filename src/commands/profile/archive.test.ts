@@ -1,0 +1,55 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { UserError } from '../../base/errors.ts';
+import { seal } from '../../base/sealed.ts';
+import { packFiles, unpackFiles } from './archive.ts';
+
+const name = fc.stringMatching(
+  /^(?:[a-z][a-z0-9-]{0,5}\/)?[a-z][a-z0-9-]{0,6}(?:\.[a-z0-9]{1,4})?$/,
+);
+const files = fc.dictionary(name, fc.uint8Array({ maxLength: 200 }), { noNullPrototype: true });
+
+function withList(list: unknown, ...contents: Uint8Array[]): Buffer {
+  const text = Buffer.from(JSON.stringify(list));
+  const length = Buffer.alloc(4);
+  length.writeUInt32LE(text.length);
+  return seal(Buffer.from('WPROFILE'), length, text, ...contents);
+}
+
+describe('files in one', () => {
+  test('come back as they were', () => {
+    fc.assert(
+      fc.property(files, (all) => {
+        const packed = packFiles(new Map(Object.entries(all)));
+        const back = Object.fromEntries(
+          [...unpackFiles(packed, 'p')].map(([key, bytes]) => [key, Uint8Array.from(bytes)]),
+        );
+        expect(back).toEqual(all);
+      }),
+    );
+  });
+
+  test('with any byte changed, or cut off anywhere, are refused', () => {
+    const packed = packFiles(new Map([['model/a.bin', Buffer.from('some weights')]]));
+    for (let at = 0; at < packed.length; at++) {
+      const changed = Buffer.from(packed);
+      changed[at] = (changed[at] ?? 0) ^ 0x10;
+      expect(() => unpackFiles(changed, 'p'), `byte ${at}`).toThrow(UserError);
+      expect(() => unpackFiles(packed.subarray(0, at), 'p'), `${at} bytes`).toThrow(UserError);
+    }
+  });
+
+  test.each([
+    ['leads out of the folder', [{ name: '../a', bytes: 0 }]],
+    ['is absolute', [{ name: '/etc/passwd', bytes: 0 }]],
+    ['is hidden', [{ name: '.bashrc', bytes: 0 }]],
+    ['is longer than the file', [{ name: 'a', bytes: 2 ** 40 }]],
+    ['has no length', [{ name: 'a', bytes: -1 }]],
+    ['is no list', { name: 'a' }],
+    ['is nothing', [null]],
+  ])('whose list %s are refused', (_, list) => {
+    expect(() => unpackFiles(withList(list, Buffer.from('x')), 'p')).toThrow(
+      'p: its list of files contradicts itself',
+    );
+  });
+});

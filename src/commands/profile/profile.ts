@@ -1,0 +1,155 @@
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import { UserError } from '../../base/errors.ts';
+import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { readJsonFile } from '../../base/json-file.ts';
+import { sealJson } from '../../base/sealed.ts';
+import { version } from '../../base/version.ts';
+import type { TraceFeatures } from '../../verdict/features.ts';
+import { featuresOfLeftOut, readLeftOut, writeCalibration } from '../../verdict/left-out.ts';
+import { type RunFolder, runFolder } from '../run/folder.ts';
+import { type SourceName, sourceNames } from '../samples/source.ts';
+import { packFiles, unpackFiles } from './archive.ts';
+import type { ImageIdentity } from './image-identities.ts';
+
+/** What a profile says of itself. */
+export interface ProfileFacts {
+  readonly schemaVersion: 1;
+  readonly wayward: string;
+  /** ISO 8601, UTC. */
+  readonly created: string;
+  /** Programs whose runs it learned, by the name of their main image; empty for calls. */
+  readonly programs: readonly string[];
+  readonly source: SourceName;
+  /** Blocks in a window; where histories predict, of no meaning. */
+  readonly windowLength: number;
+  /** Runs that trained, and runs that calibrate. */
+  readonly trained: number;
+  readonly calibrating: number;
+  readonly images: readonly ImageIdentity[];
+}
+
+/** All that judging needs, in one file: model, vocabulary, calibration, what the images were. */
+export interface Profile {
+  readonly path: string;
+  readonly facts: ProfileFacts;
+  /** A folder of its own, laid out as a run's; it goes with `close`. */
+  readonly folder: RunFolder;
+  readonly calibration: readonly TraceFeatures[];
+  close(): Promise<void>;
+}
+
+const factsName = 'profile.json';
+/** Where a run keeps its profile. */
+export function profileOf(folder: RunFolder): string {
+  return join(folder.root, 'profile.wayward');
+}
+
+/**
+ * Writes the profile of a run whose model is there.
+ *
+ * @param calibration  traces that set thresholds
+ * @throws UserError `write-failed`
+ */
+export async function writeProfile(
+  path: string,
+  folder: RunFolder,
+  facts: Omit<ProfileFacts, 'schemaVersion' | 'wayward' | 'created' | 'calibrating'>,
+  calibration: readonly TraceFeatures[],
+): Promise<void> {
+  const files = new Map<string, Uint8Array>();
+  const whole: ProfileFacts = {
+    schemaVersion: 1,
+    wayward: version,
+    created: new Date().toISOString(),
+    calibrating: calibration.length,
+    ...facts,
+  };
+  files.set(factsName, Buffer.from(sealJson(whole)));
+  const vocabulary = `${folder.vocabulary}.json.gz`;
+  files.set('vocabulary.json.gz', await readFile(vocabulary));
+  for (const name of await readdir(folder.model)) {
+    // What calibrates stands beside the model only once, with traces that trained nothing.
+    if (name === 'left-out.json') continue;
+    files.set(`model/${name}`, await readFile(join(folder.model, name)));
+  }
+  const draft = await mkdtemp(join(tmpdir(), 'wayward-profile-'));
+  try {
+    await writeCalibration(draft, calibration);
+    for (const name of await readdir(draft)) {
+      files.set(`evaluation/${name}`, await readFile(join(draft, name)));
+    }
+  } finally {
+    await rm(draft, { recursive: true, force: true });
+  }
+  await writeFileAtomic(path, packFiles(files));
+}
+
+/**
+ * Opens a profile, or the one of a run.
+ *
+ * @param path  file, or a run's folder
+ * @throws UserError `no-profile`, `not-readable`, `file-damaged`, `profile-other-version`
+ */
+export async function openProfile(path: string): Promise<Profile> {
+  const file = await fileOf(path);
+  const files = unpackFiles(await readWholeFile(file), file);
+  const root = await mkdtemp(join(tmpdir(), 'wayward-profile-'));
+  const close = (): Promise<void> => rm(root, { recursive: true, force: true });
+  try {
+    for (const [name, bytes] of files) {
+      const to = join(root, name);
+      await mkdir(dirname(to), { recursive: true });
+      await writeFile(to, bytes);
+    }
+    const facts = checkFacts(await readJsonFile(join(root, factsName)), file);
+    const folder = runFolder(root);
+    const calibration = await readLeftOut(folder.evaluation);
+    return {
+      path: file,
+      facts,
+      folder,
+      calibration: calibration === undefined ? [] : featuresOfLeftOut(calibration),
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+async function fileOf(path: string): Promise<string> {
+  const found = await stat(path).catch(() => undefined);
+  if (found?.isDirectory() !== true) return path;
+  const own = profileOf(runFolder(path));
+  if ((await stat(own).catch(() => undefined)) !== undefined) return own;
+  throw new UserError(
+    'no-profile',
+    'holds no profile.wayward: it is no run of learn, or its evaluation was left out or is not finished',
+    { category: 'input', path },
+  );
+}
+
+function checkFacts(found: Readonly<Record<string, unknown>>, path: string): ProfileFacts {
+  if (found.schemaVersion !== 1) {
+    throw new UserError(
+      'profile-other-version',
+      `was written by Wayward ${String(found.wayward)}, whose profiles this release does not read: learn again`,
+      { category: 'input', path },
+    );
+  }
+  const isList = (list: unknown): boolean => Array.isArray(list);
+  const isWhole =
+    isList(found.programs) &&
+    isList(found.images) &&
+    sourceNames.some((name) => name === found.source) &&
+    [found.windowLength, found.trained, found.calibrating].every(Number.isSafeInteger);
+  if (!isWhole) {
+    throw new UserError('no-profile', 'lacks what a profile says of itself', {
+      category: 'input',
+      path,
+    });
+  }
+  return found as unknown as ProfileFacts;
+}
