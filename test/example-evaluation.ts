@@ -61,3 +61,30 @@ export function exampleEvaluation(
     evidence: more.evidence ?? [],
   };
 }
+
+/** For tests: the same as if histories had predicted, 10 transfers apart; all targets of one sort. */
+export function withHistories(evaluation: Evaluation, sort = 0): Evaluation {
+  const { predictions, occurrences } = evaluation;
+  const { length } = predictions;
+  return {
+    ...evaluation,
+    histories: {
+      transfers: 10 * occurrences.length + 1,
+      explained: 7 * occurrences.length,
+      ordinals: Int32Array.from(occurrences, (_, index) => 10 * index),
+      sources: {
+        sort: new Uint8Array(length).fill(sort),
+        count: Int32Array.from({ length }, (_, i) => 1 + 1000 * i),
+        trainedTargets: Int32Array.from({ length }, (_, i) => i),
+        trainedCount: Uint8Array.from({ length }, (_, i) => i % 4),
+        shownCount: Uint8Array.from({ length }, (_, i) => i % 9),
+      },
+      firstPlace: 7,
+      places: {
+        modules: ['libc.so.6'],
+        module: Int32Array.of(0, 0),
+        offset: Float64Array.of(4096, -16),
+      },
+    },
+  };
+}

@@ -157,9 +157,7 @@ export function judgePlainly(
       const each = !p.has(came) && other === sort ? count : usualCounts[other]!;
       if ((novel * shares[other]!) / each <= mine) tail += novel * shares[other]!;
     });
-    const isClosed =
-      ['label', 'function'].includes(targetSorts[sort]!) ||
-      (transferForms[form] === 'table' && targetSorts[sort] === 'named');
+    const isClosed = ['named', 'label', 'function'].includes(targetSorts[sort]!);
     const otherKind = 1 / (tables.runs + 1);
     if (isClosed) tail = (1 - otherKind) * tail + otherKind;
     if (!p.has(came) && transferForms[form] === 'return') {

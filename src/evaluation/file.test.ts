@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { crc32, gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { exampleEvaluation } from '../../test/example-evaluation.ts';
+import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
 import { Damage } from '../base/byte-reader.ts';
 import type { Evaluation } from './evaluation.ts';
 import {
@@ -61,6 +61,27 @@ describe('evaluation file', () => {
     expect(decodeEvaluation(bytes)).toEqual(example);
     const { sample, model } = example;
     expect(decodeSummary(bytes)).toEqual({ sample, model, features });
+  });
+
+  test('what histories tell is there again', () => {
+    const told = withHistories(example, 3);
+    expect(decodeEvaluation(encodeEvaluation(told, features))).toEqual(told);
+    expect(decodeEvaluation(encodeEvaluation(example, features)).histories).toBeUndefined();
+  });
+
+  test('a sort, a place or a transfer that there is not is told', () => {
+    const told = withHistories(example);
+    const { histories } = told;
+    const broken = [
+      { ...histories!, sources: { ...histories!.sources, sort: new Uint8Array(2).fill(200) } },
+      { ...histories!, places: { ...histories!.places, module: Int32Array.of(0, 5) } },
+      { ...histories!, transfers: 4 },
+      { ...histories!, ordinals: Int32Array.of(0, 10, 10, 20) },
+    ];
+    for (const wrong of broken) {
+      const bytes = encodeEvaluation({ ...told, histories: wrong }, features);
+      expect(() => decodeEvaluation(bytes)).toThrow(Damage);
+    }
   });
 
   test('round trip of any evaluation', () => {

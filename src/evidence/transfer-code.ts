@@ -38,6 +38,12 @@ export const targetSorts = [
 
 export type TargetSort = (typeof targetSorts)[number];
 
+/**
+ * Sorts that the code itself bounds: it names the targets, or they lie in the function of the jump. No
+ * pointer that somebody may have changed leads from one to another of them.
+ */
+export const boundedSorts: readonly TargetSort[] = ['named', 'label', 'function'];
+
 /** About how many targets of each sort a transfer could reach, where its own code does not say. */
 export const usualCounts: readonly number[] = [
   1000, 20, 300, 60, 500, 1000, 3000, 6000, 20_000, 1e6, 1e14, 3e5,

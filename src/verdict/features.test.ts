@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { exampleEvaluation } from '../../test/example-evaluation.ts';
+import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
+import { targetSorts } from '../evidence/transfer-code.ts';
 import { chooseFeatures, computeFeatures, feature, featureNames } from './features.ts';
 import { crowdedSum, worstSum, worstUnknownShare } from './worst-window.ts';
 
@@ -96,6 +97,23 @@ describe('features of a trace', () => {
     expect(feature(trace, 'unknownBlockRate')).toBe(2 / 132);
     expect(feature(trace, 'worst-unknown-5')).toBe(2 / 5);
     expect(feature(trace, 'evidence-return-mismatch')).toBe(4);
+  });
+
+  test('of histories count all transfers, and add nats up where the code bounds nothing', () => {
+    const rows = [0.5, 1e-3, 1e-2].map((p) => ({ ...wrong, p }));
+    const open = computeFeatures(
+      withHistories(exampleEvaluation(rows), targetSorts.indexOf('taken')),
+    );
+    expect(feature(open, 'mispredictionRate')).toBeCloseTo(3 / 31);
+    expect(feature(open, 'surprise-1')).toBeCloseTo(-Math.log(1e-3));
+    // They lie four blocks apart.
+    expect(feature(open, 'surprise-4')).toBeCloseTo(-Math.log(1e-3));
+    expect(feature(open, 'surprise-16')).toBeCloseTo(-Math.log(0.5 * 1e-5));
+    const bounded = computeFeatures(
+      withHistories(exampleEvaluation(rows), targetSorts.indexOf('named')),
+    );
+    expect(feature(bounded, 'surprise-1')).toBeCloseTo(-Math.log(1e-3));
+    expect(feature(bounded, 'surprise-16')).toBe(0);
   });
 
   test('of a trace without a single transfer are zero, not NaN', () => {

@@ -1,11 +1,8 @@
-import { targetSorts, transferForms } from '../../evidence/transfer-code.ts';
+import { boundedSorts, targetSorts, transferForms } from '../../evidence/transfer-code.ts';
 
 const sorts = targetSorts.length;
 export const noveltyCounts: number = transferForms.length * sorts;
-const named = targetSorts.indexOf('named');
-/** Places of the function itself: labels of computed jumps, cases of a switch whose table is not found. */
-const inside = [targetSorts.indexOf('label'), targetSorts.indexOf('function')];
-const table = transferForms.indexOf('table');
+const isBounded = targetSorts.map((sort) => boundedSorts.includes(sort));
 
 /**
  * What sort of target those are that a place never showed: counted in nominal runs that were left out, by
@@ -46,8 +43,8 @@ export class Novelty {
     this.#counts[form * sorts + sort]++;
   }
 
-  /** Whether the code itself bounds where such a transfer goes: it follows no pointer. */
-  isClosed(form: number, sort: number): boolean {
-    return inside.includes(sort) || (form === table && sort === named);
+  /** Whether the code itself bounds where such a transfer goes. */
+  isClosed(sort: number): boolean {
+    return isBounded[sort];
   }
 }

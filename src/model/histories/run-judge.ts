@@ -105,7 +105,7 @@ export function judgeRun(
       if (mass / each <= p) chance += mass;
     }
     // The code bounds what is possible here, whatever was seen of it.
-    if (novelty.isClosed(form[event], sort[event])) chance = (1 - otherKind) * chance + otherKind;
+    if (novelty.isClosed(sort[event])) chance = (1 - otherKind) * chance + otherKind;
     if (candidate < 0 && form[event] === returnForm) {
       // All other returns went to their calls.
       const seen = tables.novelty[returnForm * targetSorts.length + sort[event]];
