@@ -112,7 +112,6 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'trace',
       'evidence',
       'evidence/code',
-      'evidence/follow',
       'sequences',
       'sequences/histories',
       'model',
@@ -163,6 +162,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   commands: {
     values: [
       'base',
+      'evidence',
       'image',
       'x86',
       'pt',

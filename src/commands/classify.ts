@@ -1,4 +1,5 @@
 import { showCount } from '../base/format.ts';
+import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Fact, ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { reportOfLabelled, reportOfNominal } from '../report/data/report-of.ts';
@@ -85,10 +86,34 @@ export async function classify(
     ...(details === undefined ? {} : { details }),
   };
   const report = await judge(traces, options, frame);
+  for (const warning of proofWarnings(traces)) context.log.log('warning', warning);
   const flagged = report.rows.filter(
     ({ role, verdict }) => role === 'test' && verdict === 'anomalous',
   );
   return { path, report, flagged: flagged.length };
+}
+
+/** @returns what a user should know of proofs that nominal runs hold: they raise the threshold */
+export function proofWarnings(traces: readonly TraceFeatures[]): readonly string[] {
+  const nominal = traces.filter(
+    ({ sample }) => sample.role === 'calibration' && sample.label !== 'anomalous',
+  );
+  const proofKinds = evidenceKinds.filter((kind) => evidenceRules[kind].strength === 'proof');
+  const countOf = (trace: TraceFeatures): number =>
+    proofKinds.reduce((sum, kind) => sum + feature(trace, `evidence-${kind}`), 0);
+  const holding = nominal.filter((trace) => countOf(trace) > 0);
+  if (holding.length === 0) return [];
+  const most = holding.reduce((a, b) => (countOf(b) > countOf(a) ? b : a));
+  const kinds = proofKinds
+    .map((kind) => ({
+      kind,
+      runs: holding.filter((trace) => feature(trace, `evidence-${kind}`) > 0).length,
+    }))
+    .filter(({ runs }) => runs > 0)
+    .map(({ kind, runs }) => `${kind} in ${runs}`);
+  return [
+    `${holding.length} of ${nominal.length} calibration traces, which are nominal, hold proofs (${kinds.join(', ')}; most in ${most.sample.name}: ${showCount(countOf(most))}): either they are not nominal, or images are missing, or the program does what Wayward does not know; attacks that prove as much go unseen`,
+  ];
 }
 
 /** What verdicts from nominal traces look at, unless told. */

@@ -1,3 +1,4 @@
+import type { NominalEvidence } from '../evidence/nominal-evidence.ts';
 import { type FitScore, type RunContext, silentContext } from '../model/first-layer.ts';
 import { tryDevices } from '../model/lstm/engine.ts';
 import { leftOutOf } from '../verdict/left-out.ts';
@@ -64,6 +65,7 @@ export async function learn(
     const work = { options, reading, folder: run.folder, context, clock };
     model = withLeftOut(await obtainModel(start, sets.train, work));
     await keepModel(model.trained, work);
+    warnOfProofs(model.trained.profile.evidence, context);
     const evaluator = new Evaluator(model.trained, reading.evaluate);
     const findings: Findings = before ?? {
       training: model.summary,
@@ -103,6 +105,16 @@ export async function learn(
     await model?.trained.layer.dispose();
     reading.dispose();
   }
+}
+
+/** Says so when nominal runs do what the code does not explain. */
+function warnOfProofs(evidence: NominalEvidence, { log }: RunContext): void {
+  const most = evidence.mostFrequent();
+  if (most === undefined) return;
+  log.log(
+    'warning',
+    `${evidence.runsHolding} of ${evidence.runs} training traces, which are nominal, hold proofs; most often ${most.place} (${most.runs} traces): what is usual at a place is no proof there`,
+  );
 }
 
 /** Judges training runs without themselves, where the model can. */

@@ -34,7 +34,20 @@ const example = exampleEvaluation(rows, {
   unknownRuns: [2, 3, 90, 1],
   sample: { name: 'böse <b>', family: 'rop', label: 'anomalous' },
   evidence: [
-    { kind: 'return-mismatch', position: 7, traceOffset: 2 ** 40, expected: 4096, actual: -8192 },
+    {
+      kind: 'return-mismatch',
+      position: 7,
+      traceOffset: 2 ** 40,
+      expected: 4096,
+      actual: -8192,
+      nominal: { holding: 1, runs: 45 },
+    },
+    {
+      kind: 'usual-oddity',
+      position: 8,
+      traceOffset: 2 ** 40,
+      nominal: { holding: 2, runs: 45 },
+    },
     { kind: 'unlikely-target', position: 9, traceOffset: 2 ** 40 + 1, weight: 7.25, count: 3 },
   ],
 });
@@ -100,7 +113,7 @@ describe('evaluation file', () => {
     const metadata = JSON.parse(
       Buffer.from(bytes.subarray(14, 14 + view.getUint32(10, true))).toString(),
     );
-    expect(metadata).toMatchObject({ predictions: 2, occurrences: 4, unknownRuns: 2, evidence: 2 });
+    expect(metadata).toMatchObject({ predictions: 2, occurrences: 4, unknownRuns: 2, evidence: 3 });
   });
 
   test('written, read, and nothing else left behind', async () => {

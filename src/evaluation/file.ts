@@ -6,7 +6,7 @@ import { UserError } from '../base/errors.ts';
 import { isGzip, readWholeFile, writeFileAtomic } from '../base/files.ts';
 import { wordOf } from '../base/label.ts';
 import type { EvidenceKind } from '../evidence/evidence.ts';
-import { evidenceKinds } from '../evidence/rules.ts';
+import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import { targetSorts } from '../evidence/transfer-code.ts';
 import type {
   Evaluation,
@@ -68,6 +68,7 @@ export function encodeEvaluation(
       unknownRuns: unknownRuns.length / 2,
       evidence: evidence.length,
       evidenceKinds,
+      nominalEvidence: nominalOf(evidence),
       ...(histories === undefined
         ? {}
         : {
@@ -105,7 +106,7 @@ export function encodeEvaluation(
     previous = unknownRuns[i];
   }
   previous = 0;
-  for (const item of evidence.toSorted((a, b) => a.position - b.position)) {
+  for (const item of inOrderOf(evidence)) {
     out.uint8(evidenceKinds.indexOf(item.kind));
     out.varint(item.position - previous);
     previous = item.position;
@@ -206,7 +207,7 @@ export function decodeEvaluation(bytes: Uint8Array): Evaluation {
   const blocks = metadata.trace.blocks;
   const positions = accumulate(input.varints(metadata.occurrences), blocks);
   const unknownRuns = readUnknownRuns(input, metadata.unknownRuns, blocks);
-  const evidence = readEvidence(input, metadata, blocks);
+  const evidence = withNominal(readEvidence(input, metadata, blocks), metadata.nominalEvidence);
   const histories = readHistories(input, metadata);
   if (input.left !== 4) throw new Damage(`holds ${input.left - 4} bytes too many`);
   const { sample, model, modelName, trace } = metadata;
@@ -268,6 +269,7 @@ interface Metadata {
   readonly unknownRuns: number;
   readonly evidence: number;
   readonly evidenceKinds: readonly EvidenceKind[];
+  readonly nominalEvidence: NominalMetadata | undefined;
   readonly histories: HistoryMetadata | undefined;
   readonly features: EvaluationSummary['features'];
 }
@@ -311,6 +313,7 @@ function readMetadata(input: ByteReader): Metadata {
     unknownRuns: countOf(root.unknownRuns, 'unknownRuns'),
     evidence: countOf(root.evidence, 'evidence'),
     evidenceKinds: kindsOf(root.evidenceKinds),
+    nominalEvidence: nominalFrom(root.nominalEvidence),
     histories: historiesOf(root.histories),
     features: { version: root.featureVersion, values: root.features },
   };
@@ -410,6 +413,53 @@ function readUnknownRuns(input: ByteReader, runs: number, blocks: number): Int32
   }
   if (end > blocks) throw new Damage('has an unknown run behind the last block');
   return values;
+}
+
+/** Of evidence in the order of the file: training runs, and how many hold a piece; 0 is left out. */
+interface NominalMetadata {
+  readonly runs: number;
+  readonly holding: readonly (readonly [index: number, runs: number])[];
+}
+
+/** More would say nothing new. */
+const mostNominal = 4096;
+
+function inOrderOf(evidence: Evaluation['evidence']): Evaluation['evidence'] {
+  return evidence.toSorted((a, b) => a.position - b.position);
+}
+
+function nominalOf(evidence: Evaluation['evidence']): NominalMetadata | undefined {
+  const runs = evidence.find(({ nominal }) => nominal !== undefined)?.nominal?.runs;
+  if (runs === undefined) return undefined;
+  const holding = inOrderOf(evidence)
+    .map(({ nominal }, index) => [index, nominal?.holding ?? 0] as const)
+    .filter(([, count]) => count > 0);
+  return { runs, holding: holding.slice(0, mostNominal) };
+}
+
+function nominalFrom(value: unknown): NominalMetadata | undefined {
+  if (value === undefined) return undefined;
+  const root = objectOf(value, 'nominalEvidence');
+  if (!Array.isArray(root.holding)) throw new Damage('lacks the field "nominalEvidence.holding"');
+  const holding = (root.holding as unknown[]).map((pair) => {
+    if (!Array.isArray(pair)) throw new Damage('has nominal evidence that is none');
+    return [countOf(pair[0], 'nominalEvidence'), countOf(pair[1], 'nominalEvidence')] as const;
+  });
+  return { runs: countOf(root.runs, 'nominalEvidence.runs'), holding };
+}
+
+/** Proofs say how many nominal runs hold the same; other evidence was not counted. */
+function withNominal(
+  evidence: Evaluation['evidence'],
+  nominal: NominalMetadata | undefined,
+): Evaluation['evidence'] {
+  if (nominal === undefined) return evidence;
+  const { runs } = nominal;
+  const holding = new Map(nominal.holding);
+  return evidence.map((item, index) => {
+    const isCounted = evidenceRules[item.kind].strength === 'proof' || holding.has(index);
+    return isCounted ? { ...item, nominal: { holding: holding.get(index) ?? 0, runs } } : item;
+  });
 }
 
 function readEvidence(

@@ -2,11 +2,11 @@ import type { BlockBatch } from '../flow/blocks.ts';
 import type { Evidence } from './evidence.ts';
 import { type BlockStream, CallFollower } from './follow/call-follower.ts';
 import { StackCode } from './follow/stack-code.ts';
-import { type EvidenceSources, TransferJudge } from './judge.ts';
+import { type EvidenceSources, type Proof, TransferJudge } from './judge.ts';
 import type { IndirectTransfers } from './profile.ts';
 
 export type { BlockStream } from './follow/call-follower.ts';
-export type { EvidenceSources } from './judge.ts';
+export type { EvidenceSources, Proof } from './judge.ts';
 
 /**
  * Watches a block stream for transfers that no code of the images makes: returns that do not go
@@ -36,6 +36,11 @@ export class EvidenceCollector {
   /** For `TransferProfile.add`. */
   get indirectTransfers(): IndirectTransfers {
     return this.#judge.indirectTransfers;
+  }
+
+  /** Proofs with their places, where no profile of nominal evidence was given. */
+  get proofs(): readonly Proof[] {
+    return this.#judge.proofs;
   }
 
   /** In trace order. */

@@ -18,6 +18,8 @@ export type EvidenceKind =
   | 'unlikely-target'
   /** Code outside every image, or in memory that the map says is not executable. */
   | 'outside-images'
+  /** What would be a proof, at a place where nominal runs of training do the same. */
+  | 'usual-oddity'
   | 'gap';
 
 export interface Evidence {
@@ -31,6 +33,8 @@ export interface Evidence {
   readonly weight?: number;
   /** Where the transfer should have gone, when that is one place. */
   readonly expected?: Address;
+  /** How many nominal runs of training hold it at the same place, and how many there were. */
+  readonly nominal?: { readonly holding: number; readonly runs: number };
   /** Where it went. */
   readonly actual?: Address;
 }

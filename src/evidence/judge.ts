@@ -9,6 +9,7 @@ import type { Evidence, EvidenceKind } from './evidence.ts';
 import { Arrival, type ArrivalKind } from './follow/arrival.ts';
 import type { BlockPlaces } from './follow/block-places.ts';
 import type { BlockStream, CallFollower, FlowObserver } from './follow/call-follower.ts';
+import type { OddPlace } from './nominal-evidence.ts';
 import {
   type IndirectTransfers,
   partsOf,
@@ -16,6 +17,7 @@ import {
   type TransferProfile,
   targetPlace,
 } from './profile.ts';
+import { evidenceRules } from './rules.ts';
 
 /** What a judge may ask. Without code and profile it tells of returns and unknown code only. */
 export interface EvidenceSources {
@@ -32,6 +34,9 @@ export interface EvidenceSources {
 /** Of each kind; more would say nothing new, and a damaged trace could bring millions. */
 const mostItems = 4096;
 
+/** Proofs of one training run that are counted. */
+const mostProofs = 1024;
+
 /** Of one hint. */
 const mostTellings = 16;
 
@@ -44,6 +49,12 @@ const targetNats = {
   /** It can be found by name only, as with `dlsym`. */
   exported: 6.9,
 } as const;
+
+/** A proof, and where in the code it stands. */
+export interface Proof {
+  readonly told: Evidence;
+  readonly place: OddPlace;
+}
 
 /** Evidence without its place. */
 type Finding = Omit<Evidence, 'position' | 'traceOffset'>;
@@ -98,6 +109,9 @@ export class TransferJudge implements FlowObserver {
     };
   }
 
+  /** Proofs, whatever nominal runs hold, with their places; for `NominalEvidence.add`. */
+  readonly proofs: Proof[] = [];
+
   /** In trace order. */
   get evidence(): readonly Evidence[] {
     return this.#evidence;
@@ -108,15 +122,11 @@ export class TransferJudge implements FlowObserver {
   }
 
   onMismatch(from: number, to: number, actual: Address, expected: Address | undefined): void {
-    this.#add({
-      kind: 'return-mismatch',
-      ...(expected === undefined ? {} : { expected }),
-      actual,
-    });
+    const where = { ...(expected === undefined ? {} : { expected }), actual };
+    this.#tell({ kind: 'return-mismatch', ...where }, from, to);
     if (to >= 0 && this.#isMiddleOfInstruction(actual)) {
-      this.#add({ kind: 'mid-instruction', actual });
+      this.#tell({ kind: 'mid-instruction', actual }, from, to);
     }
-    void from;
   }
 
   onIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
@@ -128,7 +138,7 @@ export class TransferJudge implements FlowObserver {
     if (!this.#judged.has(pair)) this.#judged.set(pair, this.#judge(from, to, kind));
     const item = this.#judged.get(pair);
     if (item === undefined) return false;
-    this.#add(item);
+    this.#tell(item, from, to);
     if (item.kind !== 'unlikely-target') return true;
     // A hint does not gain by repetition.
     const told = (this.#told.get(pair) ?? 0) + 1;
@@ -288,14 +298,35 @@ export class TransferJudge implements FlowObserver {
     return module[block] < 0 ? '' : modules[module[block]].name;
   }
 
-  #add(item: Finding, position: number = this.#position): void {
+  /** Adds a finding about a transfer. A proof that nominal runs hold at the same place is none. */
+  #tell(item: Finding, from: number, to: number): void {
+    if (evidenceRules[item.kind].strength !== 'proof') {
+      this.#add(item);
+      return;
+    }
+    const { blocks } = this.#stream;
+    const place: OddPlace = {
+      kind: item.kind,
+      site: sitePlace(blocks, from),
+      target: to < 0 ? '?' : targetPlace(blocks, to),
+    };
+    const nominal = this.#sources.profile?.evidence;
+    if (nominal === undefined || nominal.runs === 0) {
+      const told = this.#add(item);
+      if (told !== undefined && this.proofs.length < mostProofs) this.proofs.push({ told, place });
+      return;
+    }
+    const seen = { nominal: { holding: nominal.runsWith(place), runs: nominal.runs } };
+    this.#add({ ...item, ...seen, ...(nominal.isUsual(place) ? { kind: 'usual-oddity' } : {}) });
+  }
+
+  /** @returns what was added; `undefined` where there is enough of its kind */
+  #add(item: Finding, position: number = this.#position): Evidence | undefined {
     const count = this.#counts.get(item.kind) ?? 0;
     this.#counts.set(item.kind, count + 1);
-    if (count >= mostItems) return;
-    this.#evidence.push({
-      ...item,
-      position: Math.max(0, position),
-      traceOffset: this.traceOffset,
-    });
+    if (count >= mostItems) return undefined;
+    const told = { ...item, position: Math.max(0, position), traceOffset: this.traceOffset };
+    this.#evidence.push(told);
+    return told;
   }
 }

@@ -2,6 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { isGzip, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
 import type { BlockTable } from '../flow/blocks.ts';
+import { NominalEvidence } from './nominal-evidence.ts';
 
 /** A place in code, the same in every run: module name, `+`, hexadecimal offset. */
 export type CodePlace = string;
@@ -40,6 +41,8 @@ const version = 1;
 export class TransferProfile {
   readonly #sites: Map<CodePlace, Site> = new Map();
   readonly #targets: Set<CodePlace> = new Set();
+  /** Proofs that the traces held. */
+  evidence: NominalEvidence = new NominalEvidence();
   #traces = 0;
 
   get traces(): number {
@@ -92,7 +95,13 @@ export class TransferProfile {
       traces,
       Object.fromEntries(targets),
     ]);
-    const content = JSON.stringify({ format, version, traces: this.#traces, sites });
+    const content = JSON.stringify({
+      format,
+      version,
+      traces: this.#traces,
+      evidence: this.evidence,
+      sites,
+    });
     await writeFileAtomic(path, gzipSync(content));
   }
 
@@ -116,6 +125,11 @@ export class TransferProfile {
     const profile = new TransferProfile();
     if (!isCount(root.traces) && root.traces !== 0) throw damaged('does not say how many traces');
     profile.#traces = root.traces;
+    // Profiles of the first release do not say.
+    const evidence =
+      root.evidence === undefined ? profile.evidence : NominalEvidence.from(root.evidence);
+    if (evidence === undefined) throw damaged('has evidence that is none');
+    profile.evidence = evidence;
     for (const row of root.sites as unknown[]) {
       const [place, traces, targets] = Array.isArray(row) ? (row as unknown[]) : [];
       const isRow =

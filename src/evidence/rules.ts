@@ -29,6 +29,10 @@ export const evidenceRules: Readonly<Record<EvidenceKind, EvidenceRule>> = {
     title: 'virtual call to a function that no virtual table has there',
   },
   'unlikely-target': { strength: 'hint', title: 'indirect call that its call site does not make' },
+  'usual-oddity': {
+    strength: 'hint',
+    title: 'oddity that nominal runs show at the same place',
+  },
   'outside-images': { strength: 'hint', title: 'code outside every image' },
   gap: { strength: 'damage', title: 'gap in the recording' },
 };

@@ -116,6 +116,7 @@ export async function countTrainingWindows(
           symbolCounts[symbolOf[symbol]] += count;
         });
         for (const transfers of message.transfers) profile.add(transfers);
+        profile.evidence.add(message.proofs);
         blocks += message.blocks;
         read.push(sample);
       }

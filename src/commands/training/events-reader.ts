@@ -1,7 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
-import { CallFollower } from '../../evidence/follow/call-follower.ts';
-import { StackCode } from '../../evidence/follow/stack-code.ts';
+import { EvidenceCollector, type Proof } from '../../evidence/collector.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
@@ -41,6 +40,8 @@ export type SampleEvents =
       readonly events: TransferEvents;
       /** One for each trace of the sample. */
       readonly blocks: readonly BlockList[];
+      /** What the sample would prove, if nothing else were known. */
+      readonly proofs: readonly Proof[];
       readonly notes: readonly Pick<OpenedTrace, 'missing' | 'flat' | 'notes'>[];
     };
 
@@ -78,24 +79,35 @@ export class EventsReader {
   async #read(sample: Sample, signal: AbortSignal): Promise<SampleEvents> {
     const run = new RunFollower();
     const blocks: BlockList[] = [];
+    const proofs: Proof[] = [];
+    let before = 0;
     const notes: Pick<OpenedTrace, 'missing' | 'flat' | 'notes'>[] = [];
-    for (const trace of await openSample(sample, this.#traces, signal)) {
+    const opened = await openSample(sample, this.#traces, signal);
+    for (const trace of opened) {
       const { source, space, missing, flat, notes: told } = trace;
       notes.push({ missing, flat, ...(told === undefined ? {} : { notes: told }) });
       const code = space === undefined ? undefined : new ProcessCode(space, this.#code);
-      const stack = space === undefined ? undefined : new StackCode(space);
-      const calls = new CallFollower(source, { stack, known: code });
+      const evidence = new EvidenceCollector(
+        source,
+        space === undefined || code === undefined
+          ? {}
+          : { space, code, isAlone: opened.length === 1 },
+      );
       const follower = followTrace(run, trace, this.#setup.filter, code);
-      await source.run(
+      const summary = await source.run(
         (batch) => {
-          calls.push(batch);
-          follower.push(batch, calls.arrivals);
+          evidence.push(batch);
+          follower.push(batch, evidence.follower.arrivals);
         },
         { signal },
       );
+      for (const { told, place } of evidence.proofs) {
+        proofs.push({ told: { ...told, position: told.position + before }, place });
+      }
+      before += summary.blocks;
       blocks.push(listBlocks(source.blocks));
     }
-    return { events: run.finish(), blocks, notes };
+    return { events: run.finish(), blocks, proofs, notes };
   }
 }
 

@@ -1,5 +1,7 @@
 import { UserError } from '../../base/errors.ts';
+import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { EvidenceCollector } from '../../evidence/collector.ts';
+import type { OddPlace } from '../../evidence/nominal-evidence.ts';
 import type { IndirectTransfers } from '../../evidence/profile.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
@@ -57,6 +59,8 @@ export type SampleEnd =
       readonly symbolCounts: Float64Array;
       /** One for each trace of the sample. */
       readonly transfers: readonly IndirectTransfers[];
+      /** Where the sample would prove something, if nothing else were known. */
+      readonly proofs: readonly OddPlace[];
       readonly blocks: number;
       readonly notes: readonly Notes[];
     };
@@ -66,6 +70,7 @@ export class TrainingReader {
   readonly #setup: ReaderSetup;
   readonly #traces: SourceContext;
   readonly #codeCache = new CodeCache();
+  readonly #code = new ImageCodeCache();
 
   constructor(setup: ReaderSetup) {
     this.#setup = setup;
@@ -116,10 +121,12 @@ export class TrainingReader {
       return part;
     };
     const transfers: IndirectTransfers[] = [];
+    const proofs: OddPlace[] = [];
     const notes: Notes[] = [];
     let symbolCounts = new Float64Array(4096);
     let blocks = 0;
-    for (const trace of await openSample(sample, this.#traces, signal)) {
+    const opened = await openSample(sample, this.#traces, signal);
+    for (const trace of opened) {
       const { source, missing, flat, notes: told, fromStart = false } = trace;
       notes.push({ missing, flat, ...(told === undefined ? {} : { notes: told }) });
       const stream = { blocks: source.blocks, marks: source.marks };
@@ -131,7 +138,13 @@ export class TrainingReader {
         record: false,
         fromStart,
       });
-      const evidence = new EvidenceCollector(stream);
+      const { space } = trace;
+      const evidence = new EvidenceCollector(
+        stream,
+        space === undefined
+          ? {}
+          : { space, code: new ProcessCode(space, this.#code), isAlone: opened.length === 1 },
+      );
       const summary = await source.run(
         (batch) => {
           windower.add(batch);
@@ -142,12 +155,14 @@ export class TrainingReader {
       );
       symbolCounts = windower.addSymbolCounts(symbolCounts, table);
       transfers.push(portable(evidence.indirectTransfers));
+      for (const { place } of evidence.proofs) proofs.push(place);
       blocks += summary.blocks;
     }
     return {
       part: take(),
       symbolCounts: symbolCounts.slice(0, table.length),
       transfers,
+      proofs,
       blocks,
       notes,
     };

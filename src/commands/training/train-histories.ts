@@ -2,6 +2,7 @@ import { extname, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
+import type { Proof } from '../../evidence/collector.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { fitHistories, judgeLeftOut, type LeftOutRun } from '../../model/histories/fit.ts';
@@ -23,6 +24,7 @@ import type { TrainingSummary, TrainingWork } from './train.ts';
 /** What an evaluation of a training run takes beside its events. */
 interface ReadRun {
   readonly sample: Sample;
+  readonly proofs: readonly Proof[];
   readonly run: Pick<TransferEvents, 'position' | 'ordinal' | 'transfers' | 'explained' | 'blocks'>;
 }
 
@@ -86,10 +88,15 @@ export async function trainHistories(
       counts.add(run);
       addPairs(pairs, table, run);
       profile.add(indirectTransfersOf(run));
+      profile.evidence.add(message.proofs.map(({ place }) => place));
       blocks += run.blocks;
       events += run.length;
       const { position, ordinal, transfers, explained } = run;
-      read.push({ sample, run: { position, ordinal, transfers, explained, blocks: run.blocks } });
+      read.push({
+        sample,
+        proofs: message.proofs,
+        run: { position, ordinal, transfers, explained, blocks: run.blocks },
+      });
     }
     tell(job + 1);
   });
@@ -125,7 +132,7 @@ export async function trainHistories(
     *leftOut() {
       const model = modelIdentity(trained);
       const left = judgeLeftOut(counts, vocabulary.outputClasses);
-      for (const { sample, run } of read) {
+      for (const { sample, run, proofs } of read) {
         const { events: own, judgements } = left.next().value as LeftOutRun;
         const places = { modules: [], module: new Int32Array(0), offset: new Float64Array(0) };
         yield {
@@ -138,7 +145,10 @@ export async function trainHistories(
           },
           ...recordEvents(own, judgements, run, places, vocabulary.outputClasses),
           unknownRuns: new Int32Array(0),
-          evidence: [],
+          // Its own evidence is left out of what is usual.
+          evidence: proofs
+            .filter(({ place }) => !profile.evidence.isUsual(place, true))
+            .map(({ told }) => told),
         };
       }
     },

@@ -70,7 +70,7 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
       patchOf(evaluation, patch, contextOf.get(patch), blocks, evidenceAt, sources),
     ),
     evidence: listed.map(
-      ({ kind, position, traceOffset, actual, expected, count }): ReportEvidence => ({
+      ({ kind, position, traceOffset, actual, expected, count, nominal }): ReportEvidence => ({
         kind,
         position,
         traceOffset,
@@ -78,6 +78,7 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
         to: at(actual) ?? placeOf(blocks.get(position + 1)) ?? '',
         expected: at(expected),
         count: count ?? 1,
+        ...(nominal === undefined ? {} : { nominal }),
       }),
     ),
     evidenceTotal: evaluation.evidence.length,

@@ -239,4 +239,6 @@ export interface ReportEvidence {
   readonly expected: string | undefined;
   /** How many transfers in a row this stands for. */
   readonly count: number;
+  /** How many nominal runs of training hold it at the same place, and how many there were. */
+  readonly nominal?: { readonly holding: number; readonly runs: number };
 }

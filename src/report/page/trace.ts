@@ -170,10 +170,14 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit:
     return '<h3>Evidence</h3><p class="muted">The trace proves nothing against itself.</p>';
   const line = (e: ReportEvidence): string => {
     const times = e.count > 1 ? `, ${formatCount(e.count)} times in a row` : '';
+    const nominal =
+      e.nominal === undefined
+        ? ''
+        : `, also in ${formatCount(e.nominal.holding)} of ${formatCount(e.nominal.runs)} nominal runs`;
     const offset = e.traceOffset === undefined ? '–' : formatCount(e.traceOffset);
     const place = (text: string | undefined): string =>
       text === undefined || text === '' ? '' : code(text, 120);
-    return `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${times}</td><td class="n">${formatCount(e.position)}</td><td class="n">${offset}</td><td>${place(e.from)}</td><td>${place(e.to)}</td><td>${place(e.expected)}</td></tr>`;
+    return `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${times}${nominal}</td><td class="n">${formatCount(e.position)}</td><td class="n">${offset}</td><td>${place(e.from)}</td><td>${place(e.to)}</td><td>${place(e.expected)}</td></tr>`;
   };
   const table = (list: readonly ReportEvidence[]): string =>
     `<div class="scroll came"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${list.map(line).join('')}</tbody></table></div>`;

@@ -61,6 +61,13 @@ export const evidenceNames: Readonly<
     meaning:
       'As far as the nominal traces know this call site, it does not call that function. It is the one kind of evidence that rests on training, so it weighs by how far-fetched a harmless explanation is.',
   },
+  'usual-oddity': {
+    short: 'usual oddity',
+    one: 'transfer that the code does not explain, as in nominal runs',
+    many: 'transfers that the code does not explain, as in nominal runs',
+    meaning:
+      'The code of the images makes no such transfer, but nominal runs of training do the same at the same place: an oddity of the program, and no proof of anything.',
+  },
   'outside-images': {
     short: 'outside images',
     one: 'entry into code outside every image',
