@@ -172,6 +172,10 @@ async function ownFlow(bytes: Uint8Array): Promise<string[] | undefined> {
   // libipt does not tell of what lies before the first PSB.
   const first = entries[0] < 0 ? marks[~entries[0]] : undefined;
   if (first?.kind === 'gap' && first.reason === 'not-synchronized') entries.shift();
+  // libipt keeps the mode of a MODE.Exec without its TIP for a later one, past that of a PSB+.
+  const isOtherMode = (byte: number, i: number): boolean =>
+    byte === 0x99 && bytes[i + 1] >> 5 === 0 && (bytes[i + 1] & 3) !== 1;
+  if (bytes.some(isOtherMode)) return undefined;
   if (entries.some((entry) => entry >= 0 && blocks.bitness?.[entry] !== 64)) return undefined;
   for (const [i, entry] of entries.entries()) {
     if (entry < 0) {
@@ -199,7 +203,7 @@ async function ownFlow(bytes: Uint8Array): Promise<string[] | undefined> {
 /** @returns what differs */
 function compareFlow(ours: readonly string[] | undefined, line: string): string | undefined {
   if (ours === undefined) {
-    count('flow left out: damage made it 16- or 32-bit code');
+    count('flow left out: damage made some of it 16- or 32-bit code');
     return undefined;
   }
   const theirs = line.split(' ').filter((token) => token !== '');
@@ -245,7 +249,9 @@ function compareFlow(ours: readonly string[] | undefined, line: string): string 
 
 function segments(flow: readonly string[]): string[][] {
   const parts: string[][] = [[]];
-  for (const token of flow) {
+  for (const [i, token] of flow.entries()) {
+    // Overflows with nothing between them are one.
+    if (token === 'O' && flow[i - 1] === 'O') continue;
     if (token === 'O') parts.push([]);
     else parts.at(-1)?.push(token);
   }
