@@ -194,7 +194,9 @@ export class TransferJudge implements FlowObserver {
     const reachability = range === undefined ? undefined : this.#reachability(target);
     const isLinker =
       /(?:^|-)ld(?:-|64|\.so)/.test(this.#moduleName(from)) || code?.isBinderJump(site) === true;
-    if (reachability === 'unreferenced' && !isLinker) {
+    // A case of a switch may be where a cold part of the function begins.
+    const isNamed = code?.namesTarget(site, target) === true;
+    if (reachability === 'unreferenced' && !isLinker && !isNamed) {
       return { kind: 'address-not-taken', actual: target };
     }
     if (novelty !== undefined && this.#isWrongSlot(from, site, target)) {
