@@ -48,9 +48,16 @@ export class EventView {
   /**
    * @param hashes  `[levels, 2]` from `at` on
    * @param own  what this run has seen so far
+   * @param known  contexts of training by level, from half of `at` on, where they are known already
    * @param leftOut  stamp of the training run that is judged itself: its counts are taken out; -2 = none
    */
-  read(hashes: Int32Array, at: number, own: ContextTable, leftOut: number): void {
+  read(
+    hashes: Int32Array,
+    at: number,
+    own: ContextTable,
+    leftOut: number,
+    known?: Int32Array,
+  ): void {
     const { candidates } = this;
     for (const target of candidates) this.#slot[target] = 0;
     candidates.length = 0;
@@ -67,7 +74,12 @@ export class EventView {
       // Who never saw the shorter context never saw the longer one.
       const mayTrained = isKnown && (parent < 0 || this.trained[parent] >= 0);
       const mayOwn = isKnown && (parent < 0 || this.own[parent] >= 0);
-      const trained = mayTrained ? this.#training.find(low, high) : -1;
+      const trained =
+        known !== undefined
+          ? known[at / 2 + level]
+          : mayTrained
+            ? this.#training.find(low, high)
+            : -1;
       const context = mayOwn ? own.find(low, high) : -1;
       this.trained[level] = trained;
       this.own[level] = context;

@@ -32,6 +32,8 @@ export interface NamedEvents {
   /** `[length, levels, 2]`. */
   readonly hashes: Int32Array;
   readonly target: Int32Array;
+  /** `[length, levels]`, of training runs: their contexts in the table, so that nobody has to look for them. */
+  readonly contexts?: Int32Array;
   readonly form: Uint8Array;
   readonly sort: Uint8Array;
   readonly count: Float64Array;
@@ -87,7 +89,7 @@ export function judgeRun(
   for (let event = 0; event < length; event++) {
     const at = event * 2 * levels;
     const came = target[event];
-    view.read(hashes, at, own, leftOut);
+    view.read(hashes, at, own, leftOut, events.contexts);
     mixture.read(view, form[event]);
     const candidate = view.candidateOf(came);
     const { best, probability, novel } = mixture;
@@ -133,7 +135,9 @@ export function judgeRun(
       contexts[level] = -1;
       if (low === 0 && high === 0) continue;
       const parent = parents[level];
-      const context = own.intern(low, high, level, parent < 0 ? -1 : contexts[parent]);
+      const known = view.own[level];
+      const context =
+        known >= 0 ? known : own.intern(low, high, level, parent < 0 ? -1 : contexts[parent]);
       contexts[level] = context;
       own.last[context] = came;
       let entry = own.entryOf(context, came);

@@ -105,11 +105,15 @@ export class TrainingCounts {
     const { contexts } = this;
     const kept = this.#runs[run];
     const hashes = new Int32Array(kept.length * 2 * levels);
+    const found = new Int32Array(kept.length * levels).fill(-1);
     for (let event = 0; event < kept.length; event++) {
       for (let history = 0; history < deepestLevels.length; history++) {
         let context = kept.deepest[event * deepestLevels.length + history];
         for (; context >= 0; context = contexts.parent[context]) {
           const at = 2 * (event * levels + contexts.level[context]);
+          // What another history shares is there already, and what is shorter with it.
+          if (found[at / 2] === context) break;
+          found[at / 2] = context;
           hashes[at] = contexts.keys[2 * context];
           hashes[at + 1] = contexts.keys[2 * context + 1];
           contexts.stamp[context] = run;
@@ -118,7 +122,7 @@ export class TrainingCounts {
       }
     }
     const { length, target, form, sort, count } = kept;
-    return { length, hashes, target, form, sort, count };
+    return { length, hashes, contexts: found, target, form, sort, count };
   }
 }
 
