@@ -4,6 +4,7 @@ import { assert, UserError } from '../../base/errors.ts';
 import { logLevels } from '../../base/log.ts';
 import { choice, nearest } from '../../base/option.ts';
 import type { OptionSpec } from './option.ts';
+import { writeOut } from './output.ts';
 import { printable } from './paint.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
@@ -13,7 +14,7 @@ export interface Invocation<Options> {
   readonly options: Options;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
-  /** Prints one line of the result on standard output. */
+  /** Prints one line of the result on standard output, and comes back once it is written. */
   readonly print: (line: string) => void;
 }
 
@@ -112,7 +113,7 @@ export function defineCommand<Options>(spec: CommandSpec<Options>): Command {
         signal: stop.signal,
         print: (line) => {
           terminal.finish();
-          process.stdout.write(`${printable(line)}\n`);
+          writeOut(`${printable(line)}\n`);
         },
       });
       process.exitCode = code ?? 0;

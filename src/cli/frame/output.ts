@@ -6,17 +6,46 @@ import { exitCodes } from './failure.ts';
  * that has seen enough (`wayward ... | head`) is no error; a full disk is one, that says so.
  */
 export function guardOutput(): void {
-  process.stdout.on('error', (error: NodeJS.ErrnoException) => {
-    if (error.code === 'EPIPE') process.exit(0);
-    const text = `wayward: standard output cannot be written: ${error.message}\n`;
-    try {
-      // At once: the process ends before a stream would have written.
-      writeSync(2, text);
-    } catch {
-      // Standard error may lie on the same disk.
-    }
-    process.exit(exitCodes.runtime);
-  });
+  process.stdout.on('error', endBecauseOf);
   // Nobody is left to be told.
   process.stderr.on('error', () => {});
+}
+
+/** Waits between two tries to write to a full pipe, ms: the first, and the longest. */
+const shortestWait = 0.25;
+const longestWait = 16;
+
+/**
+ * Writes text on standard output, and comes back when all of it is written: a reader that is slower
+ * than we are holds us up, and nothing is heaped up for it. `process.stdout` keeps what a pipe does
+ * not take in memory, without an end.
+ */
+export function writeOut(text: string): void {
+  const bytes = Buffer.from(text);
+  let wait = shortestWait;
+  for (let done = 0; done < bytes.length; ) {
+    try {
+      done += writeSync(1, bytes, done);
+      wait = shortestWait;
+    } catch (error) {
+      // Pipes that somebody made non-blocking say so while they are full.
+      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') endBecauseOf(error as Error);
+      Atomics.wait(nothing, 0, 0, wait);
+      wait = Math.min(2 * wait, longestWait);
+    }
+  }
+}
+
+const nothing = new Int32Array(new SharedArrayBuffer(4));
+
+function endBecauseOf(error: NodeJS.ErrnoException): never {
+  if (error.code === 'EPIPE') process.exit(0);
+  const text = `wayward: standard output cannot be written: ${error.message}\n`;
+  try {
+    // At once: the process ends before a stream would have written.
+    writeSync(2, text);
+  } catch {
+    // Standard error may lie on the same disk.
+  }
+  process.exit(exitCodes.runtime);
 }
