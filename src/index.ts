@@ -15,6 +15,13 @@ export {
 } from './commands/cluster.ts';
 export { type DemoOptions, type DemoResult, demo } from './commands/demo.ts';
 export { examineMachine, type Finding } from './commands/doctor.ts';
+export {
+  type ExportFormat,
+  type ExportOptions,
+  type ExportResult,
+  exportFormats,
+  exportSample,
+} from './commands/export.ts';
 export { type ImportOptions, type ImportResult, importRecordings } from './commands/import.ts';
 export { type InspectOptions, inspect, listBlocks, listPackets } from './commands/inspect.ts';
 export { type JudgedSample, type JudgeRequest, type JudgeResult, judge } from './commands/judge.ts';

@@ -3,6 +3,7 @@ import { classifyCommand } from './verbs/classify.ts';
 import { clusterCommand } from './verbs/cluster.ts';
 import { demoCommand } from './verbs/demo.ts';
 import { doctor } from './verbs/doctor.ts';
+import { exportCommand } from './verbs/export.ts';
 import { importCommand } from './verbs/import.ts';
 import { inspectCommand } from './verbs/inspect.ts';
 import { judgeCommand } from './verbs/judge.ts';
@@ -21,6 +22,7 @@ export function commands(): readonly Command[] {
     recordCommand,
     importCommand,
     inspectCommand,
+    exportCommand,
     preprocessCommand,
     statsCommand,
     noveltyCommand,

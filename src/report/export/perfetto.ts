@@ -1,0 +1,55 @@
+import { visible } from '../words/escape.ts';
+import { type CallTimeline, closing } from './call-timeline.ts';
+import { jsonItems } from './json-list.ts';
+
+/** One process stands for the run; its first thread shows what is flagged. */
+const process = 1;
+const flaggedThread = 1;
+const callThread = 2;
+
+/**
+ * A call timeline as Trace Event Format, the JSON that Perfetto and chrome://tracing read: a pair of
+ * events (`B`, `E`) for each call, and on a track of their own complete events (`X`) for the flagged
+ * stretches. A block takes a microsecond.
+ *
+ * @see Google, "Trace Event Format" (Duration Events, Complete Events, Metadata Events)
+ */
+export function* renderPerfetto(timeline: CallTimeline, generator: string): Generator<string> {
+  yield '{"traceEvents":[\n';
+  yield* jsonItems(eventsOf(timeline));
+  yield `\n],"displayTimeUnit":"ns","otherData":${JSON.stringify({
+    generator,
+    time: 'one block = 1 us',
+    run: visible(timeline.name),
+  })}}\n`;
+}
+
+function* eventsOf({ name, frames, events, at, flagged }: CallTimeline): Generator<object> {
+  yield metadata('process_name', 0, visible(name));
+  yield metadata('thread_name', flaggedThread, 'flagged');
+  yield metadata('thread_name', callThread, 'calls');
+  for (const stretch of flagged) {
+    yield {
+      ph: 'X',
+      name: visible(stretch.name),
+      cat: 'flagged',
+      pid: process,
+      tid: flaggedThread,
+      ts: stretch.start,
+      dur: stretch.end - stretch.start,
+    };
+  }
+  for (let i = 0; i < events.length; i++) {
+    const where = { pid: process, tid: callThread, ts: at[i] };
+    if (events[i] === closing) yield { ph: 'E', ...where };
+    else {
+      const frame = frames[events[i]];
+      const cat = visible(frame.module) || '(no file)';
+      yield { ph: 'B', name: visible(frame.name), cat, ...where };
+    }
+  }
+}
+
+function metadata(name: string, tid: number, value: string): object {
+  return { ph: 'M', name, pid: process, tid, ts: 0, args: { name: value } };
+}
