@@ -73,6 +73,17 @@ test('an import of which no sample comes leaves nothing behind', async () => {
   }
 });
 
+test('without the files that ran there is a sample with gaps, and no folder of images', async () => {
+  const text = join(folder, 'elsewhere.txt');
+  writeFileSync(text, branches.replaceAll(program, '/nowhere/loop'));
+  const root = join(folder, 'elsewhere');
+  const options = { root, binDirs: [], label: 'benign' as const, files: [text] };
+  const [result] = await importRecordings({ ...options, isPerfScript: true });
+  expect(result?.imported?.missing.map(({ path }) => path)).toEqual(['/nowhere/loop']);
+  expect(readdirSync(root)).toEqual(['traces']);
+  expect(readdirSync(join(root, 'traces'))).toHaveLength(1);
+});
+
 test('what was there before stays, and images of samples that came about', async () => {
   const data = recording('b.data');
   const root = await importTo('some', { files: [data] });

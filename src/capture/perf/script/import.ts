@@ -217,7 +217,9 @@ class ScriptReader {
     }
     const text = await this.#maps.text(program.map.mappings);
     // What came to the collection since is seen by a new store only.
-    const store = new ImageStore([this.#options.collection.folder]);
+    const { folder } = this.#options.collection;
+    // None of the mapped files may have been found.
+    const store = new ImageStore(existsSync(folder) ? [folder] : []);
     const space = await buildAddressSpace(parseMemoryMap(text, this.#options.path), store);
     const is32 = space.sections.some(({ bits }) => bits === 32);
     const graph = new ControlFlowGraph(space, this.#codeCache);
