@@ -92,6 +92,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'flow',
       'trace',
       'evidence/code',
+      'evidence/follow',
       'evidence',
       'sequences/calls',
       'sequences',
@@ -102,7 +103,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'report/data',
       'report/charts',
     ],
-    types: ['evidence/follow', 'evaluation', 'commands/run', 'commands/training'],
+    types: ['evaluation', 'commands/run', 'commands/training'],
   },
   'commands/training': {
     values: [

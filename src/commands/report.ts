@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
+import { ImageCodeCache } from '../evidence/code/process-code.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
@@ -97,10 +98,33 @@ function mostSuspicious(data: ReportData, count: number): ReadonlySet<string> {
   return new Set(ranked.slice(0, count).map(({ name }) => name));
 }
 
+/** Places looked at in each trace whose verdict is for programs. */
+const patchesForPrograms = 5;
+
+/**
+ * Adds to each flagged trace where it strayed, read again from its recording, for the programs that read a
+ * verdict.
+ *
+ * @throws UserError
+ */
+export async function withPlaces(
+  result: ClassifyResult,
+  options: ClassifyOptions,
+  context: RunContext,
+): Promise<ClassifyResult> {
+  const flagged = result.report.rows.filter(({ verdict }) => verdict === 'anomalous');
+  if (flagged.length === 0) return result;
+  const names = new Set(flagged.map(({ name }) => name));
+  const looked = { ...options, patches: patchesForPrograms, pictures: undefined };
+  const details = await readDetails(result, names, looked, context);
+  const rows = result.report.rows.map((row) => ({ ...row, detail: details.get(row.name) }));
+  return { ...result, report: { ...result.report, rows } };
+}
+
 async function readDetails(
   result: ClassifyResult,
   names: ReadonlySet<string>,
-  options: ReportOptions,
+  options: Pick<ReportOptions, 'patches' | 'pictures' | 'features'>,
   context: RunContext,
 ): Promise<ReadonlyMap<string, TraceDetail>> {
   const folder = result.path.run === undefined ? undefined : runFolder(result.path.run);
@@ -109,6 +133,7 @@ async function readDetails(
   const binDirs = (record?.options.binDirs as readonly string[] | undefined) ?? [];
   const images = new ImageStore(binDirs, { rawImages: record?.options.rawImages === true });
   const codeCache = new CodeCache();
+  const imageCode = new ImageCodeCache();
   const source = sourceOfRun(record?.options);
   const unit = unitOf(record);
   const traces = { images, codeCache, ...readingOf(source), isTimed: true };
@@ -127,7 +152,7 @@ async function readDetails(
         unit: 'traces',
       });
       const { detail, problem } = await lookInto(evaluation, {
-        ...{ source, unit, traces, vocabulary, bins: timelineBins },
+        ...{ source, unit, traces, imageCode, vocabulary, bins: timelineBins },
         ...{ patches: options.patches, pictures: options.pictures },
         withEvidence: options.features !== 'first-layer',
         context,

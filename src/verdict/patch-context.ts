@@ -1,5 +1,5 @@
 import type { Address } from '../base/address.ts';
-import type { BlockSource, BlockTable } from '../flow/blocks.ts';
+import type { BlockBatch, BlockSource, BlockTable } from '../flow/blocks.ts';
 import type { Patch } from './patches.ts';
 
 /** What turns addresses of one traced process into something to read. */
@@ -8,6 +8,26 @@ export interface CodeReader {
   functionAt(address: Address): string | undefined;
   /** Instruction texts of a block; empty when its bytes are not known. */
   instructions(blocks: BlockTable, block: number): readonly string[];
+  /** Follows the calls of the trace; without it no call stacks are told. */
+  readonly calls?: OpenCalls;
+}
+
+/** Which calls are open; a `CallFollower` is one. */
+export interface OpenCalls {
+  push(batch: BlockBatch): void;
+  readonly depth: number;
+  /** @returns the block that ends in the open call `index`, 0 = the oldest */
+  callAt(index: number): number;
+}
+
+/** A call that was open when a patch began. */
+export interface OpenCall {
+  /** Of the call instruction's block. */
+  readonly address: Address;
+  /** Module name, empty outside every image; offset in it. */
+  readonly module: string;
+  readonly offset: number;
+  readonly function: string | undefined;
 }
 
 /** A block that ran in or near a patch. */
@@ -31,6 +51,8 @@ export interface PatchBlock {
 export interface PatchContext {
   readonly patch: Patch;
   readonly blocks: readonly PatchBlock[];
+  /** Calls that were open before its first block, the youngest first; only where calls are followed. */
+  readonly openCalls?: readonly OpenCall[];
   /** Blocks inside the patch that are left out between the first and the last ones shown. */
   readonly omitted: number;
   /** Trace offset and time stamp (when the trace has one) at or before the patch. */
@@ -44,6 +66,9 @@ export interface ContextOptions {
   readonly inside: number;
   readonly signal?: AbortSignal;
 }
+
+/** Open calls that are told, the youngest ones. */
+const mostCalls = 48;
 
 interface Taken {
   readonly index: number;
@@ -82,8 +107,12 @@ export async function readPatchContexts(
   });
   let position = 0;
   let isAfterMark = false;
+  const stacks = new Map<Patch, readonly number[]>();
+  const starts = patches.toSorted((a, b) => a.start - b.start);
   await source.run(
-    ({ entries, length, traceOffset, time }) => {
+    (batch) => {
+      const { entries, length, traceOffset, time } = batch;
+      if (code.calls !== undefined) followCalls(code.calls, batch, position, starts, stacks);
       // Positions count blocks only, so that a batch covers at most as many as it has entries.
       const last = position + length;
       const touched = wanted.filter(({ ranges }) =>
@@ -110,8 +139,17 @@ export async function readPatchContexts(
     options.signal === undefined ? {} : { signal: options.signal },
   );
   const { blocks } = source;
+  const openCalls = (patch: Patch): readonly OpenCall[] | undefined =>
+    stacks.get(patch)?.map((block) => {
+      const module = blocks.modules[blocks.module[block]];
+      const offset = blocks.offset[block];
+      const address = (module?.base ?? 0) + offset;
+      const name = module?.name ?? '';
+      return { address, module: name, offset, function: code.functionAt(address) };
+    });
   return wanted.map(({ patch, taken, traceOffset, time }) => ({
     patch,
+    ...(code.calls === undefined ? {} : { openCalls: openCalls(patch) ?? [] }),
     traceOffset,
     time,
     omitted: Math.max(0, patch.end - patch.start - options.inside),
@@ -132,4 +170,38 @@ export async function readPatchContexts(
       };
     }),
   }));
+}
+
+/**
+ * Hands a batch on in parts, so as to look at the open calls where patches begin.
+ *
+ * @param position  index of the batch's first block
+ * @param starts  patches in the order in which they begin
+ * @param stacks  gets blocks that end in open calls, the youngest first
+ */
+function followCalls(
+  calls: OpenCalls,
+  batch: BlockBatch,
+  position: number,
+  starts: readonly Patch[],
+  stacks: Map<Patch, readonly number[]>,
+): void {
+  const { entries, length } = batch;
+  let next = starts.findIndex((patch) => !stacks.has(patch));
+  let pushed = 0;
+  let at = position;
+  for (let i = 0; i < length && next >= 0 && next < starts.length; i++) {
+    if (entries[i] < 0) continue;
+    while (starts[next]?.start === at) {
+      calls.push({ ...batch, entries: entries.subarray(pushed, i), length: i - pushed });
+      pushed = i;
+      const stack: number[] = [];
+      const lowest = Math.max(0, calls.depth - mostCalls);
+      for (let level = calls.depth - 1; level >= lowest; level--) stack.push(calls.callAt(level));
+      stacks.set(starts[next], stack);
+      next++;
+    }
+    at++;
+  }
+  calls.push({ ...batch, entries: entries.subarray(pushed, length), length: length - pushed });
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
-import type { BlockSource } from '../flow/blocks.ts';
+import type { BlockBatch, BlockSource } from '../flow/blocks.ts';
 import { readPatchContexts } from './patch-context.ts';
 import { findPatches, type Patch } from './patches.ts';
 
@@ -181,4 +181,32 @@ describe('blocks around a patch', () => {
       [56, 57, 58, 59],
     ]);
   });
+
+  test.each([1, 7, 100])(
+    'tell the calls that were open when they began, in batches of %d',
+    async (batch) => {
+      const pushed: number[] = [];
+      const calls = {
+        push: ({ entries, length }: BlockBatch): void => {
+          for (const entry of entries.subarray(0, length)) if (entry >= 0) pushed.push(entry);
+        },
+        get depth(): number {
+          return Math.min(2, pushed.length);
+        },
+        // As if the last two blocks were calls.
+        callAt: (index: number): number =>
+          pushed[pushed.length - Math.min(2, pushed.length) + index],
+      };
+      const contexts = await readPatchContexts(
+        [patch(20, 23), patch(3, 5), patch(0, 2), patch(20, 21)],
+        source(60, batch, 21),
+        { ...code, calls },
+        { around: 0, inside: 10 },
+      );
+      const offsets = contexts.map(({ openCalls = [] }) => openCalls.map(({ offset }) => offset));
+      expect(offsets).toEqual([[19 * 16, 18 * 16], [2 * 16, 16], [], [19 * 16, 18 * 16]]);
+      expect(contexts[0].openCalls?.[0]).toMatchObject({ module: 'p', function: 'f+304' });
+      expect(pushed).toHaveLength(60);
+    },
+  );
 });

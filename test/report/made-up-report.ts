@@ -324,6 +324,8 @@ function patchAt(
     before: functions[0]!,
     inside: functions[3]!,
     after: functions[2]!,
+    callStack: [functions[1]!, functions[0]!],
+    fingerprint: 'libpoppler.so.126+0x81b3>libc.so.6+0x12e55',
     transfers,
     listing: [
       {

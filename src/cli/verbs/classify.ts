@@ -4,6 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { removeAll, writeFileAtomic } from '../../base/files.ts';
 import { text } from '../../base/option.ts';
 import { type ClassifyResult, classify } from '../../commands/classify.ts';
+import { withPlaces } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { writePlots } from '../../commands/run/plots.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
@@ -109,10 +110,14 @@ const spec: CommandSpec<Options> = {
     }
     const context = { log: terminal, progress: terminal.progress, signal };
     if (options.watch !== undefined) return watchCommand(path, options, context, print);
-    const { report, flagged } =
+    const judged =
       options.queue === undefined
         ? await classify(toClassifyOptions(path, options), context)
         : await classifyQueued(path, options, options.queue, context);
+    const isForPrograms = options.json || options.sarif !== undefined || options.csv !== undefined;
+    const { report, flagged } = isForPrograms
+      ? await withPlaces(judged, toClassifyOptions(path, options), context)
+      : judged;
     if (options.plot !== undefined) await writePlots(report, options.plot);
     if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
     if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));

@@ -1,5 +1,8 @@
 import { UserError } from '../../base/errors.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
+import { type ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
+import { CallFollower } from '../../evidence/follow/call-follower.ts';
+import { StackCode } from '../../evidence/follow/stack-code.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { renderTracePicture } from '../../report/charts/trace-picture.ts';
@@ -29,6 +32,8 @@ export interface LookOptions {
   readonly unit: 'block' | 'call';
   /** How the recording is read again. */
   readonly traces: SourceContext;
+  /** What is known of images, kept from one recording to the next. */
+  readonly imageCode?: ImageCodeCache;
   /** Names what the first layer expected. */
   readonly vocabulary: Pick<Vocabulary, 'describeOutput'> | undefined;
   /** Places that are looked at. */
@@ -57,7 +62,8 @@ export async function lookInto(
   let problem: string | undefined;
   try {
     const sample = await readSourceSample(evaluation.sample.directory, source);
-    read = await readContexts(await openSample(sample, traces, context.signal), patches, context);
+    const opened = await openSample(sample, traces, context.signal);
+    read = await readContexts(opened, patches, context, options.imageCode);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     problem = error.message;
@@ -83,6 +89,7 @@ async function readContexts(
   opened: readonly OpenedSample[],
   patches: readonly Patch[],
   context: RunContext,
+  imageCode: ImageCodeCache | undefined,
 ): Promise<{ contexts: PatchContext[]; space: AddressSpace | undefined }> {
   const [trace] = opened;
   // Block indices run on over threads; a patch of a later thread cannot be found by one source.
@@ -92,7 +99,7 @@ async function readContexts(
   const code =
     trace.space === undefined
       ? { functionAt: callAt, instructions: () => [] }
-      : codeReader(trace.space);
+      : { ...codeReader(trace.space), calls: followCalls(trace, trace.space, imageCode) };
   const contexts = await readPatchContexts(patches, trace.source, code, {
     around,
     inside,
@@ -105,6 +112,15 @@ async function readContexts(
     blocks: each.blocks.map((block) => ({ ...block, module: '' })),
   }));
   return { contexts: named, space: undefined };
+}
+
+function followCalls(
+  { source }: OpenedSample,
+  space: AddressSpace,
+  imageCode: ImageCodeCache | undefined,
+): CallFollower {
+  const known = new ProcessCode(space, imageCode);
+  return new CallFollower(source, { stack: new StackCode(space), known });
 }
 
 function codeReader(space: AddressSpace): CodeReader {

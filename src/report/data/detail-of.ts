@@ -106,6 +106,10 @@ function patchOf(
     before: placeOf(shown.findLast((block) => block.part === 'before')),
     inside: placeOf(inside[0]),
     after: placeOf(shown.find((block) => block.part === 'after')),
+    ...(context?.openCalls === undefined
+      ? {}
+      : { callStack: context.openCalls.map((call) => placeOf(call) ?? '') }),
+    ...(inside.length === 0 ? {} : { fingerprint: fingerprintOf(patch, blocks, evidenceAt) }),
     transfers: transfersOf(evaluation, patch, blocks, evidenceAt, sources),
     listing: isCalls ? callsOf(shown) : listingOf(shown),
   };
@@ -221,9 +225,26 @@ function callsOf(calls: readonly PatchBlock[]): ListingLine[] {
 }
 
 /** @returns `module!function+offset`, `module+offset` or an address */
-function placeOf(block: PatchBlock | undefined): string | undefined {
+function placeOf(
+  block: Pick<PatchBlock, 'module' | 'function' | 'address' | 'offset'> | undefined,
+): string | undefined {
   if (block === undefined) return undefined;
   if (block.module === '') return block.function ?? formatAddress(block.address);
   if (block.function !== undefined) return `${block.module}!${block.function}`;
   return `${block.module}+${formatAddress(block.offset)}`;
+}
+
+/** The transfer that a proof of the patch names, else the one into its first block. */
+function fingerprintOf(
+  patch: Patch,
+  blocks: ReadonlyMap<number, PatchBlock>,
+  evidenceAt: ReadonlyMap<number, Proven>,
+): string {
+  const proven = patch.evidence.find(({ position }) => evidenceAt.has(position));
+  const from = proven?.position ?? patch.transfers[0]?.position ?? patch.start;
+  const where = (block: PatchBlock | undefined): string => {
+    if (block === undefined || block.module === '') return '?';
+    return `${block.module}+${formatAddress(block.offset)}`;
+  };
+  return `${where(blocks.get(from))}>${where(blocks.get(from + 1))}`;
 }

@@ -194,6 +194,13 @@ export interface ReportPatch {
   readonly before: string | undefined;
   readonly inside: string | undefined;
   readonly after: string | undefined;
+  /** Calls that were open when it began, the youngest first; absent where calls were not followed. */
+  readonly callStack?: readonly string[];
+  /**
+   * Names the place by modules and offsets, so that it is the same wherever they are loaded:
+   * `libxml2.so+0x3efe9>libc.so.6+0x28150`. Absent where the code was not looked at.
+   */
+  readonly fingerprint?: string;
   /** Transfers in and around the patch, in trace order. */
   readonly transfers: readonly ReportTransfer[];
   readonly listing: readonly ListingLine[];

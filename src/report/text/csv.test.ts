@@ -28,6 +28,8 @@ test('rows come back as they were, most suspicious first', () => {
     expect(Number(at(line, 'score'))).toBe(row.score);
     expect(at(line, 'family')).toBe(row.family ?? '');
     expect(Number(at(line, 'unseenTransferRate'))).toBe(12);
+    expect(at(line, 'place')).toBe(row.detail?.patches[0]?.inside ?? '');
+    expect(at(line, 'place_fingerprint')).toBe(row.detail?.patches[0]?.fingerprint ?? '');
   }
   expect(at(lines[0]!, 'verdict')).toBe('anomalous');
   expect(at(lines.at(-1)!, 'verdict')).toBe('nominal');

@@ -28,6 +28,8 @@ export function rowsToCsv(rows: readonly ReportRow[]): string {
     'bytes_lost',
     'blocks_outside_images',
     'crashed',
+    'place',
+    'place_fingerprint',
     ...features,
   ];
   const lines = bySuspicion(rows).map((row) => {
@@ -52,6 +54,8 @@ export function rowsToCsv(rows: readonly ReportRow[]): string {
       row.bytesLost,
       row.blocksOutsideImages,
       row.crashed ? 1 : 0,
+      row.detail?.patches[0]?.inside,
+      row.detail?.patches[0]?.fingerprint,
       ...features.map((name) => values.get(name)),
     ];
   });

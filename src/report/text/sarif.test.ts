@@ -30,6 +30,31 @@ test('points at the first patch in the raw trace', () => {
   expect(result.rank).toBeCloseTo(100 * (1 - row.pValue!), 1);
 });
 
+test('tells the calls that were open and what the place is, wherever its modules are loaded', () => {
+  const row = data.rows.find((r) => r.name === 'rop-0000')!;
+  const [patch] = row.detail!.patches;
+  const result = run.results.find((r: { message: { text: string } }) =>
+    r.message.text.startsWith('rop-0000:'),
+  );
+  const names = (locations: { location: object }[]): string[] =>
+    locations.map(({ location }) => {
+      const { logicalLocations } = location as {
+        logicalLocations: { fullyQualifiedName: string }[];
+      };
+      return logicalLocations[0]!.fullyQualifiedName;
+    });
+  // SARIF 2.1.0, 3.44.3: the innermost frame comes first; 3.36: a code flow goes as time does.
+  expect(names(result.stacks[0].frames)).toEqual(patch!.callStack);
+  const steps = names(result.codeFlows[0].threadFlows[0].locations);
+  const calls = patch!.callStack!.toReversed();
+  expect(steps.slice(0, calls.length)).toEqual(calls);
+  expect(steps).toHaveLength(
+    calls.length + Math.min(50, patch!.transfers.filter((t) => t.isInside).length),
+  );
+  expect(result.partialFingerprints['place/v1']).toBe(patch!.fingerprint);
+  expect(result.locations[0].logicalLocations[0].fullyQualifiedName).toBe(patch!.inside);
+});
+
 test('tells skipped samples', () => {
   const [{ toolExecutionNotifications: told }] = run.invocations;
   expect(told.map((n: { message: { text: string } }) => n.message.text)).toEqual([

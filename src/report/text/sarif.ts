@@ -12,8 +12,10 @@ const messageLimit = 4000;
  * The flagged traces as SARIF 2.1.0, for CI systems that show analysis results.
  *
  * One result a flagged trace, at its first patch; further patches are related locations. The file
- * of a result is the raw trace, its region the byte where the patch starts. Skipped samples are
- * notifications.
+ * of a result is the raw trace, its region the byte where the patch starts, its logical location the
+ * function. A code flow tells the calls that were open, the oldest first, then the transfers of the
+ * patch; `stacks` has the calls alone. Fingerprints name modules and offsets, and hold wherever they
+ * are loaded. Skipped samples are notifications.
  *
  * @see OASIS, "Static Analysis Results Interchange Format (SARIF) Version 2.1.0"
  */
@@ -83,7 +85,13 @@ function result(row: ReportRow): object {
             .map((patch, id) => ({ id, ...location(row, patch) })),
         }
       : {}),
-    partialFingerprints: { 'trace/v1': text(row.name) },
+    ...flowOf(patches[0]),
+    partialFingerprints: {
+      'trace/v1': text(row.name),
+      ...(patches[0]?.fingerprint === undefined
+        ? {}
+        : { 'place/v1': text(patches[0].fingerprint) }),
+    },
     ...(row.pValue === undefined || Number.isNaN(row.pValue)
       ? {}
       : { rank: Math.round(10000 * (1 - row.pValue)) / 100 }),
@@ -97,6 +105,38 @@ function result(row: ReportRow): object {
       gaps: row.gaps,
       evidence: row.evidenceCounts,
     },
+  };
+}
+
+/** Transfers of a code flow at most. */
+const mostSteps = 50;
+
+function flowOf(patch: ReportPatch | undefined): object {
+  if (patch === undefined) return {};
+  const stack = patch.callStack ?? [];
+  const steps = [
+    ...stack.toReversed().map((place) => step(place, 'calls')),
+    ...patch.transfers
+      .filter(({ isInside }) => isInside)
+      .slice(0, mostSteps)
+      .map(({ from, came, expected }) => {
+        const instead = expected === undefined || expected === came ? '' : `, not to ${expected}`;
+        return step(from === '' ? 'unknown code' : from, `goes to ${came}${instead}`);
+      }),
+  ];
+  if (steps.length === 0) return {};
+  return {
+    codeFlows: [{ threadFlows: [{ locations: steps.map((location) => ({ location })) }] }],
+    ...(stack.length === 0
+      ? {}
+      : { stacks: [{ frames: stack.map((place) => ({ location: step(place, 'calls') })) }] }),
+  };
+}
+
+function step(place: string, message: string): object {
+  return {
+    logicalLocations: [{ fullyQualifiedName: text(place), kind: 'function' }],
+    message: { text: text(message) },
   };
 }
 
