@@ -31,6 +31,18 @@ describe('the text of the page', () => {
     for (const target of new Set(targets)) expect(ids).toContain(target);
   });
 
+  test('lists the calls that were open at a place, the youngest first, of many the first ones', () => {
+    const data = madeUpReport();
+    const row = data.rows.find(({ detail }) => (detail?.patches.length ?? 0) > 0)!;
+    const callStack = Array.from({ length: 20 }, (_, i) => `m!call<${i}>`);
+    const patches = row.detail!.patches.slice(0, 1).map((patch) => ({ ...patch, callStack }));
+    const html = renderReport({ ...data, rows: [{ ...row, detail: { ...row.detail!, patches } }] });
+    const text = html.replaceAll('<wbr>', '');
+    const shown = [...text.matchAll(/m!call&lt;(\d+)&gt;/g)].map((match) => Number(match[1]));
+    expect(shown).toEqual(Array.from({ length: 16 }, (_, i) => i));
+    expect(html.includes('and 4 more')).toBe(true);
+  });
+
   test('is the same whatever the order of its rows', () => {
     const data = madeUpReport();
     const tables = (html: string): string => /<tbody>[\s\S]*?<\/tbody>/.exec(html)![0];

@@ -101,6 +101,7 @@ function renderPatch(patch: ReportPatch, index: number, id: string, unit: Unit):
   const path = where
     .filter(([, value]) => value !== undefined)
     .map(([part, value]) => `<dt>${part}</dt><dd>${code(value!)}</dd>`)
+    .concat(openCalls(patch.callStack ?? []))
     .join('');
   const inside = patch.transfers.filter((t) => t.isInside);
   const told = (inside.length > 0 ? inside : patch.transfers).filter(
@@ -113,6 +114,17 @@ function renderPatch(patch: ReportPatch, index: number, id: string, unit: Unit):
     )}<button type="button" hidden data-zoom="${patch.firstBlock}-${patch.lastBlock}">Show on timeline</button></h4><div>${
     path === '' ? '' : `<dl class="path">${path}</dl>`
   }${cameTable(told, unit)}${patch.transfers.length === 0 ? '' : `<div class="strip">${renderCloseup(patch.transfers, look)}</div>`}${listing(patch.listing, unit)}</div></article>`;
+}
+
+/** Open calls shown, the youngest ones. */
+const callLimit = 16;
+
+function openCalls(stack: readonly string[]): string[] {
+  if (stack.length === 0) return [];
+  const shown = stack.slice(0, callLimit).map((place) => code(place));
+  const more = stack.length - shown.length;
+  if (more > 0) shown.push(`<span class="muted">and ${formatCount(more)} more</span>`);
+  return [`<dt>open calls, youngest first</dt><dd>${shown.join('<br>')}</dd>`];
 }
 
 const transferLimit = 12;
