@@ -1,4 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
+import { violations } from '../../../test/json-schema.ts';
+import { hostileReport } from '../../../test/report/hostile-report.ts';
 import { madeUpReport } from '../../../test/report/made-up-report.ts';
 import { reportToJson } from './json-report.ts';
 
@@ -16,4 +19,25 @@ test('holds everything but pictures, with unknown values as null', () => {
   expect(document.roc[0].points[0].threshold).toBe('Infinity');
   expect(document.figures).toEqual(JSON.parse(JSON.stringify(data.figures, (_, v) => v ?? null)));
   expect(text).not.toContain('timeline');
+});
+
+test('is what the published schema says, and nothing else passes for it', () => {
+  const path = new URL('../../../docs/schemas/report.schema.json', import.meta.url);
+  const schema = JSON.parse(readFileSync(path, 'utf8')) as Parameters<typeof violations>[0];
+  const read = (report: Parameters<typeof reportToJson>[0]) => JSON.parse(reportToJson(report));
+  const data = madeUpReport();
+  const bare = data.rows.map((row) => ({ ...row, detail: undefined, pValue: undefined }));
+  for (const report of [data, hostileReport(), { ...data, rows: bare, line: undefined }]) {
+    expect(violations(schema, read(report))).toEqual([]);
+  }
+  const document = read(data);
+  // Every field of the document is in the schema.
+  for (const key of Object.keys(document)) expect(schema.properties).toHaveProperty(key);
+  const row = document.rows.find((each: { detail: unknown }) => each.detail !== null);
+  for (const key of Object.keys(row)) expect(schema.$defs!.row!.properties).toHaveProperty(key);
+  const [patch] = row.detail.patches;
+  for (const key of Object.keys(patch)) expect(schema.$defs!.patch!.properties).toHaveProperty(key);
+  delete row.verdict;
+  patch.firstBlock = '1';
+  expect(violations(schema, { ...document, schemaVersion: 2 })).toHaveLength(3);
 });
