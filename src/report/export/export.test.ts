@@ -156,7 +156,7 @@ describe('call timelines', () => {
       expect(new Set(calls.map(({ tid }) => tid)).size).toBeLessThanOrEqual(1);
       const events = calls.map(({ ph, ts, name }) => ({
         at: ts,
-        ...(ph === 'B' ? { open: name } : {}),
+        [ph === 'B' ? 'open' : 'close']: name,
       }));
       expect(replay(timeline.start, timeline.end, events)).toEqual(
         stacks.map((stack) => stack.map((frame) => shown[frame])),

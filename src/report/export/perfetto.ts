@@ -39,14 +39,17 @@ function* eventsOf({ name, frames, events, at, flagged }: CallTimeline): Generat
       dur: stretch.end - stretch.start,
     };
   }
+  const open: number[] = [];
   for (let i = 0; i < events.length; i++) {
-    const where = { pid: process, tid: callThread, ts: at[i] };
-    if (events[i] === closing) yield { ph: 'E', ...where };
-    else {
-      const frame = frames[events[i]];
-      const cat = visible(frame.module) || '(no file)';
-      yield { ph: 'B', name: visible(frame.name), cat, ...where };
-    }
+    const isClosing = events[i] === closing;
+    const frame = isClosing ? open.pop() : events[i];
+    if (frame === undefined) continue;
+    if (!isClosing) open.push(frame);
+    // The format lets an end leave out its name; speedscope then finds no beginning for it.
+    const { name: called, module } = frames[frame];
+    const cat = visible(module) || '(no file)';
+    const ph = isClosing ? 'E' : 'B';
+    yield { ph, name: visible(called), cat, pid: process, tid: callThread, ts: at[i] };
   }
 }
 
