@@ -20,7 +20,7 @@ import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
 interface Options extends QueueOptions {
   readonly json: boolean;
-  readonly binDir: readonly string[] | undefined;
+  readonly binDir: readonly string[];
   readonly rawImages: boolean;
   readonly process: string | undefined;
   readonly cpu: string | undefined;
@@ -100,7 +100,7 @@ function preprocessOptions(args: readonly string[], o: Options): PreprocessOptio
     });
   }
   const { paths, binDirs } =
-    o.binDir === undefined ? withBinDir(args) : { paths: args, binDirs: o.binDir };
+    o.binDir.length === 0 ? withBinDir(args) : { paths: args, binDirs: o.binDir };
   return {
     paths: paths.map((path) => resolve(path)),
     binDirs: binDirs.map((path) => resolve(path)),

@@ -131,12 +131,15 @@ export class LearnTable {
     default: undefined,
     shown: 'all targets of the training set; hash: 1024',
   };
-  readonly model: Option<'lstm' | 'ngram'> = {
+  readonly model: Option<'lstm' | 'ngram', LearnOptions> = {
     flags: '--model <kind>',
     help: 'ngram, which fits in seconds, or lstm, a network',
     group: model,
     parse: choice('lstm', 'ngram'),
-    default: 'ngram',
+    // Only a network can be written for other tools.
+    default: ({ saveModel, saveOnnx }) =>
+      saveModel === undefined && saveOnnx === undefined ? 'ngram' : 'lstm',
+    shown: 'ngram; lstm with --save-model or --save-onnx',
   };
   readonly context: Option<'histories' | 'blocks', LearnOptions> = {
     flags: '--context <kind>',
