@@ -1,7 +1,7 @@
 import type { NominalEvidence } from '../evidence/nominal-evidence.ts';
 import { type FitScore, type RunContext, silentContext } from '../model/first-layer.ts';
 import { tryDevices } from '../model/lstm/engine.ts';
-import { leftOutOf } from '../verdict/left-out.ts';
+import { leftOutOf, type Novelty, noveltyOf } from '../verdict/left-out.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import { keepProfile } from './profile/of-run.ts';
 import type { RunFolder } from './run/folder.ts';
@@ -31,6 +31,8 @@ export interface LearnResult {
   readonly training: TrainingSummary | undefined;
   /** On the windows of test traces that are nominal. */
   readonly test: FitScore | undefined;
+  /** Of the runs that both trained and calibrate. */
+  readonly novelty: Novelty | undefined;
   readonly evaluated: number;
   readonly skipped: readonly SkippedSample[];
   readonly seconds: Readonly<Record<string, number>>;
@@ -93,6 +95,7 @@ export async function learn(
       ...findings,
       ...judged,
       profile,
+      novelty: trained.leftOut && noveltyOf(trained.leftOut),
       folder: run.folder,
       model: modelIdentity(model.trained),
       skipped: alsoSkipped([...skipped, ...findings.skipped], judged.skipped),

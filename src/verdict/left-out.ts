@@ -97,6 +97,28 @@ export async function readLeftOut(directory: string): Promise<LeftOut | undefine
   return found as LeftOut;
 }
 
+/** How much of what a new nominal run does is likely to be new. */
+export interface Novelty {
+  readonly runs: number;
+  /** Runs that hold a transfer which no other run shows. */
+  readonly withNews: number;
+}
+
+/**
+ * Of each run, judged without its own counts, whether it holds what no other one shows. The share is an
+ * estimate of how likely the next run will (Good and Turing's, with a run as the unit).
+ *
+ * @see Good, "The population frequencies of species and the estimation of population parameters",
+ *   Biometrika 40 (1953)
+ */
+export function noveltyOf({ names, runs }: LeftOut): Novelty {
+  const column = names.indexOf('unseenTransferRate');
+  return {
+    runs: runs.length,
+    withNews: runs.filter(({ values }) => (values[column] ?? 0) > 0).length,
+  };
+}
+
 export function featuresOfLeftOut({ model, runs }: LeftOut): TraceFeatures[] {
   return runs.map(({ sample, values }) => ({
     sample,

@@ -98,6 +98,7 @@ function describe(result: LearnResult, unit: Unit): string[] {
       `Tested       ${percent(1 - test.accuracy)} of the ${inUnits('transfers', unit)} of unseen benign samples mispredicted${within3 === undefined ? '' : `, ${percent(1 - within3)} not among the first 3`}; loss ${test.loss.toFixed(3)}, calibration error ${test.calibrationError.toFixed(4)}`,
     );
   }
+  if (result.novelty !== undefined) lines.push(noveltyLine(result.novelty));
   if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);
   const time = Object.entries(result.seconds).map(
     ([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`,
@@ -115,4 +116,14 @@ function nextSteps({ folder, evaluation, evaluated, profile }: LearnResult): str
   const run = evaluation.startsWith(folder.root) ? folder.root : evaluation;
   const judging = profile === undefined ? [] : [`Next: wayward judge ${profile} SAMPLE...`];
   return evaluated > 0 ? [`Next: wayward report ${run}`, ...judging] : judging;
+}
+
+/** More runs help as long as each new one shows something that none did before. */
+function noveltyLine({ runs, withNews }: NonNullable<LearnResult['novelty']>): string {
+  if (withNews === 0)
+    return `News         none of ${runs} runs holds a transfer that no other shows`;
+  const share = Math.round((100 * withNews) / Math.max(1, runs));
+  const advice =
+    2 * withNews > runs ? ': record more, and more kinds, before you trust alarms' : '';
+  return `News         ${withNews} of ${runs} runs hold a transfer that no other shows, so about ${share} % of new harmless runs will${advice}`;
 }

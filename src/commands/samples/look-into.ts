@@ -79,7 +79,12 @@ export async function lookInto(
     bins: options.bins,
     ...(picture === undefined ? {} : { picture }),
     ...(read === undefined ? {} : { contexts: read.contexts }),
-    ...(vocabulary === undefined ? {} : { className: (c: number) => vocabulary.describeOutput(c) }),
+    ...(vocabulary === undefined
+      ? {}
+      : {
+          // Class 0 stands for what has no name.
+          className: (c: number) => (c === 0 ? undefined : vocabulary.describeOutput(c)),
+        }),
     ...(space === undefined ? {} : { placeName: (address: number) => placeName(space, address) }),
   });
   return { detail, problem };
