@@ -3,8 +3,19 @@ import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
+import { UserError } from '../../base/errors.ts';
+import { messageOf } from '../../base/files.ts';
 
 const openFile = promisify(openCallback);
+
+/** @param from  what is read, as people know it */
+function unreadable(from: string, cause: unknown): UserError {
+  return new UserError('recording-unreadable', `cannot be read: ${messageOf(cause)}`, {
+    category: 'runtime',
+    path: from,
+    cause,
+  });
+}
 
 /** Where the bytes of a recording come from. */
 export interface ChunkSource {
@@ -19,7 +30,7 @@ export function streamSource(stream: Readable): ChunkSource {
     read: (onChunk) =>
       new Promise((done, fail) => {
         stream.on('data', onChunk);
-        stream.on('error', fail);
+        stream.on('error', (cause) => fail(unreadable("the emulator's output", cause)));
         stream.on('close', done);
       }),
     stop: async () => void stream.destroy(),
@@ -48,7 +59,7 @@ export class FifoSource implements ChunkSource {
     const pipe = new Socket({ fd, writable: false, onread });
     this.#pipe = pipe;
     await new Promise<void>((done, fail) => {
-      pipe.on('error', fail);
+      pipe.on('error', (cause) => fail(unreadable(this.#path, cause)));
       pipe.on('close', () => done());
       if (this.#isStopped) pipe.destroy();
     });

@@ -17,9 +17,13 @@ static void *exits(void *unused) {
   return unused;
 }
 
+/* A thread that is cancelled before it runs has nothing to unwind. */
+static volatile int isWaiting;
+
 static void *waits(void *unused) {
   int value = 3;
   pthread_cleanup_push(cleanup, &value);
+  isWaiting = 1;
   for (;;) sleep(1);
   pthread_cleanup_pop(1);
   return unused;
@@ -33,6 +37,7 @@ int main(int count, char **words) {
     pthread_join(thread, 0);
   }
   pthread_create(&thread, 0, waits, 0);
+  while (!isWaiting) usleep(1000);
   pthread_cancel(thread);
   pthread_join(thread, 0);
   strike_behind();
