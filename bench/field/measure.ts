@@ -78,8 +78,9 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
     ...['--bin-dir', join(folder, 'bin')],
     ...['--model', 'ngram', '-i', sets, '--out', scratch, '--skip-test'],
   ]);
-  // The least rate that n calibration runs allow is 1 / (n + 1).
-  const fpr = Math.max(options.fpr, Math.ceil(1e6 / (split.calibrate.length + 1)) / 1e6);
+  // The least rate that n runs allow is 1 / (n + 1); those that train calibrate, too.
+  const calibrating = split.train.length + split.calibrate.length;
+  const fpr = Math.max(options.fpr, Math.ceil(1e6 / (calibrating + 1)) / 1e6);
   const judged = await wayward<{ readonly rows: readonly Row[] }>([
     'classify',
     learned.folder,
@@ -88,7 +89,9 @@ export async function measure(options: MeasureOptions): Promise<Measured> {
   const looks = await lookInto(join(learned.folder, 'evaluation'));
   const controls = new Set(split.controls);
   const attacks = new Set(split.attacks);
-  const runs = judged.rows.map((row): JudgedRun => {
+  // Training runs, judged without their own counts, have no evaluation of their own.
+  const evaluated = judged.rows.filter(({ role }) => role !== 'training');
+  const runs = evaluated.map((row): JudgedRun => {
     const look = looks.get(row.name);
     if (look === undefined) throw new Error(`no evaluation of ${row.name}`);
     const role = attacks.has(row.name)
