@@ -6,8 +6,8 @@ const overview = `Wayward ${version} finds the runs in which a program strayed f
 
   npm run demo                     from recordings to a report, in seconds
   wayward record -- PROGRAM ...    record a run without special hardware
-  wayward learn ROOT               learn the normal control flow, predict the rest
-  wayward classify RUN             a verdict for each trace
+  wayward learn ROOT               learn the normal control flow from harmless runs
+  wayward judge RUN NEW            a verdict for each new recording
   wayward report RUN               one HTML page of all of it
   wayward inspect SAMPLE           what is in a trace
   wayward doctor                   what this machine can do
