@@ -8,6 +8,8 @@ import { classify, defaultJudging } from './classify.ts';
 import { type JudgedSample, type JudgeResult, judge } from './judge.ts';
 import { type LearnResult, learn } from './learn.ts';
 import { packFiles, unpackFiles } from './profile/archive.ts';
+import { openLocal } from './tasks/open-scheduler.ts';
+import { watch } from './watch.ts';
 
 const nominal = writeTinyCorpus(40, 0);
 const mixed = writeTinyCorpus(3, 3);
@@ -105,6 +107,34 @@ describe('judge', () => {
     });
     expect(existsSync(elsewhere)).toBe(false);
   });
+});
+
+test('watch judges by runs that both train and calibrate, as judge does', async () => {
+  const stop = new AbortController();
+  const watched = new Map<string, unknown>();
+  const scheduler = openLocal(1, quiet);
+  try {
+    await watch(
+      {
+        ...{ run: learned.folder.root, folder: mixed, binDirs: [], rawImages: false },
+        ...{ source: 'trace', process: undefined, preprocessed: true, device: 'cpu' },
+        ...{ timeout: undefined, fpr: 0.05, features: 'all', seed: 1, settleSeconds: 0 },
+      },
+      scheduler,
+      { ...quiet, signal: stop.signal },
+      (line) => {
+        const { name, verdict, pValue } = JSON.parse(line);
+        watched.set(name, { verdict, pValue });
+        if (watched.size === 6) stop.abort();
+      },
+    );
+  } finally {
+    await scheduler.close();
+  }
+  const { judged } = await judging();
+  expect(watched).toEqual(
+    new Map(judged.map(({ name, verdict, pValue }) => [name, { verdict, pValue }])),
+  );
 });
 
 describe('a profile', () => {

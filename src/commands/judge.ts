@@ -9,9 +9,7 @@ import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import { placeSentence } from '../report/data/place-sentence.ts';
 import type { ReportRow } from '../report/data/report-data.ts';
-import { reportOfNominal } from '../report/data/report-of.ts';
 import type { Sample } from '../trace/sample.ts';
-import { classifyNominal } from '../verdict/classify-nominal.ts';
 import { checkCalibrationSize } from '../verdict/conformal.ts';
 import { computeFeatures } from '../verdict/features.ts';
 import { writeCalibration } from '../verdict/left-out.ts';
@@ -26,6 +24,7 @@ import { layoutOf } from './samples/layout.ts';
 import { lookInto } from './samples/look-into.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { readingOf, type SampleSource, sourceFilter, sourceSamplesAt } from './samples/source.ts';
+import { verdictRow } from './samples/verdict-row.ts';
 
 export interface JudgeRequest {
   /** File of a profile, or the folder of the run that learned it. */
@@ -92,7 +91,8 @@ export async function judge(
     const { fpr = 0.05 } = request;
     checkCalibrationSize(profile.calibration.length, fpr);
     const { samples, skipped, binDirs } = await findSamples(request, profile, context);
-    const folder = await openRun(request, profile, binDirs);
+    const started = new Date().toISOString();
+    const folder = await openRun(request, profile, binDirs, started);
     const judging = await Judging.open(request, profile, folder, binDirs, context);
     const judged: JudgedSample[] = [];
     try {
@@ -111,7 +111,7 @@ export async function judge(
     } finally {
       await judging.close();
     }
-    await record(folder, request, profile, binDirs, { judged, skipped });
+    await record(folder, request, profile, binDirs, started, { judged, skipped });
     return { folder, judged, skipped };
   } finally {
     await profile.close();
@@ -171,13 +171,14 @@ async function openRun(
   request: JudgeRequest,
   profile: Profile,
   binDirs: readonly string[],
+  started: string,
 ): Promise<RunFolder> {
   const folder = await makeRunFolder(resolve(request.out ?? '.'));
   await makeFolder(folder.evaluation);
   await writeCalibration(folder.evaluation, profile.calibration);
   const vocabulary = `${profile.folder.vocabulary}.json.gz`;
   await copyWholeFile(vocabulary, `${folder.vocabulary}.json.gz`);
-  await record(folder, request, profile, binDirs, undefined);
+  await record(folder, request, profile, binDirs, started, undefined);
   return folder;
 }
 
@@ -186,6 +187,7 @@ async function record(
   request: JudgeRequest,
   profile: Profile,
   binDirs: readonly string[],
+  started: string,
   result: Pick<JudgeResult, 'judged' | 'skipped'> | undefined,
 ): Promise<void> {
   const { rawImages = false, fpr = 0.05 } = request;
@@ -194,7 +196,7 @@ async function record(
     schemaVersion: 1,
     wayward: version,
     node: process.version,
-    started: new Date().toISOString(),
+    started,
     finished: result === undefined ? undefined : new Date().toISOString(),
     options: { ...options, command: 'judge', profile: profile.path, evaluationDir: undefined },
     sets: { testNominal: result?.judged.map(({ name }) => name) ?? [] },
@@ -249,7 +251,7 @@ class Judging {
       const names = changed.slice(0, 5).join(', ');
       context.log.log(
         'warning',
-        `${changed.length} of ${profile.facts.images.length} images are other builds than those that were learned: ${names}${changed.length > 5 ? ', ...' : ''}; what is new in them is suspicious: learn again, or accept harmless runs`,
+        `${changed.length} of ${profile.facts.images.length} images are other builds than those that were learned: ${names}${changed.length > 5 ? ', ...' : ''}; what is new in them is suspicious: learn again`,
       );
     }
     const trained = await loadTrained(profile.folder.root, { workers: 1, device, seed: 0 });
@@ -285,13 +287,7 @@ class Judging {
     const { fpr = 0.05, seed = 1 } = this.#request;
     const unit = facts.source === 'trace' ? 'block' : 'call';
     const features = this.#request.features ?? (unit === 'block' ? 'all' : 'calls');
-    const verdicts = classifyNominal([...calibration, computeFeatures(evaluation)], {
-      ...{ fpr, seed, features },
-    });
-    const frame = { title: '', created: '', generator: '', run: [], unit } as const;
-    const row = reportOfNominal(verdicts, frame).rows[calibration.length];
-    if (row === undefined) throw new Error('a verdict is missing');
-    return row;
+    return verdictRow(computeFeatures(evaluation), calibration, { fpr, seed, features }, unit);
   }
 
   async #placeOf(evaluation: Evaluation): Promise<string | undefined> {

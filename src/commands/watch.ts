@@ -3,11 +3,8 @@ import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { makeFolder } from '../base/files.ts';
 import type { RunContext } from '../model/first-layer.ts';
-import type { ReportRow } from '../report/data/report-data.ts';
-import { reportOfNominal } from '../report/data/report-of.ts';
-import { classifyNominal } from '../verdict/classify-nominal.ts';
+import { calibrates } from '../verdict/classify-nominal.ts';
 import { checkCalibrationSize } from '../verdict/conformal.ts';
-import type { TraceFeatures } from '../verdict/features.ts';
 import { readFeaturesOf } from '../verdict/stored-features.ts';
 import type { Outcome } from '../workers/job.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
@@ -15,6 +12,7 @@ import type { Scheduler } from '../workers/scheduler.ts';
 import { findEvaluations } from './run/path.ts';
 import { VerdictJournal } from './run/verdict-journal.ts';
 import type { SampleSource } from './samples/source.ts';
+import { verdictRow } from './samples/verdict-row.ts';
 import { SampleWatcher } from './samples/watcher.ts';
 import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from './tasks/evaluate.ts';
 import { readFeatures } from './tasks/read-features.ts';
@@ -133,16 +131,11 @@ interface Judge {
 async function makeJudge(options: WatchOptions, context: RunContext): Promise<Judge> {
   const path = await findEvaluations(options.run);
   const { traces } = await readFeatures(path, false, context);
-  const calibration = traces.filter(({ sample }) => sample.role === 'calibration');
+  const calibration = traces.filter(calibrates);
   const { fpr, features, seed } = options;
   // Better said now than with every sample.
   checkCalibrationSize(calibration.length, fpr);
   const unit = options.source === 'trace' ? 'block' : 'call';
-  const frame = { title: '', created: '', generator: '', run: [], unit } as const;
-  const judge = (trace: TraceFeatures): ReportRow => {
-    const verdicts = classifyNominal([...calibration, trace], { fpr, features, seed });
-    return reportOfNominal(verdicts, frame).rows[calibration.length];
-  };
   return {
     model: calibration[0].model,
     factsOf: async (outcome, out) => {
@@ -160,7 +153,7 @@ async function makeJudge(options: WatchOptions, context: RunContext): Promise<Ju
           path: entry.path,
         });
       }
-      const row = judge(entry.value);
+      const row = verdictRow(entry.value, calibration, { fpr, features, seed }, unit);
       return {
         ...{ verdict: row.verdict, pValue: row.pValue, score: row.score },
         ...{ file: row.file, label: row.label, family: row.family ?? null },

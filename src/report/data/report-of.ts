@@ -1,5 +1,5 @@
 import type { LabelledVerdict, LabelledVerdicts } from '../../verdict/classify-labelled.ts';
-import type { NominalVerdicts, Verdict } from '../../verdict/classify-nominal.ts';
+import { calibrates, type NominalVerdicts, type Verdict } from '../../verdict/classify-nominal.ts';
 import { conformalPValue } from '../../verdict/conformal.ts';
 import {
   classicFeatures,
@@ -49,7 +49,7 @@ const reasonLimit = 5;
 /** A report on verdicts from nominal calibration traces. */
 export function reportOfNominal(result: NominalVerdicts, context: ReportContext): ReportData {
   const { bound, threshold, verdicts, shift } = result;
-  const calibration = verdicts.filter((v) => v.sample.role === 'calibration');
+  const calibration = verdicts.filter((v) => calibrates(v.features));
   const alone = aloneAgainst(calibration.map((v) => v.features));
   const told = (text: string): string => inUnits(text, context.unit ?? 'block');
   const rows = verdicts.map((verdict): ReportRow => {
@@ -245,14 +245,15 @@ function aloneAgainst(calibration: readonly TraceFeatures[]): Alone {
 
 function nominalReasons(verdict: Verdict, threshold: number, fpr: number): string[] {
   const { role } = verdict.sample;
-  if (role === 'training') {
+  const isLeftOut = verdict.features.isLeftOut === true;
+  if (role === 'training' && !isLeftOut) {
     return ['Not judged: this trace trained the model, which predicts it better than any new one.'];
   }
   const p = formatProbability(verdict.pValue);
   const score = `score ${formatNumber(verdict.score)}, threshold ${formatNumber(threshold)}`;
   const rule =
-    role === 'calibration'
-      ? `Not judged: this trace helped to set the threshold. p-value against the other calibration traces ${p}; ${score}.`
+    role !== 'test'
+      ? `Not judged: this trace ${isLeftOut ? 'trained the model and, without its own counts, ' : ''}helped to set the threshold. p-value against the other calibration traces ${p}; ${score}.`
       : verdict.isFlagged
         ? `Flagged: p-value ${p} is at most ${fpr}; ${score}.`
         : `Not flagged: p-value ${p} is above ${fpr}; ${score}.`;
