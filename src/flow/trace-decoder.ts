@@ -94,6 +94,9 @@ export class TraceDecoder implements BlockSource {
   readonly #context: PacketContext = new PacketContext();
   /** Trace offset of byte 0 of the current buffer. */
   #bufferOffset = 0;
+  /** Bytes that are kept from the buffer before, and how many of them are used: a PSB may have begun in them. */
+  #rest: Uint8Array = new Uint8Array(0);
+  #used = 0;
   /** Offset at which synchronisation was lost. */
   #lostAt = 0;
 
@@ -126,37 +129,57 @@ export class TraceDecoder implements BlockSource {
     sink: BlockSink,
     options: { readonly signal?: AbortSignal } = {},
   ): Promise<TraceSummary> {
-    this.#state.batch.sink = sink;
-    let end = 0;
-    if (this.#input instanceof Uint8Array) {
-      end = this.#input.length;
-      let used = 0;
-      for (let stop = 0; stop < end; ) {
-        options.signal?.throwIfAborted();
-        stop = Math.min(end, Math.max(used, stop) + sliceBytes);
-        used = this.#consume(this.#input, used, stop);
-        // Whoever holds the signal must come to run.
-        if (stop < end) await nextTurn();
-      }
-      this.#finish(used, end);
-    } else {
-      let rest: Uint8Array = new Uint8Array(0);
-      /** Bytes of `rest` that are used: a PSB may have begun in them. */
-      let used = 0;
+    this.begin(sink);
+    if (!(this.#input instanceof Uint8Array)) {
       for await (const chunk of this.#input) {
         options.signal?.throwIfAborted();
-        const buffer = rest.length === 0 ? chunk : Buffer.concat([rest, chunk]);
-        used = this.#consume(buffer, used, buffer.length);
-        const from = Math.max(0, used - psbBytes + 1);
-        this.#bufferOffset += from;
-        rest = buffer.slice(from);
-        used -= from;
+        this.push(chunk);
       }
-      end = this.#bufferOffset + rest.length;
-      this.#finish(this.#bufferOffset + used, end);
+      return this.end();
     }
+    const end = this.#input.length;
+    for (let stop = 0; stop < end; ) {
+      options.signal?.throwIfAborted();
+      stop = Math.min(end, Math.max(this.#used, stop) + sliceBytes);
+      this.#used = this.#consume(this.#input, this.#used, stop);
+      // Whoever holds the signal must come to run.
+      if (stop < end) await nextTurn();
+    }
+    this.#rest = this.#input;
+    return this.end();
+  }
+
+  /** For bytes that come by themselves: call `push` with each piece, and `end`, instead of `run`. */
+  begin(sink: BlockSink): void {
+    this.#state.batch.sink = sink;
+  }
+
+  /** @param chunk  cut anywhere; kept until the next one */
+  push(chunk: Uint8Array): void {
+    const buffer = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    const used = this.#consume(buffer, this.#used, buffer.length);
+    const from = Math.max(0, used - psbBytes + 1);
+    this.#bufferOffset += from;
+    this.#rest = buffer.slice(from);
+    this.#used = used - from;
+  }
+
+  /** Hands on the blocks that are known so far. What the next packets decide is not among them. */
+  handOn(): void {
+    this.#flush(this.#bufferOffset + this.#used);
+  }
+
+  /** No more bytes come. */
+  end(): TraceSummary {
+    const traceBytes = this.#bufferOffset + this.#rest.length;
+    this.#finish(this.#bufferOffset + this.#used, traceBytes);
+    return this.summary;
+  }
+
+  /** What was in the trace so far. */
+  get summary(): TraceSummary {
     return {
-      traceBytes: end,
+      traceBytes: this.#bufferOffset + this.#rest.length,
       blocks: this.#state.batch.blockCount,
       distinctBlocks: this.#graph.length,
       gaps: this.#log.gaps,

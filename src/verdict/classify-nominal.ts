@@ -152,6 +152,29 @@ function judgeByHistories(calibration: readonly TraceFeatures[]): Judge {
   };
 }
 
+/** A decision that needs no other runs than those that calibrate. */
+export type NominalDecision = Pick<Verdict, 'isFlagged' | 'pValue' | 'score' | 'reasons'>;
+
+/**
+ * As `classifyNominal` with all features, for runs of histories that are judged one by one, or again and
+ * again while they go on: only `surprise-<blocks>` is asked for. Where one of these grows, the p-value
+ * does not, so that a run that is flagged stays flagged.
+ *
+ * @throws UserError `calibration-too-small`, `fpr-invalid`
+ */
+export function nominalDecision(
+  calibration: readonly TraceFeatures[],
+  fpr: number,
+): (trace: TraceFeatures) => NominalDecision {
+  checkCalibrationSize(calibration.length, fpr);
+  const judge = judgeByHistories(calibration);
+  return (trace) => {
+    const { score, reasons, others } = judge(trace);
+    const pValue = conformalPValue(others, score);
+    return { isFlagged: pValue <= fpr, pValue, score, reasons };
+  };
+}
+
 function judgeFor(
   choice: string,
   names: readonly string[],

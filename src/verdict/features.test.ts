@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
 import { targetSorts } from '../evidence/transfer-code.ts';
 import { chooseFeatures, computeFeatures, feature, featureNames } from './features.ts';
-import { crowdedSum, worstSum, worstUnknownShare } from './worst-window.ts';
+import { CrowdedSum, crowdedSum, worstSum, worstUnknownShare } from './worst-window.ts';
 
 describe('worst window', () => {
   test('is the largest of all sums, however they are found', () => {
@@ -45,7 +45,11 @@ describe('worst window', () => {
             });
             worst = Math.max(worst, sum);
           }
-          expect(crowdedSum(values, positions, length)).toBeCloseTo(worst, 10);
+          const found = crowdedSum(values, positions, length);
+          expect(found).toBeCloseTo(worst, 10);
+          const oneByOne = new CrowdedSum(length);
+          values.forEach((value, i) => void oneByOne.push(value, positions[i]!));
+          expect(oneByOne.worst).toBe(found);
         },
       ),
       { numRuns: 300, seed: 9 },

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Random } from '../base/random.ts';
+import { nominalDecision } from './classify-nominal.ts';
 import { featureNames, type TraceFeatures } from './features.ts';
 import { exchanged, improbability, nameOf, natsOf, referenceOf } from './improbability.ts';
 import { surpriseLengths } from './worst-window.ts';
@@ -40,6 +41,26 @@ describe('how improbable a run is', () => {
     const { score, reasons } = improbability(trace(2, 30), reference);
     expect(reasons[0]!.feature).not.toBe(nameOf(1));
     expect(score).toBeCloseTo(Math.log(4) + 24);
+  });
+
+  test('never makes a run less suspicious that goes on, whose largest surprises only grow', () => {
+    const random = new Random(6);
+    for (let round = 0; round < 100; round++) {
+      const draw = (): number[] => surpriseLengths.map(() => random.below(6));
+      const calibration = Array.from({ length: 1 + random.below(30) }, () => ({
+        ...trace(...draw()),
+        isLeftOut: true,
+      }));
+      const decide = nominalDecision(calibration, 0.5);
+      const nats = draw();
+      let before = decide(trace(...nats)).pValue;
+      for (let step = 0; step < 8; step++) {
+        nats[random.below(nats.length)]! += random.below(3);
+        const { pValue } = decide(trace(...nats));
+        expect(pValue).toBeLessThanOrEqual(before);
+        before = pValue;
+      }
+    }
   });
 
   test('of an exchanged reference is that of one made anew', () => {

@@ -50,6 +50,40 @@ export function crowdedSum(values: Float64Array, places: Int32Array, length: num
   return worst;
 }
 
+/** `crowdedSum` of values that come one after the other, to the last bit. */
+export class CrowdedSum {
+  worst = 0;
+  /** Place of the value that made it the worst. */
+  worstAt = -1;
+  readonly #length: number;
+  readonly #values: number[] = [];
+  readonly #places: number[] = [];
+  #sum = 0;
+
+  constructor(length: number) {
+    this.#length = length;
+  }
+
+  /** @returns whether it is worse than all before */
+  push(value: number, place: number): boolean {
+    const values = this.#values;
+    const places = this.#places;
+    let gone = 0;
+    while (gone < places.length && places[gone] <= place - this.#length) {
+      this.#sum -= values[gone++];
+    }
+    values.splice(0, gone);
+    places.splice(0, gone);
+    this.#sum = values.length === 0 ? value : this.#sum + value;
+    values.push(value);
+    places.push(place);
+    if (this.#sum <= this.worst) return false;
+    this.worst = this.#sum;
+    this.worstAt = place;
+    return true;
+  }
+}
+
 /**
  * The largest share of unknown blocks in any stretch of `length` blocks.
  *

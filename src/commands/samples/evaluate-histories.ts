@@ -17,31 +17,50 @@ export interface ClassifiedEvents {
 }
 
 /** Numbers the targets of a run by output classes, and those that training never saw behind them. */
-export function classifyEvents(events: TransferEvents, vocabulary: Vocabulary): ClassifiedEvents {
-  const { modules, module, offset } = events.places;
-  const modulesNew: number[] = [];
-  const offsetsNew: number[] = [];
-  const classOf = new Int32Array(events.places.length);
-  const target = events.target.map((place) => {
-    if (classOf[place] === 0) {
-      const known = vocabulary.outputOf(modules[module[place]], offset[place]);
-      classOf[place] = known > 0 ? known : vocabulary.outputClasses + offsetsNew.length;
-      if (known === 0) {
-        modulesNew.push(module[place]);
-        offsetsNew.push(offset[place]);
-      }
+export class EventClassifier {
+  readonly #vocabulary: Vocabulary;
+  /** By place of the run. */
+  readonly #classOf: number[] = [];
+  readonly #modules: number[] = [];
+  readonly #offsets: number[] = [];
+
+  constructor(vocabulary: Vocabulary) {
+    this.#vocabulary = vocabulary;
+  }
+
+  /** @param events  the next ones of the run; their places go on where those before ended */
+  classify(events: TransferEvents): NamedEvents {
+    return { ...events, target: events.target.map((place) => this.#class(events.places, place)) };
+  }
+
+  #class({ modules, module, offset }: Places, place: number): number {
+    const numbered = this.#classOf[place];
+    if (numbered !== undefined) return numbered;
+    const known = this.#vocabulary.outputOf(modules[module[place]], offset[place]);
+    if (known === 0) {
+      this.#modules.push(module[place]);
+      this.#offsets.push(offset[place]);
     }
-    return classOf[place];
-  });
-  return {
-    events: { ...events, target },
-    places: {
-      length: offsetsNew.length,
+    const own = known > 0 ? known : this.#vocabulary.outputClasses + this.#offsets.length - 1;
+    this.#classOf[place] = own;
+    return own;
+  }
+
+  /** Places that are no output class, from class `outputClasses` on. */
+  newPlaces({ modules }: Places): Places {
+    return {
+      length: this.#offsets.length,
       modules,
-      module: Int32Array.from(modulesNew),
-      offset: Float64Array.from(offsetsNew),
-    },
-  };
+      module: Int32Array.from(this.#modules),
+      offset: Float64Array.from(this.#offsets),
+    };
+  }
+}
+
+/** As `EventClassifier`, for a whole run. */
+export function classifyEvents(events: TransferEvents, vocabulary: Vocabulary): ClassifiedEvents {
+  const classifier = new EventClassifier(vocabulary);
+  return { events: classifier.classify(events), places: classifier.newPlaces(events.places) };
 }
 
 /** The part of an evaluation that tells how events went; equal predictions stand there once. */

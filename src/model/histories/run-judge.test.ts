@@ -11,7 +11,7 @@ import { SymbolTable } from '../../sequences/symbol-table.ts';
 import { mix } from '../../sequences/window-counter.ts';
 import { fitHistories, judgeLeftOut } from './fit.ts';
 import { HistoryModel } from './model.ts';
-import { type EventJudgements, judgeRun, type NamedEvents } from './run-judge.ts';
+import { type EventJudgements, judgeRun, type NamedEvents, RunJudge } from './run-judge.ts';
 import { TrainingCounts } from './training-counts.ts';
 
 const levels = historyLevels.length;
@@ -84,6 +84,19 @@ function learn(runs: readonly TransferEvents[]): {
 
 const seeds = [1, 2, 3, 4, 5, 6];
 
+/** Some events of a run. */
+function piecesOf(run: NamedEvents, from: number, to: number): NamedEvents {
+  const width = 2 * levels;
+  return {
+    length: Math.min(to, run.length) - from,
+    hashes: run.hashes.slice(from * width, to * width),
+    target: run.target.slice(from, to),
+    form: run.form.slice(from, to),
+    sort: run.sort.slice(from, to),
+    count: run.count.slice(from, to),
+  };
+}
+
 function expectSame(found: EventJudgements, plain: ReturnType<typeof judgePlainly>): void {
   const { length } = plain.predicted;
   let compared = 0;
@@ -139,6 +152,20 @@ describe('judging runs by histories', () => {
     const first = model.judge(run);
     model.judge(name(exampleRun(10)));
     expect(model.judge(run)).toEqual(first);
+  });
+
+  test('does not depend on how a run is cut', () => {
+    const { model, name } = learn(seeds.map((seed) => exampleRun(seed)));
+    const run = name(exampleRun(9));
+    const whole = judgeRun(run, model.tables);
+    for (const piece of [1, 7, 50]) {
+      const judge = new RunJudge(model.tables);
+      const chances: number[] = [];
+      for (let from = 0; from < run.length; from += piece) {
+        chances.push(...judge.judge(piecesOf(run, from, from + piece)).chance);
+      }
+      expect(chances).toEqual([...whole.chance]);
+    }
   });
 
   test('probabilities of all targets sum to 1 at most', () => {

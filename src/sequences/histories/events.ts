@@ -76,6 +76,12 @@ export class EventWriter {
     return index;
   }
 
+  /** Begins anew, with the room that it has. */
+  clear(): void {
+    this.hashes.fill(0, 0, this.length * width);
+    this.length = 0;
+  }
+
   #grow(): void {
     const room = 2 * this.site.length;
     this.hashes = enlarged(this.hashes, room * width);

@@ -128,15 +128,38 @@ class PathMemory {
 
 /** What the threads of a run share. */
 export class RunFollower {
-  readonly places: RunPlaces = new RunPlaces();
-  readonly memory: PathMemory = new PathMemory();
+  readonly places: RunPlaces;
+  readonly memory: PathMemory;
   readonly events: EventWriter = new EventWriter();
+  /** Block index that positions of events count from. */
+  origin = 0;
   transfers = 0;
   explained = 0;
   blocks = 0;
   unknownBlocks = 0;
   /** Where blocks are that training never ran: pairs of block index and run length. */
   readonly unknownRuns: number[] = [];
+
+  /** @param other  threads that run at the same time, whose paths and places are known here, too */
+  constructor(other?: RunFollower) {
+    this.places = other?.places ?? new RunPlaces();
+    this.memory = other?.memory ?? new PathMemory();
+  }
+
+  /**
+   * Takes what was gathered since the last time, so that memory does not grow with the run.
+   *
+   * @returns positions from `origin` on, which is then set to what comes next; the first may be -1, the block
+   *   before. The places are those of the run, which grow.
+   */
+  drain(): TransferEvents & { readonly origin: number } {
+    const { transfers, explained, blocks, origin } = this;
+    const events = this.events.take(this.places, { transfers, explained, blocks });
+    this.events.clear();
+    this.unknownRuns.length = 0;
+    this.origin = blocks;
+    return { ...events, origin };
+  }
 
   finish(): TransferEvents {
     const { transfers, explained, blocks } = this;
@@ -351,7 +374,8 @@ export class TransferFollower {
       run.memory.set(keyLow, keyHigh, place);
       const site = this.#place[from] === 0 ? this.#name(from) : this.#place[from] - 1;
       const ordinal = run.transfers + explainedInBatch;
-      const event = run.events.add(site, place, last, repeats, position - 1, ordinal);
+      const at = position - 1 - run.origin;
+      const event = run.events.add(site, place, last, repeats, at, ordinal);
       const kind = this.#blocks.kind[from];
       const isMismatch = arrival === Arrival.mismatch;
       const opinion = isMismatch ? notACall : this.#code.opinion(from, to);
