@@ -1,5 +1,6 @@
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files.ts';
 import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
 import { saveKeras } from '../../model/foreign/keras/keras.ts';
@@ -17,6 +18,8 @@ import { type RunFolder, runFolder } from './folder.ts';
 /** Files of a trained first layer, beside the model's own. */
 const profileName = 'transfers.gz';
 const contentName = 'trained.json';
+/** What training runs did, where a model can be learned anew from it. */
+export const runsName = 'training-runs.bin';
 
 /** `trained.json`: which files belong together. */
 interface Content {
@@ -39,6 +42,9 @@ export async function saveTrained(
   await writeJsonFile(join(folder.model, contentName), content);
   await trained.layer.save(folder.model);
   if (trained.leftOut !== undefined) await writeLeftOut(folder.model, trained.leftOut);
+  if (trained.runs !== undefined) {
+    await writeFileAtomic(join(folder.model, runsName), trained.runs);
+  }
 }
 
 /**

@@ -30,6 +30,8 @@ export interface Trained {
   readonly profile: TransferProfile;
   /** How training runs do that are left out, where the model can tell. */
   readonly leftOut?: LeftOut | undefined;
+  /** What training runs did, as a file, where the model can be learned anew from it. */
+  readonly runs?: Uint8Array | undefined;
 }
 
 export interface EvaluationTask {

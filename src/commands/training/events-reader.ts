@@ -24,8 +24,8 @@ export interface EventsSetup {
   readonly timeout: number | undefined;
 }
 
-/** Blocks that a sample ran. */
-interface BlockList {
+/** Blocks that a trace of a sample ran. */
+export interface BlockList {
   readonly modules: readonly string[];
   readonly paths: readonly string[];
   /** Index into `modules`; -1 = outside every image. */
@@ -33,17 +33,19 @@ interface BlockList {
   readonly offset: Float64Array;
 }
 
+/** What training takes from a run. */
+export interface ReadRun {
+  readonly events: TransferEvents;
+  /** One for each trace of the sample. */
+  readonly blocks: readonly BlockList[];
+  /** What the sample would prove, if nothing else were known. */
+  readonly proofs: readonly Proof[];
+}
+
 /** What a sample gave, or why it gave nothing. */
 export type SampleEvents =
   | { readonly reason: string }
-  | {
-      readonly events: TransferEvents;
-      /** One for each trace of the sample. */
-      readonly blocks: readonly BlockList[];
-      /** What the sample would prove, if nothing else were known. */
-      readonly proofs: readonly Proof[];
-      readonly notes: readonly Pick<OpenedTrace, 'missing' | 'flat' | 'notes'>[];
-    };
+  | (ReadRun & { readonly notes: readonly Pick<OpenedTrace, 'missing' | 'flat' | 'notes'>[] });
 
 /** Reads the events of training samples, one after the other. */
 export class EventsReader {
