@@ -29,6 +29,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
     values: ['base', 'x86', 'evidence/code', 'evidence/follow'],
     types: ['image', 'flow'],
   },
+  names: { values: ['image'], types: ['base', 'evidence/code'] },
   'capture/qemu': { values: ['base', 'image', 'x86', 'pt'] },
   'capture/qemu/log': { values: ['base', 'x86', 'capture/qemu'] },
   'capture/qemu/plugin': { values: ['base', 'capture/qemu'], types: ['image'] },
@@ -99,6 +100,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'sequences/histories',
       'model',
       'model/histories',
+      'names',
       'verdict',
       'report/data',
       'report/charts',
@@ -166,6 +168,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'base',
       'evidence',
       'image',
+      'names',
       'x86',
       'pt',
       'flow',
@@ -206,7 +209,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/tasks',
       'cli/frame',
     ],
-    types: ['model', 'commands/run', 'commands'],
+    types: ['names', 'model', 'commands/run', 'commands'],
   },
   'cli/verbs': {
     values: [

@@ -1,6 +1,7 @@
 import { showCount } from '../base/format.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import type { RunContext } from '../model/first-layer.ts';
+import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Fact, ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { reportOfLabelled, reportOfNominal } from '../report/data/report-of.ts';
 import {
@@ -35,6 +36,8 @@ export interface ClassifyOptions {
   readonly load: string | undefined;
   /** Compute features anew, though the evaluations hold them. */
   readonly ignoreCache: boolean;
+  /** Where places in code get names from, beside the images. */
+  readonly names?: NameSourceOptions | undefined;
   readonly version: string;
 }
 

@@ -3,13 +3,12 @@ import { UserError } from '../base/errors.ts';
 import { appendSync, writeFileParts } from '../base/files.ts';
 import { version } from '../base/version.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
-import { ImageCodeCache, ProcessCode } from '../evidence/code/process-code.ts';
 import { CallFollower } from '../evidence/follow/call-follower.ts';
 import { StackCode } from '../evidence/follow/stack-code.ts';
-import type { BlockBatch } from '../flow/blocks.ts';
+import type { BlockBatch, BlockTable } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
-import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
+import type { PlaceNames } from '../names/place-names.ts';
 import {
   type CallTimeline,
   CallTimelineBuilder,
@@ -22,23 +21,18 @@ import { renderFolded } from '../report/export/folded.ts';
 import { renderGecko } from '../report/export/gecko.ts';
 import { renderPerfetto } from '../report/export/perfetto.ts';
 import { renderSpeedscope } from '../report/export/speedscope.ts';
-import { type OpenedTrace, openTraces } from '../trace/open-trace.ts';
+import type { OpenedTrace } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
 import { findPatches } from '../verdict/patches.ts';
 import { findEvaluations } from './run/path.ts';
-import { FunctionNames } from './samples/function-names.ts';
+import { type NamedTrace, TraceOpener, type TraceReading } from './samples/opened-traces.ts';
 
 export const exportFormats = ['drcov', 'perfetto', 'speedscope', 'gecko', 'folded'] as const;
 export type ExportFormat = (typeof exportFormats)[number];
 
-export interface ExportOptions {
+export interface ExportOptions extends TraceReading {
   /** A sample's folder. */
   readonly sample: string;
-  readonly binDirs: readonly string[];
-  readonly rawImages: boolean;
-  readonly process?: string | undefined;
-  readonly cpu?: string | undefined;
-  readonly preprocessed: boolean;
   readonly format: ExportFormat;
   /** File to write. */
   readonly out: string;
@@ -81,28 +75,23 @@ export async function exportSample(
   const flagged = await findFlagged(options);
   const stretch = stretchOf(options, flagged);
   const codeCache = new CodeCache();
-  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
-  const open = async (directory: string): Promise<readonly OpenedTrace[]> => {
-    const { preprocessed, process, cpu } = options;
-    const need = preprocessed ? 'preprocessed' : 'any';
-    const sample = await readSample(directory, need);
-    return openTraces(sample, { images, codeCache, preprocessed, process, cpu });
-  };
+  const opener = new TraceOpener(options, codeCache);
   try {
-    const traces = await open(options.sample);
     const counts = { blocks: 0, distinctBlocks: 0 };
     let pieces: Iterable<string | Uint8Array>;
     if (format === 'drcov') {
       const others = new Set<string>();
       for (const other of options.without) {
-        await readCoverage(await open(other), everything, others, undefined, context);
+        await readCoverage(await opener.open(other), everything, others, undefined, context);
       }
       const seen = new Set<string>();
+      const traces = await opener.open(options.sample);
       const { coverage, blocks } = await readCoverage(traces, stretch, seen, others, context);
       counts.blocks = blocks;
       counts.distinctBlocks = coverage.blocks.length;
       pieces = renderDrcov(coverage);
     } else {
+      const traces = await opener.openNamed(options.sample);
       const { timeline, distinct } = await readTimeline(traces, stretch, flagged, context);
       counts.blocks = timeline.end - timeline.start;
       counts.distinctBlocks = distinct;
@@ -190,11 +179,11 @@ const enough = new Error('the stretch has ended');
  *
  * @param take  gets each batch and the index of its first block
  */
-async function runTraces(
-  traces: readonly OpenedTrace[],
+async function runTraces<Trace extends OpenedTrace>(
+  traces: readonly Trace[],
   stretch: Stretch,
   context: RunContext,
-  begin: (trace: OpenedTrace, first: number) => (batch: BlockBatch, first: number) => void,
+  begin: (trace: Trace, first: number) => (batch: BlockBatch, first: number) => void,
 ): Promise<void> {
   let position = 0;
   for (const trace of traces) {
@@ -274,25 +263,23 @@ async function readCoverage(
 
 /** Of several threads the first one that has blocks in the stretch. */
 async function readTimeline(
-  traces: readonly OpenedTrace[],
+  traces: readonly NamedTrace[],
   stretch: Stretch,
   flagged: readonly FlaggedStretch[],
   context: RunContext,
 ): Promise<{ readonly timeline: CallTimeline; readonly distinct: number }> {
   const builder = new CallTimelineBuilder();
   const frames: TimelineFrame[] = [];
-  const cache = new ImageCodeCache();
   let threads = 0;
   let name = '';
   let start = -1;
   let end = -1;
   let distinct = 0;
   await runTraces(traces, stretch, context, (trace) => {
-    const { source, space, path } = trace;
-    const code = space === undefined ? undefined : new ProcessCode(space, cache);
+    const { source, space, path, code, names } = trace;
     const stack = space === undefined ? undefined : new StackCode(space);
     const follower = new CallFollower(source, { stack, known: code });
-    const frameOf = frameFinder(trace, code, frames);
+    const frameOf = frameFinder(source.blocks, names, frames);
     const open: number[] = [];
     const single = { entries: new Int32Array(1), length: 1 };
     const isSeen: boolean[] = [];
@@ -349,23 +336,16 @@ async function readTimeline(
 
 /** @returns the frame of a block's function, one for all blocks of it */
 function frameFinder(
-  { source }: OpenedTrace,
-  code: ProcessCode | undefined,
+  blocks: BlockTable,
+  names: PlaceNames | undefined,
   frames: TimelineFrame[],
 ): (block: number) => number {
-  const names = code === undefined ? undefined : new FunctionNames(code);
   const byBlock: (number | undefined)[] = [];
   const byName = new Map<string, number>();
   return (block) => {
     const known = byBlock[block];
     if (known !== undefined) return known;
-    const { module, modules, offset } = source.blocks;
-    const file = modules[module[block]];
-    const frame =
-      names?.at((file?.base ?? 0) + offset[block]) ??
-      (file === undefined
-        ? { name: '(no file)', module: '' }
-        : { name: `(code of ${file.name})`, module: file.name });
+    const frame = describeFrame(blocks, block, names);
     const key = `${frame.module}!${frame.name}`;
     let index = byName.get(key);
     if (index === undefined) {
@@ -375,4 +355,16 @@ function frameFinder(
     byBlock[block] = index;
     return index;
   };
+}
+
+function describeFrame(
+  { module, modules, offset }: BlockTable,
+  block: number,
+  names: PlaceNames | undefined,
+): TimelineFrame {
+  const file = modules[module[block]];
+  if (file === undefined) return { name: '(no file)', module: '' };
+  const place = names?.at(file.base + offset[block]);
+  const name = place?.function?.name ?? `(code of ${file.name || 'an unnamed file'})`;
+  return { name, module: file.name };
 }

@@ -4,26 +4,18 @@ import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';
 import type { Gap, Mark } from '../flow/mark.ts';
-import type { AddressSpace } from '../image/address-space.ts';
-import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
+import type { PlaceNames } from '../names/place-names.ts';
 import { findPsb, isItem, itemBytesAfter, packetLength } from '../pt/packet.ts';
 import { describePacket, type PacketText } from '../pt/packet-text.ts';
 import { lastInstructionOf } from '../trace/block-text.ts';
-import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
 import { type TransferName, transferNames } from '../x86/transfer.ts';
+import { TraceOpener, type TraceReading } from './samples/opened-traces.ts';
 
-export interface InspectOptions {
+export interface InspectOptions extends TraceReading {
   /** A sample's folder. */
   readonly sample: string;
-  readonly binDirs: readonly string[];
-  readonly rawImages: boolean;
-  /** Number or name of the traced process, for maps of several. */
-  readonly process?: string | undefined;
-  /** Processor that recorded the trace: FAMILY/MODEL/STEPPING. */
-  readonly cpu?: string | undefined;
-  readonly preprocessed: boolean;
   /** Compute the fingerprint. */
   readonly hash: boolean;
   /** Blocks in the list of the hottest. */
@@ -69,8 +61,8 @@ export async function inspect(
   const codeCache = new CodeCache();
   const reports: TraceReport[] = [];
   try {
-    for (const trace of await open(options, codeCache)) {
-      const { source, space } = trace;
+    for (const trace of await new TraceOpener(options, codeCache).openNamed(options.sample)) {
+      const { source } = trace;
       const counts = new BlockCounts(source.blocks);
       const fingerprint = options.hash ? new Fingerprint(source.blocks) : undefined;
       const started = performance.now();
@@ -91,7 +83,7 @@ export async function inspect(
         missing: trace.missing,
         flat: trace.flat,
         notes: trace.notes ?? [],
-        hottest: counts.hottest(options.hottest, space),
+        hottest: counts.hottest(options.hottest, trace.names),
         fingerprint: fingerprint?.value,
         instructions: fingerprint?.instructions,
         decisions: fingerprint?.decisions,
@@ -129,7 +121,9 @@ export async function listBlocks(
   const codeCache = new CodeCache();
   const stop = new AbortController();
   try {
-    for (const { source, space } of await open(options, codeCache)) {
+    for (const { source, space, names } of await new TraceOpener(options, codeCache).openNamed(
+      options.sample,
+    )) {
       const places: (string | undefined)[] = [];
       const instructions: (string | undefined)[] = [];
       let index = -1;
@@ -148,7 +142,7 @@ export async function listBlocks(
             index++;
             const address = addressOf(blocks, block);
             if (places[block] === undefined) {
-              places[block] = placeOf(blocks, block, space);
+              places[block] = placeOf(blocks, block, names);
               instructions[block] = lastInstructionOf(blocks, block, space);
             }
             const transfer = transferNames[blocks.kind[block]] ?? 'none';
@@ -242,28 +236,20 @@ function countPads(bytes: Uint8Array, at: number): number {
   return end - at;
 }
 
-async function open(options: InspectOptions, codeCache: CodeCache): ReturnType<typeof openTraces> {
-  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
-  const sample = await readSample(options.sample);
-  const { preprocessed, process, cpu } = options;
-  return openTraces(sample, { images, codeCache, preprocessed, process, cpu });
-}
-
 function addressOf(blocks: BlockTable, block: number): Address {
   const module = blocks.module[block];
   return blocks.offset[block] + (module < 0 ? 0 : blocks.modules[module].base);
 }
 
-/** `libc.so.6!malloc+0x1c`, or `libc.so.6+0x9a1c0` where no symbol is known. */
-function placeOf(blocks: BlockTable, block: number, space: AddressSpace | undefined): string {
-  const module = blocks.module[block];
-  const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
-  if (module < 0) return '(no file)';
-  const name = blocks.modules[module].name || '(unnamed)';
-  const symbol = space?.symbolAt(addressOf(blocks, block));
-  return symbol === undefined
-    ? `${name}${hex(blocks.offset[block])}`
-    : `${name}!${symbol.name}${hex(symbol.offset)}`;
+/** `libc.so.6!malloc+0x1c`, or `libc.so.6+0x9a1c0` where nothing names it. */
+function placeOf(blocks: BlockTable, block: number, names: PlaceNames | undefined): string {
+  const module = blocks.modules[blocks.module[block]];
+  if (module === undefined) return '(no file)';
+  const offset = blocks.offset[block];
+  return (
+    names?.textAt(module.base + offset) ??
+    `${module.name || '(unnamed)'}${offset === 0 ? '' : `+0x${offset.toString(16)}`}`
+  );
 }
 
 /** How often each block ran. */
@@ -315,14 +301,14 @@ class BlockCounts {
       .sort((a, b) => b.blocks - a.blocks);
   }
 
-  hottest(most: number, space: AddressSpace | undefined): HotBlock[] {
+  hottest(most: number, names: PlaceNames | undefined): HotBlock[] {
     const ids = Array.from({ length: this.#blocks.length }, (_, block) => block);
     return ids
       .sort((a, b) => this.#counts[b] - this.#counts[a])
       .slice(0, most)
       .filter((block) => this.#counts[block] > 0)
       .map((block) => ({
-        place: placeOf(this.#blocks, block, space),
+        place: placeOf(this.#blocks, block, names),
         address: formatAddress(addressOf(this.#blocks, block)),
         count: this.#counts[block],
         share: this.#counts[block] / this.#total,

@@ -7,6 +7,7 @@ import { writeEvaluation } from '../evaluation/file.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
+import { type NameSourceOptions, NameSources } from '../names/name-sources.ts';
 import { placeSentence } from '../report/data/place-sentence.ts';
 import type { ReportRow } from '../report/data/report-data.ts';
 import type { Sample } from '../trace/sample.ts';
@@ -44,6 +45,8 @@ export interface JudgeRequest {
   readonly seed?: number;
   readonly device?: string;
   readonly timeout?: number | undefined;
+  /** Where else names come from than the images. */
+  readonly names?: NameSourceOptions | undefined;
   /** The run's folder is made in `runs` below it. */
   readonly out?: string;
 }
@@ -211,6 +214,7 @@ class Judging {
   readonly #folder: RunFolder;
   readonly #context: RunContext;
   readonly #evaluator: Evaluator;
+  readonly #names: NameSources;
   readonly #trained: Awaited<ReturnType<typeof loadTrained>>;
   readonly #traces: ConstructorParameters<typeof Evaluator>[1]['traces'];
 
@@ -227,6 +231,7 @@ class Judging {
     this.#folder = folder;
     this.#context = context;
     this.#trained = trained;
+    this.#names = new NameSources(request.names);
     this.#traces = traces;
     this.#evaluator = new Evaluator(trained, {
       windowLength: windowLengthOf(trained.layer),
@@ -297,6 +302,7 @@ class Judging {
       unit: source === 'trace' ? 'block' : 'call',
       traces: this.#traces,
       vocabulary: this.#trained.vocabulary,
+      nameSources: this.#names,
       ...{ patches: 1, bins: 1, pictures: undefined },
       withEvidence: this.#request.features !== 'first-layer',
       context: this.#context,

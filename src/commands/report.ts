@@ -5,6 +5,7 @@ import { ImageCodeCache } from '../evidence/code/process-code.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';
+import { NameSources } from '../names/name-sources.ts';
 import type { ClusterData } from '../report/data/cluster-data.ts';
 import type { ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { renderReport } from '../report/page/html-report.ts';
@@ -124,7 +125,7 @@ export async function withPlaces(
 async function readDetails(
   result: ClassifyResult,
   names: ReadonlySet<string>,
-  options: Pick<ReportOptions, 'patches' | 'pictures' | 'features'>,
+  options: Pick<ReportOptions, 'patches' | 'pictures' | 'features' | 'names'>,
   context: RunContext,
 ): Promise<ReadonlyMap<string, TraceDetail>> {
   const folder = result.path.run === undefined ? undefined : runFolder(result.path.run);
@@ -134,6 +135,7 @@ async function readDetails(
   const images = new ImageStore(binDirs, { rawImages: record?.options.rawImages === true });
   const codeCache = new CodeCache();
   const imageCode = new ImageCodeCache();
+  const nameSources = new NameSources(options.names);
   const source = sourceOfRun(record?.options);
   const unit = unitOf(record);
   const traces = { images, codeCache, ...readingOf(source), isTimed: true };
@@ -152,7 +154,7 @@ async function readDetails(
         unit: 'traces',
       });
       const { detail, problem } = await lookInto(evaluation, {
-        ...{ source, unit, traces, imageCode, vocabulary, bins: timelineBins },
+        ...{ source, unit, traces, imageCode, nameSources, vocabulary, bins: timelineBins },
         ...{ patches: options.patches, pictures: options.pictures },
         withEvidence: options.features !== 'first-layer',
         context,

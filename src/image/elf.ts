@@ -1,15 +1,10 @@
+import { bytesOf, isInside, readWord } from './elf-sections.ts';
+import { readElfSymbols } from './elf-symbols.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 
 const maxProgramHeaders = 4096;
-const maxSections = 65536;
-/** Hostile files list one symbol table many times over. */
-const maxSymbolTables = 4;
 const ptLoad = 1;
 const pfExecute = 1;
-const shtSymtab = 2;
-const shtDynsym = 11;
-const sttFunc = 2;
-const sttGnuIfunc = 10;
 
 /** Offsets of the fields that differ between the two classes. */
 interface Layout {
@@ -23,13 +18,6 @@ interface Layout {
     readonly filesz: number;
     readonly size: number;
   };
-  readonly sh: {
-    readonly offset: number;
-    readonly size: number;
-    readonly link: number;
-    readonly entsize: number;
-    readonly length: number;
-  };
 }
 
 const layout64: Layout = {
@@ -37,14 +25,12 @@ const layout64: Layout = {
   phoff: 32,
   phentsize: 54,
   ph: { flags: 4, offset: 8, vaddr: 16, filesz: 32, size: 56 },
-  sh: { offset: 24, size: 32, link: 40, entsize: 56, length: 64 },
 };
 const layout32: Layout = {
   is64: false,
   phoff: 28,
   phentsize: 42,
   ph: { flags: 24, offset: 4, vaddr: 8, filesz: 16, size: 32 },
-  sh: { offset: 16, size: 20, link: 24, entsize: 36, length: 40 },
 };
 
 /**
@@ -89,7 +75,7 @@ export function parseElf(bytes: Uint8Array): Image | undefined {
     segments,
     lowest: segments[0].address,
     symbols: () => {
-      symbols ??= readSymbols(view, layout);
+      symbols ??= readElfSymbols(bytesOf(bytes));
       return symbols;
     },
   };
@@ -105,98 +91,4 @@ export function elfBits(bytes: Uint8Array): 32 | 64 | undefined {
     bytes[3] === 0x46;
   if (!isElf) return undefined;
   return bytes[4] === 2 ? 64 : bytes[4] === 1 ? 32 : undefined;
-}
-
-function readSymbols(view: DataView, layout: Layout): ImageSymbol[] {
-  const word = (at: number): number => readWord(view, at, layout.is64);
-  const size = view.byteLength;
-  const shoff = word(layout.is64 ? 40 : 32);
-  const shentsize = view.getUint16(layout.is64 ? 58 : 46, true);
-  const shnum = view.getUint16(layout.is64 ? 60 : 48, true);
-  if (shentsize < layout.sh.length || shnum > maxSections) return [];
-  if (!isInside(shoff, shnum * shentsize, size)) return [];
-  const section = (index: number) => {
-    const at = shoff + index * shentsize;
-    return {
-      type: view.getUint32(at + 4, true),
-      offset: word(at + layout.sh.offset),
-      size: word(at + layout.sh.size),
-      link: view.getUint32(at + layout.sh.link, true),
-      entsize: word(at + layout.sh.entsize),
-    };
-  };
-  const symbols: ImageSymbol[] = [];
-  let names = 0;
-  let tables = 0;
-  for (let index = 0; index < shnum && tables < maxSymbolTables; index++) {
-    const table = section(index);
-    if (table.type !== shtSymtab && table.type !== shtDynsym) continue;
-    tables++;
-    const entry = layout.is64 ? 24 : 16;
-    if (table.entsize !== entry || !isInside(table.offset, table.size, size) || table.link >= shnum)
-      continue;
-    const strings = section(table.link);
-    if (!isInside(strings.offset, strings.size, size)) continue;
-    for (let at = table.offset; at + entry <= table.offset + table.size; at += entry) {
-      const info = view.getUint8(at + (layout.is64 ? 4 : 12));
-      const address = word(at + (layout.is64 ? 8 : 4));
-      const definedIn = view.getUint16(at + (layout.is64 ? 6 : 14), true);
-      const type = info & 15;
-      // Only code: functions, and labels without a type that some section defines.
-      if (
-        definedIn === 0 ||
-        address === 0 ||
-        !(type === sttFunc || type === sttGnuIfunc || type === 0)
-      )
-        continue;
-      const nameAt = view.getUint32(at, true);
-      const name =
-        nameAt < strings.size
-          ? readName(view, strings.offset + nameAt, strings.offset + strings.size)
-          : '';
-      if (name === '' || !Number.isSafeInteger(address)) continue;
-      names += name.length;
-      if (names > nameBudget(size)) return inOrder(symbols);
-      symbols.push({
-        address,
-        size: word(at + (layout.is64 ? 16 : 8)),
-        name,
-        isFunction: type !== 0,
-      });
-    }
-  }
-  return inOrder(symbols);
-}
-
-/** By address; of several names for one, functions' first. */
-function inOrder(symbols: ImageSymbol[]): ImageSymbol[] {
-  return symbols.sort(
-    (a, b) => a.address - b.address || Number(b.isFunction) - Number(a.isFunction),
-  );
-}
-
-/** @returns characters that the symbols of a file may have: hostile ones share one long name */
-export function nameBudget(fileSize: number): number {
-  return 4 * fileSize + 65_536;
-}
-
-/** @returns whether a stretch lies in a file of `size` bytes; false for NaN */
-function isInside(offset: number, length: number, size: number): boolean {
-  return offset >= 0 && length >= 0 && offset + length <= size;
-}
-
-/** @returns NaN where the file ends first, so that comparisons fail */
-function readWord(view: DataView, at: number, is64: boolean): number {
-  if (at + (is64 ? 8 : 4) > view.byteLength) return Number.NaN;
-  const low = view.getUint32(at, true);
-  return is64 ? view.getInt32(at + 4, true) * 0x1_0000_0000 + low : low;
-}
-
-const longestName = 4096;
-
-function readName(view: DataView, from: number, limit: number): string {
-  let end = from;
-  const last = Math.min(limit, from + longestName);
-  while (end < last && view.getUint8(end) !== 0) end++;
-  return Buffer.from(view.buffer, view.byteOffset + from, end - from).toString('utf8');
 }

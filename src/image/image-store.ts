@@ -98,7 +98,7 @@ async function filesIn(folder: string): Promise<string[]> {
 
 async function load(file: string, isRaw: boolean): Promise<Image | undefined> {
   try {
-    return parseImage(await readFile(file), isRaw);
+    return { ...parseImage(await readFile(file), isRaw), path: file };
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'EISDIR') return undefined;
     throw new UserError('image-unreadable', `cannot be read: ${messageOf(cause)}`, {

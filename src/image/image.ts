@@ -19,6 +19,8 @@ export interface ImageSymbol {
 /** An executable file, a library, or a memory dump. */
 export interface Image {
   readonly kind: 'elf' | 'pe' | 'raw';
+  /** Its file; not set for bytes that came from elsewhere. */
+  readonly path?: string;
   readonly bytes: Uint8Array;
   /** What its header says, of a dump too: 32- or 64-bit code. */
   readonly bits: 32 | 64 | undefined;

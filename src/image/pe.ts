@@ -1,4 +1,4 @@
-import { nameBudget } from './elf.ts';
+import { nameBudget } from './elf-symbols.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 
 const maxSections = 256;

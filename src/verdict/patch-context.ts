@@ -1,11 +1,11 @@
-import type { Address } from '../base/address.ts';
+import { type Address, formatAddress } from '../base/address.ts';
 import type { BlockBatch, BlockSource, BlockTable } from '../flow/blocks.ts';
 import type { Patch } from './patches.ts';
 
 /** What turns addresses of one traced process into something to read. */
 export interface CodeReader {
-  /** Function and offset, such as `inflate+0x12`; `undefined` when the images do not say. */
-  functionAt(address: Address): string | undefined;
+  /** Such as `libz.so.1!inflate+0x12`; `undefined` where only the file and the offset in it are known. */
+  placeAt(address: Address): string | undefined;
   /** Instruction texts of a block; empty when its bytes are not known. */
   instructions(blocks: BlockTable, block: number): readonly string[];
   /** Follows the calls of the trace; without it no call stacks are told. */
@@ -27,7 +27,8 @@ export interface OpenCall {
   /** Module name, empty outside every image; offset in it. */
   readonly module: string;
   readonly offset: number;
-  readonly function: string | undefined;
+  /** What it is called. */
+  readonly place: string;
 }
 
 /** A block that ran in or near a patch. */
@@ -39,7 +40,8 @@ export interface PatchBlock {
   /** Module name, empty outside every image; offset in it. */
   readonly module: string;
   readonly offset: number;
-  readonly function: string | undefined;
+  /** What it is called: `libz.so.1!inflate+0x12`, `libz.so.1+0x3a12`, or an address. */
+  readonly place: string;
   readonly instructions: readonly string[];
   /** `Transfer` kind of the last instruction. */
   readonly transfer: number;
@@ -145,7 +147,8 @@ export async function readPatchContexts(
       const offset = blocks.offset[block];
       const address = (module?.base ?? 0) + offset;
       const name = module?.name ?? '';
-      return { address, module: name, offset, function: code.functionAt(address) };
+      const place = code.placeAt(address) ?? plainPlace(name, offset, address);
+      return { address, module: name, offset, place };
     });
   return wanted.map(({ patch, taken, traceOffset, time }) => ({
     patch,
@@ -155,21 +158,26 @@ export async function readPatchContexts(
     omitted: Math.max(0, patch.end - patch.start - options.inside),
     blocks: taken.map(({ index, block, followsMark }): PatchBlock => {
       const module = blocks.module[block];
-      const base = module < 0 ? 0 : blocks.modules[module].base;
-      const address = base + blocks.offset[block];
+      const { name, base } = blocks.modules[module] ?? { name: '', base: 0 };
+      const offset = blocks.offset[block];
+      const address = base + offset;
       return {
         index,
         part: index < patch.start ? 'before' : index < patch.end ? 'inside' : 'after',
         address,
-        module: module < 0 ? '' : blocks.modules[module].name,
-        offset: blocks.offset[block],
-        function: code.functionAt(address),
+        module: name,
+        offset,
+        place: code.placeAt(address) ?? plainPlace(name, offset, address),
         instructions: code.instructions(blocks, block),
         transfer: blocks.kind[block],
         followsMark,
       };
     }),
   }));
+}
+
+function plainPlace(module: string, offset: number, address: Address): string {
+  return module === '' ? formatAddress(address) : `${module}+${formatAddress(offset)}`;
 }
 
 /**

@@ -126,7 +126,7 @@ describe('blocks around a patch', () => {
     };
   }
   const code = {
-    functionAt: (address: number) => `f+${address - 0x1000}`,
+    placeAt: (address: number) => `f+${address - 0x1000}`,
     instructions: () => ['ret'],
   };
   const patch = (start: number, end: number): Patch => ({
@@ -155,7 +155,7 @@ describe('blocks around a patch', () => {
     ]);
     expect(context.blocks[2]).toMatchObject({
       module: 'p',
-      function: 'f+320',
+      place: 'f+320',
       instructions: ['ret'],
     });
     expect(context.omitted).toBe(0);
@@ -205,7 +205,7 @@ describe('blocks around a patch', () => {
       );
       const offsets = contexts.map(({ openCalls = [] }) => openCalls.map(({ offset }) => offset));
       expect(offsets).toEqual([[19 * 16, 18 * 16], [2 * 16, 16], [], [19 * 16, 18 * 16]]);
-      expect(contexts[0].openCalls?.[0]).toMatchObject({ module: 'p', function: 'f+304' });
+      expect(contexts[0].openCalls?.[0]).toMatchObject({ module: 'p', place: 'f+304' });
       expect(pushed).toHaveLength(60);
     },
   );

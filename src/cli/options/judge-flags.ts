@@ -2,9 +2,12 @@ import { choice, decimal, integer, text } from '../../base/option.ts';
 import { version } from '../../base/version.ts';
 import type { ClassifyOptions } from '../../commands/classify.ts';
 import type { OptionSpec } from '../frame/option.ts';
+import { debugDirsOption, namesOf } from './name-flags.ts';
 
 /** Options of `classify` and `report` that say how traces are judged. */
-export type JudgeOptions = Omit<ClassifyOptions, 'path' | 'version'>;
+export interface JudgeOptions extends Omit<ClassifyOptions, 'path' | 'version' | 'names'> {
+  readonly debugDir: readonly string[] | undefined;
+}
 
 export const judgeOptions: readonly OptionSpec[] = [
   {
@@ -56,6 +59,7 @@ export const judgeOptions: readonly OptionSpec[] = [
     flags: '-i, --ignore-cache',
     help: 'compute features anew, though the evaluations hold them',
   },
+  debugDirsOption,
 ];
 
 export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOptions {
@@ -72,5 +76,6 @@ export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOption
     load: o.load,
     ignoreCache: o.ignoreCache ?? false,
     version,
+    names: namesOf(o.debugDir),
   };
 }

@@ -5,12 +5,14 @@ import { showCount } from '../../base/format.ts';
 import { choice, integer, type Parse, text } from '../../base/option.ts';
 import { type ExportFormat, exportFormats, exportSample } from '../../commands/export.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
 interface Options {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
+  readonly debugDir: readonly string[] | undefined;
   readonly process: string | undefined;
   readonly cpu: string | undefined;
   readonly preprocessed: boolean;
@@ -56,6 +58,7 @@ const spec: CommandSpec<Options> = {
       default: 'perfetto',
     },
     ...imageOptions,
+    debugDirsOption,
     cpuOption,
     { flags: '-p, --preprocessed', help: 'read the stored trace, not the raw one' },
     { flags: '--run <run>', help: 'mark what this run of learn flags in the sample', parse: text },
@@ -123,6 +126,7 @@ const spec: CommandSpec<Options> = {
         patch: o.patch,
         around: o.around,
         without: o.without ?? [],
+        names: namesOf(o.debugDir),
       },
       { log: terminal, progress: terminal.progress, signal },
     );

@@ -13,12 +13,14 @@ import {
 import type { Mark } from '../../flow/mark.ts';
 import { transferNames } from '../../x86/transfer.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
 interface Options {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
+  readonly debugDir: readonly string[] | undefined;
   readonly process: string | undefined;
   readonly cpu: string | undefined;
   readonly preprocessed: boolean;
@@ -37,6 +39,7 @@ const spec: CommandSpec<Options> = {
   args: [['<sample>', "a sample's folder"]],
   options: [
     ...imageOptions,
+    debugDirsOption,
     cpuOption,
     { flags: '-p, --preprocessed', help: 'read the stored trace, not the raw one' },
     { flags: '--hash', help: 'the control-flow fingerprint, to compare decoders' },
@@ -71,6 +74,7 @@ const spec: CommandSpec<Options> = {
       preprocessed: o.preprocessed ?? false,
       hash: o.hash ?? false,
       hottest: o.hottest,
+      names: namesOf(o.debugDir),
     };
     const lines = new Lines(print, o.limit);
     if (o.packets) {

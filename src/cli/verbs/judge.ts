@@ -13,11 +13,13 @@ import {
 } from '../../commands/samples/options.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
+import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 
 interface Options {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean | undefined;
+  readonly debugDir: readonly string[] | undefined;
   readonly process: string | undefined;
   readonly preprocessed: boolean | undefined;
   readonly cpu: string | undefined;
@@ -45,6 +47,7 @@ const spec: CommandSpec<Options> = {
       help: 'folder of executables and libraries; may be given again [bin beside traces]',
     },
     specOf(rawImagesOption),
+    debugDirsOption,
     specOf(processOption),
     specOf(preprocessedOption),
     specOf(cpuOption),
@@ -90,11 +93,13 @@ const spec: CommandSpec<Options> = {
   ],
   run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
+    const names = namesOf(o.debugDir);
     const result = await judge(
       {
         ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
         ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false, process: o.process },
         ...{ preprocessed: o.preprocessed ?? false, cpu: o.cpu, timeout: o.timeout },
+        names,
         ...(o.features === undefined ? {} : { features: o.features }),
       },
       context,
@@ -105,7 +110,7 @@ const spec: CommandSpec<Options> = {
     if (o.report !== undefined) {
       const page = { ...defaultJudging, path: result.folder.root, fpr: o.fpr, version };
       await report(
-        { ...page, output: o.report, detailed: 25, patches: 5, pictures: undefined },
+        { ...page, output: o.report, detailed: 25, patches: 5, pictures: undefined, names },
         context,
       );
     }

@@ -3,15 +3,18 @@ import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { type ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { CallFollower } from '../../evidence/follow/call-follower.ts';
 import { StackCode } from '../../evidence/follow/stack-code.ts';
-import type { AddressSpace } from '../../image/address-space.ts';
 import type { RunContext } from '../../model/first-layer.ts';
+import { NameSources } from '../../names/name-sources.ts';
+import { PlaceNames } from '../../names/place-names.ts';
+import { sourceLines } from '../../names/source-lines.ts';
 import { renderTracePicture } from '../../report/charts/trace-picture.ts';
-import { detailOf } from '../../report/data/detail-of.ts';
+import { type DetailSources, detailOf } from '../../report/data/detail-of.ts';
 import type { TraceDetail } from '../../report/data/report-data.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
 import { instructionsOf } from '../../trace/block-text.ts';
 import {
   type CodeReader,
+  type PatchBlock,
   type PatchContext,
   readPatchContexts,
 } from '../../verdict/patch-context.ts';
@@ -35,7 +38,9 @@ export interface LookOptions {
   /** What is known of images, kept from one recording to the next. */
   readonly imageCode?: ImageCodeCache;
   /** Names what the first layer expected. */
-  readonly vocabulary: Pick<Vocabulary, 'describeOutput'> | undefined;
+  readonly vocabulary: Pick<Vocabulary, 'describeOutput' | 'placeOfOutput'> | undefined;
+  /** What else names places, kept from one recording to the next. */
+  readonly nameSources?: NameSources;
   /** Places that are looked at. */
   readonly patches: number;
   readonly withEvidence: boolean;
@@ -52,101 +57,94 @@ export interface LookOptions {
  */
 export async function lookInto(
   evaluation: Evaluation,
-  { source, unit, traces, vocabulary, context, ...options }: LookOptions,
+  options: LookOptions,
 ): Promise<{ readonly detail: TraceDetail; readonly problem: string | undefined }> {
+  const { source, unit, traces, context, bins, pictures } = options;
   const patches = findPatches(evaluation, {
     most: options.patches,
     withEvidence: options.withEvidence,
   });
-  let read: { contexts: PatchContext[]; space: AddressSpace | undefined } | undefined;
+  let read: Reading = { contexts: [], names: undefined };
   let problem: string | undefined;
   try {
     const sample = await readSourceSample(evaluation.sample.directory, source);
     const opened = await openSample(sample, traces, context.signal);
-    read = await readContexts(opened, patches, context, options.imageCode);
+    read = await readPlaces(opened, patches, options);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     problem = error.message;
   }
-  const space = read?.space;
-  const picture =
-    options.pictures === undefined
-      ? undefined
-      : await renderTracePicture(evaluation, { by: options.pictures });
+  const { contexts, names } = read;
   const detail = detailOf(evaluation, {
-    patches,
-    unit,
-    bins: options.bins,
-    ...(picture === undefined ? {} : { picture }),
-    ...(read === undefined ? {} : { contexts: read.contexts }),
-    ...(vocabulary === undefined
+    ...{ patches, contexts, unit, bins },
+    ...(pictures === undefined
       ? {}
-      : {
-          // Class 0 stands for what has no name.
-          className: (c: number) => (c === 0 ? undefined : vocabulary.describeOutput(c)),
-        }),
-    ...(space === undefined ? {} : { placeName: (address: number) => placeName(space, address) }),
+      : { picture: await renderTracePicture(evaluation, { by: pictures }) }),
+    className: (output) => className(output, options.vocabulary, names),
+    ...(names === undefined ? {} : { placeName: (address) => names.textAt(address) }),
+    ...(await linesOf(read, options)),
   });
   return { detail, problem };
 }
 
-async function readContexts(
+/** What reading a recording again gave. */
+interface Reading {
+  readonly contexts: readonly PatchContext[];
+  /** `undefined` where no images are at hand, or the sample is a log of calls. */
+  readonly names: PlaceNames | undefined;
+}
+
+async function readPlaces(
   opened: readonly OpenedSample[],
   patches: readonly Patch[],
-  context: RunContext,
-  imageCode: ImageCodeCache | undefined,
-): Promise<{ contexts: PatchContext[]; space: AddressSpace | undefined }> {
+  { context, imageCode, nameSources = new NameSources() }: LookOptions,
+): Promise<Reading> {
   const [trace] = opened;
+  if (trace === undefined) return { contexts: [], names: undefined };
+  const { space, source, callAt } = trace;
+  const known = space === undefined ? undefined : new ProcessCode(space, imageCode);
+  const names = known === undefined ? undefined : await PlaceNames.open(known, nameSources);
   // Block indices run on over threads; a patch of a later thread cannot be found by one source.
-  if (trace === undefined || opened.length > 1 || patches.length === 0)
-    return { contexts: [], space: trace?.space };
-  const { callAt = () => undefined } = trace;
-  const code =
-    trace.space === undefined
-      ? { functionAt: callAt, instructions: () => [] }
-      : { ...codeReader(trace.space), calls: followCalls(trace, trace.space, imageCode) };
-  const contexts = await readPatchContexts(patches, trace.source, code, {
-    around,
-    inside,
-    ...(context.signal === undefined ? {} : { signal: context.signal }),
-  });
-  if (trace.callAt === undefined) return { contexts, space: trace.space };
-  // A call is named by itself, not by a module.
-  const named = contexts.map((each) => ({
-    ...each,
-    blocks: each.blocks.map((block) => ({ ...block, module: '' })),
-  }));
-  return { contexts: named, space: undefined };
-}
-
-function followCalls(
-  { source }: OpenedSample,
-  space: AddressSpace,
-  imageCode: ImageCodeCache | undefined,
-): CallFollower {
-  const known = new ProcessCode(space, imageCode);
-  return new CallFollower(source, { stack: new StackCode(space), known });
-}
-
-function codeReader(space: AddressSpace): CodeReader {
-  return {
-    functionAt: (address) => {
-      const symbol = space.symbolAt(address);
-      if (symbol === undefined) return undefined;
-      return symbol.offset === 0 ? symbol.name : `${symbol.name}+0x${symbol.offset.toString(16)}`;
-    },
+  if (opened.length > 1 || patches.length === 0) return { contexts: [], names };
+  const code: CodeReader = {
+    placeAt: (address) => callAt?.(address) ?? names?.textAt(address),
     instructions: (blocks, block) => instructionsOf(blocks, block, space).map(({ text }) => text),
+    ...(space === undefined
+      ? {}
+      : { calls: new CallFollower(source, { stack: new StackCode(space), known }) }),
   };
+  const { signal } = context;
+  const contexts = await readPatchContexts(patches, source, code, {
+    ...{ around, inside },
+    ...(signal === undefined ? {} : { signal }),
+  });
+  // A call is named by itself, not by a module.
+  const outside = (block: PatchBlock): PatchBlock => ({ ...block, module: '' });
+  return callAt === undefined
+    ? { contexts, names }
+    : { contexts: contexts.map((each) => ({ ...each, blocks: each.blocks.map(outside) })), names };
 }
 
-function placeName(space: AddressSpace, address: number): string | undefined {
-  const index = space.moduleAt(address);
-  const module = space.modules[index];
-  if (module === undefined) return undefined;
-  const symbol = space.symbolAt(address);
-  const hex = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
-  const name = module.name === '' ? '(unnamed)' : module.name;
-  return symbol === undefined
-    ? `${name}${hex(address - module.base)}`
-    : `${name}!${symbol.name}${hex(symbol.offset)}`;
+/** The class of what has no name is 0; a place is called as everywhere in this trace. */
+function className(
+  output: number,
+  vocabulary: LookOptions['vocabulary'],
+  names: PlaceNames | undefined,
+): string | undefined {
+  if (output === 0 || vocabulary === undefined) return undefined;
+  const place = vocabulary.placeOfOutput(output);
+  const name = place === undefined ? undefined : names?.textIn(place.module, place.offset);
+  return name ?? vocabulary.describeOutput(output);
+}
+
+/** Lines of source for all that a page shows, asked for at once. */
+async function linesOf(
+  { contexts, names }: Reading,
+  { nameSources, context }: LookOptions,
+): Promise<Pick<DetailSources, 'lineOf'>> {
+  if (names === undefined || nameSources?.search === undefined) return {};
+  const shown = contexts.flatMap(({ blocks, openCalls = [] }) => [...blocks, ...openCalls]);
+  const addresses = shown.map(({ address }) => address);
+  const lines = await sourceLines(names, addresses, nameSources.search, context.signal);
+  return { lineOf: (address) => lines.get(address) };
 }

@@ -21,6 +21,15 @@ export const rawImagesOption: Option<boolean> = {
   default: false,
 };
 
+export const debugDirsOption: Option<readonly string[]> = {
+  flags: '--debug-dir <dir>',
+  help: "folder of debug files, found by build id; may be given again (beside /usr/lib/debug and debuginfod's cache)",
+  group,
+  parse: text,
+  repeats: true,
+  default: [],
+};
+
 export const processOption: Option<string | undefined> = {
   flags: '--process <id>',
   help: 'number or name of the process that counts, where a map or report holds several',

@@ -37,7 +37,7 @@ function block(
     address: 0x4000 + index,
     module: 'libx.so',
     offset: index,
-    function: undefined,
+    place: `libx.so+0x${index.toString(16)}`,
     instructions: ['ret'],
     transfer: 0,
     followsMark: false,
@@ -84,9 +84,9 @@ test('with what ran around it, places have names and instructions', () => {
     traceOffset: 70,
     time: 12345,
     blocks: [
-      block(199, 'before', { function: 'parse+0x4', instructions: ['mov rax, rbx', 'ret'] }),
-      block(200, 'inside', { module: '', address: 0x7000 }),
-      block(201, 'inside', { function: 'gadget', followsMark: true, instructions: [] }),
+      block(199, 'before', { place: 'libx.so!parse+0x4', instructions: ['mov rax, rbx', 'ret'] }),
+      block(200, 'inside', { module: '', address: 0x7000, place: '0x7000' }),
+      block(201, 'inside', { place: 'libx.so!gadget', followsMark: true, instructions: [] }),
       block(210, 'after'),
     ],
   };

@@ -2,7 +2,7 @@ import { type Address, formatAddress } from '../../base/address.ts';
 import { firstAtLeast } from '../../base/search.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
-import type { PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
+import type { OpenCall, PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
 import type { Patch } from '../../verdict/patches.ts';
 import { sourcesInWords } from '../words/sources.ts';
 import type { Unit } from '../words/unit.ts';
@@ -26,6 +26,8 @@ export interface DetailSources {
   readonly className?: (target: number) => string | undefined;
   /** @returns what lies at an address of this trace, such as `libc.so.6!malloc+0x31` */
   readonly placeName?: (address: Address) => string | undefined;
+  /** @returns the line of source at an address of this trace, such as `malloc.c:3301` */
+  readonly lineOf?: (address: Address) => string | undefined;
   /** What the trace is counted in; default `block`. */
   readonly unit?: Unit;
   /** Bins of the timeline. */
@@ -74,8 +76,8 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
         kind,
         position,
         traceOffset,
-        from: placeOf(blocks.get(position)) ?? '',
-        to: at(actual) ?? placeOf(blocks.get(position + 1)) ?? '',
+        from: blocks.get(position)?.place ?? '',
+        to: at(actual) ?? blocks.get(position + 1)?.place ?? '',
         expected: at(expected),
         count: count ?? 1,
         ...(nominal === undefined ? {} : { nominal }),
@@ -96,6 +98,10 @@ function patchOf(
   const isCalls = sources.unit === 'call';
   const shown = context?.blocks ?? [];
   const inside = shown.filter((block) => block.part === 'inside');
+  const placed = (at: PatchBlock | OpenCall | undefined): string | undefined => {
+    const line = at === undefined ? undefined : sources.lineOf?.(at.address);
+    return line === undefined ? at?.place : `${at?.place} (${line})`;
+  };
   return {
     firstBlock: patch.start,
     lastBlock: Math.max(patch.start, patch.end - 1),
@@ -103,15 +109,15 @@ function patchOf(
     time: context?.time,
     score: patch.points,
     modules: [...new Set(inside.map((block) => block.module))].filter((name) => name !== ''),
-    before: placeOf(shown.findLast((block) => block.part === 'before')),
-    inside: placeOf(inside[0]),
-    after: placeOf(shown.find((block) => block.part === 'after')),
+    before: placed(shown.findLast((block) => block.part === 'before')),
+    inside: placed(inside[0]),
+    after: placed(shown.find((block) => block.part === 'after')),
     ...(context?.openCalls === undefined
       ? {}
-      : { callStack: context.openCalls.map((call) => placeOf(call) ?? '') }),
+      : { callStack: context.openCalls.map((call) => placed(call) ?? '') }),
     ...(inside.length === 0 ? {} : { fingerprint: fingerprintOf(patch, blocks, evidenceAt) }),
     transfers: transfersOf(evaluation, patch, blocks, evidenceAt, sources),
-    listing: isCalls ? callsOf(shown) : listingOf(shown),
+    listing: isCalls ? callsOf(shown) : listingOf(shown, sources.lineOf),
   };
 }
 
@@ -135,11 +141,11 @@ function transfersOf(
     const proven = evidenceAt.get(position);
     const className = sources.className?.(predicted);
     // The trace says exactly where it went; the class is what the model calls that.
-    const came = placeOf(blocks.get(position + 1)) ?? sources.className?.(actual);
+    const came = blocks.get(position + 1)?.place ?? sources.className?.(actual);
     transfers.push({
       position,
       isInside: position >= patch.start && position < patch.end,
-      from: placeOf(blocks.get(position)) ?? '',
+      from: blocks.get(position)?.place ?? '',
       came:
         came ??
         (actual === 0
@@ -173,7 +179,7 @@ function sourcesOf({ predictions, histories }: Evaluation, prediction: number): 
   });
 }
 
-function listingOf(blocks: readonly PatchBlock[]): ListingLine[] {
+function listingOf(blocks: readonly PatchBlock[], lineOf: DetailSources['lineOf']): ListingLine[] {
   const lines: ListingLine[] = [];
   let next = blocks[0]?.index ?? 0;
   for (const block of blocks) {
@@ -195,13 +201,15 @@ function listingOf(blocks: readonly PatchBlock[]): ListingLine[] {
         text: '… flow was not known, or was interrupted …',
       });
     }
+    const line = lineOf?.(block.address);
     const texts = block.instructions.length > 0 ? block.instructions : ['(code not available)'];
     texts.forEach((text, index) => {
       const isFirst = index === 0;
       lines.push({
         part,
         address: isFirst ? formatAddress(block.address) : '',
-        place: isFirst ? (placeOf(block) ?? '') : '',
+        place: isFirst ? block.place : '',
+        ...(isFirst && line !== undefined ? { line } : {}),
         text,
       });
     });
@@ -218,20 +226,10 @@ function callsOf(calls: readonly PatchBlock[]): ListingLine[] {
     const tell = (text: string): number => lines.push({ part, address: '', place: '', text });
     if (index !== next) tell(`… ${index - next} calls left out …`);
     if (call.followsMark) tell('… another thread, or calls were lost …');
-    lines.push({ part, address: String(index), place: '', text: placeOf(call) ?? '' });
+    lines.push({ part, address: String(index), place: '', text: call.place });
     next = index + 1;
   }
   return lines;
-}
-
-/** @returns `module!function+offset`, `module+offset` or an address */
-function placeOf(
-  block: Pick<PatchBlock, 'module' | 'function' | 'address' | 'offset'> | undefined,
-): string | undefined {
-  if (block === undefined) return undefined;
-  if (block.module === '') return block.function ?? formatAddress(block.address);
-  if (block.function !== undefined) return `${block.module}!${block.function}`;
-  return `${block.module}+${formatAddress(block.offset)}`;
 }
 
 /** The transfer that a proof of the patch names, else the one into its first block. */

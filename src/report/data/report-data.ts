@@ -232,6 +232,8 @@ export interface ListingLine {
   readonly address: string;
   /** `module!function+offset` where a block starts, else empty. */
   readonly place: string;
+  /** Line of source there, as `malloc.c:3301`; only where debug information is at hand. */
+  readonly line?: string;
   readonly text: string;
 }
 
