@@ -1,4 +1,4 @@
-import { XzReadableStream } from 'xz-decompress';
+import { createRequire } from 'node:module';
 import { bytesOf, readElfSections } from '../image/elf-sections.ts';
 import { readElfSymbols } from '../image/elf-symbols.ts';
 import type { ImageSymbol } from '../image/image.ts';
@@ -24,6 +24,10 @@ export async function readMiniDebugInfo(image: Uint8Array): Promise<readonly Ima
   return bytes === undefined ? [] : readElfSymbols(bytesOf(bytes));
 }
 
+interface Xz {
+  readonly XzReadableStream: new (packed: ReadableStream<Uint8Array>) => ReadableStream<Uint8Array>;
+}
+
 /** @returns `undefined` for more than `mostBytes`. @throws where the data is damaged */
 async function unpackXz(packed: Uint8Array): Promise<Uint8Array | undefined> {
   const source = new ReadableStream<Uint8Array>({
@@ -35,6 +39,8 @@ async function unpackXz(packed: Uint8Array): Promise<Uint8Array | undefined> {
   });
   const pieces: Uint8Array[] = [];
   let length = 0;
+  // Few images need it, and it is made for bundlers: a module of before there were any.
+  const { XzReadableStream } = createRequire(import.meta.url)('xz-decompress') as Xz;
   const reader = new XzReadableStream(source).getReader();
   for (;;) {
     const { done, value } = await reader.read();
