@@ -10,9 +10,9 @@
  * little flattering.
  */
 import { availableParallelism, cpus } from 'node:os';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
+import { loadRuntime } from '../src/model/lstm/engine.ts';
 import { Lstm } from '../src/model/lstm/lstm.ts';
 import { defaultShape, directions, inputsOf, type LstmShape } from '../src/model/lstm/shape.ts';
 import { type EpochReport, trainLstm } from '../src/model/lstm/train.ts';
@@ -20,6 +20,7 @@ import { NgramTable } from '../src/model/ngram/table.ts';
 import { OnnxGraph } from '../src/model/onnx/onnx.ts';
 import type { WindowSet } from '../src/sequences/windows.ts';
 
+const { InferenceSession, Tensor } = await loadRuntime();
 const workers = Number(process.argv[2] ?? availableParallelism());
 const shape: LstmShape = {
   ...defaultShape,
@@ -69,7 +70,7 @@ async function matrixPeak(): Promise<number> {
   graph.node('MatMul', ['a', 'b'], {}, 'c');
   graph.output('c', 'float', [n, n]);
   const session = await InferenceSession.create(graph.encode(), { intraOpNumThreads: workers });
-  const matrix = (): Tensor => new Tensor('float32', new Float32Array(n * n).fill(0.5), [n, n]);
+  const matrix = () => new Tensor('float32', new Float32Array(n * n).fill(0.5), [n, n]);
   const inputs = { a: matrix(), b: matrix() };
   const seconds: number[] = [];
   for (let run = 0; run < 60; run++) {

@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
 const minimumNode = [22, 18];
 const stamps = 'node_modules/.wayward';
@@ -88,11 +88,16 @@ export function debianPackages() {
 
 /** Files that the compiler does not carry over. */
 function copyAssets() {
-  for (const path of filesBelow('src')) {
-    if (!/\.(c|h|css|svg|proto)$/.test(path)) continue;
-    const to = path.replace(/^src/, 'dist');
-    mkdirSync(join(to, '..'), { recursive: true });
-    writeFileSync(to, readFileSync(path));
+  const fonts = 'node_modules/dejavu-fonts-ttf';
+  const assets = filesBelow('src')
+    .filter((path) => /\.(c|h|css|svg|proto)$/.test(path))
+    .map((path) => [path, path.replace(/^src/, 'dist')]);
+  for (const name of ['ttf/DejaVuSans.ttf', 'ttf/DejaVuSans-Bold.ttf', 'LICENSE']) {
+    assets.push([join(fonts, name), join('dist/report/charts/fonts', basename(name))]);
+  }
+  for (const [from, to] of assets) {
+    mkdirSync(dirname(to), { recursive: true });
+    writeFileSync(to, readFileSync(from));
   }
 }
 

@@ -1,7 +1,11 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism, cpus, totalmem } from 'node:os';
+import { UserError } from '../base/errors.ts';
+import { messageOf } from '../base/files.ts';
+import { additionOf } from '../base/optional-package.ts';
+import { kindsOfDevice } from '../model/lstm/engine.ts';
+import { fontFile } from '../report/charts/fonts.ts';
 
 /** One thing that a machine has or lacks. */
 export interface Finding {
@@ -67,15 +71,15 @@ function cpuFlags(): ReadonlySet<string> {
 }
 
 async function onnxRuntime(): Promise<Finding> {
-  const what = 'ONNX Runtime';
-  const use = 'trains and runs the LSTM';
+  const finding = { what: 'ONNX Runtime', use: 'optional: networks, learn --model lstm' } as const;
   try {
-    const { listSupportedBackends } = await import('onnxruntime-node');
-    const names = listSupportedBackends().map(({ name }) => name);
-    return { what, state: 'ok', found: names.join(', '), use };
+    return { ...finding, state: 'ok', found: (await kindsOfDevice()).join(', ') };
   } catch (error) {
-    const found = error instanceof Error ? (error.message.split('\n')[0] ?? '') : String(error);
-    return { what, state: 'missing', found, use };
+    const found =
+      error instanceof UserError && error.code === 'package-missing'
+        ? `add it with: ${additionOf('onnxruntime-node')}`
+        : (messageOf(error).split('\n')[0] ?? '');
+    return { ...finding, state: 'missing', found };
   }
 }
 
@@ -83,10 +87,9 @@ async function onnxRuntime(): Promise<Finding> {
 function fonts(): Finding {
   const finding = { what: 'Fonts', use: 'text in PNG pictures' } as const;
   try {
-    const path = createRequire(import.meta.url).resolve('dejavu-fonts-ttf/ttf/DejaVuSans.ttf');
-    return { ...finding, state: 'ok', found: path };
+    return { ...finding, state: 'ok', found: fontFile('DejaVuSans') };
   } catch {
-    return { ...finding, state: 'missing', found: 'package dejavu-fonts-ttf' };
+    return { ...finding, state: 'missing', found: 'not installed with Wayward, as they should be' };
   }
 }
 

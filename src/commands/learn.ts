@@ -1,3 +1,4 @@
+import { requirePackage } from '../base/optional-package.ts';
 import type { NominalEvidence } from '../evidence/nominal-evidence.ts';
 import { type FitScore, type RunContext, silentContext } from '../model/first-layer.ts';
 import { tryDevices } from '../model/lstm/engine.ts';
@@ -55,6 +56,7 @@ export async function learn(
   const clock = new Stopwatch();
   const options = await checkLearn(request);
   if (options.model === 'lstm') await tryDevices(options.device);
+  if (options.saveWeights !== undefined) requirePackage('h5wasm', 'a file of weights for Keras');
   const before = await findingsBefore(options);
   const start = await openStartingPoint(options, before !== undefined);
   const { sets, skipped } = await chooseSamples(options, context);

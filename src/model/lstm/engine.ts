@@ -1,23 +1,57 @@
-import { env, InferenceSession, Tensor } from 'onnxruntime-node';
+import type { InferenceSession } from 'onnxruntime-node';
 import { UserError } from '../../base/errors.ts';
 import { messageOf } from '../../base/files.ts';
+import { requirePackage } from '../../base/optional-package.ts';
 import { OnnxGraph } from '../onnx/onnx.ts';
 
-// What the runtime has to say arrives as errors; it should not print as well.
-env.logLevel = 'fatal';
+export type { InferenceSession, Tensor } from 'onnxruntime-node';
 
 /** Where the numbers are crunched: `cpu`, `webgpu`, `cuda:N`. */
 export type Device = string;
 
 /**
+ * Makes sure, on the main thread, that threads can load ONNX Runtime, and that it reports to nobody:
+ * left alone, it keeps a data base of what it did in the user's cache folder, sends that to its
+ * makers, and leaves a `mat-debug-PID.log` in the folder for temporary files. It reads the variable
+ * from the process, and what a worker thread sets does not get there.
+ *
+ * @throws UserError `package-missing`
+ */
+export function prepareRuntime(): void {
+  requirePackage('onnxruntime-node', 'a network');
+  process.env.ORT_DISABLE_TELEMETRY = '1';
+}
+
+/**
+ * Loads ONNX Runtime: late, because it takes long and most work needs none of it.
+ *
+ * @throws UserError `package-missing`
+ */
+export async function loadRuntime(): Promise<typeof import('onnxruntime-node')> {
+  prepareRuntime();
+  const runtime = await import('onnxruntime-node');
+  // What the runtime has to say arrives as errors; it should not print as well.
+  runtime.env.logLevel = 'fatal';
+  return runtime;
+}
+
+/** Kinds of device that ONNX Runtime has here: `cpu`, `webgpu`, `cuda`. @throws UserError `package-missing` */
+export async function kindsOfDevice(): Promise<readonly string[]> {
+  const { listSupportedBackends } = await loadRuntime();
+  return listSupportedBackends().map(({ name }) => name);
+}
+
+/**
  * Opens a session of one of our graphs.
  *
- * @throws UserError `device-unknown`, or `device-unavailable` when the device is not there
+ * @throws UserError `package-missing`, `device-unknown`, or `device-unavailable` when the device is
+ *   not there
  */
 export async function openSession(model: Uint8Array, device: Device): Promise<InferenceSession> {
   const provider = executionProvider(device);
+  const runtime = await loadRuntime();
   try {
-    return await InferenceSession.create(model, {
+    return await runtime.InferenceSession.create(model, {
       executionProviders: [provider],
       // One thread: repeated indices in ScatterND are summed wrongly by several. The work is
       // spread over worker threads instead, each with a session of its own.
@@ -61,9 +95,10 @@ export function devicesOfWorkers(devices: string, threads: number): readonly Dev
 /**
  * Tries each device, so that a missing one is told before hours of work.
  *
- * @throws UserError `device-unknown`, `device-unavailable`
+ * @throws UserError `package-missing`, `device-unknown`, `device-unavailable`
  */
 export async function tryDevices(devices: string): Promise<void> {
+  prepareRuntime();
   for (const device of new Set(devicesOfWorkers(devices, 1))) {
     if (device === 'cpu') continue;
     const graph = new OnnxGraph('try');
@@ -87,5 +122,3 @@ function executionProvider(device: Device): InferenceSession.ExecutionProviderCo
   }
   return { name: 'cuda', deviceId: Number(id[1] ?? 0) };
 }
-
-export { InferenceSession, Tensor };

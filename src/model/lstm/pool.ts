@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../../base/errors.ts';
 import { unwatchThreads, watchThreads } from './busy-threads.ts';
-import type { Device } from './engine.ts';
+import { type Device, prepareRuntime } from './engine.ts';
 import type {
   GradientJob,
   GradientResult,
@@ -32,8 +32,12 @@ export class LstmPool {
   readonly #running: Set<Promise<Result>> = new Set();
   #nextId = 0;
 
-  /** @param devices  one for each worker */
+  /**
+   * @param devices  one for each worker
+   * @throws UserError `package-missing`
+   */
   constructor(devices: readonly Device[], setup: Omit<WorkerSetup, 'device' | 'busy'>) {
+    prepareRuntime();
     this.size = devices.length;
     // The same file, compiled or not, as this one.
     const entry = new URL(`./worker${extname(import.meta.url)}`, import.meta.url);

@@ -4,7 +4,7 @@ import { messageOf } from '../../base/files.ts';
 import { Random } from '../../base/random.ts';
 import { type NgramParts, NgramReader, NgramTable } from '../ngram/table.ts';
 import { type BusyThreads, whileBusy } from './busy-threads.ts';
-import { type InferenceSession, openSession, Tensor } from './engine.ts';
+import { type InferenceSession, loadRuntime, openSession, type Tensor } from './engine.ts';
 import { feeds, inferenceGraph, results, trainingGraph, trainingParameters } from './graph.ts';
 import { type LstmShape, parameterLayout } from './shape.ts';
 
@@ -63,6 +63,8 @@ export interface PredictResult {
 
 export type Job = GradientJob | PredictJob;
 
+const { Tensor: RuntimeTensor } = await loadRuntime();
+
 class LstmWorker {
   readonly #setup: WorkerSetup;
   readonly #shape: LstmShape;
@@ -113,7 +115,7 @@ class LstmWorker {
         column[row] = token;
         scatter[step * batch + row] = BigInt(token);
       }
-      inputs[feeds.step(step)] = new Tensor('int32', column, [batch]);
+      inputs[feeds.step(step)] = new RuntimeTensor('int32', column, [batch]);
     }
     const rows = new Float32Array(tokens.length * embedding);
     tokens.forEach((symbol, token) => {
@@ -125,18 +127,21 @@ class LstmWorker {
       target[row * 2] = BigInt(row);
       target[row * 2 + 1] = BigInt(targets[row]);
     }
-    inputs[feeds.zeros] = new Tensor('float32', new Float32Array(batch * units), [batch, units]);
-    inputs[feeds.tokens] = new Tensor('float32', rows, [tokens.length, embedding]);
-    inputs[feeds.scatter] = new Tensor('int64', scatter, [windowLength * batch, 1]);
-    inputs[feeds.dropout] = new Tensor('float32', this.#dropoutMask(batch, job.serial), [
+    inputs[feeds.zeros] = new RuntimeTensor('float32', new Float32Array(batch * units), [
+      batch,
+      units,
+    ]);
+    inputs[feeds.tokens] = new RuntimeTensor('float32', rows, [tokens.length, embedding]);
+    inputs[feeds.scatter] = new RuntimeTensor('int64', scatter, [windowLength * batch, 1]);
+    inputs[feeds.dropout] = new RuntimeTensor('float32', this.#dropoutMask(batch, job.serial), [
       batch,
       dense,
     ]);
-    inputs[feeds.target] = new Tensor('int64', target, [batch, 2]);
-    inputs[feeds.weight] = new Tensor('float32', job.weights, [batch, 1]);
-    inputs[feeds.ones] = new Tensor('float32', new Float32Array(batch).fill(1), [1, batch]);
+    inputs[feeds.target] = new RuntimeTensor('int64', target, [batch, 2]);
+    inputs[feeds.weight] = new RuntimeTensor('float32', job.weights, [batch, 1]);
+    inputs[feeds.ones] = new RuntimeTensor('float32', new Float32Array(batch).fill(1), [1, batch]);
     if (this.#prior !== undefined) {
-      inputs[feeds.prior] = new Tensor('float32', this.#priorRows(job, job.ownWeights), [
+      inputs[feeds.prior] = new RuntimeTensor('float32', this.#priorRows(job, job.ownWeights), [
         batch,
         outputClasses,
       ]);
@@ -144,7 +149,7 @@ class LstmWorker {
     for (const { name, offset, length, dimensions } of trainingParameters(this.#shape)) {
       // The runtime does not take shared memory.
       const values = this.#setup.parameters.slice(offset, offset + length);
-      inputs[name] = new Tensor('float32', values, dimensions);
+      inputs[name] = new RuntimeTensor('float32', values, dimensions);
     }
     const outputs = await this.#training.run(inputs);
     const data = (name: string): Float32Array => outputs[name].data as Float32Array;
@@ -183,11 +188,17 @@ class LstmWorker {
     for (let step = 0; step < windowLength; step++) {
       const column = new Int32Array(batch);
       for (let row = 0; row < batch; row++) column[row] = job.symbols[row * windowLength + step];
-      inputs[feeds.step(step)] = new Tensor('int32', column, [batch]);
+      inputs[feeds.step(step)] = new RuntimeTensor('int32', column, [batch]);
     }
-    inputs[feeds.zeros] = new Tensor('float32', new Float32Array(batch * units), [batch, units]);
+    inputs[feeds.zeros] = new RuntimeTensor('float32', new Float32Array(batch * units), [
+      batch,
+      units,
+    ]);
     if (this.#prior !== undefined) {
-      inputs[feeds.prior] = new Tensor('float32', this.#priorRows(job), [batch, outputClasses]);
+      inputs[feeds.prior] = new RuntimeTensor('float32', this.#priorRows(job), [
+        batch,
+        outputClasses,
+      ]);
     }
     const outputs = await this.#inference.run(inputs);
     const probabilities = outputs[results.probabilities].data as Float32Array;

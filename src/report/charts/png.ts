@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { fontFile } from './fonts.ts';
 
 /**
  * Draws an SVG file's text as PNG bytes, with the shipped DejaVu fonts: without font files the
@@ -9,13 +9,11 @@ import { createRequire } from 'node:module';
 export async function svgToPng(svg: string, scale = 2): Promise<Uint8Array> {
   // Loaded here and not above, because most callers never draw.
   const { Resvg } = await import('@resvg/resvg-js');
-  const require = createRequire(import.meta.url);
-  const font = (name: string): string => require.resolve(`dejavu-fonts-ttf/ttf/${name}.ttf`);
   const resvg = new Resvg(svg, {
     fitTo: { mode: 'zoom', value: scale },
     font: {
       loadSystemFonts: false,
-      fontFiles: [font('DejaVuSans'), font('DejaVuSans-Bold')],
+      fontFiles: [fontFile('DejaVuSans'), fontFile('DejaVuSans-Bold')],
       defaultFontFamily: 'DejaVu Sans',
       sansSerifFamily: 'DejaVu Sans',
     },

@@ -1,9 +1,8 @@
-import { type InferenceSession, Tensor } from 'onnxruntime-node';
 import { UserError } from '../../../base/errors.ts';
 import { messageOf } from '../../../base/files.ts';
 import { silentLogger } from '../../../base/log.ts';
 import { Random } from '../../../base/random.ts';
-import { openSession } from '../../lstm/engine.ts';
+import { type InferenceSession, loadRuntime, openSession } from '../../lstm/engine.ts';
 import type { Lstm } from '../../lstm/lstm.ts';
 import type { OnnxModel, OnnxValue } from '../../onnx/read-model.ts';
 import { unknown } from './chain.ts';
@@ -61,6 +60,7 @@ async function runOnce(
   symbols: Int32Array,
   path: string,
 ): Promise<InferenceSession.OnnxValueMapType> {
+  const { Tensor } = await loadRuntime();
   let session: InferenceSession | undefined;
   try {
     session = await openSession(bytes, 'cpu');

@@ -1,15 +1,17 @@
 import { mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { InferenceSession, Tensor } from 'onnxruntime-node';
 import { expect, test } from 'vitest';
 import { silentLogger } from '../../../base/log.ts';
 import { Random } from '../../../base/random.ts';
 import type { WindowSet } from '../../../sequences/windows.ts';
+import { loadRuntime } from '../../lstm/engine.ts';
 import { Lstm } from '../../lstm/lstm.ts';
 import type { LstmShape } from '../../lstm/shape.ts';
 import { NgramReader, NgramTable } from '../../ngram/table.ts';
 import { saveOnnx } from './export.ts';
+
+const { InferenceSession, Tensor } = await loadRuntime();
 
 const shape: LstmShape = {
   windowLength: 5,
@@ -54,7 +56,9 @@ test.each([
 
   const session = await InferenceSession.create(path);
   const symbols = BigInt64Array.from(windows.symbols, BigInt);
-  const inputs: Record<string, Tensor> = { windows: new Tensor('int64', symbols, [12, 5]) };
+  const inputs: Record<string, InstanceType<typeof Tensor>> = {
+    windows: new Tensor('int64', symbols, [12, 5]),
+  };
   if (prior !== undefined) {
     const reader = new NgramReader(prior);
     const rows = new Float32Array(12 * 6);
