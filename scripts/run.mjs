@@ -7,12 +7,12 @@ import { build, debianPackages, dependencies, pinnedNode } from './setup.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name) => `node_modules/.bin/${name}`;
-const sources = ['src', 'test', 'bench', 'scripts', 'examples'];
+const sources = ['src', 'bin', 'test', 'bench', 'scripts', 'examples'];
 
 /** What each name needs beyond the dependencies, and the commands that it runs, in order. */
 const tasks = {
-  demo: { build: true, run: [['dist/cli/main.js', 'demo']] },
-  wayward: { build: true, run: [['dist/cli/main.js']] },
+  demo: { build: true, run: [['bin/wayward.cjs', 'demo']] },
+  wayward: { build: true, run: [['bin/wayward.cjs']] },
   build: { build: true, run: [] },
   test: {
     build: true,

@@ -41,8 +41,8 @@ function placeFor(root: string): string {
   return existsSync(join(above, 'package.json')) ? `--prefix "${above}"` : '--global';
 }
 
-/** Looks where imports of this file would be looked for. */
-function isInstalled(name: OptionalPackage, from: string): boolean {
-  const folders = from.split(sep).map((_, index, parts) => parts.slice(0, index + 1).join(sep));
+/** Looks where imports of this installation are looked for. */
+export function isInstalled(name: OptionalPackage, root: string = ownRoot): boolean {
+  const folders = root.split(sep).map((_, index, parts) => parts.slice(0, index + 1).join(sep));
   return folders.some((folder) => existsSync(`${folder}/node_modules/${name}/package.json`));
 }

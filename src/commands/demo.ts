@@ -26,15 +26,19 @@ export interface DemoOptions {
 }
 
 export interface DemoResult {
+  readonly corpus: DemoCorpus;
   readonly learned: LearnResult;
   readonly judged: ClassifyResult;
   readonly page: string;
 }
 
-/** @returns the first of some folders that holds a corpus; `undefined` when none does */
-export function findDemoCorpus(folders: readonly string[]): DemoCorpus | undefined {
-  const root = folders.find((folder) => existsSync(join(folder, 'split.json')));
-  return root === undefined ? undefined : { root };
+/** @throws UserError `no-recordings` when the folder holds no corpus */
+export function findDemoCorpus(root: string): DemoCorpus {
+  if (existsSync(join(root, 'split.json'))) return { root };
+  throw new UserError('no-recordings', 'holds no recordings to show this on: no split.json', {
+    category: 'unavailable',
+    path: root,
+  });
 }
 
 /** Names of the samples of a corpus by their part in it. */
@@ -88,7 +92,7 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
     },
     context,
   );
-  return { learned, judged, page };
+  return { corpus: options.corpus, learned, judged, page };
 }
 
 async function readSplit(path: string): Promise<Split> {

@@ -1,26 +1,32 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
-import { UserError } from '../../base/errors.ts';
-import { choice, decimal, integer, text } from '../../base/option.ts';
-import { demo, findDemoCorpus } from '../../commands/demo.ts';
+import { choices, decimal, integer, text } from '../../base/option.ts';
+import { isInstalled } from '../../base/optional-package.ts';
+import {
+  type DemoCorpus,
+  type DemoOptions,
+  type DemoResult,
+  demo,
+  findDemoCorpus,
+} from '../../commands/demo.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import { summaryFor } from './classify.ts';
+
+type FirstLayerName = 'ngram' | 'lstm';
 
 interface Options {
   readonly json: boolean;
   readonly corpus: string | undefined;
-  readonly model: 'lstm' | 'ngram';
+  readonly model: readonly FirstLayerName[] | undefined;
   readonly trainSize: number;
   readonly calibrationSize: number;
   readonly fpr: number;
   readonly out: string;
 }
 
-/** Where recordings lie: with the project, or beside it. */
-const corpora = ['../../../examples/corpus', '../../../../shared/data/pdftotext'].map((path) =>
-  fileURLToPath(new URL(path, import.meta.url)),
-);
+/** The recordings that come with Wayward, installed or not. */
+const bundled = fileURLToPath(new URL('../../../examples/corpus', import.meta.url));
 
 const spec: CommandSpec<Options> = {
   name: 'demo',
@@ -30,14 +36,13 @@ const spec: CommandSpec<Options> = {
   options: [
     {
       flags: '--corpus <dir>',
-      help: 'folder with traces/, bin/ and split.json [the recordings at hand]',
+      help: 'folder with traces/, bin/ and split.json [the recordings that come with Wayward]',
       parse: text,
     },
     {
-      flags: '--model <kind>',
-      help: 'lstm, or ngram, which is faster',
-      parse: choice('lstm', 'ngram'),
-      default: 'lstm',
+      flags: '--model <list>',
+      help: 'ngram, lstm, or both with a comma [ngram, and lstm where ONNX Runtime is installed]',
+      parse: choices('ngram', 'lstm'),
     },
     {
       flags: '--train-size <n>',
@@ -61,61 +66,72 @@ const spec: CommandSpec<Options> = {
   ],
   examples: [
     ['wayward demo', 'learns, judges, prints the table and says where the page is'],
-    ['wayward demo --model ngram', 'the same within half a minute'],
+    ['wayward demo --model lstm', 'the same with a network'],
   ],
   run: async ({ options: o, terminal, signal, print }) => {
-    const corpus = findDemoCorpus(o.corpus === undefined ? corpora : [resolve(o.corpus)]);
-    if (corpus === undefined) {
-      throw new UserError(
-        'no-recordings',
-        `there are no recordings to show this on; looked for split.json in ${(o.corpus === undefined ? corpora : [o.corpus]).join(' and ')}`,
-        { category: 'unavailable' },
-      );
+    const corpus = findDemoCorpus(o.corpus === undefined ? bundled : resolve(o.corpus));
+    const models = o.model ?? (isInstalled('onnxruntime-node') ? ['ngram', 'lstm'] : ['ngram']);
+    const shown: Shown[] = [];
+    for (const model of models) {
+      const context = { log: terminal, progress: terminal.progress, signal };
+      const started = performance.now();
+      const result = await demo(optionsFor(model, corpus, o), context);
+      shown.push({ model, result, seconds: (performance.now() - started) / 1000 });
+      if (!o.json) print(shown.length === 1 ? wholeText(shown[0]) : shortText(shown.at(-1)!));
     }
-    const started = performance.now();
-    const { judged, page, learned } = await demo(
-      {
-        corpus,
-        trainSize: o.trainSize,
-        calibrationSize: o.calibrationSize,
-        fpr: o.fpr,
-        learn: {
-          sizes: {
-            train: o.trainSize,
-            calibrate: o.calibrationSize,
-            testNominal: 0,
-            testAnomalous: 0,
-          },
-          model: o.model,
-          // A quarter of the default network's cells: a demonstration must not take minutes.
-          network: { units: 32, embedding: 32, dense: 64 },
-          dropout: 0.2,
-          epochs: 1,
-          optimizer: { learningRate: 0.002 },
-          checkpointSeconds: 0,
-          out: o.out,
-        },
-      },
-      { log: terminal, progress: terminal.progress, signal },
-    );
-    const seconds = (performance.now() - started) / 1000;
-    if (o.json) {
-      print(
-        JSON.stringify({
-          schemaVersion: 1,
-          page,
-          run: learned.folder.root,
-          flagged: judged.flagged,
-          seconds,
-        }),
-      );
-      return 0;
-    }
-    print(summaryFor(judged.report, false));
-    print(`Made in ${seconds.toFixed(0)} s from the recordings in ${corpus.root}`);
-    print(`The page: ${page}`);
+    if (o.json) print(JSON.stringify({ schemaVersion: 2, models: shown.map(documentOf) }));
     return 0;
   },
 };
 
+/** What one model made of the recordings. */
+interface Shown {
+  readonly model: FirstLayerName;
+  readonly result: DemoResult;
+  readonly seconds: number;
+}
+
+function wholeText({ result, seconds }: Shown): string {
+  return [
+    summaryFor(result.judged.report, false),
+    `Made in ${seconds.toFixed(0)} s from the recordings in ${result.corpus.root}`,
+    `The page: ${result.page}`,
+  ].join('\n');
+}
+
+/** For those after the first, of whom only what is different is of interest. */
+function shortText({ model, result, seconds }: Shown): string {
+  const figures = result.judged.report.figures
+    .slice(0, 2)
+    .map(({ name, count, total }) => `${name}: ${count} of ${total}`);
+  return [
+    '',
+    `The same with ${model === 'lstm' ? 'a network' : 'an n-gram'}, in ${seconds.toFixed(0)} s`,
+    ...figures,
+    `The page: ${result.page}`,
+  ].join('\n');
+}
+
+function documentOf({ model, result, seconds }: Shown): object {
+  const { page, learned, judged } = result;
+  return { model, page, run: learned.folder.root, flagged: judged.flagged, seconds };
+}
+
+function optionsFor(model: FirstLayerName, corpus: DemoCorpus, o: Options): DemoOptions {
+  const { trainSize, calibrationSize, fpr, out } = o;
+  return {
+    ...{ corpus, trainSize, calibrationSize, fpr },
+    learn: {
+      sizes: { train: trainSize, calibrate: calibrationSize, testNominal: 0, testAnomalous: 0 },
+      model,
+      // A quarter of the default network's cells: a demonstration must not take minutes.
+      network: { units: 32, embedding: 32, dense: 64 },
+      dropout: 0.2,
+      epochs: 1,
+      optimizer: { learningRate: 0.002 },
+      checkpointSeconds: 0,
+      out,
+    },
+  };
+}
 export const demoCommand: Command = defineCommand(spec);
