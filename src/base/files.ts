@@ -290,12 +290,13 @@ function tooLarge(path: string): UserError {
 export async function* streamMaybeGzip(path: string): AsyncGenerator<Uint8Array> {
   let isCompressed = false;
   // A pipe gives no more than its own buffer at a time, and larger ones would be made in vain.
-  const isFile = await stat(path).then(
-    (found) => found.isFile(),
-    () => true,
+  const room = await stat(path).then(
+    // One byte more than there is shows the end at once; files of the kernel say that they are empty.
+    (found) => (found.isFile() ? Math.min(1 << 20, Math.max(1 << 12, found.size + 1)) : 1 << 16),
+    () => 1 << 16,
   );
   // Opened once, so that a pipe will do.
-  const raw = createReadStream(path, { highWaterMark: isFile ? 1 << 20 : 1 << 16 });
+  const raw = createReadStream(path, { highWaterMark: room });
   try {
     const chunks = raw[Symbol.asyncIterator]() as AsyncIterableIterator<Buffer>;
     const first = await chunks.next();
@@ -317,7 +318,7 @@ export async function* streamMaybeGzip(path: string): AsyncGenerator<Uint8Array>
       yield head;
       yield* chunks;
     };
-    const inflated = createGunzip({ chunkSize: 1 << 20 });
+    const inflated = createGunzip({ chunkSize: Math.max(1 << 16, room) });
     const source = Readable.from(whole(), { objectMode: false });
     source.on('error', (error) => inflated.destroy(error));
     yield* source.pipe(inflated);

@@ -3,6 +3,9 @@ import { enlarged } from '../base/typed-array.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import { callName } from './calls/name.ts';
 
+/** Symbols that a table has room for at first. */
+const firstRoom = 512;
+
 /** A symbol: a basic block of the corpus, the same in every trace, wherever its image was mapped. */
 export type SymbolId = number;
 
@@ -22,8 +25,8 @@ export class SymbolTable {
   readonly checksums: (number | undefined)[] = [];
   readonly #symbolsOfModule: Map<number, SymbolId>[] = [];
   length = 0;
-  module: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  offset: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  module: Int32Array<ArrayBuffer> = new Int32Array(firstRoom);
+  offset: Float64Array<ArrayBuffer> = new Float64Array(firstRoom);
 
   internModule(name: string, path: string, checksum?: number): number {
     const known = this.#moduleIndex.get(name);

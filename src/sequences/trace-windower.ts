@@ -4,6 +4,11 @@ import type { Mark } from '../flow/mark.ts';
 import { type SymbolTable, TraceSymbols, threadStart } from './symbol-table.ts';
 import { hashOfSymbol, hashWindow, rollingFactor, type WindowCounter } from './window-counter.ts';
 
+/** Blocks behind a window before the history is moved to the front. */
+const historyRoom = 4096;
+/** Of what grows with a trace: a log of calls may be short, and there are thousands. */
+const firstRoom = 1024;
+
 /** What one trace added, in trace order. */
 export interface TraceWindows {
   /** Distinct window of each predicted transfer. */
@@ -49,7 +54,7 @@ export class TraceWindower {
   #isDue = false;
   #position = -1;
   /** How often each block ran, by block id. */
-  #executed: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  #executed: Float64Array<ArrayBuffer> = new Float64Array(firstRoom);
   readonly #knownSymbols: number;
   #unknownBlocks = 0;
   readonly #unknownRuns: number[] = [];
@@ -89,10 +94,10 @@ export class TraceWindower {
       this.#startHash = hashWindow(new Int32Array(this.#n).fill(this.#start), 0, this.#n);
     }
     // Windows slide through a longer array and are moved to its front when they reach its end.
-    this.#history = new Int32Array(this.#n + 65536);
+    this.#history = new Int32Array(this.#n + historyRoom);
     this.#knownSymbols = options.knownSymbols ?? Number.POSITIVE_INFINITY;
     this.#isRecording = options.record;
-    const room = options.record ? 65536 : 0;
+    const room = options.record ? firstRoom : 0;
     this.#occurrences = new Int32Array(room);
     this.#positions = new Int32Array(room);
   }

@@ -42,7 +42,8 @@ export class WindowCounter implements WindowSource {
 
   constructor(windowLength: number) {
     this.windowLength = windowLength;
-    const room = 4096;
+    // A log of calls has some hundred windows, and there are thousands of logs.
+    const room = 256;
     this.symbols = new Int32Array(room * windowLength);
     this.targets = new Int32Array(room);
     this.counts = new Float64Array(room);
