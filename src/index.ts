@@ -7,6 +7,13 @@ export { UserError } from './base/errors.ts';
 export type { Logger, Progress, ProgressSink } from './base/log.ts';
 export { type Recorded, type RecordOptions, record } from './capture/record.ts';
 export { recordInputs } from './capture/record-inputs.ts';
+export {
+  type AcceptedSample,
+  type AcceptRequest,
+  type AcceptResult,
+  accept,
+  type ProfileState,
+} from './commands/accept.ts';
 export { type ClassifyOptions, type ClassifyResult, classify } from './commands/classify.ts';
 export {
   type ClusterRequest,

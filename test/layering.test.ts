@@ -163,6 +163,23 @@ const mayImport: Readonly<Record<string, Rule>> = {
     values: ['base', 'image', 'verdict', 'commands/run', 'commands/samples', 'commands/tasks'],
     types: ['model', 'trace', 'commands/training'],
   },
+  'commands/judging': {
+    values: [
+      'base',
+      'image',
+      'flow',
+      'evidence/code',
+      'evaluation',
+      'verdict',
+      'names',
+      'report/data',
+      'commands/run',
+      'commands/samples',
+      'commands/profile',
+      'commands/tasks',
+    ],
+    types: ['model', 'trace', 'workers'],
+  },
   commands: {
     values: [
       'base',
@@ -196,6 +213,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/slices',
       'commands/tasks',
       'commands/profile',
+      'commands/judging',
     ],
   },
   'cli/frame': { values: ['base'] },

@@ -1,4 +1,5 @@
 import type { Command } from 'commander';
+import { acceptCommand } from './verbs/accept.ts';
 import { classifyCommand } from './verbs/classify.ts';
 import { clusterCommand } from './verbs/cluster.ts';
 import { demoCommand } from './verbs/demo.ts';
@@ -29,6 +30,7 @@ export function commands(): readonly Command[] {
     setsCommand,
     learnCommand,
     judgeCommand,
+    acceptCommand,
     classifyCommand,
     clusterCommand,
     reportCommand,

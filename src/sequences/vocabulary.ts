@@ -149,6 +149,11 @@ export class Vocabulary {
     );
   }
 
+  /** How many transfers between known blocks training saw. */
+  get transfers(): number {
+    return this.#transfers.size;
+  }
+
   /** Learned from logs of calls, not from traces. */
   get isOfCalls(): boolean {
     return this.#content.modules.some(isCallModule);

@@ -28,6 +28,17 @@ export interface ProfileFacts {
   readonly trained: number;
   readonly calibrating: number;
   readonly images: readonly ImageIdentity[];
+  /** Runs that were taken in later, oldest first. */
+  readonly accepted?: readonly AcceptedRun[];
+}
+
+/** A run that somebody found harmless. */
+export interface AcceptedRun {
+  readonly name: string;
+  readonly directory: string;
+  /** Year, month and day, as 2026-11-29. */
+  readonly date: string;
+  readonly reason: string | undefined;
 }
 
 /** All that judging needs, in one file: model, vocabulary, calibration, what the images were. */
@@ -60,11 +71,11 @@ export async function writeProfile(
 ): Promise<void> {
   const files = new Map<string, Uint8Array>();
   const whole: ProfileFacts = {
+    ...facts,
     schemaVersion: 1,
     wayward: version,
     created: new Date().toISOString(),
     calibrating: calibration.length,
-    ...facts,
   };
   files.set(factsName, Buffer.from(sealJson(whole)));
   const vocabulary = `${folder.vocabulary}.json.gz`;

@@ -42,6 +42,8 @@ export interface EvaluateSetup extends SampleSource {
 interface Options extends EvaluateSetup {
   /** Folder of the sample. */
   readonly sample: string;
+  /** What it is called, where another one has the folder's name. */
+  readonly name: string | undefined;
   readonly role: 'calibration' | 'test';
 }
 
@@ -59,6 +61,7 @@ const read = record({
   preprocessed: flag,
   cpu: optional(text(20)),
   sample: path,
+  name: optional(text(1000)),
   role: oneOf('calibration', 'test'),
 });
 
@@ -81,20 +84,22 @@ export function evaluateJob(
   sample: string,
   role: 'calibration' | 'test',
   setup: EvaluateSetup,
+  name?: string,
 ): Job {
-  return { task: 'evaluate', options: { ...setup, sample, role } };
+  return { task: 'evaluate', options: { ...setup, sample, name, role } };
 }
 
 /** Does the job with an evaluator that is at hand. @throws UserError when nothing can be written */
 export async function evaluateSample(
   evaluator: Evaluator,
-  { sample: directory, role, out, format, ...source }: Options,
+  { sample: directory, name, role, out, format, ...source }: Options,
   context: TaskContext,
 ): Promise<EvaluatedSample> {
   const quiet: RunContext = { ...context, progress: () => {} };
   let evaluation: Awaited<ReturnType<Evaluator['evaluate']>>;
   try {
-    const sample = await readSourceSample(directory, source);
+    const found = await readSourceSample(directory, source);
+    const sample = { ...found, name: name ?? found.name };
     evaluation = await evaluator.evaluate({ sample, role }, quiet);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;

@@ -1,0 +1,221 @@
+import { UserError } from '../../base/errors.ts';
+import type { Evaluation } from '../../evaluation/evaluation.ts';
+import { decodeWhole, readEntry } from '../../evaluation/folder.ts';
+import { ImageCodeCache } from '../../evidence/code/process-code.ts';
+import { CodeCache } from '../../flow/code-cache.ts';
+import { ImageStore } from '../../image/image-store.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
+import { placeSentence } from '../../report/data/place-sentence.ts';
+import type { ReportRow } from '../../report/data/report-data.ts';
+import type { Sample } from '../../trace/sample.ts';
+import { readFeaturesOf } from '../../verdict/stored-features.ts';
+import type { Scheduler } from '../../workers/scheduler.ts';
+import { changedImages } from '../profile/image-identities.ts';
+import type { Profile } from '../profile/profile.ts';
+import { loadTrained } from '../run/trained.ts';
+import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
+import { ImageNotes } from '../samples/image-notes.ts';
+import { lookInto } from '../samples/look-into.ts';
+import { readingOf, type SampleSource, sourceFilter } from '../samples/source.ts';
+import { verdictRow } from '../samples/verdict-row.ts';
+import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from '../tasks/evaluate.ts';
+import { openInProcess } from '../tasks/evaluate-samples.ts';
+
+/** How samples are read and judged. */
+export interface JudgingOptions {
+  readonly source: SampleSource;
+  readonly binDirs: readonly string[];
+  readonly rawImages: boolean;
+  /** Share of nominal runs that may be flagged. */
+  readonly fpr: number;
+  readonly features: string | undefined;
+  readonly seed: number;
+  readonly device: string;
+  /** Seconds for reading one sample. */
+  readonly timeout: number | undefined;
+  /** Where else names come from than the images. */
+  readonly names?: NameSourceOptions | undefined;
+  /** Folder that gets an evaluation of each sample. */
+  readonly out: string;
+}
+
+/** What became of one sample. */
+export interface JudgedSample {
+  readonly name: string;
+  readonly directory: string;
+  readonly verdict: 'anomalous' | 'nominal';
+  /** Share of calibration runs, this one counted in, that are at least as suspicious. */
+  readonly pValue: number;
+  readonly score: number;
+  /** Where it strayed most, in words; of nominal samples `undefined`. */
+  readonly place: string | undefined;
+  readonly reasons: readonly string[];
+  /** Share of its blocks that training never ran. */
+  readonly unknownBlockRate: number | undefined;
+  readonly gaps: number;
+  readonly label: ReportRow['label'];
+}
+
+/** More of the run's code is new than a verdict can be based on. */
+const muchUnknown = 0.25;
+
+/** Judges samples by a profile: each is evaluated, and compared with the runs that calibrate. */
+export class Judging {
+  readonly #profile: Profile;
+  readonly #options: JudgingOptions;
+  readonly #context: RunContext;
+  readonly #trained: Awaited<ReturnType<typeof loadTrained>>;
+  readonly #codeCache = new CodeCache();
+  readonly #imageCode = new ImageCodeCache();
+  readonly #names: NameSources;
+  readonly #images: ImageStore;
+  readonly #setup: EvaluateSetup;
+  readonly #scheduler: Scheduler;
+
+  private constructor(
+    profile: Profile,
+    options: JudgingOptions,
+    context: RunContext,
+    trained: Awaited<ReturnType<typeof loadTrained>>,
+    images: ImageStore,
+    elsewhere: Scheduler | undefined,
+  ) {
+    this.#profile = profile;
+    this.#options = options;
+    this.#context = context;
+    this.#trained = trained;
+    this.#images = images;
+    this.#names = new NameSources(options.names);
+    const { source, binDirs, rawImages, device, timeout, out } = options;
+    this.#setup = {
+      ...{ ...source, run: profile.folder.root, model: modelIdentity(trained), binDirs, rawImages },
+      ...{ timeout, out, format: 'eval', device },
+    };
+    this.#scheduler = elsewhere ?? openInProcess(this.#evaluator(), context);
+  }
+
+  /**
+   * @param elsewhere  who evaluates, and sees the profile's folder; without it, this process
+   * @throws UserError
+   */
+  static async open(
+    profile: Profile,
+    options: JudgingOptions,
+    context: RunContext,
+    elsewhere?: Scheduler,
+  ): Promise<Judging> {
+    const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
+    const changed = await changedImages(profile.facts.images, images);
+    if (changed.length > 0) {
+      const names = changed.slice(0, 5).join(', ');
+      context.log.log(
+        'warning',
+        `${changed.length} of ${profile.facts.images.length} images are other builds than those that were learned: ${names}${changed.length > 5 ? ', ...' : ''}; what is new in them is suspicious: learn again`,
+      );
+    }
+    const { device } = options;
+    const trained = await loadTrained(profile.folder.root, { workers: 1, device, seed: 0 });
+    return new Judging(profile, options, context, trained, images, elsewhere);
+  }
+
+  /** How many samples are judged at the same time. */
+  get width(): number {
+    return this.#scheduler.width;
+  }
+
+  /** @throws UserError when the sample cannot be read */
+  async judge(sample: Sample): Promise<JudgedSample> {
+    const file = await this.#evaluate(sample);
+    const features = wholeOf(await readFeaturesOf(this.#options.out, file, false));
+    const row = verdictRow(
+      features,
+      this.#profile.calibration,
+      { ...this.#options, features: this.#features },
+      this.#unit,
+    );
+    const isFlagged = row.verdict === 'anomalous';
+    const { unknownBlockRate, name, label, reasons, gaps } = row;
+    if (unknownBlockRate !== undefined && unknownBlockRate > muchUnknown) {
+      this.#context.log.log(
+        'warning',
+        `${name}: ${Math.round(100 * unknownBlockRate)} % of its blocks are code that no training run ran: is it the program that was learned?`,
+      );
+    }
+    return {
+      ...{ name, directory: sample.directory, label },
+      verdict: isFlagged ? 'anomalous' : 'nominal',
+      pValue: row.pValue ?? Number.NaN,
+      score: row.score ?? Number.NaN,
+      place: isFlagged ? await this.#placeIn(file) : undefined,
+      ...{ reasons, unknownBlockRate, gaps },
+    };
+  }
+
+  async close(): Promise<void> {
+    await this.#scheduler.close();
+    this.#codeCache.dispose();
+    await this.#trained.layer.dispose();
+  }
+
+  get #unit(): 'block' | 'call' {
+    return this.#options.source.source === 'trace' ? 'block' : 'call';
+  }
+
+  get #features(): string {
+    return this.#options.features ?? (this.#unit === 'block' ? 'all' : 'calls');
+  }
+
+  get #traces() {
+    const { source } = this.#options;
+    const caches = { images: this.#images, codeCache: this.#codeCache };
+    return { ...caches, ...readingOf(source), isTimed: true };
+  }
+
+  #evaluator(): Evaluator {
+    const { rawImages, source, timeout } = this.#options;
+    return new Evaluator(this.#trained, {
+      windowLength: windowLengthOf(this.#trained.layer),
+      filter: sourceFilter(source.source, this.#trained.filter),
+      traces: this.#traces,
+      notes: new ImageNotes(rawImages),
+      timeout,
+    });
+  }
+
+  /** @returns the name of the file of its evaluation */
+  async #evaluate({ directory, name }: Sample): Promise<string> {
+    const job = evaluateJob(directory, 'test', this.#setup, name);
+    const outcome = await this.#scheduler.submit(job);
+    if (outcome.status === 'failed') throw unreadable(outcome.reason);
+    for (const message of outcome.warnings) this.#context.log.log('warning', message);
+    // What the task gives; it travelled as JSON.
+    const value = outcome.value as unknown as EvaluatedSample;
+    if (value.status === 'unreadable') throw unreadable(value.reason);
+    return value.file;
+  }
+
+  async #placeIn(file: string): Promise<string | undefined> {
+    const evaluation: Evaluation = wholeOf(await readEntry(this.#options.out, file, decodeWhole));
+    const { detail } = await lookInto(evaluation, {
+      ...{ source: this.#options.source, unit: this.#unit, traces: this.#traces },
+      ...{ imageCode: this.#imageCode, vocabulary: this.#trained.vocabulary },
+      nameSources: this.#names,
+      ...{ patches: 1, bins: 1, pictures: undefined },
+      withEvidence: this.#options.features !== 'first-layer',
+      context: this.#context,
+    });
+    return placeSentence(detail);
+  }
+}
+
+/** @param reason  names the file that is wrong */
+function unreadable(reason: string): UserError {
+  return new UserError('sample-unreadable', reason, { category: 'input' });
+}
+
+/** @throws UserError `evaluation-damaged` */
+function wholeOf<T>(entry: { readonly path: string } & ({ value: T } | { skipped: string })): T {
+  if ('value' in entry) return entry.value;
+  throw new UserError('evaluation-damaged', entry.skipped, { category: 'input', path: entry.path });
+}
