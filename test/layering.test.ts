@@ -178,7 +178,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/profile',
       'commands/tasks',
     ],
-    types: ['model', 'trace', 'workers'],
+    types: ['model', 'trace', 'workers', 'commands/training'],
   },
   commands: {
     values: [

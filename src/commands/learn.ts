@@ -2,8 +2,9 @@ import { requirePackage } from '../base/optional-package.ts';
 import type { NominalEvidence } from '../evidence/nominal-evidence.ts';
 import { type FitScore, type RunContext, silentContext } from '../model/first-layer.ts';
 import { tryDevices } from '../model/lstm/engine.ts';
-import { leftOutOf, type Novelty, noveltyOf } from '../verdict/left-out.ts';
+import { type Novelty, noveltyOf } from '../verdict/left-out.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
+import { judgeTraining, type UnlikeSample } from './judging/training-look.ts';
 import { keepProfile } from './profile/of-run.ts';
 import type { RunFolder } from './run/folder.ts';
 import { Stopwatch } from './run/stopwatch.ts';
@@ -34,6 +35,8 @@ export interface LearnResult {
   readonly test: FitScore | undefined;
   /** Of the runs that both trained and calibrate. */
   readonly novelty: Novelty | undefined;
+  /** Of the same: those that stand out, or else the one that is most unlike the others. */
+  readonly unlike: readonly UnlikeSample[];
   readonly evaluated: number;
   readonly skipped: readonly SkippedSample[];
   readonly seconds: Readonly<Record<string, number>>;
@@ -67,9 +70,15 @@ export async function learn(
   let model: ObtainedModel | undefined;
   try {
     const work = { options, reading, folder: run.folder, context, clock };
-    model = withLeftOut(await obtainModel(start, sets.train, work));
+    model = await obtainModel(start, sets.train, work);
+    const look = judgeTraining(model);
+    if (look !== undefined)
+      model = { ...model, trained: { ...model.trained, leftOut: look.leftOut } };
     await keepModel(model.trained, work);
     warnOfProofs(model.trained.profile.evidence, context);
+    const unlike =
+      (await look?.unlike({ ...options, traces: reading.evaluate.traces }, context)) ?? [];
+    warnOfUnlike(unlike, context);
     const evaluator = new Evaluator(model.trained, reading.evaluate);
     const findings: Findings = before ?? {
       training: model.summary,
@@ -98,6 +107,7 @@ export async function learn(
       ...judged,
       profile,
       novelty: trained.leftOut && noveltyOf(trained.leftOut),
+      unlike,
       folder: run.folder,
       model: modelIdentity(model.trained),
       skipped: alsoSkipped([...skipped, ...findings.skipped], judged.skipped),
@@ -122,9 +132,13 @@ function warnOfProofs(evidence: NominalEvidence, { log }: RunContext): void {
   );
 }
 
-/** Judges training runs without themselves, where the model can. */
-function withLeftOut(model: ObtainedModel): ObtainedModel {
-  if (model.leftOut === undefined) return model;
-  const leftOut = leftOutOf(modelIdentity(model.trained), model.leftOut());
-  return { ...model, trained: { ...model.trained, leftOut } };
+/** An attack among the runs that are learned from would hide the next one like it. */
+function warnOfUnlike(unlike: readonly UnlikeSample[], { log }: RunContext): void {
+  const out = unlike.filter(({ standsOut }) => standsOut);
+  if (out.length === 0) return;
+  const names = out.map(({ name, place }) => `${name}${place === undefined ? '' : ` (${place})`}`);
+  log.log(
+    'warning',
+    `${out.length} training runs stand out from all others: ${names.join('; ')}; what they do counts as normal: look at them before you trust the profile, and learn without those that are not harmless`,
+  );
 }

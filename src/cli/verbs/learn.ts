@@ -99,6 +99,7 @@ function describe(result: LearnResult, unit: Unit): string[] {
     );
   }
   if (result.novelty !== undefined) lines.push(noveltyLine(result.novelty));
+  lines.push(...unlikeLines(result.unlike));
   if (skipped.length > 0) lines.push(`Left out     ${skipped.length} samples, named above`);
   const time = Object.entries(result.seconds).map(
     ([phase, seconds]) => `${phase} ${seconds.toFixed(1)} s`,
@@ -116,6 +117,17 @@ function nextSteps({ folder, evaluation, evaluated, profile }: LearnResult): str
   const run = evaluation.startsWith(folder.root) ? folder.root : evaluation;
   const judging = profile === undefined ? [] : [`Next: wayward judge ${profile} SAMPLE...`];
   return evaluated > 0 ? [`Next: wayward report ${run}`, ...judging] : judging;
+}
+
+/** The run that an attack among the training runs would be. */
+function unlikeLines(unlike: LearnResult['unlike']): string[] {
+  const placed = unlike.map(
+    ({ name, place }) => `${name}${place === undefined ? '' : `  ${place}`}`,
+  );
+  if (unlike.some(({ standsOut }) => standsOut)) {
+    return placed.map((text) => `Stands out   ${text}`);
+  }
+  return placed.map((text) => `Most unlike  ${text}; none stands out`);
 }
 
 /** More runs help as long as each new one shows something that none did before. */
