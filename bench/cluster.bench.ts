@@ -18,7 +18,7 @@ import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
 import { compareSlices, usualComparison } from '../src/commands/slices/compare.ts';
 import { type SliceRecipe, sliceSamples, usualRecipe } from '../src/commands/slices/samples.ts';
-import type { ClusterMethod } from '../src/likeness/clusters.ts';
+import { type ClusterMethod, clusterMethods } from '../src/likeness/clusters.ts';
 import { type FamilyScores, scoreFamilies } from '../src/likeness/family-scores.ts';
 import { NeighbourIndex } from '../src/likeness/neighbour-index.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../src/likeness/slice-record.ts';
@@ -40,6 +40,8 @@ const scratch = await mkdtemp(join(tmpdir(), 'wayward-cluster-'));
 const corpora = [
   { name: 'examples', root: join(here, '../examples/corpus') },
   { name: 'pdftotext', root: join(here, '../../shared/data/pdftotext') },
+  { name: 'xmllint', root: join(here, '../../shared/data/field/xmllint') },
+  { name: 'lua5.4', root: join(here, '../../shared/data/field/lua5.4') },
 ].filter(({ root }) => existsSync(root));
 const wanted = process.argv.slice(2);
 const isWanted = (part: string): boolean => wanted.length === 0 || wanted.includes(part);
@@ -59,19 +61,19 @@ interface Run {
   readonly path: string;
 }
 
-/** An n-gram of 100 nominal traces, and evaluations of everything else. */
+/** The default first layer of 30 nominal traces, and evaluations of the attacks. */
 async function learnFrom({ name, root }: (typeof corpora)[number]): Promise<Run> {
   const split = JSON.parse(readFileSync(join(root, 'split.json'), 'utf8')) as Record<
-    'train' | 'test' | 'controls' | 'attacks',
+    'train' | 'attacks',
     string[]
   >;
   const folders = (names: readonly string[]): string[] =>
     names.map((sample) => join(root, 'traces', sample));
   const sets = join(scratch, `${name}.sets`);
   await writeSets(sets, {
-    train: folders(split.train.slice(0, 100)),
-    calibrate: folders(split.train.slice(100, 125)),
-    testNominal: folders([...split.test, ...split.controls]),
+    train: folders(split.train.slice(0, 30)),
+    calibrate: [],
+    testNominal: [],
     testAnomalous: folders(split.attacks),
   });
   const out = join(scratch, name);
@@ -79,7 +81,7 @@ async function learnFrom({ name, root }: (typeof corpora)[number]): Promise<Run>
     process.execPath,
     [
       ...[join(here, '../src/cli/main.ts'), 'learn', join(root, 'traces'), '-i', sets],
-      ...['--bin-dir', join(root, 'bin'), '--model', 'ngram', '--skip-test', '--out', out],
+      ...['--bin-dir', join(root, 'bin'), '--skip-test', '--out', out],
     ],
     { encoding: 'utf8' },
   );
@@ -109,9 +111,15 @@ async function families(runs: readonly Run[]): Promise<void> {
   }
   add('functions, tfidf, 8 blocks around', { vector: 'functions', around: 8 }, 'tfidf');
   add('behaviour, counts', { vector: 'behaviour' }, 'counts');
-  add('behaviour, tfidf', { vector: 'behaviour' }, 'tfidf');
-  add('behaviour, presence (the default)', { vector: 'behaviour' });
-  const head = runs.flatMap(({ name }) => [`${name}: 1-NN`, 'DBSCAN', 'average', 'slices']);
+  add('behaviour, presence', { vector: 'behaviour' }, 'presence');
+  add('behaviour, tfidf (the default)', { vector: 'behaviour' });
+  const head = runs.flatMap(({ name }) => [
+    `${name}: 1-NN`,
+    'nearest',
+    'DBSCAN',
+    'average',
+    'slices',
+  ]);
   console.log(`\n| vector | ${head.join(' | ')} |\n|---|${head.map(() => '--:').join('|')}|`);
   const known = new Map<string, readonly SampleSlices[]>();
   for (const { title, recipe, weighting } of rows) {
@@ -121,11 +129,12 @@ async function families(runs: readonly Run[]): Promise<void> {
       const samples =
         known.get(key) ?? (await sliceSamples(run.path, recipe, isAttack, [], context)).samples;
       known.set(key, samples);
-      const [dense, average] = (['dbscan', 'average'] as const).map((method) =>
+      const [linked, dense, average] = clusterMethods.map((method) =>
         scoresOf(samples, recipe.vector, weighting, method),
       );
       cells.push(
-        (dense?.nearestAccuracy ?? 0).toFixed(2),
+        (linked?.nearestAccuracy ?? 0).toFixed(2),
+        (linked?.adjustedRand ?? 0).toFixed(2),
         (dense?.adjustedRand ?? 0).toFixed(2),
         (average?.adjustedRand ?? 0).toFixed(2),
         String(samples.reduce((sum, { slices }) => sum + slices.length, 0)),
@@ -173,7 +182,7 @@ async function stability(runs: readonly Run[]): Promise<void> {
     const scores: { rand: number; nearest: number }[] = [];
     for (let i = 0; i < 100; i++) {
       const some = random.shuffle([...samples]).slice(0, Math.round(0.8 * samples.length));
-      const { adjustedRand, nearestAccuracy } = scoresOf(some, 'behaviour', undefined, 'dbscan');
+      const { adjustedRand, nearestAccuracy } = scoresOf(some, 'behaviour', undefined, 'nearest');
       scores.push({ rand: adjustedRand, nearest: nearestAccuracy });
     }
     const at = (values: readonly number[]): string => {

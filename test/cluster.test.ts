@@ -110,7 +110,11 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
   test('families are told apart, with nobody saying what they are', async () => {
     const result = await find({ train: [run] });
     expect(result.families?.traces).toBe(35);
-    expect(result.families?.adjustedRand).toBeGreaterThanOrEqual(0.8);
+    // Big families come in two or three clusters, but none holds two families.
+    expect(result.families?.adjustedRand).toBeGreaterThanOrEqual(0.7);
+    for (const { members } of result.clusters) {
+      expect(new Set(members.map((item) => result.slices[item]?.family)).size).toBe(1);
+    }
     expect(result.families?.nearestAccuracy).toBeGreaterThanOrEqual(0.9);
     expect(result.withoutSlices).toEqual([]);
     const shellcode = result.clusters.find(({ members }) =>
@@ -178,9 +182,14 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
     const { stdout, status } = wayward('knn', '-t', run, '-l', 'error');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^Neighbours$/m);
-    expect(stdout).toMatch(/DBSCAN with radius 0\.\d+/);
-    expect(stdout).toMatch(/^\d+ +6 slices, shellcode 6; silhouette 0\.\d\d; most typical: shell/m);
-    expect(stdout).toMatch(/adjusted Rand index 0\.[89]/);
+    expect(stdout).toMatch(/^Clusters: linked by nearest neighbours$/m);
+    expect(stdout).toMatch(
+      /^\d+ +\d slices, shellcode \d; silhouette 0\.\d\d; most typical: shell/m,
+    );
+    expect(stdout).toMatch(/adjusted Rand index 0\.[789]/);
+
+    const dense = wayward('cluster', '-t', run, '--radius', '0.2', '-l', 'error');
+    expect(dense.stdout).toMatch(/^Clusters: DBSCAN with radius 0\.200$/m);
   });
 
   test('recordings that are gone are named; classes need none', async () => {

@@ -2,10 +2,11 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { agglomerate, cutBySilhouette, cutInto } from './agglomerate.ts';
 import { adjustedRandIndex } from './agreement.ts';
-import { makeClusters, traitsOf } from './clusters.ts';
+import { clusterMethods, makeClusters, traitsOf } from './clusters.ts';
 import { dbscan, kneeRadius } from './dbscan.ts';
 import { DistanceMatrix } from './distances.ts';
 import { mapOfDistances } from './embedding.ts';
+import { nearestClusters } from './nearest-clusters.ts';
 import { meanSilhouette, silhouettes } from './silhouette.ts';
 
 /** Every fifth flower of Fisher's iris data. */
@@ -239,13 +240,13 @@ function plainHeights(distances: DistanceMatrix): number[] {
 }
 
 describe('clusters', () => {
-  const points = [[0], [1], [2], [10], [11], [12], [50]];
+  const points = [[0], [0.01], [0.02], [0.1], [0.11], [0.12], [0.5]];
 
   test('have members, medoid and silhouette; loners are in none', () => {
-    for (const method of ['dbscan', 'average'] as const) {
+    for (const method of clusterMethods) {
       const { clusters, clusterOf } = makeClusters(euclid(points), {
         method,
-        radius: 1.5,
+        radius: 0.015,
         least: 2,
       });
       expect([...clusterOf]).toEqual([0, 0, 0, 1, 1, 1, -1]);
@@ -253,6 +254,42 @@ describe('clusters', () => {
       // Of 0: a = 1.5, b = 11; of 1: a = 1, b = 10; of 2: a = 1.5, b = 9. By hand.
       expect(clusters[0]!.silhouette).toBeCloseTo((9.5 / 11 + 9 / 10 + 7.5 / 9) / 3, 5);
     }
+  });
+
+  test('of nearest neighbours have a scale of their own, and skip parts of the same thing', () => {
+    const dense = [[0], [0.1], [0.2]];
+    const sparse = [[100], [130], [155]];
+    const distances = euclid([...dense, ...sparse].map(([x]) => [x! / 1000]));
+    expect([...nearestClusters(distances)]).toEqual([0, 0, 0, 1, 1, 1]);
+    // Two slices of one trace lie side by side; each goes to another trace.
+    const parts = euclid([[0], [0.01], [0.5], [0.51], [0.02], [0.52]]);
+    const traces = ['a', 'a', 'b', 'b', 'c', 'd'];
+    expect([...nearestClusters(parts, (item) => traces[item])]).toEqual([0, 0, 1, 1, 0, 1]);
+  });
+
+  test('of nearest neighbours leave alone what has nothing in common with others', () => {
+    const apart = DistanceMatrix.from(4, (i, j) => (i + j === 1 ? 0.2 : 1));
+    expect([...nearestClusters(apart)]).toEqual([0, 0, -1, -1]);
+    expect([...nearestClusters(new DistanceMatrix(3), () => 'one trace')]).toEqual([-1, -1, -1]);
+  });
+
+  test('of nearest neighbours do not depend on the order of items', () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.double({ min: 0, max: 0.9, noNaN: true }), {
+          minLength: 2,
+          maxLength: 12,
+        }),
+        (places) => {
+          const forth = nearestClusters(euclid(places.map((x) => [x])));
+          const back = nearestClusters(euclid(places.toReversed().map((x) => [x])));
+          const alone = [...forth].filter((cluster) => cluster < 0).length;
+          expect([...back].filter((cluster) => cluster < 0).length).toBe(alone);
+          expect(new Set(back).size).toBe(new Set(forth).size);
+        },
+      ),
+      { seed: 1 },
+    );
   });
 
   test('one item, and none', () => {

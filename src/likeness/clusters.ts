@@ -1,11 +1,18 @@
 import { agglomerate, cutBySilhouette, type Merge } from './agglomerate.ts';
 import { dbscan, kneeRadius } from './dbscan.ts';
 import type { DistanceMatrix } from './distances.ts';
+import { nearestClusters } from './nearest-clusters.ts';
 import { silhouettes } from './silhouette.ts';
 import type { TermNames } from './slice-terms.ts';
 import type { Terms } from './sparse-vector.ts';
 
-export type ClusterMethod = 'dbscan' | 'average';
+/**
+ * - `nearest`: what is linked by being each other's nearest
+ * - `dbscan`: what lies densely
+ * - `average`: average linkage, cut where the silhouette is largest
+ */
+export const clusterMethods = ['nearest', 'dbscan', 'average'] as const;
+export type ClusterMethod = (typeof clusterMethods)[number];
 
 export interface ClusterOptions {
   readonly method: ClusterMethod;
@@ -37,13 +44,23 @@ export interface Clustering {
   readonly merges: readonly Merge[];
 }
 
-/** Groups items by their distances. An item that is like no other is in no cluster. */
-export function makeClusters(distances: DistanceMatrix, options: ClusterOptions): Clustering {
+/**
+ * Groups items by their distances. An item that is like no other is in no cluster.
+ *
+ * @param groupOf  `nearest` looks for the nearest item of another group
+ */
+export function makeClusters(
+  distances: DistanceMatrix,
+  options: ClusterOptions,
+  groupOf?: (item: number) => unknown,
+): Clustering {
   const { method, least } = options;
   const merges = agglomerate(distances);
   let radius: number | undefined;
   let clusterOf: Int32Array;
-  if (method === 'dbscan') {
+  if (method === 'nearest') {
+    clusterOf = nearestClusters(distances, groupOf);
+  } else if (method === 'dbscan') {
     radius = options.radius ?? kneeRadius(distances, least);
     clusterOf = dbscan(distances, { radius, least });
   } else {

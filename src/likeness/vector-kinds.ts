@@ -20,9 +20,9 @@ export type VectorKind = (typeof vectorKindNames)[number];
  */
 const parts: Readonly<Record<VectorKind, readonly (readonly [TermPart, Weighting])[]>> = {
   behaviour: [
-    ['functions', 'presence'],
-    ['evidence', 'presence'],
-    ['transfers', 'presence'],
+    ['functions', 'tfidf'],
+    ['evidence', 'tfidf'],
+    ['transfers', 'tfidf'],
   ],
   classes: [['classes', 'presence']],
   blocks: [['blocks', 'tfidf']],

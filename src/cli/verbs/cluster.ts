@@ -8,6 +8,7 @@ import { version } from '../../base/version.ts';
 import { type ClusterRequest, cluster } from '../../commands/cluster.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { clusterDataOf } from '../../commands/slices/cluster-data.ts';
+import { type ClusterMethod, clusterMethods } from '../../likeness/clusters.ts';
 import {
   type VectorKind,
   vectorKindNames,
@@ -36,9 +37,9 @@ interface Options {
   readonly vector: VectorKind | undefined;
   readonly weighting: Weighting | undefined;
   readonly maxVal: number | undefined;
-  readonly method: 'dbscan' | 'average';
+  readonly method: ClusterMethod | undefined;
   readonly radius: number | undefined;
-  readonly least: number;
+  readonly least: number | undefined;
   readonly mostClustered: number;
   readonly output: string | undefined;
   readonly store: string | undefined;
@@ -144,9 +145,8 @@ const spec: CommandSpec<Options> = {
     },
     {
       flags: '--method <kind>',
-      help: 'dbscan, or average: average linkage, cut where the silhouette is largest',
-      parse: choice('dbscan', 'average'),
-      default: 'dbscan',
+      help: 'nearest: linked by nearest neighbours; dbscan; or average: average linkage, cut where the silhouette is largest [nearest; dbscan with --radius or --least]',
+      parse: choice(...clusterMethods),
     },
     {
       flags: '--radius <distance>',
@@ -155,9 +155,8 @@ const spec: CommandSpec<Options> = {
     },
     {
       flags: '--least <n>',
-      help: 'dbscan: neighbours, with itself, that make a slice the core of a cluster',
+      help: 'dbscan: neighbours, with itself, that make a slice the core of a cluster [3]',
       parse: integer(1, 1000),
-      default: 3,
     },
     {
       flags: '--most-clustered <n>',
@@ -269,9 +268,15 @@ async function requestOf(o: Options): Promise<ClusterRequest> {
     traces: o.traces,
     binDirs: o.binDir ?? [],
     k: o.k,
-    clusters: { method: o.method, radius: o.radius, least: o.least },
+    clusters: clustersOf(o),
     mostClustered: o.mostClustered,
   };
+}
+
+/** What only DBSCAN takes asks for DBSCAN. */
+function clustersOf({ method, radius, least }: Options): ClusterRequest['clusters'] {
+  const isDense = radius !== undefined || least !== undefined;
+  return { method: method ?? (isDense ? 'dbscan' : 'nearest'), radius, least: least ?? 3 };
 }
 
 /** IPv6 addresses stand in brackets in a URL. */

@@ -1,4 +1,4 @@
-import { traitsOf } from '../../likeness/clusters.ts';
+import { type Clustering, traitsOf } from '../../likeness/clusters.ts';
 import { mapOfDistances } from '../../likeness/embedding.ts';
 import type { ClusterData, ClusterSlice, NeighbourRow } from '../../report/data/cluster-data.ts';
 import type { ClusterResult } from '../cluster.ts';
@@ -25,12 +25,7 @@ export function clusterDataOf(result: ClusterResult, version: string): ClusterDa
       ...cluster,
       ...traitsOf(cluster.members, terms, names),
     })),
-    method:
-      clustering === undefined
-        ? undefined
-        : clustering.radius === undefined
-          ? 'average linkage, cut where the silhouette is largest'
-          : `DBSCAN with radius ${clustering.radius.toFixed(3)}`,
+    method: clustering && methodInWords(clustering),
     silhouette: clustering?.silhouette,
     neighbours: result.neighbours.map(
       ({ query, neighbours }): NeighbourRow => ({
@@ -59,4 +54,15 @@ function shortIdentity({
 function identityOf(named: NamedSlice): Omit<ClusterSlice, 'cluster'> {
   const { start, end, points } = named.slice;
   return { ...shortIdentity(named), file: named.sample.file, start, end, points };
+}
+
+function methodInWords({ method, radius }: Clustering): string {
+  switch (method) {
+    case 'nearest':
+      return 'linked by nearest neighbours';
+    case 'dbscan':
+      return `DBSCAN with radius ${radius?.toFixed(3) ?? '?'}`;
+    case 'average':
+      return 'average linkage, cut where the silhouette is largest';
+  }
 }

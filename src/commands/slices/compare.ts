@@ -24,7 +24,7 @@ export const usualComparison: CompareOptions = {
   vector: 'behaviour',
   weighting: undefined,
   k: 1,
-  clusters: { method: 'dbscan', radius: undefined, least: 3 },
+  clusters: { method: 'nearest', radius: undefined, least: 3 },
   mostClustered: 4000,
 };
 
@@ -108,7 +108,9 @@ export function compareSlices(
     ? DistanceMatrix.from(slices.length, (i, j) => distanceOf(vectors[i], vectors[j]))
     : undefined;
   const clustering =
-    distances === undefined ? undefined : makeClusters(distances, options.clusters);
+    distances === undefined
+      ? undefined
+      : makeClusters(distances, options.clusters, (item) => slices[item].sample);
   // Without queries every slice is one, unless there are so many that nobody would read the list.
   const neighbours =
     queried !== undefined
