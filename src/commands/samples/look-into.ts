@@ -27,6 +27,8 @@ import {
   type SourceContext,
 } from './source.ts';
 
+/** Patches looked at, to tell how often a trace strayed at each place. */
+const mostPatches = 64;
 const around = 24;
 const inside = 64;
 
@@ -61,7 +63,7 @@ export async function lookInto(
 ): Promise<{ readonly detail: TraceDetail; readonly problem: string | undefined }> {
   const { source, unit, traces, context, bins, pictures } = options;
   const patches = findPatches(evaluation, {
-    most: options.patches,
+    most: Math.max(options.patches, mostPatches),
     withEvidence: options.withEvidence,
   });
   let read: Reading = { contexts: [], names: undefined };
@@ -76,7 +78,7 @@ export async function lookInto(
   }
   const { contexts, names } = read;
   const detail = detailOf(evaluation, {
-    ...{ patches, contexts, unit, bins },
+    ...{ patches, contexts, unit, bins, mostPlaces: options.patches },
     ...(pictures === undefined
       ? {}
       : { picture: await renderTracePicture(evaluation, { by: pictures }) }),

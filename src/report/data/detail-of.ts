@@ -6,6 +6,7 @@ import type { OpenCall, PatchBlock, PatchContext } from '../../verdict/patch-con
 import type { Patch } from '../../verdict/patches.ts';
 import { sourcesInWords } from '../words/sources.ts';
 import type { Unit } from '../words/unit.ts';
+import { foldEvidence, foldPatches } from './fold-places.ts';
 import type {
   EvidenceKind,
   ListingLine,
@@ -20,6 +21,8 @@ import { timelineOf } from './timeline-of.ts';
 export interface DetailSources {
   /** From `findPatches`, most suspicious first. */
   readonly patches: readonly Patch[];
+  /** Different places that are told; patches at the same one are told together. */
+  readonly mostPlaces?: number;
   /** From `readPatchContexts`, for some or all of the patches; without it no instructions are shown. */
   readonly contexts?: readonly PatchContext[];
   /** @returns what an output class stands for, such as `libc.so.6!malloc`; `undefined` when it has no name */
@@ -46,7 +49,7 @@ interface Proven {
 /** Transfers shown before and after a patch, and inside it at most. */
 const around = 15;
 const mostInside = 150;
-/** Pieces of evidence listed. */
+/** Entries of evidence listed. */
 const mostEvidence = 200;
 
 /** Puts together what the page of one trace shows beyond its row. */
@@ -58,24 +61,21 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
   }
   const contextOf = new Map((sources.contexts ?? []).map((context) => [context.patch, context]));
   const evidenceAt = new Map<number, Proven>();
-  const at = (address: Address | undefined): string | undefined =>
-    address === undefined ? undefined : (placeName?.(address) ?? formatAddress(address));
+  const named = new Map<Address, string>();
+  const at = (address: Address | undefined): string | undefined => {
+    if (address === undefined) return undefined;
+    const name = named.get(address) ?? placeName?.(address) ?? formatAddress(address);
+    named.set(address, name);
+    return name;
+  };
   for (const { kind, position, expected } of evaluation.evidence) {
     // A transfer can be wrong in several ways; the first one told stands for it.
     if (!evidenceAt.has(position)) evidenceAt.set(position, { kind, expected: at(expected) });
   }
-  const listed = evaluation.evidence.slice(0, mostEvidence);
-  return {
-    timeline: timelineOf(evaluation, sources.bins, sources.unit),
-    ...(sources.picture === undefined ? {} : { picture: sources.picture }),
-    patches: patches.map((patch) =>
-      patchOf(evaluation, patch, contextOf.get(patch), blocks, evidenceAt, sources),
-    ),
-    evidence: listed.map(
+  const evidence = foldEvidence(
+    evaluation.evidence.map(
       ({ kind, position, traceOffset, actual, expected, count, nominal }): ReportEvidence => ({
-        kind,
-        position,
-        traceOffset,
+        ...{ kind, position, traceOffset },
         from: blocks.get(position)?.place ?? '',
         to: at(actual) ?? blocks.get(position + 1)?.place ?? '',
         expected: at(expected),
@@ -83,6 +83,18 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
         ...(nominal === undefined ? {} : { nominal }),
       }),
     ),
+  );
+  return {
+    timeline: timelineOf(evaluation, sources.bins, sources.unit),
+    ...(sources.picture === undefined ? {} : { picture: sources.picture }),
+    patches: foldPatches(
+      patches.map((patch) =>
+        patchOf(evaluation, patch, contextOf.get(patch), blocks, evidenceAt, sources),
+      ),
+      sources.mostPlaces ?? patches.length,
+    ),
+    evidence: evidence.slice(0, mostEvidence),
+    evidencePlaces: evidence.length,
     evidenceTotal: evaluation.evidence.length,
   };
 }

@@ -153,7 +153,9 @@ export interface TraceDetail {
   /** Ranked, most suspicious first. */
   readonly patches: readonly ReportPatch[];
   readonly evidence: readonly ReportEvidence[];
-  /** How many pieces of evidence there are in all; the list may be cut. */
+  /** How many entries the list has in all; it may be cut. */
+  readonly evidencePlaces?: number;
+  /** How many pieces of evidence they stand for, each maybe for several transfers. */
   readonly evidenceTotal: number;
 }
 
@@ -201,10 +203,18 @@ export interface ReportPatch {
    * `libxml2.so+0x3efe9>libc.so.6+0x28150`. Absent where the code was not looked at.
    */
   readonly fingerprint?: string;
+  /** Where several patches are at the same place of the code: each of them, this one too, in trace order. */
+  readonly occurrences?: readonly PlaceOccurrence[];
   /** Transfers in and around the patch, in trace order. */
   readonly transfers: readonly ReportTransfer[];
   readonly listing: readonly ListingLine[];
 }
+
+/** One of several times that a trace strayed at a place. */
+export type PlaceOccurrence = Pick<
+  ReportPatch,
+  'firstBlock' | 'lastBlock' | 'traceOffset' | 'time' | 'score'
+>;
 
 export interface ReportTransfer {
   /** Block index of the block that made the transfer. */
@@ -246,8 +256,10 @@ export interface ReportEvidence {
   readonly to: string;
   /** Where it should have gone, when that is one place. */
   readonly expected: string | undefined;
-  /** How many transfers in a row this stands for. */
+  /** How many transfers this stands for. */
   readonly count: number;
+  /** Block of the last of them, where they are not in a row. */
+  readonly lastPosition?: number;
   /** How many nominal runs of training hold it at the same place, and how many there were. */
   readonly nominal?: { readonly holding: number; readonly runs: number };
 }

@@ -43,13 +43,13 @@ $('.skip').addEventListener('click', (event) => {
 showPage(false);
 
 // The overview: sorting and filtering.
-const table = $('.overview');
-if (table) {
+const tables = $$('.overview');
+const collator = new Intl.Collator('en', { numeric: true });
+for (const table of tables) {
   const body = table.tBodies[0];
   const rows = [...body.rows];
   const heads = $$('thead th', table);
   const valueOf = (row, column) => row.cells[column].dataset.v ?? row.cells[column].textContent.trim().toLowerCase();
-  const collator = new Intl.Collator('en', { numeric: true });
   const sortBy = (head) => {
     const column = head.cellIndex;
     const isNumber = head.dataset.type === 'number';
@@ -67,18 +67,26 @@ if (table) {
     $('#said').textContent = 'sorted by ' + $('button', head).textContent + ', ' + (order === 1 ? 'ascending' : 'descending');
   };
   for (const head of heads) { const button = $('button', head); button.disabled = false; button.addEventListener('click', () => sortBy(head)); }
+}
+if (tables.length > 0) {
   const box = $('#filter');
   const kind = $('#kind');
-  const texts = rows.map((row) => row.textContent.toLowerCase());
+  const rest = $('.rest');
+  const all = tables.flatMap((table) => [...table.tBodies[0].rows]);
+  const texts = all.map((row) => row.textContent.toLowerCase());
   const filter = () => {
     const wanted = box.value.toLowerCase().split(/\\s+/).filter(Boolean);
-    let shown = 0;
-    rows.forEach((row, i) => {
+    const isAsked = wanted.length > 0 || kind.value !== '';
+    let shown = 0, folded = 0;
+    all.forEach((row, i) => {
       const fits = wanted.every((word) => texts[i].includes(word)) && (kind.value === '' || row.dataset.kind.split(' ').includes(kind.value));
       row.hidden = !fits;
       if (fits) shown++;
+      if (fits && rest?.contains(row)) folded++;
     });
-    $('#shown').textContent = shown === rows.length ? rows.length + (rows.length === 1 ? ' trace' : ' traces') : shown + ' of ' + rows.length + ' traces';
+    // What was asked for is not left folded away.
+    if (rest && isAsked) rest.open = folded > 0;
+    $('#shown').textContent = shown === all.length ? shown + (shown === 1 ? ' trace' : ' traces') + (folded > 0 ? ', ' + folded + ' of them folded below' : '') : shown + ' of ' + all.length + ' traces';
   };
   box.addEventListener('input', filter);
   kind.addEventListener('change', filter);

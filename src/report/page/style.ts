@@ -124,6 +124,8 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .key{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--muted);font-size:12.5px;margin:0 0 10px;max-width:none}
 .key svg{display:inline-block;vertical-align:-5px;margin-right:6px}
 .strip svg{max-width:none}
+details.rest{margin-top:16px}
+.times{color:var(--muted);margin:0 0 10px;padding-left:18px}
 details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
 .listing{margin:0;overflow-x:auto;border:1px solid var(--line);border-radius:4px}
 .listing td{border:0;padding:0 12px;white-space:pre;font:inherit}
@@ -145,7 +147,9 @@ footer{max-width:1280px;margin:0 auto;padding:0 20px 32px;color:var(--muted);fon
 .visually-hidden{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}
 .only-print{display:none}
 @media (max-width:640px){
-.scroll table{min-width:600px}
+.scroll table:not(.overview){min-width:600px}
+.overview tr>:nth-child(n+5),.overview tr>:first-child{display:none}.overview tbody th,.overview tbody th .name{white-space:normal;overflow-wrap:anywhere}
+.came .scroll,.scroll.came{border:0}.scroll.came table,.came tbody,.came tr,.came td{display:block;min-width:0}.came thead{display:none}.came tr{border:1px solid var(--line);border-radius:6px;margin:0 0 8px;padding:4px 0}.came td{border:0;padding:2px 10px;text-align:left}.came td:empty{display:none}.came td[data-h]::before{content:attr(data-h);display:block;color:var(--muted);font-size:12px}
 .bar button{position:absolute;right:12px;top:8px}.bar h1{padding-right:72px}.crumbs .muted{display:none}
 main{padding:16px 12px 48px}.bar{padding:8px 12px}.panel{padding:10px}
 .lead .count{font-size:23px}th,td{padding:4px 8px}.overview th button{padding:6px 8px}

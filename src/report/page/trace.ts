@@ -63,7 +63,7 @@ function detail(found: TraceDetail, id: string, unit: Unit): string {
       ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
       : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`, unit)).join('')}`;
   const isSilent = unit === 'call' && found.evidenceTotal === 0;
-  const evidence = isSilent ? '' : evidenceTable(found.evidence, found.evidenceTotal, unit);
+  const evidence = isSilent ? '' : evidenceTable(found, unit);
   return timeline + patches + evidence + picture(found.picture, unit);
 }
 
@@ -85,13 +85,38 @@ function timelineBox(found: TraceDetail, blocks: number): string {
 }
 
 function renderPatch(patch: ReportPatch, index: number, id: string, unit: Unit): string {
+  const inside = patch.transfers.filter((t) => t.isInside);
+  const told = (inside.length > 0 ? inside : patch.transfers).filter(
+    (t) => !t.isCorrect || t.evidence !== undefined,
+  );
+  const closeup =
+    patch.transfers.length === 0
+      ? ''
+      : `<div class="strip">${renderCloseup(patch.transfers, look)}</div>`;
+  return `<article class="patch" id="${id}" aria-labelledby="${id}-h"><h4 id="${id}-h"><b>Patch ${index + 1}</b>${patchFacts(
+    patch,
+    unit,
+  )
+    .map((fact) => `<span>${fact}</span>`)
+    .join(
+      '',
+    )}<button type="button" hidden data-zoom="${patch.firstBlock}-${patch.lastBlock}">Show on timeline</button></h4><div>${pathOf(patch)}${occurrences(patch, unit)}${cameTable(told, unit)}${closeup}${listing(patch.listing, unit)}</div></article>`;
+}
+
+function patchFacts(patch: ReportPatch, unit: Unit): string[] {
   const length = patch.lastBlock - patch.firstBlock + 1;
-  const facts = [
+  const times = patch.occurrences?.length ?? 1;
+  return [
+    ...(times > 1 ? [`<b>${formatCount(times)} times</b>, most suspicious at`] : []),
     `${unit}s ${formatCount(patch.firstBlock)} to ${formatCount(patch.lastBlock)} (${formatCount(length)})`,
     ...(patch.traceOffset === undefined ? [] : [`trace byte ${formatCount(patch.traceOffset)}`]),
     ...(patch.time === undefined ? [] : [`time stamp ${formatCount(patch.time)}`]),
     `score ${formatNumber(patch.score)}`,
   ];
+}
+
+/** What ran before, inside and after, and which calls were open. */
+function pathOf(patch: ReportPatch): string {
   const where = [
     ['before', patch.before],
     ['inside', patch.inside],
@@ -103,17 +128,17 @@ function renderPatch(patch: ReportPatch, index: number, id: string, unit: Unit):
     .map(([part, value]) => `<dt>${part}</dt><dd>${code(value!)}</dd>`)
     .concat(openCalls(patch.callStack ?? []))
     .join('');
-  const inside = patch.transfers.filter((t) => t.isInside);
-  const told = (inside.length > 0 ? inside : patch.transfers).filter(
-    (t) => !t.isCorrect || t.evidence !== undefined,
-  );
-  return `<article class="patch" id="${id}" aria-labelledby="${id}-h"><h4 id="${id}-h"><b>Patch ${index + 1}</b>${facts
-    .map((fact) => `<span>${fact}</span>`)
-    .join(
-      '',
-    )}<button type="button" hidden data-zoom="${patch.firstBlock}-${patch.lastBlock}">Show on timeline</button></h4><div>${
-    path === '' ? '' : `<dl class="path">${path}</dl>`
-  }${cameTable(told, unit)}${patch.transfers.length === 0 ? '' : `<div class="strip">${renderCloseup(patch.transfers, look)}</div>`}${listing(patch.listing, unit)}</div></article>`;
+  return path === '' ? '' : `<dl class="path">${path}</dl>`;
+}
+
+/** When a trace strayed at a place, where that was several times. */
+function occurrences({ occurrences: times = [] }: ReportPatch, unit: Unit): string {
+  if (times.length === 0) return '';
+  const items = times.map(({ firstBlock, lastBlock, time, score }) => {
+    const stamp = time === undefined ? '' : `, time stamp ${formatCount(time)}`;
+    return `<li>${unit}s ${formatCount(firstBlock)} to ${formatCount(lastBlock)}${stamp}, score ${formatNumber(score)}</li>`;
+  });
+  return `<details><summary>All ${formatCount(times.length)} times at this place</summary><ol class="times">${items.join('')}</ol></details>`;
 }
 
 /** Open calls shown, the youngest ones. */
@@ -131,6 +156,15 @@ const transferLimit = 12;
 
 function probability(value: number | undefined): string {
   return value === undefined ? '' : ` <span class="muted">${formatPercent(value)}</span>`;
+}
+
+/** A row whose cells tell their heads, too: narrow screens show them one below the other. */
+function cells(row: readonly (readonly [head: string, text: string, kind?: 'n'])[]): string {
+  const shown = row.map(
+    ([head, text, kind]) =>
+      `<td data-h="${head}"${kind === undefined ? '' : ' class="n"'}>${text}</td>`,
+  );
+  return `<tr>${shown.join('')}</tr>`;
 }
 
 function cameTable(transfers: readonly ReportTransfer[], unit: Unit): string {
@@ -151,7 +185,13 @@ function cameTable(transfers: readonly ReportTransfer[], unit: Unit): string {
             : []),
         ...(t.evidence === undefined ? [] : [evidenceNames[t.evidence].one]),
       ].join('; ');
-      return `<tr><td class="n">${formatCount(t.position)}</td><td>${t.from === '' ? '' : code(t.from, 120)}</td><td>${expected}</td><td>${code(t.came, 120)}${likely}</td><td>${notes}</td></tr>`;
+      return cells([
+        [inUnits('Block', unit), formatCount(t.position), 'n'],
+        ['From', t.from === '' ? '' : code(t.from, 120)],
+        ['Expected', expected],
+        ['Came', `${code(t.came, 120)}${likely}`],
+        ['Note', notes],
+      ]);
     })
     .join('');
   const more =
@@ -177,11 +217,15 @@ function listing(lines: readonly ListingLine[], unit: Unit): string {
 /** Rows shown at once; a hijack leaves hundreds alike. */
 const evidenceShown = 12;
 
-function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit: Unit): string {
-  if (total === 0)
+function evidenceTable(
+  { evidence, evidencePlaces, evidenceTotal }: TraceDetail,
+  unit: Unit,
+): string {
+  if (evidenceTotal === 0)
     return '<h3>Evidence</h3><p class="muted">The trace proves nothing against itself.</p>';
   const line = (e: ReportEvidence): string => {
-    const times = e.count > 1 ? `, ${formatCount(e.count)} times in a row` : '';
+    const inRow = e.lastPosition === undefined ? ' in a row' : '';
+    const times = e.count > 1 ? `, ${formatCount(e.count)} times${inRow}` : '';
     const nominal =
       e.nominal === undefined
         ? ''
@@ -189,7 +233,15 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit:
     const offset = e.traceOffset === undefined ? '–' : formatCount(e.traceOffset);
     const place = (text: string | undefined): string =>
       text === undefined || text === '' ? '' : code(text, 120);
-    return `<tr><td>${escapeMarkup(evidenceNames[e.kind].one)}${times}${nominal}</td><td class="n">${formatCount(e.position)}</td><td class="n">${offset}</td><td>${place(e.from)}</td><td>${place(e.to)}</td><td>${place(e.expected)}</td></tr>`;
+    const last = e.lastPosition === undefined ? '' : ` to ${formatCount(e.lastPosition)}`;
+    return cells([
+      ['What', `${escapeMarkup(evidenceNames[e.kind].one)}${times}${nominal}`],
+      [inUnits('Block', unit), `${formatCount(e.position)}${last}`, 'n'],
+      ['Trace byte', offset, 'n'],
+      ['From', place(e.from)],
+      ['Went to', place(e.to)],
+      ['Should have gone to', place(e.expected)],
+    ]);
   };
   const table = (list: readonly ReportEvidence[]): string =>
     `<div class="scroll came"><table><thead><tr><th scope="col">What</th><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col" class="n">Trace byte</th><th scope="col">From</th><th scope="col">Went to</th><th scope="col">Should have gone to</th></tr></thead><tbody>${list.map(line).join('')}</tbody></table></div>`;
@@ -198,9 +250,10 @@ function evidenceTable(evidence: readonly ReportEvidence[], total: number, unit:
     rest.length === 0
       ? ''
       : `<details><summary>${formatCount(rest.length)} more</summary>${table(rest)}</details>`;
+  const places = evidencePlaces ?? evidenceTotal;
   const unlisted =
-    evidence.length < total
-      ? `<p class="muted">The first ${formatCount(evidence.length)} of ${formatCount(total)} are listed.</p>`
+    evidence.length < places
+      ? `<p class="muted">The first ${formatCount(evidence.length)} of ${formatCount(places)} are listed.</p>`
       : '';
   return `<h3>Evidence</h3>${table(evidence.slice(0, evidenceShown))}${more}${unlisted}`;
 }
@@ -241,13 +294,23 @@ function facts(row: ReportRow, unit: Unit): string {
   return `<table><caption>Trace</caption><tbody>${rows}${folder}</tbody></table>`;
 }
 
+/** Of traces that were not looked into, as of most in a large report. */
+const fewFeatures = 8;
+
 function features(row: ReportRow): string {
   if (row.features.length === 0) return '';
-  const rows = row.features
+  const all = row.features;
+  const shown =
+    row.detail !== undefined || all.length <= fewFeatures
+      ? all
+      : all.toSorted((a, b) => (a.pValue ?? 1) - (b.pValue ?? 1)).slice(0, fewFeatures);
+  const caption =
+    shown === all ? 'Features' : `The ${fewFeatures} most unusual features of ${all.length}`;
+  const rows = shown
     .map(
       (f) =>
         `<tr><th scope="row">${name(f.name)}</th><td class="n">${formatNumber(f.value)}</td><td class="n">${formatProbability(f.pValue)}</td></tr>`,
     )
     .join('');
-  return `<table><caption>Features</caption><thead><tr><th scope="col">Feature</th><th scope="col" class="n">Value</th><th scope="col" class="n">p-value alone</th></tr></thead><tbody>${rows}</tbody></table>`;
+  return `<table><caption>${caption}</caption><thead><tr><th scope="col">Feature</th><th scope="col" class="n">Value</th><th scope="col" class="n">p-value alone</th></tr></thead><tbody>${rows}</tbody></table>`;
 }
