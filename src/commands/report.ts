@@ -1,9 +1,11 @@
+import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
 import { ImageCodeCache } from '../evidence/code/process-code.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
+import type { NominalRuns } from '../likeness/nominal-runs.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { NameSources } from '../names/name-sources.ts';
 import type { ClusterData } from '../report/data/cluster-data.ts';
@@ -11,13 +13,16 @@ import type { ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { renderReport } from '../report/page/html-report.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
 import { collectionOf } from './cluster.ts';
-import { readRunRecord, runFolder } from './run/folder.ts';
+import { openProfile } from './profile/profile.ts';
+import { type RunFolder, type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
+import { runsName } from './run/trained.ts';
 import { findVocabulary } from './run/vocabulary.ts';
 import { lookInto } from './samples/look-into.ts';
 import { readingOf, sourceOfRun, unitOf } from './samples/source.ts';
 import { clusterDataOf } from './slices/cluster-data.ts';
 import { compareSlices, usualComparison } from './slices/compare.ts';
 import { sliceSamples, usualRecipe } from './slices/samples.ts';
+import { readNominalRuns } from './training/nominal-runs.ts';
 
 export interface ReportOptions extends ClassifyOptions {
   /** File of the page. */
@@ -122,6 +127,30 @@ export async function withPlaces(
   return { ...result, report: { ...result.report, rows } };
 }
 
+/** Runs that trained: those that the run's folder keeps, else the profile that it judged with. */
+async function nominalRunsOf(
+  folder: RunFolder | undefined,
+  record: RunRecord | undefined,
+  context: RunContext,
+): Promise<NominalRuns | undefined> {
+  if (folder === undefined) return undefined;
+  const own = await readNominalRuns(join(folder.model, runsName));
+  const profile = record?.options.profile;
+  if (own !== undefined || typeof profile !== 'string') return own;
+  try {
+    const opened = await openProfile(profile);
+    try {
+      return await readNominalRuns(join(opened.folder.model, runsName));
+    } finally {
+      await opened.close();
+    }
+  } catch (error) {
+    if (!(error instanceof UserError) || error.category === 'interrupted') throw error;
+    context.log.log('warning', `traces are not compared with nominal runs: ${error.message}`);
+    return undefined;
+  }
+}
+
 async function readDetails(
   result: ClassifyResult,
   names: ReadonlySet<string>,
@@ -136,6 +165,7 @@ async function readDetails(
   const codeCache = new CodeCache();
   const imageCode = new ImageCodeCache();
   const nameSources = new NameSources(options.names);
+  const nominalRuns = await nominalRunsOf(folder, record, context);
   const source = sourceOfRun(record?.options);
   const unit = unitOf(record);
   const traces = { images, codeCache, ...readingOf(source), isTimed: true };
@@ -154,7 +184,16 @@ async function readDetails(
         unit: 'traces',
       });
       const { detail, problem } = await lookInto(evaluation, {
-        ...{ source, unit, traces, imageCode, nameSources, vocabulary, bins: timelineBins },
+        ...{
+          source,
+          unit,
+          traces,
+          imageCode,
+          nameSources,
+          nominalRuns,
+          vocabulary,
+          bins: timelineBins,
+        },
         ...{ patches: options.patches, pictures: options.pictures },
         withEvidence: options.features !== 'first-layer',
         context,

@@ -1,6 +1,6 @@
 import { bytesOf, readElfSections } from '../image/elf-sections.ts';
 import { readElfSymbols } from '../image/elf-symbols.ts';
-import type { Image } from '../image/image.ts';
+import type { Image, ImageSymbol } from '../image/image.ts';
 import { findDebugFile, withFile } from './debug-file.ts';
 import { readMiniDebugInfo } from './mini-debug-info.ts';
 import { SymbolTable } from './symbol-table.ts';
@@ -48,14 +48,24 @@ export class NameSources {
   }
 
   async #read(image: Image, mapped: string): Promise<ImageNames> {
+    const tableOf = (symbols: readonly ImageSymbol[]): SymbolTable =>
+      new SymbolTable(symbols.filter(({ address }) => isCode(image, address)));
     const own = image.symbols();
-    if (image.kind !== 'elf') return { symbols: new SymbolTable(own), lines: undefined };
+    if (image.kind !== 'elf') return { symbols: tableOf(own), lines: undefined };
     const debugFile = findDebugFile(image, mapped, this.#debugDirs);
     const debug = debugFile === undefined ? undefined : withFile(debugFile, readElfSymbols);
     const all = own.concat(await readMiniDebugInfo(image.bytes), debug ?? []);
     const lines = hasLines(image.bytes) ? image.path : debugFile;
-    return { symbols: new SymbolTable(all), lines };
+    return { symbols: tableOf(all), lines };
   }
+}
+
+/** Labels without a type name data, too. */
+function isCode({ segments }: Image, address: number): boolean {
+  return segments.some(
+    ({ isExecutable, address: start, length }) =>
+      isExecutable && address >= start && address < start + length,
+  );
 }
 
 function hasLines(bytes: Uint8Array): boolean {

@@ -66,6 +66,8 @@ export interface ContextOptions {
   /** Blocks shown before and after, and inside at most. */
   readonly around: number;
   readonly inside: number;
+  /** Sees every batch of the trace. */
+  readonly watch?: (batch: BlockBatch) => void;
   readonly signal?: AbortSignal;
 }
 
@@ -114,6 +116,7 @@ export async function readPatchContexts(
   await source.run(
     (batch) => {
       const { entries, length, traceOffset, time } = batch;
+      options.watch?.(batch);
       if (code.calls !== undefined) followCalls(code.calls, batch, position, starts, stacks);
       // Positions count blocks only, so that a batch covers at most as many as it has entries.
       const last = position + length;

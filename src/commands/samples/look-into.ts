@@ -3,9 +3,12 @@ import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { type ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { CallFollower } from '../../evidence/follow/call-follower.ts';
 import { StackCode } from '../../evidence/follow/stack-code.ts';
+import { FirstArrivals } from '../../likeness/first-arrivals.ts';
+import { compareWithNominal } from '../../likeness/nominal-comparison.ts';
+import type { NominalRuns } from '../../likeness/nominal-runs.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { NameSources } from '../../names/name-sources.ts';
-import { PlaceNames } from '../../names/place-names.ts';
+import { type NamedPlace, PlaceNames } from '../../names/place-names.ts';
 import { sourceLines } from '../../names/source-lines.ts';
 import { renderTracePicture } from '../../report/charts/trace-picture.ts';
 import { type DetailSources, detailOf } from '../../report/data/detail-of.ts';
@@ -35,6 +38,8 @@ const inside = 64;
 export interface LookOptions {
   readonly source: SampleSource;
   readonly unit: 'block' | 'call';
+  /** What nominal runs did, where the model keeps it. */
+  readonly nominalRuns?: NominalRuns | undefined;
   /** How the recording is read again. */
   readonly traces: SourceContext;
   /** What is known of images, kept from one recording to the next. */
@@ -66,7 +71,7 @@ export async function lookInto(
     most: Math.max(options.patches, mostPatches),
     withEvidence: options.withEvidence,
   });
-  let read: Reading = { contexts: [], names: undefined };
+  let read: Reading = { contexts: [], names: undefined, nominal: undefined };
   let problem: string | undefined;
   try {
     const sample = await readSourceSample(evaluation.sample.directory, source);
@@ -76,14 +81,21 @@ export async function lookInto(
     if (!(error instanceof UserError)) throw error;
     problem = error.message;
   }
-  const { contexts, names } = read;
+  const { contexts, names, nominal } = read;
   const detail = detailOf(evaluation, {
     ...{ patches, contexts, unit, bins, mostPlaces: options.patches },
     ...(pictures === undefined
       ? {}
       : { picture: await renderTracePicture(evaluation, { by: pictures }) }),
     className: (output) => className(output, options.vocabulary, names),
-    ...(names === undefined ? {} : { placeName: (address) => names.textAt(address) }),
+    ...(names === undefined
+      ? {}
+      : {
+          placeName: (address) => names.textAt(address),
+          nameOf: (module, offset) => names.textIn(module, offset),
+          nearOf: (address) => neighbourOf(names.at(address)),
+        }),
+    ...(nominal === undefined ? {} : { nominal }),
     ...(await linesOf(read, options)),
   });
   return { detail, problem };
@@ -94,20 +106,21 @@ interface Reading {
   readonly contexts: readonly PatchContext[];
   /** `undefined` where no images are at hand, or the sample is a log of calls. */
   readonly names: PlaceNames | undefined;
+  readonly nominal: DetailSources['nominal'];
 }
 
 async function readPlaces(
   opened: readonly OpenedSample[],
   patches: readonly Patch[],
-  { context, imageCode, nameSources = new NameSources() }: LookOptions,
+  { context, imageCode, nameSources = new NameSources(), nominalRuns }: LookOptions,
 ): Promise<Reading> {
   const [trace] = opened;
-  if (trace === undefined) return { contexts: [], names: undefined };
+  if (trace === undefined) return { contexts: [], names: undefined, nominal: undefined };
   const { space, source, callAt } = trace;
   const known = space === undefined ? undefined : new ProcessCode(space, imageCode);
   const names = known === undefined ? undefined : await PlaceNames.open(known, nameSources);
   // Block indices run on over threads; a patch of a later thread cannot be found by one source.
-  if (opened.length > 1 || patches.length === 0) return { contexts: [], names };
+  if (opened.length > 1 || patches.length === 0) return { contexts: [], names, nominal: undefined };
   const code: CodeReader = {
     placeAt: (address) => callAt?.(address) ?? names?.textAt(address),
     instructions: (blocks, block) => instructionsOf(blocks, block, space).map(({ text }) => text),
@@ -115,16 +128,25 @@ async function readPlaces(
       ? {}
       : { calls: new CallFollower(source, { stack: new StackCode(space), known }) }),
   };
+  const arrivals = new FirstArrivals();
   const { signal } = context;
   const contexts = await readPatchContexts(patches, source, code, {
     ...{ around, inside },
+    ...(nominalRuns === undefined ? {} : { watch: (batch) => arrivals.push(batch) }),
     ...(signal === undefined ? {} : { signal }),
   });
   // A call is named by itself, not by a module.
   const outside = (block: PatchBlock): PatchBlock => ({ ...block, module: '' });
-  return callAt === undefined
-    ? { contexts, names }
-    : { contexts: contexts.map((each) => ({ ...each, blocks: each.blocks.map(outside) })), names };
+  if (callAt !== undefined) {
+    const calls = contexts.map((each) => ({ ...each, blocks: each.blocks.map(outside) }));
+    return { contexts: calls, names, nominal: undefined };
+  }
+  const comparison =
+    nominalRuns === undefined
+      ? undefined
+      : compareWithNominal(source.blocks, arrivals, nominalRuns);
+  const isCompared = nominalRuns !== undefined && comparison !== undefined;
+  return { contexts, names, nominal: isCompared ? { runs: nominalRuns, comparison } : undefined };
 }
 
 /** The class of what has no name is 0; a place is called as everywhere in this trace. */
@@ -137,6 +159,11 @@ function className(
   const place = vocabulary.placeOfOutput(output);
   const name = place === undefined ? undefined : names?.textIn(place.module, place.offset);
   return name ?? vocabulary.describeOutput(output);
+}
+
+/** Only where the place's own name does not tell it already. */
+function neighbourOf({ function: known, near }: NamedPlace): string | undefined {
+  return known === undefined ? undefined : near;
 }
 
 /** Lines of source for all that a page shows, asked for at once. */

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { exampleEvaluation } from '../../../test/example-evaluation.ts';
+import { NominalRuns } from '../../likeness/nominal-runs.ts';
 import type { PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
 import { findPatches } from '../../verdict/patches.ts';
 import { detailOf } from './detail-of.ts';
@@ -136,11 +137,98 @@ test('evidence beyond the limit is counted', () => {
     occurrences: Array.from({ length: 500 }, () => 0),
     evidence: Array.from({ length: 450 }, (_, i) => ({
       kind: 'return-mismatch' as const,
-      position: i,
-      traceOffset: i,
+      ...{ position: i, traceOffset: i, actual: 0x5000 + i },
     })),
   });
   const detail = detailOf(many, { patches: [] });
   expect(detail.evidence).toHaveLength(200);
-  expect(detail.evidenceTotal).toBe(450);
+  expect([detail.evidencePlaces, detail.evidenceTotal]).toEqual([450, 450]);
+});
+
+test('patches at the same place are one entry, with all the times', () => {
+  const evidence = [100, 200, 300].map((position) => ({
+    ...{ kind: 'return-mismatch' as const, position, traceOffset: position },
+    ...{ actual: 0x5000, expected: 0x4010 },
+  }));
+  const many = exampleEvaluation([{ predicted: 1, actual: 1, confidence: 1 }], {
+    occurrences: Array.from({ length: 100 }, () => 0),
+    evidence,
+  });
+  const found = findPatches(many, { most: 9, withEvidence: true });
+  expect(found).toHaveLength(3);
+  // The second one is at another place of the code.
+  const contexts = found.map(
+    (patch): PatchContext => ({
+      ...{ patch, omitted: 0, traceOffset: patch.start, time: patch.start * 10 },
+      blocks: [patch.start, patch.start + 1].map((index) =>
+        block(index, 'inside', { offset: patch.start === 200 ? 7 : index - patch.start }),
+      ),
+    }),
+  );
+  const detail = detailOf(many, { patches: found, contexts, mostPlaces: 5 });
+  expect(detail.patches.map(({ occurrences }) => occurrences?.map((o) => o.firstBlock))).toEqual([
+    [100, 300],
+    undefined,
+  ]);
+  expect(detail.patches[0]!.occurrences![1]).toMatchObject({ traceOffset: 300, time: 3000 });
+  expect(detailOf(many, { patches: found, contexts, mostPlaces: 1 }).patches).toHaveLength(1);
+  // What nobody looked at stays apart.
+  expect(detailOf(many, { patches: found }).patches).toHaveLength(3);
+});
+
+test('evidence from the same place to the same place is one entry', () => {
+  const many = exampleEvaluation([{ predicted: 1, actual: 1, confidence: 1 }], {
+    occurrences: Array.from({ length: 100 }, () => 0),
+    evidence: [1, 2, 3].map((position) => ({
+      ...{ kind: 'return-mismatch' as const, position, traceOffset: position, count: 2 },
+      actual: position === 2 ? 0x6000 : 0x5000,
+    })),
+  });
+  const { evidence, evidencePlaces, evidenceTotal } = detailOf(many, { patches: [] });
+  expect(evidence).toMatchObject([
+    { position: 1, to: '0x5000', count: 4, lastPosition: 3 },
+    { position: 2, to: '0x6000', count: 2 },
+  ]);
+  expect([evidencePlaces, evidenceTotal]).toEqual([2, 3]);
+});
+
+test('nominal runs are counted for a stretch, its transfers and the whole', () => {
+  const runs = new NominalRuns();
+  const columns = (...offset: number[]) => ({
+    ...{ modules: ['libx.so'], module: new Int32Array(offset.length) },
+    offset: Float64Array.from(offset),
+  });
+  const transfers = {
+    ...{ places: columns(199, 200), site: Int32Array.of(0), target: Int32Array.of(1) },
+  };
+  runs.add({ name: 'n1', blocks: [columns(199, 200)], transfers });
+  runs.add({
+    name: 'n2',
+    blocks: [columns(199)],
+    transfers: { ...transfers, site: new Int32Array(0) },
+  });
+  const context: PatchContext = {
+    ...{ patch: patches[0]!, omitted: 0, traceOffset: 70, time: undefined },
+    blocks: [199, 200, 201].map((index) => block(index, 'inside')),
+  };
+  const nearest = { name: 'n1', similarity: 0.5, onlyThere: 2, ran: () => true };
+  const parting = (position: number, running: number) => ({
+    ...{ position, running, from: { module: 'libx.so', offset: 1 } },
+    to: { module: '', offset: 0x99 },
+  });
+  const partings = Array.from({ length: 12 }, (_, i) => parting(i, i < 4 ? 1 : 0));
+  const detail = detailOf(evaluation, {
+    ...{ patches, contexts: [context] },
+    nominal: { runs, comparison: { runs: 2, nearest, onlyHere: 3, partings } },
+    nameOf: (module, offset) => (module === '' ? undefined : `${module}!f${offset}`),
+  });
+  expect(detail.patches[0]!.nominal).toEqual({ runs: 2, blocks: 3, inAll: 1, inNone: 1 });
+  const transfer = detail.patches[0]!.transfers.find(({ position }) => position === 200)!;
+  expect(transfer.nominal).toEqual({ runs: 2, going: 0, running: 0 });
+  expect(detail.nominal).toMatchObject({ nearest: 'n1', onlyHere: 3, partingsTotal: 12 });
+  // Those that the fewest share, in trace order.
+  expect(detail.nominal!.partings.map(({ position }) => position)).toEqual([
+    4, 5, 6, 7, 8, 9, 10, 11,
+  ]);
+  expect(detail.nominal!.partings[0]).toMatchObject({ from: 'libx.so!f1', to: '0x99' });
 });

@@ -2,10 +2,13 @@ import { type Address, formatAddress } from '../../base/address.ts';
 import { firstAtLeast } from '../../base/search.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
+import type { NominalComparison } from '../../likeness/nominal-comparison.ts';
+import type { NominalRuns } from '../../likeness/nominal-runs.ts';
 import type { OpenCall, PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
 import type { Patch } from '../../verdict/patches.ts';
 import { sourcesInWords } from '../words/sources.ts';
 import type { Unit } from '../words/unit.ts';
+import { comparisonOf, nominalBlocks, nominalTransfer } from './comparison-of.ts';
 import { foldEvidence, foldPatches } from './fold-places.ts';
 import type {
   EvidenceKind,
@@ -29,8 +32,14 @@ export interface DetailSources {
   readonly className?: (target: number) => string | undefined;
   /** @returns what lies at an address of this trace, such as `libc.so.6!malloc+0x31` */
   readonly placeName?: (address: Address) => string | undefined;
+  /** @returns as `placeName`, for a place in a file of this trace */
+  readonly nameOf?: (module: string, offset: number) => string | undefined;
   /** @returns the line of source at an address of this trace, such as `malloc.c:3301` */
   readonly lineOf?: (address: Address) => string | undefined;
+  /** @returns the name before a function that has none itself, which says whose neighbour it is */
+  readonly nearOf?: (address: Address) => string | undefined;
+  /** What nominal runs did, and how this one compares. */
+  readonly nominal?: { readonly runs: NominalRuns; readonly comparison: NominalComparison };
   /** What the trace is counted in; default `block`. */
   readonly unit?: Unit;
   /** Bins of the timeline. */
@@ -86,6 +95,9 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
   );
   return {
     timeline: timelineOf(evaluation, sources.bins, sources.unit),
+    ...(sources.nominal === undefined
+      ? {}
+      : { nominal: comparisonOf(sources.nominal.comparison, sources) }),
     ...(sources.picture === undefined ? {} : { picture: sources.picture }),
     patches: foldPatches(
       patches.map((patch) =>
@@ -111,8 +123,10 @@ function patchOf(
   const shown = context?.blocks ?? [];
   const inside = shown.filter((block) => block.part === 'inside');
   const placed = (at: PatchBlock | OpenCall | undefined): string | undefined => {
-    const line = at === undefined ? undefined : sources.lineOf?.(at.address);
-    return line === undefined ? at?.place : `${at?.place} (${line})`;
+    if (at === undefined) return undefined;
+    const near = sources.nearOf?.(at.address);
+    const more = sources.lineOf?.(at.address) ?? (near === undefined ? undefined : `near ${near}`);
+    return more === undefined ? at.place : `${at.place} (${more})`;
   };
   return {
     firstBlock: patch.start,
@@ -128,6 +142,9 @@ function patchOf(
       ? {}
       : { callStack: context.openCalls.map((call) => placed(call) ?? '') }),
     ...(inside.length === 0 ? {} : { fingerprint: fingerprintOf(patch, blocks, evidenceAt) }),
+    ...(sources.nominal === undefined || inside.length === 0
+      ? {}
+      : { nominal: nominalBlocks(inside, sources.nominal.runs) }),
     transfers: transfersOf(evaluation, patch, blocks, evidenceAt, sources),
     listing: isCalls ? callsOf(shown) : listingOf(shown, sources.lineOf),
   };
@@ -168,6 +185,7 @@ function transfersOf(
         proven?.expected ?? className ?? (predicted === 0 ? undefined : `class ${predicted}`),
       expectedProbability: proven?.expected === undefined ? predictions.confidence[p] : undefined,
       cameProbability: Number.isNaN(probability) ? undefined : probability,
+      ...nominalTransfer(blocks.get(position), blocks.get(position + 1), sources),
       isCorrect: actual === predicted,
       isUnknown: actual === 0 || predictions.unseenTransfer[p] === 1,
       evidence: proven?.kind,

@@ -148,6 +148,8 @@ export interface SkippedSample {
 
 export interface TraceDetail {
   readonly timeline: Timeline | undefined;
+  /** The nominal run that it is most like; absent where the model keeps none. */
+  readonly nominal?: ReportComparison;
   /** The trace as pixels (`renderTracePicture`), PNG bytes. */
   readonly picture?: Uint8Array;
   /** Ranked, most suspicious first. */
@@ -157,6 +159,29 @@ export interface TraceDetail {
   readonly evidencePlaces?: number;
   /** How many pieces of evidence they stand for, each maybe for several transfers. */
   readonly evidenceTotal: number;
+}
+
+/** A trace beside the nominal run that ran most of the same code. */
+export interface ReportComparison {
+  /** Nominal runs compared with: those that trained. */
+  readonly runs: number;
+  readonly nearest: string;
+  /** Distinct blocks that both ran, as a share of those that either did. */
+  readonly similarity: number;
+  /** Distinct blocks that only this trace ran, and that only the other one did. */
+  readonly onlyHere: number;
+  readonly onlyThere: number;
+  /** Where this trace left the other's code for what the fewest nominal runs ran, in trace order. */
+  readonly partings: readonly ReportParting[];
+  readonly partingsTotal: number;
+}
+
+export interface ReportParting {
+  readonly position: number;
+  readonly from: string;
+  readonly to: string;
+  /** Nominal runs that ran the place that it left to. */
+  readonly running: number;
 }
 
 /** A trace from its first block to its last, cut into equal bins. */
@@ -205,6 +230,13 @@ export interface ReportPatch {
   readonly fingerprint?: string;
   /** Where several patches are at the same place of the code: each of them, this one too, in trace order. */
   readonly occurrences?: readonly PlaceOccurrence[];
+  /** Of the distinct blocks inside that are listed, those that every nominal run ran, and those that none did. */
+  readonly nominal?: {
+    readonly runs: number;
+    readonly blocks: number;
+    readonly inAll: number;
+    readonly inNone: number;
+  };
   /** Transfers in and around the patch, in trace order. */
   readonly transfers: readonly ReportTransfer[];
   readonly listing: readonly ListingLine[];
@@ -232,6 +264,8 @@ export interface ReportTransfer {
   readonly cameProbability: number | undefined;
   /** What the code, training and this run said, in words; only where histories predicted. */
   readonly sources?: string;
+  /** How many nominal runs make it where the code does not say so, and how many run the place it came to. */
+  readonly nominal?: { readonly runs: number; readonly going: number; readonly running: number };
   readonly isCorrect: boolean;
   readonly isUnknown: boolean;
   readonly evidence: EvidenceKind | undefined;

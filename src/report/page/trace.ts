@@ -4,6 +4,7 @@ import { renderTimeline, timelineFrame } from '../charts/timeline.ts';
 import { evidenceEntries } from '../data/order.ts';
 import type {
   ListingLine,
+  ReportComparison,
   ReportEvidence,
   ReportPatch,
   ReportRow,
@@ -62,9 +63,29 @@ function detail(found: TraceDetail, id: string, unit: Unit): string {
     found.patches.length === 0
       ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
       : `<h3>Patches</h3><p class="key">${key}</p>${found.patches.map((patch, index) => renderPatch(patch, index, `${id}-p${index + 1}`, unit)).join('')}`;
+  const comparison = found.nominal === undefined ? '' : renderComparison(found.nominal, unit);
   const isSilent = unit === 'call' && found.evidenceTotal === 0;
   const evidence = isSilent ? '' : evidenceTable(found, unit);
-  return timeline + patches + evidence + picture(found.picture, unit);
+  return timeline + patches + comparison + evidence + picture(found.picture, unit);
+}
+
+/** The nominal run that is most like it, and where the two part. */
+function renderComparison(nominal: ReportComparison, unit: Unit): string {
+  const { runs, nearest, similarity, onlyHere, onlyThere, partings, partingsTotal } = nominal;
+  const rows = partings.map(({ position, from, to, running }) =>
+    cells([
+      [inUnits('Block', unit), formatCount(position), 'n'],
+      ['From', code(from, 120)],
+      ['Left to', code(to, 120)],
+      ['Nominal runs that go there', `${formatCount(running)} of ${formatCount(runs)}`, 'n'],
+    ]),
+  );
+  const more = partingsTotal - partings.length;
+  const table =
+    rows.length === 0
+      ? '<p class="muted">It ran no code that the nominal run did not.</p>'
+      : `<div class="scroll came"><table><caption class="visually-hidden">Where the two part</caption><thead><tr><th scope="col" class="n">${inUnits('Block', unit)}</th><th scope="col">From</th><th scope="col">Left to</th><th scope="col" class="n">Nominal runs that go there</th></tr></thead><tbody>${rows.join('')}</tbody></table></div>${more > 0 ? `<p class="muted">${formatCount(rows.length)} of the ${formatCount(partingsTotal)} places where it left the other’s code: those that the fewest nominal runs share.</p>` : ''}`;
+  return `<h3>Beside the nearest nominal run</h3><p>Of ${formatCount(runs)} nominal runs, ${name(nearest)} ran most of the same code: ${formatPercent(similarity)} of the ${unit}s that either ran, each counted once. ${formatCount(onlyHere)} are only in this trace, ${formatCount(onlyThere)} only in that one.</p>${table}`;
 }
 
 /** No other picture type comes in: the bytes are ours and go in as base64, never as markup. */
@@ -126,9 +147,16 @@ function pathOf(patch: ReportPatch): string {
   const path = where
     .filter(([, value]) => value !== undefined)
     .map(([part, value]) => `<dt>${part}</dt><dd>${code(value!)}</dd>`)
-    .concat(openCalls(patch.callStack ?? []))
+    .concat(nominalBlocks(patch.nominal), openCalls(patch.callStack ?? []))
     .join('');
   return path === '' ? '' : `<dl class="path">${path}</dl>`;
+}
+
+function nominalBlocks(nominal: ReportPatch['nominal']): string[] {
+  if (nominal === undefined) return [];
+  const { runs, blocks, inAll, inNone } = nominal;
+  const words = `of ${formatCount(blocks)} different blocks inside, ${formatCount(inNone)} in 0 of ${formatCount(runs)} runs, ${formatCount(inAll)} in all`;
+  return [`<dt>nominal runs</dt><dd>${words}</dd>`];
 }
 
 /** When a trace strayed at a place, where that was several times. */
@@ -158,6 +186,11 @@ function probability(value: number | undefined): string {
   return value === undefined ? '' : ` <span class="muted">${formatPercent(value)}</span>`;
 }
 
+function nominalWords({ runs, going, running }: NonNullable<ReportTransfer['nominal']>): string {
+  const of = (count: number): string => `${formatCount(count)} of ${formatCount(runs)}`;
+  return `nominal runs: ${of(going)} go this way, ${of(running)} run that place`;
+}
+
 /** A row whose cells tell their heads, too: narrow screens show them one below the other. */
 function cells(row: readonly (readonly [head: string, text: string, kind?: 'n'])[]): string {
   const shown = row.map(
@@ -184,6 +217,7 @@ function cameTable(transfers: readonly ReportTransfer[], unit: Unit): string {
             ? ['never seen in training']
             : []),
         ...(t.evidence === undefined ? [] : [evidenceNames[t.evidence].one]),
+        ...(t.nominal === undefined ? [] : [nominalWords(t.nominal)]),
       ].join('; ');
       return cells([
         [inUnits('Block', unit), formatCount(t.position), 'n'],
@@ -229,7 +263,7 @@ function evidenceTable(
     const nominal =
       e.nominal === undefined
         ? ''
-        : `, also in ${formatCount(e.nominal.holding)} of ${formatCount(e.nominal.runs)} nominal runs`;
+        : `, in ${formatCount(e.nominal.holding)} of ${formatCount(e.nominal.runs)} nominal runs`;
     const offset = e.traceOffset === undefined ? '–' : formatCount(e.traceOffset);
     const place = (text: string | undefined): string =>
       text === undefined || text === '' ? '' : code(text, 120);

@@ -41,8 +41,16 @@ export function featureTitle(name: string): string {
       crowd[1] === 'unseen' ? 'transfers never seen in training' : 'surprising transfers';
     return `${what} within ${crowd[2]} blocks`;
   }
+  const surprise = /^surprise-(\d+)$/.exec(name);
+  if (surprise !== null) return `${surprisingPlace(Number(surprise[1]))} (nats)`;
   const kind = evidenceKindOf(name);
   return kind === undefined ? name : `evidence: ${evidenceNames[kind].short}`;
+}
+
+function surprisingPlace(length: number): string {
+  return length === 1
+    ? 'surprise of the most surprising transfer'
+    : `surprise of the most surprising ${length} blocks`;
 }
 
 /** @returns a sentence about one feature's value, for the reasons of a verdict */
@@ -57,6 +65,11 @@ export function featureSentence(name: string, value: number): string {
   }
   if (name === 'sudden-unknown') {
     return `Known code led straight into code that training never saw (surprise ${formatNumber(value)} nats).`;
+  }
+  const surprise = /^surprise-(\d+)$/.exec(name);
+  if (surprise !== null) {
+    const title = surprisingPlace(Number(surprise[1]));
+    return `S${title.slice(1)}: ${formatNumber(value)} nats.`;
   }
   const crowd = /^crowded-(surprise|unseen)-(\d+)$/.exec(name);
   if (crowd !== null) return `${formatNumber(value)} ${featureTitle(name)}.`;
