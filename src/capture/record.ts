@@ -14,8 +14,10 @@ import {
   removeQuietly,
   writeFileAtomic,
 } from '../base/files.ts';
+import { writeJsonFile } from '../base/json-file.ts';
 import type { LabelWord } from '../base/label.ts';
 import { toLine, toMapPath } from '../base/line.ts';
+import { version } from '../base/version.ts';
 import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
 import { elfKind } from './qemu/elf-kind.ts';
@@ -136,6 +138,12 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     const made = await saveMadeCode(recording, images, options.saveMadeCode ?? true);
     const map = await saveImages(recording, images, made.names, options.showPath);
     const traceBytes = await writeSample(part, threads, map, options);
+    await writeJsonFile(join(part, 'recording.json'), {
+      ...{ schemaVersion: 1, tool: 'qemu', toolVersion: `by Wayward ${version}` },
+      backend: plugin === undefined ? 'log' : 'plugin',
+      commandLine: [command, ...options.args],
+      ...{ exitCode: ran.code ?? undefined, killedBy: ran.killedBy ?? undefined, traceBytes },
+    });
     await rename(part, out).catch((cause: unknown) => {
       throw new UserError('out-exists', `cannot be made: ${messageOf(cause)}`, {
         category: 'runtime',

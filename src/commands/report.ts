@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { writeFileAtomic } from '../base/files.ts';
+import { nearest } from '../base/option.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
 import { ImageCodeCache } from '../evidence/code/process-code.ts';
 import { CodeCache } from '../flow/code-cache.ts';
@@ -10,6 +11,7 @@ import type { RunContext } from '../model/first-layer.ts';
 import { NameSources } from '../names/name-sources.ts';
 import type { ClusterData } from '../report/data/cluster-data.ts';
 import type { ReportData, TraceDetail } from '../report/data/report-data.ts';
+import { renderAlarm } from '../report/page/alarm.ts';
 import { renderReport } from '../report/page/html-report.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
 import { collectionOf } from './cluster.ts';
@@ -27,6 +29,8 @@ import { readNominalRuns } from './training/nominal-runs.ts';
 export interface ReportOptions extends ClassifyOptions {
   /** File of the page. */
   readonly output: string;
+  /** Name of the only trace that the page is about. */
+  readonly only?: string | undefined;
   /** Traces that get a page of their own with patches: the most suspicious ones. */
   readonly detailed: number;
   /** Patches for each. */
@@ -49,6 +53,7 @@ const mostClustered = 500;
  */
 export async function report(options: ReportOptions, context: RunContext): Promise<ClassifyResult> {
   const first = await classify(options, context);
+  if (options.only !== undefined) return reportOne(first, options.only, options, context);
   const names = mostSuspicious(first.report, options.detailed);
   const details = await readDetails(first, names, options, context);
   const rows = first.report.rows.map((row) => ({ ...row, detail: details.get(row.name) }));
@@ -56,6 +61,31 @@ export async function report(options: ReportOptions, context: RunContext): Promi
   const data = { ...first.report, rows, ...(clusters === undefined ? {} : { clusters }) };
   await writeFileAtomic(options.output, renderReport(data));
   return { ...first, report: data };
+}
+
+/** Writes the page of one trace. */
+async function reportOne(
+  first: ClassifyResult,
+  only: string,
+  options: ReportOptions,
+  context: RunContext,
+): Promise<ClassifyResult> {
+  const found = first.report.rows.find(({ name }) => name === only);
+  if (found === undefined) {
+    const near = nearest(
+      only,
+      first.report.rows.map(({ name }) => name),
+    );
+    const advice = near === undefined ? '' : `; did you mean ${near}?`;
+    throw new UserError('no-such-sample', `holds no evaluation of ${only}${advice}`, {
+      category: 'arguments',
+      path: first.path.evaluation,
+    });
+  }
+  const details = await readDetails(first, new Set([only]), options, context);
+  const row = { ...found, detail: details.get(only) };
+  await writeFileAtomic(options.output, renderAlarm(first.report, row));
+  return { ...first, report: { ...first.report, rows: [row] } };
 }
 
 /** Which flagged traces are alike; `undefined` when they are few, or their recordings are gone. */

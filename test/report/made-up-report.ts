@@ -1,6 +1,8 @@
 import { Random } from '../../src/base/random.ts';
 import type {
   EvidenceKind,
+  Fact,
+  ReportComparison,
   ReportData,
   ReportPatch,
   ReportRow,
@@ -24,6 +26,21 @@ const functions = [
   'libc.so.6!__libc_start_main+0x85',
   'libfreetype.so.6!FT_Load_Glyph+0x12d',
   'pdftotext!main+0x6d3',
+];
+
+const comparison: ReportComparison = {
+  ...{ runs: 200, nearest: 'nominal-0077', similarity: 0.941, onlyHere: 212, onlyThere: 40 },
+  partings: [
+    { position: 91_200, from: functions[0]!, to: functions[1]!, running: 17 },
+    { position: 120_400, from: functions[2]!, to: functions[3]!, running: 0 },
+  ],
+  partingsTotal: 9,
+};
+
+const recording: readonly Fact[] = [
+  { name: 'Command line', value: "/usr/bin/pdftotext 'a b.pdf' -" },
+  { name: 'Program', value: '/usr/bin/pdftotext, build id 57f2a1bce0' },
+  { name: 'Recorded by', value: 'qemu by Wayward 0.1.0' },
 ];
 
 /** A report as a run on `pdftotext` looks, with invented numbers from a seed: for tests and for looking at. */
@@ -205,15 +222,21 @@ function attack(i: number, random: Random, options: MadeUpOptions): ReportRow {
           e.kind === 'return-mismatch'
             ? functions[(e.position + 1) % functions.length]!
             : undefined,
-        count: 1,
+        count: 3,
+        lastPosition: e.position + 90,
+        nominal: { holding: 0, runs: 200 },
       })),
-      evidenceTotal: evidence.length,
+      evidencePlaces: evidence.length + 4,
+      evidenceTotal: 3 * evidence.length,
+      nominal: comparison,
+      recording,
     },
   };
 }
 
 function quiet(i: number, isControl: boolean, random: Random, options: MadeUpOptions): ReportRow {
   const blocks = 300_000 + random.below(2_000_000);
+  const isCalibration = i % 21 === 20;
   const isAlarm = isControl && random.uniform() < 0.12;
   const score = isAlarm ? 21.3 : 3 + random.uniform() * (isControl ? 14 : 9);
   return {
@@ -224,8 +247,9 @@ function quiet(i: number, isControl: boolean, random: Random, options: MadeUpOpt
     file: isControl ? `truncated xref ${i}.pdf` : `report-${i}.pdf`,
     label: 'nominal',
     family: isControl ? 'control' : undefined,
-    role: i % 21 === 20 ? 'calibration' : 'test',
-    verdict: isAlarm ? 'anomalous' : 'nominal',
+    role: isCalibration ? 'calibration' : 'test',
+    // As in a report from nominal traces, what calibrates is not judged.
+    verdict: isCalibration ? undefined : isAlarm ? 'anomalous' : 'nominal',
     pValue: isAlarm
       ? 1 / 121
       : (1 + Math.floor(120 * (1 - score / 19) * random.uniform())) / 121 + 0.01,
@@ -245,7 +269,9 @@ function quiet(i: number, isControl: boolean, random: Random, options: MadeUpOpt
       ),
       patches: isAlarm ? [patchAt(Math.floor(blocks * 0.7), 44, 21.3, random, [])] : [],
       evidence: [],
+      evidencePlaces: 0,
       evidenceTotal: 0,
+      nominal: comparison,
     },
   };
 }
@@ -311,6 +337,7 @@ function patchAt(
       expected: random.uniform() < 0.9 ? functions[random.below(functions.length)]! : undefined,
       expectedProbability: 0.5 + 0.5 * random.uniform(),
       cameProbability: isCorrect ? 0.9 : 0.00003,
+      nominal: { runs: 200, going: isCorrect ? 140 : 0, running: isInside ? 3 : 200 },
       evidence: isInside ? evidence.find((e) => e.position === position)?.kind : undefined,
     });
   }
@@ -324,7 +351,17 @@ function patchAt(
     before: functions[0]!,
     inside: functions[3]!,
     after: functions[2]!,
-    callStack: [functions[1]!, functions[0]!],
+    callStack: [functions[1]!, `${functions[0]!} (Parser.cc:57)`],
+    ...(evidence.length === 0
+      ? {}
+      : {
+          occurrences: [0, 400, 900].map((later) => ({
+            ...{ firstBlock: start + later, lastBlock: start + later + 20 },
+            ...{ traceOffset: Math.floor(start * 0.31) + later, time: 5000 + later },
+            score: score - later / 100,
+          })),
+        }),
+    nominal: { runs: 200, blocks: 12, inAll: 3, inNone: 7 },
     fingerprint: 'libpoppler.so.126+0x81b3>libc.so.6+0x12e55',
     transfers,
     listing: [

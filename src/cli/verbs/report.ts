@@ -9,6 +9,7 @@ import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/j
 interface Options extends JudgeOptions {
   readonly json: boolean;
   readonly output: string | undefined;
+  readonly only: string | undefined;
   readonly detailed: number;
   readonly patches: number;
   readonly pictures: 'predictions' | 'blocks' | undefined;
@@ -23,6 +24,11 @@ const spec: CommandSpec<Options> = {
     {
       flags: '-o, --output <file>',
       help: "the page [report.html in the run's folder]",
+      parse: text,
+    },
+    {
+      flags: '--only <sample>',
+      help: 'a page about this trace alone, to hand on: with room for notes [SAMPLE.html]',
       parse: text,
     },
     {
@@ -45,20 +51,31 @@ const spec: CommandSpec<Options> = {
       'wayward report runs/RUN -o page.html --fpr 0.01',
       'the same elsewhere, with a stricter threshold',
     ],
+    ['wayward report runs/RUN --only SAMPLE -o alarm.html', 'one alarm, to hand on'],
   ],
   run: async ({ args: [path = ''], options, terminal, signal, print }) => {
     const { run, evaluation } = await findEvaluations(path);
-    const output = options.output ?? join(run ?? evaluation, 'report.html');
+    const output = options.output ?? join(run ?? evaluation, `${options.only ?? 'report'}.html`);
     const result = await report(
       {
         ...toClassifyOptions(path, options),
         output,
+        only: options.only,
         detailed: options.detailed,
         patches: options.patches,
         pictures: options.pictures,
       },
       { log: terminal, progress: terminal.progress, signal },
     );
+    if (options.only !== undefined) {
+      const [{ verdict }] = result.report.rows;
+      print(
+        options.json
+          ? JSON.stringify({ schemaVersion: 1, page: output, verdict: verdict ?? null })
+          : `${options.only}: ${verdict ?? 'no verdict'}. The page: ${output}`,
+      );
+      return 0;
+    }
     const judged = result.report.rows.filter(({ role }) => role === 'test').length;
     if (options.json)
       print(JSON.stringify({ schemaVersion: 1, page: output, judged, flagged: result.flagged }));

@@ -3,6 +3,8 @@ import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { type ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import { CallFollower } from '../../evidence/follow/call-follower.ts';
 import { StackCode } from '../../evidence/follow/stack-code.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
+import { elfBuildId } from '../../image/build-id.ts';
 import { FirstArrivals } from '../../likeness/first-arrivals.ts';
 import { compareWithNominal } from '../../likeness/nominal-comparison.ts';
 import type { NominalRuns } from '../../likeness/nominal-runs.ts';
@@ -12,9 +14,10 @@ import { type NamedPlace, PlaceNames } from '../../names/place-names.ts';
 import { sourceLines } from '../../names/source-lines.ts';
 import { renderTracePicture } from '../../report/charts/trace-picture.ts';
 import { type DetailSources, detailOf } from '../../report/data/detail-of.ts';
-import type { TraceDetail } from '../../report/data/report-data.ts';
+import type { Fact, TraceDetail } from '../../report/data/report-data.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
 import { instructionsOf } from '../../trace/block-text.ts';
+import { readRecordingFacts } from '../../trace/recording-facts.ts';
 import {
   type CodeReader,
   type PatchBlock,
@@ -71,7 +74,7 @@ export async function lookInto(
     most: Math.max(options.patches, mostPatches),
     withEvidence: options.withEvidence,
   });
-  let read: Reading = { contexts: [], names: undefined, nominal: undefined };
+  let read: Reading = nothing;
   let problem: string | undefined;
   try {
     const sample = await readSourceSample(evaluation.sample.directory, source);
@@ -95,6 +98,7 @@ export async function lookInto(
           nameOf: (module, offset) => names.textIn(module, offset),
           nearOf: (address) => neighbourOf(names.at(address)),
         }),
+    recording: await recordingOf(evaluation.sample.directory, read.program),
     ...(nominal === undefined ? {} : { nominal }),
     ...(await linesOf(read, options)),
   });
@@ -107,7 +111,13 @@ interface Reading {
   /** `undefined` where no images are at hand, or the sample is a log of calls. */
   readonly names: PlaceNames | undefined;
   readonly nominal: DetailSources['nominal'];
+  /** What was recorded, with its build id. */
+  readonly program: string | undefined;
 }
+
+const nothing: Reading = {
+  ...{ contexts: [], names: undefined, nominal: undefined, program: undefined },
+};
 
 async function readPlaces(
   opened: readonly OpenedSample[],
@@ -115,12 +125,13 @@ async function readPlaces(
   { context, imageCode, nameSources = new NameSources(), nominalRuns }: LookOptions,
 ): Promise<Reading> {
   const [trace] = opened;
-  if (trace === undefined) return { contexts: [], names: undefined, nominal: undefined };
+  if (trace === undefined) return nothing;
   const { space, source, callAt } = trace;
+  const program = space === undefined ? undefined : programIn(space);
   const known = space === undefined ? undefined : new ProcessCode(space, imageCode);
   const names = known === undefined ? undefined : await PlaceNames.open(known, nameSources);
   // Block indices run on over threads; a patch of a later thread cannot be found by one source.
-  if (opened.length > 1 || patches.length === 0) return { contexts: [], names, nominal: undefined };
+  if (opened.length > 1 || patches.length === 0) return { ...nothing, names, program };
   const code: CodeReader = {
     placeAt: (address) => callAt?.(address) ?? names?.textAt(address),
     instructions: (blocks, block) => instructionsOf(blocks, block, space).map(({ text }) => text),
@@ -139,14 +150,37 @@ async function readPlaces(
   const outside = (block: PatchBlock): PatchBlock => ({ ...block, module: '' });
   if (callAt !== undefined) {
     const calls = contexts.map((each) => ({ ...each, blocks: each.blocks.map(outside) }));
-    return { contexts: calls, names, nominal: undefined };
+    return { ...nothing, contexts: calls };
   }
   const comparison =
     nominalRuns === undefined
       ? undefined
       : compareWithNominal(source.blocks, arrivals, nominalRuns);
   const isCompared = nominalRuns !== undefined && comparison !== undefined;
-  return { contexts, names, nominal: isCompared ? { runs: nominalRuns, comparison } : undefined };
+  const nominal = isCompared ? { runs: nominalRuns, comparison } : undefined;
+  return { contexts, names, nominal, program };
+}
+
+/** The first file of the process that has code: loaders put the program before its libraries. */
+function programIn({ modules, sections }: AddressSpace): string | undefined {
+  const section = sections.find(({ module, isExecutable }) => module >= 0 && isExecutable);
+  if (section === undefined) return undefined;
+  const { path } = modules[section.module];
+  const { image } = section;
+  const bytes = 'bytes' in image ? image.bytes : undefined;
+  const id = bytes instanceof Uint8Array ? elfBuildId(bytes) : undefined;
+  return id === undefined ? path : `${path}, build id ${id}`;
+}
+
+async function recordingOf(directory: string, program: string | undefined): Promise<Fact[]> {
+  const { recorder, commandLine, end } = await readRecordingFacts(directory);
+  const facts = [
+    ['Command line', commandLine],
+    ['Program', program],
+    ['Recorded by', recorder],
+    ['End', end],
+  ] as const;
+  return facts.flatMap(([name, value]) => (value === undefined ? [] : [{ name, value }]));
 }
 
 /** The class of what has no name is 0; a place is called as everywhere in this trace. */

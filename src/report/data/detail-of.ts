@@ -12,6 +12,7 @@ import { comparisonOf, nominalBlocks, nominalTransfer } from './comparison-of.ts
 import { foldEvidence, foldPatches } from './fold-places.ts';
 import type {
   EvidenceKind,
+  Fact,
   ListingLine,
   ReportEvidence,
   ReportPatch,
@@ -38,6 +39,8 @@ export interface DetailSources {
   readonly lineOf?: (address: Address) => string | undefined;
   /** @returns the name before a function that has none itself, which says whose neighbour it is */
   readonly nearOf?: (address: Address) => string | undefined;
+  /** How it was recorded. */
+  readonly recording?: readonly Fact[];
   /** What nominal runs did, and how this one compares. */
   readonly nominal?: { readonly runs: NominalRuns; readonly comparison: NominalComparison };
   /** What the trace is counted in; default `block`. */
@@ -95,6 +98,7 @@ export function detailOf(evaluation: Evaluation, sources: DetailSources): TraceD
   );
   return {
     timeline: timelineOf(evaluation, sources.bins, sources.unit),
+    ...(sources.recording === undefined ? {} : { recording: sources.recording }),
     ...(sources.nominal === undefined
       ? {}
       : { nominal: comparisonOf(sources.nominal.comparison, sources) }),

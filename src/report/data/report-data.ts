@@ -148,6 +148,8 @@ export interface SkippedSample {
 
 export interface TraceDetail {
   readonly timeline: Timeline | undefined;
+  /** How it was recorded: command line, program, recorder; as far as that is known. */
+  readonly recording?: readonly Fact[];
   /** The nominal run that it is most like; absent where the model keeps none. */
   readonly nominal?: ReportComparison;
   /** The trace as pixels (`renderTracePicture`), PNG bytes. */

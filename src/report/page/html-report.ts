@@ -25,10 +25,12 @@ export function renderReport(data: ReportData): string {
     renderTracePage(row, {
       unit: data.unit,
       id: ids.get(row)!,
-      previous: index === 0 ? undefined : `t${index}`,
-      next: index === rows.length - 1 ? undefined : `t${index + 2}`,
-      place: index + 1,
-      total: rows.length,
+      neighbours: {
+        previous: index === 0 ? undefined : `t${index}`,
+        next: index === rows.length - 1 ? undefined : `t${index + 2}`,
+        place: index + 1,
+        total: rows.length,
+      },
     }),
   );
   const { clusters } = data;

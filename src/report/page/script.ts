@@ -6,6 +6,8 @@
 export const pageScript: string = `'use strict';
 (() => {
 const root = document.documentElement;
+// The page as it came, for a copy with notes in it.
+const original = document.getElementById('notes') && root.cloneNode(true);
 root.classList.add('js');
 const $ = (selector, within = document) => within.querySelector(selector);
 const $$ = (selector, within = document) => [...within.querySelectorAll(selector)];
@@ -94,6 +96,27 @@ if (tables.length > 0) {
   filter();
 }
 
+// Notes of a page of one trace: saved as a copy of the page.
+if (original) {
+  const notes = $('#notes');
+  let kept = notes.value;
+  const save = $('#save');
+  save.hidden = false;
+  save.addEventListener('click', () => {
+    // A line break at the beginning of a text area is no part of its text.
+    $('#notes', original).textContent = '\\n' + notes.value;
+    const link = document.createElement('a');
+    link.href = URL.createObjectURL(new Blob(['<!doctype html>\\n', original.outerHTML], { type: 'text/html' }));
+    link.download = decodeURIComponent(location.pathname.split('/').pop()) || 'alarm.html';
+    link.click();
+    setTimeout(() => URL.revokeObjectURL(link.href), 60000);
+    kept = notes.value;
+    $('#saved').textContent = 'saved as ' + link.download;
+  });
+  notes.addEventListener('input', () => { $('#saved').textContent = notes.value === kept ? '' : 'not saved yet'; });
+  addEventListener('beforeunload', (event) => { if (notes.value !== kept) event.preventDefault(); });
+}
+
 // Timelines.
 for (const box of $$('.timeline-box')) {
   const svg = $('svg.timeline', box);
@@ -175,6 +198,14 @@ for (const box of $$('.timeline-box')) {
     start = undefined;
   });
   svg.addEventListener('dblclick', whole);
+  // On a narrow screen the first patch is what is seen first.
+  const flag = $('g[data-at]:last-child', svg);
+  const reveal = () => {
+    if (!flag || plot.scrollWidth <= plot.clientWidth) return;
+    const at = left + Number(flag.dataset.at) / total * width;
+    plot.scrollLeft = at / svg.viewBox.baseVal.width * plot.scrollWidth - plot.clientWidth / 2;
+  };
+  new ResizeObserver(reveal).observe(plot);
   for (const link of $$('[data-zoom]', box.closest('section'))) {
     link.hidden = false;
     link.addEventListener('click', () => {

@@ -124,6 +124,7 @@ svg a:hover path,svg a:hover circle,svg a:hover rect{stroke-width:3}
 .key{display:flex;flex-wrap:wrap;gap:2px 16px;color:var(--muted);font-size:12.5px;margin:0 0 10px;max-width:none}
 .key svg{display:inline-block;vertical-align:-5px;margin-right:6px}
 .strip svg{max-width:none}
+textarea{display:block;font:inherit;color:inherit;background:var(--surface);border:1px solid var(--edge);border-radius:4px;padding:8px 10px;width:100%;max-width:90ch;field-sizing:content;min-height:5em}.notes{margin:8px 0 0}
 details.rest{margin-top:16px}
 .times{color:var(--muted);margin:0 0 10px;padding-left:18px}
 details>summary{cursor:pointer;color:var(--link);margin:8px 0 6px}
@@ -161,7 +162,7 @@ button,select,input{min-height:36px}
 :root,:root[data-theme=dark],:root:not([data-theme=light]){${declareVariables({ ...light, page: '#ffffff', tint: '#f4f4f2' })};color-scheme:light}
 html{font-size:10pt}
 *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
-nav,.skip,.bar button,.patch button,.tools,.zoom,.crumbs,.overview th button::after{display:none!important}
+nav,.skip,.bar button,.notes,.patch button,.tools,.zoom,.crumbs,.overview th button::after{display:none!important}
 .only-print{display:block}
 header{border:0}.bar,main,footer{max-width:none;padding-left:0;padding-right:0}
 main:not(:has(>.trace:target,>.trace :target))>section.page{display:block!important}
