@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { rmdir } from 'node:fs/promises';
+import { open, rmdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import type { LabelWord } from '../base/label.ts';
@@ -8,6 +8,7 @@ import { ImageCollection } from '../capture/image-collection.ts';
 import { PerfImages } from '../capture/perf/images.ts';
 import { importPerf, type PerfImported } from '../capture/perf/import.ts';
 import { importPerfScript } from '../capture/perf/script/import.ts';
+import type { RunContext } from '../model/first-layer.ts';
 
 export interface ImportOptions {
   /** `perf.data` files, or the branches that `perf script` printed of them. */
@@ -82,6 +83,73 @@ export async function importRecordings(options: ImportOptions): Promise<ImportRe
       await collection.discard();
     }
   }
+}
+
+/** How a file of `perf record` begins. */
+const perfMagic = 'PERFILE2';
+
+/** Where samples are looked for, and where their images are. */
+export interface SamplePaths {
+  readonly samples: readonly string[];
+  /** Empty: beside the samples. */
+  readonly binDirs?: readonly string[];
+}
+
+/**
+ * Makes samples of those of some paths that are files of `perf record`, each in a root of its own below
+ * `out/recordings`.
+ *
+ * @returns the paths, with a root in place of each such file
+ * @throws UserError
+ */
+export async function importPerfFiles(
+  { samples, binDirs = [] }: SamplePaths,
+  out: string,
+  { log, progress, signal }: RunContext,
+): Promise<Required<SamplePaths>> {
+  const paths: string[] = [];
+  const images: string[] = [];
+  for (const path of samples) {
+    if (!(await isPerfFile(path))) {
+      paths.push(path);
+      continue;
+    }
+    const root = freePath(join(resolve(out), 'recordings', sampleName(path)));
+    const [result] = await importRecordings({
+      ...{ files: [path], root, binDirs, label: 'unknown', progress },
+      ...(signal === undefined ? {} : { signal }),
+    });
+    const threads = result?.imported?.threads ?? [];
+    const made = threads.filter(({ folder }) => folder !== undefined);
+    for (const { tid, comm, problem } of threads) {
+      if (problem !== undefined) log.log('warning', `thread ${tid} (${comm}): ${problem}`);
+    }
+    log.log('info', `${path}: ${made.length} of ${threads.length} threads, in ${root}`);
+    paths.push(root);
+    images.push(join(root, 'bin'));
+  }
+  return { samples: paths, binDirs: binDirs.length === 0 ? [] : [...binDirs, ...images] };
+}
+
+async function isPerfFile(path: string): Promise<boolean> {
+  try {
+    const file = await open(path);
+    try {
+      const { buffer, bytesRead } = await file.read(Buffer.alloc(perfMagic.length), 0);
+      return bytesRead === perfMagic.length && buffer.toString('latin1') === perfMagic;
+    } finally {
+      await file.close();
+    }
+  } catch {
+    // A folder, or what cannot be read: whoever looks for samples says so.
+    return false;
+  }
+}
+
+function freePath(path: string): string {
+  let free = path;
+  for (let number = 2; existsSync(free); number++) free = `${path}-${number}`;
+  return free;
 }
 
 /** Removes those of the folders that are empty. */

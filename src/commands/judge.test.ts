@@ -2,8 +2,11 @@ import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { PerfDataWriter } from '../../test/perf-data.ts';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
 import { silentLogger } from '../base/log.ts';
+import { sealJson } from '../base/sealed.ts';
+import { PtEncoder } from '../pt/encoder.ts';
 import { classify, defaultJudging } from './classify.ts';
 import { type JudgedSample, type JudgeResult, judge } from './judge.ts';
 import { type LearnResult, learn } from './learn.ts';
@@ -11,7 +14,7 @@ import { packFiles, unpackFiles } from './profile/archive.ts';
 import { openLocal } from './tasks/open-scheduler.ts';
 import { watch } from './watch.ts';
 
-const nominal = writeTinyCorpus(40, 0);
+const nominal = writeTinyCorpus(24, 0);
 const mixed = writeTinyCorpus(3, 3);
 const out = mkdtempSync(join(tmpdir(), 'wayward-judge-'));
 afterAll(() => {
@@ -40,19 +43,40 @@ function judging(changed: Partial<Parameters<typeof judge>[0]> = {}): Promise<Ju
   return judge({ ...request, ...changed }, context);
 }
 
+/** What `perf record` writes of a program that takes 600 branches. */
+function loopRecording(program: string): Buffer {
+  const parts: Uint8Array[] = [];
+  const encoder = new PtEncoder((bytes) => void parts.push(bytes), {
+    bitness: 64,
+    compressReturns: true,
+  });
+  encoder.enable(0x1000);
+  for (let i = 0; i < 600; i++) encoder.branch(i % 3 > 0);
+  encoder.disable();
+  encoder.finish();
+  const trace = Buffer.concat(parts);
+  const when = { pid: 7, tid: 7, time: 5000n, cpu: 0 };
+  const writer = new PerfDataWriter();
+  writer.comm(7, 7, 'loop', when, true);
+  writer.mmap2(7, 0x1000, 0x1000, 0, program, when);
+  writer.aux(0, trace.length, 0, when);
+  writer.auxtrace(0, 7, -1, 0, trace);
+  return writer.finish();
+}
+
 const flagged = ({ judged }: JudgeResult): readonly string[] =>
   judged.filter(({ verdict }) => verdict === 'anomalous').map(({ name }) => name);
 
 describe('judge', () => {
   test('needs nothing but nominal runs to have been learned, and tells each sample', async () => {
-    expect(learned.sets).toEqual({ train: 40, calibrate: 0, testNominal: 0, testAnomalous: 0 });
+    expect(learned.sets).toEqual({ train: 24, calibrate: 0, testNominal: 0, testAnomalous: 0 });
     const told: JudgedSample[] = [];
     const request = { profile: learned.folder.root, samples: [mixed], preprocessed: true, out };
     const result = await judge(request, quiet, (sample) => told.push(sample));
     expect(told).toEqual(result.judged);
     expect(flagged(result)).toEqual(['m000', 'm001', 'm002']);
     for (const { verdict, pValue, place } of result.judged) {
-      expect(pValue).toBeGreaterThanOrEqual(1 / 41);
+      expect(pValue).toBeGreaterThanOrEqual(1 / 25);
       expect(pValue).toBeLessThanOrEqual(1);
       expect(place === undefined).toBe(verdict === 'nominal');
     }
@@ -98,6 +122,63 @@ describe('judge', () => {
   test('keeps samples of one name apart', async () => {
     const result = await judging({ samples: [join(mixed, 'b000'), join(mixed, 'b000')] });
     expect(result.judged.map(({ name }) => name)).toEqual(['b000', 'b000-2']);
+  });
+
+  test('says the same in several processes', async () => {
+    const alone = await judging();
+    const together = await judging({ jobs: 2 });
+    expect(together.judged).toEqual(alone.judged);
+    expect(together.skipped).toEqual([]);
+  });
+
+  test('takes of a folder of profiles that of the program, and says which samples have none', async () => {
+    const folder = mkdtempSync(join(out, 'profiles-'));
+    const files = new Map(unpackFiles(readFileSync(learned.profile ?? ''), ''));
+    const put = async (name: string, changes: object): Promise<void> => {
+      const facts = JSON.parse(Buffer.from(files.get('profile.json') ?? []).toString());
+      const { sum: _, ...content } = facts;
+      const sealed = Buffer.from(sealJson({ ...content, ...changes }));
+      writeFileSync(join(folder, name), packFiles(new Map([...files, ['profile.json', sealed]])));
+    };
+    await put('other.wayward', { programs: ['other'] });
+    await put('tiny.wayward', {});
+    const samples = [join(mixed, 'b000'), join(mixed, 'm000')];
+    const result = await judging({ profile: folder, samples });
+    expect(result.judged.map(({ name, profile }) => [name, profile])).toEqual([
+      ['b000', join(folder, 'tiny.wayward')],
+      ['m000', join(folder, 'tiny.wayward')],
+    ]);
+    expect(flagged(result)).toEqual(['m000']);
+    expect(result.folders).toEqual([result.folder]);
+    await put('again.wayward', {});
+    await expect(judging({ profile: folder, samples })).rejects.toMatchObject({
+      code: 'no-profile-for-sample',
+      message: expect.stringContaining('2 profiles in'),
+    });
+    rmSync(join(folder, 'tiny.wayward'));
+    await put('again.wayward', { programs: ['third'] });
+    await expect(judging({ profile: folder, samples })).rejects.toMatchObject({
+      code: 'no-profile-for-sample',
+      message: expect.stringContaining('tiny ran, and no profile in'),
+    });
+    await put('calls.wayward', { source: 'strace' });
+    await expect(judging({ profile: folder, samples })).rejects.toMatchObject({
+      code: 'profiles-of-different-sources',
+    });
+  });
+
+  test('takes a file of perf record for the samples that are in it', async () => {
+    const program = join(out, 'loop');
+    writeFileSync(program, Buffer.from([0x74, 0xfe, 0xc3]));
+    const data = join(out, 'perf.data');
+    writeFileSync(data, loopRecording(program));
+    const result = await judging({ samples: [data], preprocessed: false });
+    const [sample] = result.judged;
+    const root = join(out, 'recordings', 'perf');
+    expect(sample?.directory.startsWith(join(root, 'traces'))).toBe(true);
+    expect(existsSync(join(root, 'bin', 'loop'))).toBe(true);
+    // None of its code was learned.
+    expect(warnings.at(-1)).toContain('100 % of its blocks');
   });
 
   test('refuses a rate that the runs cannot hold, before anything is written', async () => {
@@ -149,7 +230,6 @@ describe('a profile', () => {
     writeFileSync(at('text.wayward'), 'hello');
     const files = new Map(unpackFiles(whole, ''));
     const facts = JSON.parse(Buffer.from(files.get('profile.json') ?? []).toString());
-    const { sealJson } = await import('../base/sealed.ts');
     const { sum: _, ...content } = facts;
     files.set('profile.json', Buffer.from(sealJson({ ...content, schemaVersion: 9 })));
     writeFileSync(at('newer.wayward'), packFiles(files));
@@ -158,7 +238,7 @@ describe('a profile', () => {
       ['cut.wayward', 'file-damaged'],
       ['text.wayward', 'no-profile'],
       ['newer.wayward', 'profile-other-version'],
-      ['.', 'no-profile'],
+      ['runs', 'no-profile'],
     ] as const) {
       await expect(judging({ profile: at(name) }), name).rejects.toMatchObject({ code });
     }

@@ -1,25 +1,27 @@
+import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { copyWholeFile, makeFolder } from '../base/files.ts';
-import { version } from '../base/version.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Sample } from '../trace/sample.ts';
 import { checkCalibrationSize } from '../verdict/conformal.ts';
-import { writeCalibration } from '../verdict/left-out.ts';
+import type { Scheduler } from '../workers/scheduler.ts';
+import { importPerfFiles } from './import.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
-import { type JudgedSample, Judging } from './judging/judging.ts';
-import { openProfile, type Profile } from './profile/profile.ts';
-import { makeRunFolder, type RunFolder, writeRunRecord } from './run/folder.ts';
+import { JudgedRun } from './judging/judged-run.ts';
+import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
+import type { Profile } from './profile/profile.ts';
+import { ProfileShelf } from './profile/shelf.ts';
+import type { RunFolder } from './run/folder.ts';
 import type { SkippedSample } from './samples/skipped.ts';
-import type { SampleSource } from './samples/source.ts';
+import { openLocal } from './tasks/open-scheduler.ts';
 
 export type { JudgedSample } from './judging/judging.ts';
 
 export interface JudgeRequest {
-  /** File of a profile, or the folder of the run that learned it. */
+  /** File of a profile, the folder of the run that learned it, or a folder of profiles. */
   readonly profile: string;
-  /** Samples, or folders of them. */
+  /** Samples, folders of them, `perf.data` files; with a profile of calls, logs of calls. */
   readonly samples: readonly string[];
   /** Folders of executables and libraries; empty: `bin` beside the samples' `traces`. */
   readonly binDirs?: readonly string[];
@@ -36,6 +38,8 @@ export interface JudgeRequest {
   readonly timeout?: number | undefined;
   /** Where else names come from than the images. */
   readonly names?: NameSourceOptions | undefined;
+  /** Processes that evaluate, 1 = this one; by default this one, and for many samples one a core. */
+  readonly jobs?: number | undefined;
   /** The run's folder is made in `runs` below it. */
   readonly out?: string;
 }
@@ -43,6 +47,8 @@ export interface JudgeRequest {
 export interface JudgeResult {
   /** What was found is kept there, as `learn` does: `report` and `classify` take it. */
   readonly folder: RunFolder;
+  /** With a folder of profiles, one for each that judged something; the first is `folder`. */
+  readonly folders: readonly RunFolder[];
   readonly judged: readonly JudgedSample[];
   readonly skipped: readonly SkippedSample[];
 }
@@ -51,24 +57,30 @@ export interface JudgeResult {
  * Judges samples with what was learned before. Each is told as soon as it is judged.
  *
  * @param onJudged  takes each sample in the order given
+ * @param open  who evaluates, and sees the run's folder; without it, `request.jobs` processes
  * @throws UserError
  */
 export async function judge(
   request: JudgeRequest,
   context: RunContext = silentContext,
   onJudged: (sample: JudgedSample) => void = () => {},
+  open?: (folder: RunFolder, context: RunContext) => Promise<Scheduler>,
 ): Promise<JudgeResult> {
-  const profile = await openProfile(request.profile);
+  const shelf = await ProfileShelf.open(request.profile);
   try {
-    checkCalibrationSize(profile.calibration.length, request.fpr ?? usualRate);
-    const source = sourceOf(request, profile);
-    const found = await findSamplesAt(request.samples, request.binDirs ?? [], source, context);
-    const run = await JudgedRun.open(request, profile, found.binDirs);
-    const judging = await Judging.open(profile, run.options, context);
-    const judged: JudgedSample[] = [];
-    const skipped = [...found.skipped];
+    checkCalibrationSize(shelf.calibrating, request.fpr ?? usualRate);
+    const { process, preprocessed = false, cpu } = request;
+    const source = { source: shelf.source, process, preprocessed, cpu };
+    const { samples, binDirs } = await importPerfFiles(request, request.out ?? '.', context);
+    const found = await findSamplesAt(samples, binDirs, source, context);
+    const jobs = request.jobs ?? usualJobs(found.samples.length);
+    const reading = { source, binDirs: found.binDirs };
+    const bench = new Bench({ ...request, jobs }, reading, context, open);
     try {
-      await inOrder(found.samples, judging, context, {
+      if (shelf.only !== undefined) await bench.prepare(await shelf.only);
+      const judged: JudgedSample[] = [];
+      const skipped = [...found.skipped];
+      await inOrder(found.samples, bench, shelf, context, {
         judged: (sample) => {
           judged.push(sample);
           onJudged(sample);
@@ -78,21 +90,29 @@ export async function judge(
           skipped.push({ name, reason });
         },
       });
+      const folders = await bench.record(skipped);
+      const [folder] = folders;
+      if (folder !== undefined) return { folder, folders, judged, skipped };
+      throw new UserError(
+        'no-profile-for-sample',
+        `none of ${skipped.length} samples has a profile; the first: ${skipped[0]?.reason}`,
+        { category: 'input', path: request.profile },
+      );
     } finally {
-      await judging.close();
+      await bench.close();
     }
-    await run.record({ judged, skipped });
-    return { folder: run.folder, judged, skipped };
   } finally {
-    await profile.close();
+    await shelf.close();
   }
 }
 
 const usualRate = 0.05;
 
-function sourceOf(request: JudgeRequest, { facts }: Profile): SampleSource {
-  const { process, preprocessed = false, cpu } = request;
-  return { source: facts.source, process, preprocessed, cpu };
+/** Samples for which a process is started: it takes as long as judging a small one or two. */
+const samplesPerJob = 4;
+
+function usualJobs(samples: number): number {
+  return Math.max(1, Math.min(availableParallelism(), Math.floor(samples / samplesPerJob)));
 }
 
 /** Who is told of each sample, in their order. */
@@ -101,10 +121,16 @@ interface Listener {
   failed(sample: Sample, reason: string): void;
 }
 
+/** Samples on their way at once, for each one that is judged at the same time. */
+const aheadPerSlot = 2;
+/** At a queue nobody knows how many are judged at the same time. */
+const aheadAtQueue = 64;
+
 /** Judges samples, as many at a time as can be, and tells of them in their order. */
 async function inOrder(
   samples: readonly Sample[],
-  judging: Judging,
+  bench: Bench,
+  shelf: ProfileShelf,
   { signal }: RunContext,
   listener: Listener,
 ): Promise<void> {
@@ -112,11 +138,13 @@ async function inOrder(
   let started = 0;
   for (const [index, sample] of samples.entries()) {
     signal?.throwIfAborted();
-    for (; started < Math.min(samples.length, index + 2 * judging.width); started++) {
-      const work = judging.judge(samples[started]);
+    const end = Math.min(samples.length, index + aheadPerSlot * bench.width);
+    for (; started < end; started++) {
+      const next = samples[started];
+      const work = shelf.profileFor(next).then((profile) => bench.judge(next, profile));
       // Whoever comes to it sees what went wrong.
       work.catch(() => {});
-      ahead.set(samples[started], work);
+      ahead.set(next, work);
     }
     try {
       const work = ahead.get(sample);
@@ -129,64 +157,90 @@ async function inOrder(
   }
 }
 
-/** The run's folder, which `report` and `classify` can read by itself. */
-class JudgedRun {
-  readonly folder: RunFolder;
-  readonly #request: JudgeRequest;
-  readonly #profile: Profile;
-  readonly #binDirs: readonly string[];
-  readonly #started = new Date().toISOString();
+/** What one profile judges: its run's folder, and who judges. */
+interface Place {
+  readonly run: JudgedRun;
+  readonly judging: Judging;
+}
 
-  private constructor(
-    folder: RunFolder,
-    request: JudgeRequest,
-    profile: Profile,
-    binDirs: readonly string[],
+/** Where samples are judged: a run's folder for each profile that is needed, and processes for all of them. */
+class Bench {
+  readonly #request: JudgeRequest & { readonly jobs: number };
+  readonly #options: Omit<JudgingOptions, 'out' | 'model'>;
+  readonly #context: RunContext;
+  readonly #open: ((folder: RunFolder, context: RunContext) => Promise<Scheduler>) | undefined;
+  readonly #places: Map<Profile, Promise<Place>> = new Map();
+  #scheduler: Promise<Scheduler> | undefined;
+
+  constructor(
+    request: JudgeRequest & { readonly jobs: number },
+    reading: Pick<JudgingOptions, 'source' | 'binDirs'>,
+    context: RunContext,
+    open: ((folder: RunFolder, context: RunContext) => Promise<Scheduler>) | undefined,
   ) {
-    this.folder = folder;
+    const { rawImages = false, fpr = usualRate, features, seed = 1 } = request;
+    const { device = 'cpu', timeout, names } = request;
     this.#request = request;
-    this.#profile = profile;
-    this.#binDirs = binDirs;
+    this.#options = { ...reading, rawImages, fpr, features, seed, device, timeout, names };
+    this.#context = context;
+    this.#open = open;
   }
 
-  static async open(
-    request: JudgeRequest,
-    profile: Profile,
-    binDirs: readonly string[],
-  ): Promise<JudgedRun> {
-    const folder = await makeRunFolder(resolve(request.out ?? '.'));
-    await makeFolder(folder.evaluation);
-    await writeCalibration(folder.evaluation, profile.calibration);
-    const vocabulary = `${profile.folder.vocabulary}.json.gz`;
-    await copyWholeFile(vocabulary, `${folder.vocabulary}.json.gz`);
-    const run = new JudgedRun(folder, request, profile, binDirs);
-    await run.record(undefined);
-    return run;
+  /** How many samples are judged at the same time. */
+  get width(): number {
+    return this.#open === undefined ? this.#request.jobs : aheadAtQueue;
   }
 
-  get options() {
-    const { rawImages = false, fpr = usualRate, features, seed = 1 } = this.#request;
-    const { device = 'cpu', timeout, names } = this.#request;
+  /** Makes the run's folder of a profile and loads its model, unless that is done. */
+  prepare(profile: Profile): Promise<Place> {
+    const place = this.#places.get(profile) ?? this.#make(profile);
+    this.#places.set(profile, place);
+    return place;
+  }
+
+  async judge(sample: Sample, profile: Profile): Promise<JudgedSample> {
+    const { run, judging } = await this.prepare(profile);
+    const judged = await judging.judge(sample);
+    run.judged.push(judged);
+    return judged;
+  }
+
+  /** @returns the runs' folders, whose records say now what was found */
+  async record(skipped: readonly SkippedSample[]): Promise<readonly RunFolder[]> {
+    const folders: RunFolder[] = [];
+    for (const place of await Promise.allSettled(this.#places.values())) {
+      // Each of its samples was told why it was not judged.
+      if (place.status === 'rejected') continue;
+      const { run } = place.value;
+      await run.record(skipped);
+      folders.push(run.folder);
+    }
+    return folders;
+  }
+
+  async close(): Promise<void> {
+    for (const place of this.#places.values()) {
+      // What could not be opened needs no closing, and was told.
+      await place.then(({ judging }) => judging.close()).catch(() => {});
+    }
+    await this.#scheduler?.then((scheduler) => scheduler.close()).catch(() => {});
+  }
+
+  async #make(profile: Profile): Promise<Place> {
+    const run = await JudgedRun.make(resolve(this.#request.out ?? '.'), profile, this.#options);
+    const out = run.folder.evaluation;
+    const { jobs } = this.#request;
+    if (this.#open === undefined && jobs === 1) {
+      const judging = await Judging.open(profile, { ...this.#options, out }, this.#context);
+      return { run, judging };
+    }
+    const model = this.#open === undefined ? undefined : await run.shareModel();
+    this.#scheduler ??=
+      this.#open?.(run.folder, this.#context) ?? Promise.resolve(openLocal(jobs, this.#context));
+    const options = { ...this.#options, out, model };
     return {
-      ...{ source: sourceOf(this.#request, this.#profile), binDirs: this.#binDirs, rawImages },
-      ...{ fpr, features, seed, device, timeout, names, out: this.folder.evaluation },
+      run,
+      judging: await Judging.open(profile, options, this.#context, await this.#scheduler),
     };
-  }
-
-  async record(result: Pick<JudgeResult, 'judged' | 'skipped'> | undefined): Promise<void> {
-    const { source, binDirs, rawImages, fpr } = this.options;
-    await writeRunRecord(this.folder, {
-      schemaVersion: 1,
-      wayward: version,
-      node: process.version,
-      started: this.#started,
-      finished: result === undefined ? undefined : new Date().toISOString(),
-      options: {
-        ...{ ...source, binDirs, rawImages, fpr },
-        ...{ command: 'judge', profile: this.#profile.path, evaluationDir: undefined },
-      },
-      sets: { testNominal: result?.judged.map(({ name }) => name) ?? [] },
-      result: { ...result },
-    });
   }
 }

@@ -1,9 +1,12 @@
+import { join, parse } from 'node:path';
 import type { Command } from 'commander';
+import { writeFileAtomic } from '../../base/files.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
 import { version } from '../../base/version.ts';
-import { defaultJudging } from '../../commands/classify.ts';
+import { classify, defaultJudging } from '../../commands/classify.ts';
 import { type JudgedSample, type JudgeResult, judge } from '../../commands/judge.ts';
-import { report } from '../../commands/report.ts';
+import { report, withPlaces } from '../../commands/report.ts';
+import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import {
   binDirsOption,
   cpuOption,
@@ -11,9 +14,12 @@ import {
   processOption,
   rawImagesOption,
 } from '../../commands/samples/options.ts';
+import type { RunContext } from '../../model/first-layer.ts';
+import { reportToSarif } from '../../report/text/sarif.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
+import { queueOpener, queueOption } from '../options/queue-options.ts';
 
 interface Options {
   readonly json: boolean;
@@ -28,7 +34,10 @@ interface Options {
   readonly seed: number;
   readonly device: string;
   readonly timeout: number | undefined;
+  readonly jobs: number | undefined;
+  readonly queue: string | undefined;
   readonly report: string | undefined;
+  readonly sarif: string | undefined;
   readonly out: string;
   readonly exitCode: boolean | undefined;
 }
@@ -38,8 +47,8 @@ const spec: CommandSpec<Options> = {
   group: 'Verdict',
   summary: 'Judge recordings with what was learned before',
   args: [
-    ['<profile>', 'file that learn wrote, or the folder of its run'],
-    ['<sample...>', 'samples, or folders of them'],
+    ['<profile>', 'file that learn wrote, the folder of its run, or a folder of profiles'],
+    ['<sample...>', 'samples, folders of them, perf.data files; logs of calls'],
   ],
   options: [
     {
@@ -74,7 +83,14 @@ const spec: CommandSpec<Options> = {
       help: 'time for reading one sample; one that takes longer is left out [any]',
       parse: decimal(0, 1e6, 'open'),
     },
+    {
+      flags: '-j, --jobs <n>',
+      help: 'processes that judge [1; with many samples one a core]',
+      parse: integer(1, 256),
+    },
+    queueOption,
     { flags: '--report <file>', help: 'write the HTML page, too', parse: text },
+    { flags: '--sarif <file>', help: 'write what is anomalous for CI systems, too', parse: text },
     {
       flags: '--out <dir>',
       help: "folder below which runs/ gets the run's folder",
@@ -90,32 +106,38 @@ const spec: CommandSpec<Options> = {
       'one sample, and its page',
     ],
     ['wayward judge reader.wayward new --exit-code --json', 'for scripts'],
+    ['wayward judge profiles new', "judges each sample by its program's profile"],
+    ['wayward judge reader.wayward perf.data', 'judges what perf record -e intel_pt//u wrote'],
   ],
   run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const names = namesOf(o.debugDir);
+    const { queue } = o;
     const result = await judge(
       {
         ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
         ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false, process: o.process },
         ...{ preprocessed: o.preprocessed ?? false, cpu: o.cpu, timeout: o.timeout },
-        names,
+        ...{ names, jobs: o.jobs },
         ...(o.features === undefined ? {} : { features: o.features }),
       },
       context,
       (sample) => {
         if (!o.json) print(lineOf(sample));
       },
+      queue === undefined
+        ? undefined
+        : async ({ root }) => {
+            const run = await reopenQueueRun(root, 'judge');
+            return queueOpener(queue, root, run, { device: o.device })(context);
+          },
     );
-    if (o.report !== undefined) {
-      const page = { ...defaultJudging, path: result.folder.root, fpr: o.fpr, version };
-      await report(
-        { ...page, output: o.report, detailed: 25, patches: 5, pictures: undefined, names },
-        context,
-      );
+    const pages = o.report === undefined ? [] : await writePages(result, o.report, o, context);
+    if (o.sarif !== undefined) {
+      await writeFileAtomic(o.sarif, await sarifOf(result, o.fpr, context));
     }
     if (o.json) print(JSON.stringify(documentOf(result), undefined, 2));
-    else for (const line of summaryOf(result, o.report)) print(line);
+    else for (const line of summaryOf(result, pages)) print(line);
     const isAnomalous = result.judged.some(({ verdict }) => verdict === 'anomalous');
     if (o.exitCode && isAnomalous) return 10;
     return result.judged.length === 0 ? 5 : 0;
@@ -130,17 +152,58 @@ function lineOf({ verdict, pValue, name, place }: JudgedSample): string {
   return `${word}  p ${pValue.toFixed(3)}  ${name}${why}`;
 }
 
-function summaryOf({ judged, skipped, folder }: JudgeResult, page: string | undefined): string[] {
+/** Writes a page for each profile's run: the second one as `page-2.html`. @returns the files */
+async function writePages(
+  { folders }: JudgeResult,
+  file: string,
+  { fpr, debugDir }: Options,
+  context: RunContext,
+): Promise<string[]> {
+  const pages: string[] = [];
+  for (const { root } of folders) {
+    const { dir, name, ext } = parse(file);
+    const output = pages.length === 0 ? file : join(dir, `${name}-${pages.length + 1}${ext}`);
+    await report(
+      {
+        ...{ ...defaultJudging, path: root, fpr, version, output, names: namesOf(debugDir) },
+        ...{ detailed: 25, patches: 5, pictures: undefined },
+      },
+      context,
+    );
+    pages.push(output);
+  }
+  return pages;
+}
+
+/** @returns one document with a run for each profile */
+async function sarifOf(
+  { folders }: JudgeResult,
+  fpr: number,
+  context: RunContext,
+): Promise<string> {
+  const documents: { runs: unknown[] }[] = [];
+  for (const { root } of folders) {
+    const options = { ...defaultJudging, path: root, fpr, version };
+    const { report: data } = await withPlaces(await classify(options, context), options, context);
+    documents.push(JSON.parse(reportToSarif(data)));
+  }
+  const runs = documents.flatMap((document) => document.runs);
+  return `${JSON.stringify({ ...documents[0], runs }, undefined, 2)}\n`;
+}
+
+function summaryOf({ judged, skipped, folders }: JudgeResult, pages: readonly string[]): string[] {
   const flagged = judged.filter(({ verdict }) => verdict === 'anomalous').length;
   const left = skipped.length === 0 ? '' : `, ${skipped.length} left out (named above)`;
   return [
     '',
     `${flagged} of ${judged.length} samples anomalous${left}`,
-    `Run   ${folder.root}`,
-    page === undefined ? `Next: wayward report ${folder.root}` : `Page  ${page}`,
+    ...folders.map(({ root }) => `Run   ${root}`),
+    ...pages.map((page) => `Page  ${page}`),
+    ...(pages.length > 0 ? [] : folders.map(({ root }) => `Next: wayward report ${root}`)),
   ];
 }
 
-function documentOf({ judged, skipped, folder }: JudgeResult): object {
-  return { schemaVersion: 1, run: folder.root, samples: judged, skipped };
+function documentOf({ judged, skipped, folder, folders }: JudgeResult): object {
+  const runs = folders.map(({ root }) => root);
+  return { schemaVersion: 1, run: folder.root, runs, samples: judged, skipped };
 }

@@ -38,6 +38,8 @@ export interface JudgingOptions {
   readonly names?: NameSourceOptions | undefined;
   /** Folder that gets an evaluation of each sample. */
   readonly out: string;
+  /** Folder of the model, where those who evaluate see another one than this process does. */
+  readonly model?: string | undefined;
 }
 
 /** What became of one sample. */
@@ -55,6 +57,8 @@ export interface JudgedSample {
   readonly unknownBlockRate: number | undefined;
   readonly gaps: number;
   readonly label: ReportRow['label'];
+  /** Profile that it was judged by. */
+  readonly profile: string;
 }
 
 /** More of the run's code is new than a verdict can be based on. */
@@ -72,6 +76,7 @@ export class Judging {
   readonly #images: ImageStore;
   readonly #setup: EvaluateSetup;
   readonly #scheduler: Scheduler;
+  readonly #isOwnScheduler: boolean;
 
   private constructor(
     profile: Profile,
@@ -89,9 +94,10 @@ export class Judging {
     this.#names = new NameSources(options.names);
     const { source, binDirs, rawImages, device, timeout, out } = options;
     this.#setup = {
-      ...{ ...source, run: profile.folder.root, model: modelIdentity(trained), binDirs, rawImages },
-      ...{ timeout, out, format: 'eval', device },
+      ...{ ...source, run: options.model ?? profile.folder.root, model: modelIdentity(trained) },
+      ...{ binDirs, rawImages, timeout, out, format: 'eval', device },
     };
+    this.#isOwnScheduler = elsewhere === undefined;
     this.#scheduler = elsewhere ?? openInProcess(this.#evaluator(), context);
   }
 
@@ -148,12 +154,12 @@ export class Judging {
       pValue: row.pValue ?? Number.NaN,
       score: row.score ?? Number.NaN,
       place: isFlagged ? await this.#placeIn(file) : undefined,
-      ...{ reasons, unknownBlockRate, gaps },
+      ...{ reasons, unknownBlockRate, gaps, profile: this.#profile.path },
     };
   }
 
   async close(): Promise<void> {
-    await this.#scheduler.close();
+    if (this.#isOwnScheduler) await this.#scheduler.close();
     this.#codeCache.dispose();
     await this.#trained.layer.dispose();
   }

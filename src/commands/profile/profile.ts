@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
 import { readJsonFile } from '../../base/json-file.ts';
-import { sealJson } from '../../base/sealed.ts';
+import { sealJson, unsealJson } from '../../base/sealed.ts';
 import { version } from '../../base/version.ts';
 import type { TraceFeatures } from '../../verdict/features.ts';
 import { featuresOfLeftOut, readLeftOut, writeCalibration } from '../../verdict/left-out.ts';
@@ -130,11 +130,27 @@ export async function openProfile(path: string): Promise<Profile> {
   }
 }
 
+/**
+ * Reads what a profile says of itself, and nothing else of it.
+ *
+ * @param path  file, or a run's folder
+ * @throws UserError as `openProfile`
+ */
+export async function readProfileFacts(path: string): Promise<ProfileFacts> {
+  const file = await fileOf(path);
+  const facts = unpackFiles(await readWholeFile(file), file).get(factsName);
+  return checkFacts(unsealJson(Buffer.from(facts ?? []).toString(), file), file);
+}
+
+/** @returns whether a folder is that of a run that left a profile */
+export async function hasProfile(path: string): Promise<boolean> {
+  return (await stat(profileOf(runFolder(path))).catch(() => undefined)) !== undefined;
+}
+
 async function fileOf(path: string): Promise<string> {
   const found = await stat(path).catch(() => undefined);
   if (found?.isDirectory() !== true) return path;
-  const own = profileOf(runFolder(path));
-  if ((await stat(own).catch(() => undefined)) !== undefined) return own;
+  if (await hasProfile(path)) return profileOf(runFolder(path));
   throw new UserError(
     'no-profile',
     'holds no profile.wayward: it is no run of learn, or its evaluation was left out or is not finished',
