@@ -67,7 +67,7 @@ export function judgePlainly(
 } {
   const own = new Map<string, Map<number, number>>();
   const last = new Map<string, number>();
-  const { weights } = tables.mixture;
+  const { weights } = tables;
   const predicted = new Int32Array(events.length).fill(-1);
   const confidence = new Float32Array(events.length);
   const isTied: boolean[] = [];

@@ -4,7 +4,7 @@ import type {
   PlaceList,
   PredictionTable,
 } from '../../evaluation/evaluation.ts';
-import type { EventJudgements, NamedEvents } from '../../model/histories/run-judge.ts';
+import type { EventJudgements, NamedEvents, RunEvents } from '../../model/histories/run-judge.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import type { Places } from '../../sequences/histories/place-hashes.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
@@ -65,7 +65,7 @@ export function classifyEvents(events: TransferEvents, vocabulary: Vocabulary): 
 
 /** The part of an evaluation that tells how events went; equal predictions stand there once. */
 export function recordEvents(
-  events: NamedEvents,
+  events: RunEvents,
   judgements: EventJudgements,
   run: Pick<TransferEvents, 'position' | 'ordinal' | 'transfers' | 'explained'>,
   places: PlaceList,

@@ -3,7 +3,7 @@ import { enlarged } from '../../base/typed-array.ts';
 import type { Evaluation, SampleIdentity } from '../../evaluation/evaluation.ts';
 import type { Proof } from '../../evidence/collector.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';
-import { fitHistories, judgeLeftOut, type LeftOutRun } from '../../model/histories/fit.ts';
+import { type FittedHistories, fitHistories, type LeftOutRun } from '../../model/histories/fit.ts';
 import { TrainingCounts } from '../../model/histories/training-counts.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { outsideImages, SymbolTable } from '../../sequences/symbol-table.ts';
@@ -83,7 +83,8 @@ export class HistoryTraining {
     const vocabulary = Vocabulary.learn(this.#table, this.#ranIn, this.#pairs, { kind: 'learned' });
     counts.settle(vocabulary.outputClassesOf(this.#table));
     const { inputClasses, outputClasses } = vocabulary;
-    const layer = fitHistories(counts, inputClasses, outputClasses);
+    const fitted = fitHistories(counts, inputClasses, outputClasses);
+    const layer = fitted.model;
     const runs = this.#packer.finish();
     const trained: Trained = { layer, vocabulary, profile: this.#profile, runs };
     return {
@@ -93,18 +94,18 @@ export class HistoryTraining {
         blocks: this.#blocks,
         windows: counts.transfers,
         distinctWindows: this.events,
-        contexts: counts.contexts.contexts,
+        contexts: counts.contexts.length,
         ...{ inputClasses, outputClasses },
         epochs: [],
       },
-      leftOut: () => this.#leftOut(trained),
+      leftOut: () => this.#leftOut(trained, fitted),
     };
   }
 
-  *#leftOut(trained: Trained): Generator<Evaluation> {
+  *#leftOut(trained: Trained, fitted: FittedHistories): Generator<Evaluation> {
     const { outputClasses } = trained.vocabulary;
     const model = modelIdentity(trained);
-    const left = judgeLeftOut(this.#counts, outputClasses);
+    const left = fitted.leftOut();
     for (const { sample, run, proofs } of this.#runs) {
       const { events: own, judgements } = left.next().value as LeftOutRun;
       const places = { modules: [], module: new Int32Array(0), offset: new Float64Array(0) };

@@ -1,5 +1,6 @@
 import { enlarged } from '../../base/typed-array.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
+import { ContextIndex, contextSize, roomAfter } from './context-index.ts';
 
 /** The arrays of a table in a file: entries stand together by context. */
 export interface ContextArrays {
@@ -8,57 +9,56 @@ export interface ContextArrays {
   /** Level of each context, and its next shorter one (-1 = none), which stands before it. */
   readonly level: Int32Array;
   readonly parent: Int32Array;
-  /** Runs that had each context. */
-  readonly runs: Int32Array;
   /** First entry of each context, and the number of entries. */
   readonly starts: Int32Array;
-  /** `[entries, 3]`: the target, in how many runs it followed, in how many contexts that are one longer. */
+  /** `[entries, 2]`: the target, and in how many runs it followed. */
   readonly entries: Int32Array;
 }
 
+/** Integers of a context of training behind its hash. */
+export const Trained = {
+  /** The next shorter context; -1 = none. */
+  parent: 2,
+  level: 3,
+  /** The youngest entry, as `Entry`; its target is -1 where there is none. */
+  youngest: 4,
+  /** Where the other entries are: their number, how many there is room for, then the oldest; 0 = nowhere. */
+  others: 7,
+} as const;
+
+/** Integers of an entry: a target, in how many runs it followed, and the last one that was counted. */
+export const Entry = { target: 0, count: 1, mark: 2 } as const;
+export const entrySize = 3;
+/** Integers in front of the entries of a context that stand together. */
+export const headSize = 2;
+
 /**
- * How many runs had which contexts, and where they went from there. Contexts are known by 64 bits of hash,
- * in open addressing; no run counts twice, because runs are what is exchangeable, not transfers.
+ * In how many training runs contexts led where: no run counts twice, because runs are what is exchangeable,
+ * not transfers.
  */
-export class ContextTable {
-  contexts = 0;
-  entries = 0;
-  keys: Int32Array<ArrayBuffer> = new Int32Array(2 * 4096);
-  level: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
-  parent: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  runs: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  head: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  /** Where each context led the last time; of a run's own table only. */
-  last: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  /** Last run that was counted. */
-  stamp: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  target: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  targetRuns: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  next: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  kinds: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  entryStamp: Int32Array<ArrayBuffer> = new Int32Array(4096);
-  /** Context + 1 by slot; 0 = free. */
-  #slots: Int32Array<ArrayBuffer> = new Int32Array(16384);
+export class ContextTable extends ContextIndex {
+  /** Entries but the youngest of each context, those of a context together, the oldest first. */
+  entries: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  #entriesEnd = 1;
+  /** Room that was given up, by the logarithm of the entries that it has room for. */
+  readonly #free: number[][] = [];
+  /** Set by `locate`: the array that holds the entry, and where. */
+  list: Int32Array<ArrayBuffer> = this.contexts;
+  at = 0;
 
   /**
    * @param arrays  that `problemOf` finds nothing wrong with; contexts that stand there twice become one,
    *   so that there are fewer then
    */
-  static from({ keys, level, parent, runs, starts, entries }: ContextArrays): ContextTable {
+  static from({ keys, level, parent, starts, entries }: ContextArrays): ContextTable {
     const table = new ContextTable();
+    table.reserve(level.length);
     for (let context = 0; context < level.length; context++) {
-      const found = table.intern(
-        keys[2 * context],
-        keys[2 * context + 1],
-        level[context],
-        parent[context],
-      );
-      table.runs[found] = runs[context];
-      // Entries are put in front of each other.
+      const low = keys[2 * context];
+      const found = table.intern(low, keys[2 * context + 1], level[context], parent[context]);
+      // Each becomes the youngest.
       for (let entry = starts[context + 1] - 1; entry >= starts[context]; entry--) {
-        const added = table.addEntry(found, entries[3 * entry]);
-        table.targetRuns[added] = entries[3 * entry + 1];
-        table.kinds[added] = entries[3 * entry + 2];
+        table.add(found, entries[2 * entry], entries[2 * entry + 1], 0);
       }
     }
     return table;
@@ -66,7 +66,7 @@ export class ContextTable {
 
   /** What is wrong with arrays of unknown origin, whose sizes fit each other. */
   static problemOf(
-    { level, parent, runs, starts, entries }: ContextArrays,
+    { level, parent, starts, entries }: ContextArrays,
     targets: number,
   ): string | undefined {
     for (let context = 0; context < level.length; context++) {
@@ -78,113 +78,147 @@ export class ContextTable {
       if (wanted < 0 ? above !== -1 : !(above >= 0 && above < context && level[above] === wanted)) {
         return `context ${context} has no parent of the level below`;
       }
-      if (runs[context] < 1) return `context ${context} was never seen`;
-      if (starts[context] > starts[context + 1] || starts[context] < 0) {
+      if (starts[context] >= starts[context + 1] || starts[context] < 0) {
         return `context ${context} has no entries`;
       }
     }
-    for (let entry = 0; entry < entries.length; entry += 3) {
-      if (entries[entry] < 0 || entries[entry] >= targets) return `entry ${entry / 3} is no class`;
-      if (entries[entry + 1] < 1 || entries[entry + 2] < 0) {
-        return `entry ${entry / 3} has counts that are none`;
-      }
+    for (let entry = 0; entry < entries.length; entry += 2) {
+      if (entries[entry] < 0 || entries[entry] >= targets) return `entry ${entry / 2} is no class`;
+      if (entries[entry + 1] < 1) return `entry ${entry / 2} never came`;
     }
     return undefined;
   }
 
-  /** @returns the context with this hash, or -1 */
-  find(low: number, high: number): number {
-    const slots = this.#slots;
-    const keys = this.keys;
-    const mask = slots.length - 1;
-    let slot = low & mask;
-    for (;;) {
-      const context = slots[slot] - 1;
-      if (context < 0) return -1;
-      if (keys[2 * context] === low && keys[2 * context + 1] === high) return context;
-      slot = (slot + 1) & mask;
+  /** @returns the arrays for a file */
+  toArrays(): ContextArrays {
+    const { length, contexts } = this;
+    const keys = new Int32Array(2 * length);
+    const level = new Int32Array(length);
+    const parent = new Int32Array(length);
+    const starts = new Int32Array(length + 1);
+    for (let context = 0; context < length; context++) {
+      const at = context * contextSize;
+      keys[2 * context] = contexts[at];
+      keys[2 * context + 1] = contexts[at + 1];
+      level[context] = contexts[at + Trained.level];
+      parent[context] = contexts[at + Trained.parent];
+      starts[context + 1] = starts[context] + this.#entriesOf(context);
     }
+    const entries = new Int32Array(2 * starts[length]);
+    for (let context = 0; context < length; context++) {
+      let to = 2 * starts[context];
+      this.forEach(context, (list, at) => {
+        entries[to++] = list[at];
+        entries[to++] = list[at + Entry.count];
+      });
+    }
+    return { keys, level, parent, starts, entries };
   }
 
   /** @returns the context with this hash, made when it is new */
   intern(low: number, high: number, level: number, parent: number): number {
-    const slots = this.#slots;
-    const keys = this.keys;
-    const mask = slots.length - 1;
-    let slot = low & mask;
-    for (;;) {
-      const context = slots[slot] - 1;
-      if (context < 0) break;
-      if (keys[2 * context] === low && keys[2 * context + 1] === high) return context;
-      slot = (slot + 1) & mask;
-    }
-    const context = this.contexts++;
-    if (context === this.level.length) this.#growContexts();
-    this.keys[2 * context] = low;
-    this.keys[2 * context + 1] = high;
-    this.level[context] = level;
-    this.parent[context] = parent;
-    this.runs[context] = 0;
-    this.head[context] = -1;
-    this.stamp[context] = -1;
-    this.last[context] = -1;
-    slots[slot] = context + 1;
-    if (this.contexts * 2 > slots.length) this.#rehash(2 * slots.length);
+    const known = this.find(low, high, parent);
+    if (known >= 0) return known;
+    const context = this.make(low, high, parent);
+    const { contexts } = this;
+    const at = context * contextSize;
+    contexts[at + Trained.parent] = parent;
+    contexts[at + Trained.level] = level;
+    contexts[at + Trained.youngest] = -1;
+    contexts[at + Trained.others] = 0;
     return context;
   }
 
-  /** @returns the entry of a target in a context, or -1 */
-  entryOf(context: number, target: number): number {
-    let entry = this.head[context];
-    while (entry >= 0 && this.target[entry] !== target) entry = this.next[entry];
-    return entry;
-  }
-
-  /** @returns a new entry: the context never led to this target before */
-  addEntry(context: number, target: number): number {
-    const entry = this.entries++;
-    if (entry === this.target.length) this.#growEntries();
-    this.target[entry] = target;
-    this.targetRuns[entry] = 0;
-    this.kinds[entry] = 0;
-    this.entryStamp[entry] = -1;
-    this.next[entry] = this.head[context];
-    this.head[context] = entry;
-    return entry;
-  }
-
-  /** Bytes held. */
-  get memory(): number {
-    return this.level.length * 25 + this.target.length * 20 + this.#slots.byteLength;
-  }
-
-  #growContexts(): void {
-    const room = Math.ceil(1.5 * this.level.length);
-    this.keys = enlarged(this.keys, 2 * room);
-    this.level = enlarged(this.level, room);
-    this.parent = enlarged(this.parent, room);
-    this.runs = enlarged(this.runs, room);
-    this.head = enlarged(this.head, room);
-    this.stamp = enlarged(this.stamp, room);
-    this.last = enlarged(this.last, room);
-  }
-
-  #growEntries(): void {
-    const room = Math.ceil(1.5 * this.target.length);
-    this.target = enlarged(this.target, room);
-    this.targetRuns = enlarged(this.targetRuns, room);
-    this.next = enlarged(this.next, room);
-    this.kinds = enlarged(this.kinds, room);
-    this.entryStamp = enlarged(this.entryStamp, room);
-  }
-
-  #rehash(size: number): void {
-    this.#slots = new Int32Array(size);
-    const mask = size - 1;
-    for (let context = 0; context < this.contexts; context++) {
-      let slot = this.keys[2 * context] & mask;
-      while (this.#slots[slot] !== 0) slot = (slot + 1) & mask;
-      this.#slots[slot] = context + 1;
+  /** Looks for a target in a context. @returns whether it is there: at `at` of `list`, as `Entry` */
+  locate(context: number, target: number): boolean {
+    const { contexts, entries } = this;
+    const first = context * contextSize + Trained.youngest;
+    if (contexts[first] === target) {
+      this.list = contexts;
+      this.at = first;
+      return true;
     }
+    const others = contexts[first + entrySize];
+    if (others === 0) return false;
+    const begin = others + headSize;
+    for (let at = begin + entrySize * (entries[others] - 1); at >= begin; at -= entrySize) {
+      if (entries[at] !== target) continue;
+      this.list = entries;
+      this.at = at;
+      return true;
+    }
+    return false;
+  }
+
+  /** Adds a target to a context that never led there; it is then its youngest. */
+  add(context: number, target: number, count: number, mark: number): void {
+    const { contexts } = this;
+    const at = context * contextSize + Trained.youngest;
+    if (contexts[at] >= 0) {
+      const others = this.#roomBehind(at + entrySize);
+      const { entries } = this;
+      const to = others + headSize + entrySize * entries[others]++;
+      for (let i = 0; i < entrySize; i++) entries[to + i] = contexts[at + i];
+    }
+    contexts[at] = target;
+    contexts[at + Entry.count] = count;
+    contexts[at + Entry.mark] = mark;
+  }
+
+  /** Numbers all targets anew. */
+  rename(names: Int32Array): void {
+    for (let context = 0; context < this.length; context++) {
+      this.forEach(context, (list, at) => {
+        list[at] = names[list[at]];
+      });
+    }
+  }
+
+  /** @param see  gets the entries of a context, the youngest first: where each stands in which array */
+  forEach(context: number, see: (list: Int32Array, at: number) => void): void {
+    const { contexts, entries } = this;
+    const at = context * contextSize + Trained.youngest;
+    if (contexts[at] < 0) return;
+    see(contexts, at);
+    const others = contexts[at + entrySize];
+    const begin = others + headSize;
+    const end = others === 0 ? begin : begin + entrySize * entries[others];
+    for (let entry = end - entrySize; entry >= begin; entry -= entrySize) see(entries, entry);
+  }
+
+  #entriesOf(context: number): number {
+    const at = context * contextSize;
+    const others = this.contexts[at + Trained.others];
+    const isEmpty = this.contexts[at + Trained.youngest] < 0;
+    return (isEmpty ? 0 : 1) + (others === 0 ? 0 : this.entries[others]);
+  }
+
+  /** @param field  that says where the entries of a context are @returns where, with room for one more */
+  #roomBehind(field: number): number {
+    const old = this.contexts[field];
+    const length = old === 0 ? 0 : this.entries[old];
+    const room = old === 0 ? 0 : this.entries[old + 1];
+    if (length < room) return old;
+    const size = 32 - Math.clz32(room);
+    const given = this.#free[size]?.pop() ?? this.#take(1 << size);
+    const { entries } = this;
+    if (old > 0) {
+      entries.copyWithin(given, old, old + headSize + length * entrySize);
+      this.#free[size - 1] ??= [];
+      this.#free[size - 1].push(old);
+    }
+    entries[given] = length;
+    entries[given + 1] = 1 << size;
+    this.contexts[field] = given;
+    return given;
+  }
+
+  #take(room: number): number {
+    const at = this.#entriesEnd;
+    this.#entriesEnd += headSize + room * entrySize;
+    while (this.#entriesEnd > this.entries.length) {
+      this.entries = enlarged(this.entries, roomAfter(this.entries.length));
+    }
+    return at;
   }
 }

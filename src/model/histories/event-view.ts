@@ -1,162 +1,141 @@
-import { historyLevels } from '../../sequences/histories/levels.ts';
-import type { ContextTable } from './context-table.ts';
+import { enlarged } from '../../base/typed-array.ts';
+import { deepestLevels, historyLevels } from '../../sequences/histories/levels.ts';
+import { contextSize } from './context-index.ts';
+import { headSize } from './context-table.ts';
+import { Cell, cellSize, ownBits, ownMask, type RunContexts, Shown } from './run-contexts.ts';
 
 const levels = historyLevels.length;
-const parents = Int32Array.from(historyLevels, ({ parent }) => parent);
 
-/** What this run has shown counts no more than so often. */
-export const mostCounts = 8;
+export const histories: number = deepestLevels.length;
+
+/** Levels of each history, shorter ones first: the instruction, the block, then the history itself. */
+export const chains: readonly Int32Array[] = deepestLevels.map((deepest) => {
+  const chain: number[] = [];
+  for (let level = deepest; level >= 0; level = historyLevels[level].parent) chain.unshift(level);
+  return Int32Array.from(chain);
+});
 
 /**
- * What training and this run have seen in the contexts of one event: for each level the targets that came
- * there and how often. Overwritten by the next `read`.
+ * What training and a run have seen in the contexts of one event, as far as it tells candidates apart: for
+ * each history the longest context that anybody met, and for each candidate the longest that led to it.
+ * Overwritten by the next `read`.
  */
 export class EventView {
-  readonly #training: ContextTable;
-  /** Contexts by level; -1 = not seen, or the past is not known so far. */
-  readonly trained: Int32Array = new Int32Array(levels);
-  readonly own: Int32Array = new Int32Array(levels);
-  /** Targets that came at this place, in no order that matters. */
-  readonly candidates: number[] = [];
-  /** Candidate by target, plus one. */
-  #slot: Int32Array;
-  /** First cell of each level; the cells of a level have different candidates. */
-  readonly from: Int32Array = new Int32Array(levels + 1);
-  /** Candidate of each cell, its runs in training, and its events in this run (at most `mostCounts`). */
-  candidate: Int32Array = new Int32Array(1024);
-  trainedCount: Int32Array = new Int32Array(1024);
-  ownCount: Uint8Array = new Uint8Array(1024);
-  /** Of each level: sums of both, and how many targets have any. */
-  readonly trainedSum: Int32Array = new Int32Array(levels);
-  readonly ownSum: Int32Array = new Int32Array(levels);
+  candidates = 0;
+  /** Candidates that training saw at this place: the first ones. */
+  trainedCandidates = 0;
+  /** By candidate. */
+  target: Int32Array<ArrayBuffer> = new Int32Array(64);
+  /** By history: step in its chain of the longest context that was met. */
+  readonly deepest: Int32Array = new Int32Array(histories);
+  /** `[candidates, histories]`: step of the longest context that led to the candidate ... */
+  step: Int32Array<ArrayBuffer> = new Int32Array(64 * histories);
+  /** ... and how often it did there, as `Cell.seen`. */
+  seen: Int32Array<ArrayBuffer> = new Int32Array(64 * histories);
+  /** By candidate: how often it came at this place, as `Cell.seen`. */
+  seenHere: Int32Array<ArrayBuffer> = new Int32Array(64);
+
+  // Of levels that were looked into.
+  /** How many candidates came there, and runs and events of all of them. */
   readonly kinds: Int32Array = new Int32Array(levels);
-  /** Most runs and events of any target. */
+  readonly sum: Int32Array = new Int32Array(levels);
+  /** Most runs of any candidate, one more where this run went there, too. */
   readonly most: Int32Array = new Int32Array(levels);
   /** Candidate to which this run went from there the last time; -1 = none. */
   readonly last: Int32Array = new Int32Array(levels);
 
-  constructor(training: ContextTable, places: number) {
-    this.#training = training;
-    this.#slot = new Int32Array(places + 1024);
-  }
-
-  /** @returns the candidate that a target is, or -1 */
-  candidateOf(target: number): number {
-    return target < this.#slot.length ? this.#slot[target] - 1 : -1;
-  }
-
-  /**
-   * @param hashes  `[levels, 2]` from `at` on
-   * @param own  what this run has seen so far
-   * @param known  contexts of training by level, from half of `at` on, where they are known already
-   * @param leftOut  stamp of the training run that is judged itself: its counts are taken out; -2 = none
-   */
-  read(
-    hashes: Int32Array,
-    at: number,
-    own: ContextTable,
-    leftOut: number,
-    known?: Int32Array,
-  ): void {
-    const { candidates } = this;
-    for (const target of candidates) this.#slot[target] = 0;
-    candidates.length = 0;
-    let cells = 0;
-    for (let level = 0; level < levels; level++) {
-      this.from[level] = cells;
-      this.trainedSum[level] = 0;
-      this.ownSum[level] = 0;
-      this.last[level] = -1;
-      const low = hashes[at + 2 * level];
-      const high = hashes[at + 2 * level + 1];
-      const parent = parents[level];
-      const isKnown = low !== 0 || high !== 0;
-      // Who never saw the shorter context never saw the longer one.
-      const mayTrained = isKnown && (parent < 0 || this.trained[parent] >= 0);
-      const mayOwn = isKnown && (parent < 0 || this.own[parent] >= 0);
-      const trained =
-        known !== undefined
-          ? known[at / 2 + level]
-          : mayTrained
-            ? this.#training.find(low, high)
-            : -1;
-      const context = mayOwn ? own.find(low, high) : -1;
-      this.trained[level] = trained;
-      this.own[level] = context;
-      if (trained >= 0) cells = this.#addTrained(level, trained, leftOut, cells);
-      if (context >= 0) cells = this.#addOwn(level, own, context, cells);
-      this.kinds[level] = cells - this.from[level];
-      let most = 0;
-      for (let cell = this.from[level]; cell < cells; cell++) {
-        most = Math.max(most, this.trainedCount[cell] + (this.ownCount[cell] > 0 ? 1 : 0));
+  /** @param run  at an event */
+  read(run: RunContexts): void {
+    this.kinds.fill(-1);
+    this.#readPlace(run);
+    for (let history = 0; history < histories; history++) {
+      const chain = chains[history];
+      let deepest = 0;
+      for (let step = 1; step < chain.length; step++) {
+        const context = run.at[chain[step]];
+        if (context >= 0 && run.kindsOf(context) > 0) deepest = step;
+        // The instruction may be known where the block that ends in it is not; not so further on.
+        else if (step > 1) break;
       }
-      this.most[level] = most;
+      this.deepest[history] = deepest;
+      this.#place(run, history, chain, deepest);
     }
-    this.from[levels] = cells;
   }
 
-  #addTrained(level: number, context: number, leftOut: number, cells: number): number {
-    const { head, next, target, targetRuns, entryStamp } = this.#training;
-    let count = cells;
-    let sum = 0;
-    for (let entry = head[context]; entry >= 0; entry = next[entry]) {
-      const seen = targetRuns[entry] - (entryStamp[entry] === leftOut ? 1 : 0);
-      if (seen === 0) continue;
-      if (count === this.candidate.length) this.#grow();
-      this.candidate[count] = this.#candidate(target[entry]);
-      this.trainedCount[count] = seen;
-      this.ownCount[count++] = 0;
-      sum += seen;
+  /** The cells of the place are the candidates. */
+  #readPlace(run: RunContexts): void {
+    const { candidates } = run;
+    this.candidates = candidates;
+    if (candidates > this.target.length) this.#grow(2 * candidates);
+    this.trainedCandidates = 0;
+    if (candidates === 0) {
+      this.kinds[0] = 0;
+      this.most[0] = 0;
+      return;
     }
-    this.trainedSum[level] = sum;
-    return count;
+    const list = this.#look(run, 0);
+    for (let i = 0, cell = this.#cell; i < candidates; i++, cell += cellSize) {
+      this.target[i] = list[cell + Cell.candidate];
+      const seen = list[cell + Cell.seen];
+      this.seenHere[i] = seen;
+      if (seen >= 1 << ownBits) this.trainedCandidates++;
+    }
   }
 
-  #addOwn(level: number, own: ContextTable, context: number, cells: number): number {
-    const { head, next, target, targetRuns } = own;
-    const first = this.from[level];
-    let count = cells;
-    let sum = 0;
-    for (let entry = head[context]; entry >= 0; entry = next[entry]) {
-      const capped = Math.min(mostCounts, targetRuns[entry]);
-      const candidate = this.#candidate(target[entry]);
-      let cell = first;
-      while (cell < cells && this.candidate[cell] !== candidate) cell++;
-      if (cell === cells) {
-        if (count === this.candidate.length) this.#grow();
-        cell = count++;
-        this.candidate[cell] = candidate;
-        this.trainedCount[cell] = 0;
+  /** Finds the longest context of each candidate in a history. */
+  #place(run: RunContexts, history: number, chain: Int32Array, deepest: number): void {
+    const { step, seen, candidates } = this;
+    for (let i = 0; i < candidates; i++) step[i * histories + history] = -1;
+    let left = candidates;
+    for (let depth = deepest; depth > 0 && (left > 0 || depth === deepest); depth--) {
+      const level = chain[depth];
+      if (run.at[level] < 0) continue;
+      const list = this.#look(run, level);
+      const end = this.#cell + cellSize * this.kinds[level];
+      for (let cell = this.#cell; cell < end; cell += cellSize) {
+        const at = list[cell + Cell.candidate] * histories + history;
+        if (step[at] >= 0) continue;
+        step[at] = depth;
+        seen[at] = list[cell + Cell.seen];
+        left--;
       }
-      this.ownCount[cell] = capped;
-      sum += capped;
     }
-    this.ownSum[level] = sum;
-    this.last[level] = this.candidateOf(own.last[context]);
-    return count;
+    for (let i = 0; i < candidates && left > 0; i++) {
+      const at = i * histories + history;
+      if (step[at] >= 0) continue;
+      step[at] = 0;
+      seen[at] = this.seenHere[i];
+    }
   }
 
-  #candidate(target: number): number {
-    if (target >= this.#slot.length) {
-      const longer = new Int32Array(2 * target);
-      longer.set(this.#slot);
-      this.#slot = longer;
+  /** Set by `#look`: where the cells of the level begin in the array that it returns. */
+  #cell = 0;
+
+  /** @param level  whose context is known @returns the array that holds its cells */
+  #look(run: RunContexts, level: number): Int32Array {
+    const context = run.at[level];
+    const at = context * contextSize;
+    const several = run.contexts[at + Shown.cells];
+    const list = several > 0 ? run.cells : run.contexts;
+    this.#cell = several > 0 ? several + headSize : at + Shown.cell;
+    if (this.kinds[level] >= 0) return list;
+    this.kinds[level] = run.kindsOf(context);
+    this.sum[level] = run.contexts[at + Shown.sum];
+    this.last[level] = run.contexts[at + Shown.last];
+    let most = 0;
+    for (let i = 0, cell = this.#cell; i < this.kinds[level]; i++, cell += cellSize) {
+      const seen = list[cell + Cell.seen];
+      const runs = (seen >> ownBits) + ((seen & ownMask) > 0 ? 1 : 0);
+      if (runs > most) most = runs;
     }
-    const known = this.#slot[target];
-    if (known > 0) return known - 1;
-    this.candidates.push(target);
-    this.#slot[target] = this.candidates.length;
-    return this.candidates.length - 1;
+    this.most[level] = most;
+    return list;
   }
 
-  #grow(): void {
-    const grow = <T extends Int32Array | Uint8Array>(array: T): T => {
-      const longer = new (array.constructor as new (n: number) => T)(2 * array.length);
-      longer.set(array);
-      return longer;
-    };
-    this.candidate = grow(this.candidate);
-    this.trainedCount = grow(this.trainedCount);
-    this.ownCount = grow(this.ownCount);
+  #grow(room: number): void {
+    this.target = enlarged(this.target, room);
+    this.seenHere = enlarged(this.seenHere, room);
+    this.step = enlarged(this.step, room * histories);
+    this.seen = enlarged(this.seen, room * histories);
   }
 }

@@ -1,13 +1,19 @@
-import { firstWeights } from './mixture.ts';
+import { historyLevels } from '../../sequences/histories/levels.ts';
+import { EventFeatures } from './event-features.ts';
+import { EventView } from './event-view.ts';
+import { Mixture } from './mixture.ts';
 import { HistoryModel } from './model.ts';
-import { noveltyCounts } from './novelty.ts';
+import { noveltyAt, noveltyCounts } from './novelty.ts';
+import { RunContexts } from './run-contexts.ts';
 import {
   type EventJudgements,
   type JudgingTables,
   judgeRun,
-  type NamedEvents,
+  type KnownEvents,
 } from './run-judge.ts';
 import type { TrainingCounts } from './training-counts.ts';
+
+const levels = historyLevels.length;
 
 /**
  * Weights that judge a left-out run were learned on runs of other parts only: a run that had a share in them
@@ -21,9 +27,30 @@ const mostRuns = 60;
 /** Rates at which the mixture learns, one a pass over all runs. */
 const rates: readonly number[] = [0.1, 0.05];
 
+/** What training makes of counts. */
+export interface FittedHistories {
+  readonly model: HistoryModel;
+  /** Judges all training runs, each without itself, in order. */
+  readonly leftOut: () => Generator<LeftOutRun>;
+}
+
+/** How one training run goes when the model is asked without that run's counts. */
+export interface LeftOutRun {
+  readonly events: KnownEvents;
+  readonly judgements: EventJudgements;
+}
+
+/** Weights under way, and the runs that they are learned from. */
+interface Learner {
+  readonly mixture: Mixture;
+  readonly novelty: Float64Array;
+  readonly runs: ReadonlySet<number>;
+}
+
 /**
  * Learns from all training runs how far histories are to be believed: each run is judged without its own
- * counts, and what proves right there is what counts.
+ * counts, and what proves right there is what counts. The same is learned without each part of the runs, in
+ * the same passes: what an event looks like does not depend on weights.
  *
  * @param counts  settled
  * @param inputClasses  of the vocabulary, and `outputClasses`
@@ -32,62 +59,77 @@ export function fitHistories(
   counts: TrainingCounts,
   inputClasses: number,
   outputClasses: number,
-): HistoryModel {
-  return new HistoryModel(
-    learnWeights(counts, outputClasses, () => true),
-    inputClasses,
+): FittedHistories {
+  const isPart = counts.runs >= 2 * parts;
+  const whole = learnerOf(counts, () => true);
+  const others = Array.from({ length: isPart ? parts : 0 }, (_, part) =>
+    learnerOf(counts, (run) => run % parts !== part),
   );
-}
-
-/** @param isIn  whether a run takes part */
-function learnWeights(
-  counts: TrainingCounts,
-  outputClasses: number,
-  isIn: (run: number) => boolean,
-): JudgingTables {
-  const all = Array.from({ length: counts.runs }, (_, run) => run).filter(isIn);
-  const step = Math.max(1, all.length / mostRuns);
-  const runs = Array.from(
-    { length: Math.min(all.length, mostRuns) },
-    (_, i) => all[Math.floor(i * step)],
-  );
-  let tables: JudgingTables = {
+  const learners = [whole, ...others];
+  for (const [pass, rate] of rates.entries()) {
+    for (let run = 0; run < counts.runs; run++) {
+      const taking = learners.filter(({ runs }) => runs.has(run));
+      if (taking.length > 0) learnRun(counts, outputClasses, run, taking, rate, pass === 0);
+    }
+  }
+  const [tables, ...tablesOfParts] = learners.map(({ mixture, novelty }) => ({
     contexts: counts.contexts,
     places: outputClasses,
     runs: counts.runs,
     transfers: counts.transfers,
-    mixture: firstWeights(),
-    novelty: new Float64Array(noveltyCounts),
+    // As a file holds them, so that what is loaded judges exactly like this.
+    weights: mixture.weights.map(Math.fround),
+    novelty,
     pairs: counts.pairs,
+  }));
+  return {
+    model: new HistoryModel(tables, inputClasses),
+    leftOut: () => judgeLeftOut(counts, isPart ? tablesOfParts : [tables]),
   };
-  for (const rate of rates) {
-    // What is new is counted afresh with the better weights.
-    tables = { ...tables, novelty: new Float64Array(noveltyCounts) };
-    for (const run of runs) judgeRun(counts.leaveOut(run), tables, run, rate);
-  }
-  // As a file holds them, so that what is loaded judges exactly like this.
-  const { mixture } = tables;
-  const weights = mixture.weights.map(Math.fround);
-  return { ...tables, mixture: { ...mixture, weights } };
 }
 
-/** How one training run goes when the model is asked without that run's counts. */
-export interface LeftOutRun {
-  readonly events: NamedEvents;
-  readonly judgements: EventJudgements;
+/** @param isIn  whether a run takes part */
+function learnerOf(counts: TrainingCounts, isIn: (run: number) => boolean): Learner {
+  const all = Array.from({ length: counts.runs }, (_, run) => run).filter(isIn);
+  const step = Math.max(1, all.length / mostRuns);
+  const length = Math.min(all.length, mostRuns);
+  const runs = Array.from({ length }, (_, i) => all[Math.floor(i * step)]);
+  return { mixture: new Mixture(), novelty: new Float64Array(noveltyCounts), runs: new Set(runs) };
 }
 
-/** Judges all training runs, each without itself, in order. */
-export function* judgeLeftOut(
+/** @param isCounted  whether new targets are counted by their sorts */
+function learnRun(
   counts: TrainingCounts,
   outputClasses: number,
+  run: number,
+  learners: readonly Learner[],
+  rate: number,
+  isCounted: boolean,
+): void {
+  const { length, contexts, target, form, sort, mark } = counts.leaveOut(run);
+  const own = new RunContexts(counts.contexts, outputClasses, mark);
+  const view = new EventView();
+  const features = new EventFeatures();
+  for (let event = 0; event < length; event++) {
+    own.comeKnown(contexts, event * levels);
+    view.read(own);
+    features.read(view, form[event]);
+    const came = own.candidateOf(target[event]);
+    for (const { mixture, novelty } of learners) {
+      mixture.weigh(features);
+      mixture.learn(features, came, rate);
+      if (came < 0 && isCounted) novelty[noveltyAt(form[event], sort[event])]++;
+    }
+    own.remember(target[event]);
+  }
+}
+
+function* judgeLeftOut(
+  counts: TrainingCounts,
+  tables: readonly JudgingTables[],
 ): Generator<LeftOutRun> {
-  const isPart = counts.runs >= 2 * parts;
-  const tables = Array.from({ length: isPart ? parts : 1 }, (_, part) =>
-    learnWeights(counts, outputClasses, (run) => !isPart || run % parts !== part),
-  );
   for (let run = 0; run < counts.runs; run++) {
     const events = counts.leaveOut(run);
-    yield { events, judgements: judgeRun(events, tables[run % tables.length], run) };
+    yield { events, judgements: judgeRun(events, tables[run % tables.length]) };
   }
 }

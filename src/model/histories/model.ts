@@ -5,7 +5,7 @@ import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { bytesOf, type NumberArray, readArrays, writeArrays } from '../array-file.ts';
 import type { LearnedLayer } from '../first-layer.ts';
 import { ContextTable } from './context-table.ts';
-import { mixtureWeights } from './mixture.ts';
+import { mixtureWeights } from './event-features.ts';
 import { noveltyCounts } from './novelty.ts';
 import {
   type EventJudgements,
@@ -14,7 +14,7 @@ import {
   type NamedEvents,
 } from './run-judge.ts';
 
-const types = 'iiiiiifff';
+const types = 'iiiiifff';
 const fileName = 'histories.bin';
 
 /** What the n-gram learns from histories: counts of contexts, and how far each history is to be believed. */
@@ -50,7 +50,7 @@ export class HistoryModel implements LearnedLayer {
     const { inputClasses, outputClasses, fingerprint } = this;
     const { runs, transfers } = this.tables;
     await writeJsonFile(join(directory, 'model.json'), {
-      ...{ schemaVersion: 1, model: 'histories', inputClasses, outputClasses, runs, transfers },
+      ...{ schemaVersion: 2, model: 'histories', inputClasses, outputClasses, runs, transfers },
       fingerprint,
     });
   }
@@ -67,14 +67,14 @@ export class HistoryModel implements LearnedLayer {
     const areCounts = [...Object.values(sizes), blocks].every(
       (n) => Number.isSafeInteger(n) && n > 0,
     );
-    if (schemaVersion !== 1 || model !== 'histories' || !areCounts) {
+    if (schemaVersion !== 2 || model !== 'histories' || !areCounts) {
       throw damaged('describes no model of histories of this version');
     }
     const found = (await readArrays(join(directory, fileName), types)) as FileArrays;
     const problem = problemOf(found, sizes.places);
     if (problem !== undefined) throw damaged(problem);
     const loaded: HistoryModel = new HistoryModel(tablesOf(found, sizes), blocks);
-    const isWhole = loaded.tables.contexts.contexts === found[1].length;
+    const isWhole = loaded.tables.contexts.length === found[1].length;
     if (!isWhole || loaded.fingerprint !== fingerprint) {
       throw damaged('the tables are not the ones that the model was saved with');
     }
@@ -88,7 +88,6 @@ type FileArrays = [
   keys: Int32Array,
   level: Int32Array,
   parent: Int32Array,
-  runs: Int32Array,
   starts: Int32Array,
   entries: Int32Array,
   weights: Float32Array,
@@ -96,35 +95,13 @@ type FileArrays = [
   pairs: Float32Array,
 ];
 
-/** Entries stand together by context: target, runs, kinds. */
-const entrySize = 3;
+/** Integers of an entry: target, runs. */
+const entrySize = 2;
 
-function arraysOf({ contexts, mixture, novelty, pairs }: JudgingTables): readonly NumberArray[] {
-  const n = contexts.contexts;
-  const starts = new Int32Array(n + 1);
-  const entries = new Int32Array(contexts.entries * entrySize);
-  let at = 0;
-  for (let context = 0; context < n; context++) {
-    starts[context] = at / entrySize;
-    const { head, next, target, targetRuns, kinds } = contexts;
-    for (let entry = head[context]; entry >= 0; entry = next[entry]) {
-      entries[at++] = target[entry];
-      entries[at++] = targetRuns[entry];
-      entries[at++] = kinds[entry];
-    }
-  }
-  starts[n] = at / entrySize;
-  return [
-    contexts.keys.subarray(0, 2 * n),
-    Int32Array.from(contexts.level.subarray(0, n)),
-    contexts.parent.subarray(0, n),
-    contexts.runs.subarray(0, n),
-    starts,
-    entries,
-    Float32Array.from(mixture.weights),
-    Float32Array.from(novelty),
-    Float32Array.from(pairs),
-  ];
+function arraysOf({ contexts, weights, novelty, pairs }: JudgingTables): readonly NumberArray[] {
+  const { keys, level, parent, starts, entries } = contexts.toArrays();
+  const floats = [weights, novelty, pairs].map((numbers) => Float32Array.from(numbers));
+  return [keys, level, parent, starts, entries, ...floats];
 }
 
 interface Sizes {
@@ -134,26 +111,22 @@ interface Sizes {
 }
 
 function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
-  const [keys, level, parent, runs, starts, entries, weights, novelty, pairs] = arrays;
+  const [keys, level, parent, starts, entries, weights, novelty, pairs] = arrays;
   return {
     ...sizes,
-    contexts: ContextTable.from({ keys, level, parent, runs, starts, entries }),
-    mixture: {
-      weights: Float64Array.from(weights),
-      squares: new Float64Array(weights.length).fill(1e-8),
-    },
+    contexts: ContextTable.from({ keys, level, parent, starts, entries }),
+    weights: Float64Array.from(weights),
     novelty: Float64Array.from(novelty),
     pairs: Float64Array.from(pairs),
   };
 }
 
 function problemOf(arrays: FileArrays, places: number): string | undefined {
-  const [keys, level, parent, runs, starts, entries, weights, novelty, pairs] = arrays;
+  const [keys, level, parent, starts, entries, weights, novelty, pairs] = arrays;
   const n = level.length;
   const sizes: readonly (readonly [number, number])[] = [
     [keys.length, 2 * n],
     [parent.length, n],
-    [runs.length, n],
     [starts.length, n + 1],
     [entries.length, entrySize * (starts[n] ?? 0)],
     [weights.length, mixtureWeights],
@@ -165,5 +138,5 @@ function problemOf(arrays: FileArrays, places: number): string | undefined {
   if (![novelty, pairs].every((counts) => counts.every((count) => count >= 0))) {
     return 'has counts that are none';
   }
-  return ContextTable.problemOf({ keys, level, parent, runs, starts, entries }, places);
+  return ContextTable.problemOf({ keys, level, parent, starts, entries }, places);
 }

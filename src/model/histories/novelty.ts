@@ -2,6 +2,11 @@ import { boundedSorts, targetSorts, transferForms } from '../../evidence/transfe
 
 const sorts = targetSorts.length;
 export const noveltyCounts: number = transferForms.length * sorts;
+/** @returns where targets of a sort are counted for a form of transfer */
+export function noveltyAt(form: number, sort: number): number {
+  return form * sorts + sort;
+}
+
 const isBounded = targetSorts.map((sort) => boundedSorts.includes(sort));
 
 /**
@@ -9,12 +14,10 @@ const isBounded = targetSorts.map((sort) => boundedSorts.includes(sort));
  * the form of the transfer.
  */
 export class Novelty {
-  /** By form and sort. */
-  readonly #counts: Float64Array;
   readonly #shares: Float64Array;
 
+  /** @param counts  at `noveltyAt` */
   constructor(counts: Float64Array) {
-    this.#counts = counts;
     // A form that never met anything new takes after all the others; the halves are Jeffreys'.
     this.#shares = new Float64Array(noveltyCounts);
     let all = 0;
@@ -37,10 +40,6 @@ export class Novelty {
   /** @returns the chance that a new target of this form of transfer is of a sort */
   share(form: number, sort: number): number {
     return this.#shares[form * sorts + sort];
-  }
-
-  learn(form: number, sort: number): void {
-    this.#counts[form * sorts + sort]++;
   }
 
   /** Whether the code itself bounds where such a transfer goes. */

@@ -9,7 +9,7 @@ import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import { SymbolTable } from '../../sequences/symbol-table.ts';
 import { mix } from '../../sequences/window-counter.ts';
-import { fitHistories, judgeLeftOut } from './fit.ts';
+import { type FittedHistories, fitHistories } from './fit.ts';
 import { HistoryModel } from './model.ts';
 import { type EventJudgements, judgeRun, type NamedEvents, RunJudge } from './run-judge.ts';
 import { TrainingCounts } from './training-counts.ts';
@@ -65,6 +65,7 @@ function exampleRun(seed: number, length = 120): TransferEvents {
 /** Targets become the classes 1, 2, ... in the order of the table. */
 function learn(runs: readonly TransferEvents[]): {
   readonly counts: TrainingCounts;
+  readonly leftOut: FittedHistories['leftOut'];
   readonly model: HistoryModel;
   readonly name: (run: TransferEvents) => NamedEvents;
 } {
@@ -77,7 +78,7 @@ function learn(runs: readonly TransferEvents[]): {
   counts.settle(classOf);
   return {
     counts,
-    model: fitHistories(counts, places + 1, places + 1),
+    ...fitHistories(counts, places + 1, places + 1),
     name: (run) => ({ ...run, target: run.target.map((place) => classOf[place]!) }),
   };
 }
@@ -131,18 +132,18 @@ describe('judging runs by histories', () => {
       const others = countPlainly(runs.filter((_, i) => i !== out).map(name));
       const plain = judgePlainly(name(runs[out]!), others, model.tables);
       // With the model's own weights, so that nothing else differs.
-      expectSame(judgeRun(counts.leaveOut(out), model.tables, out), plain);
+      expectSame(judgeRun(counts.leaveOut(out), model.tables), plain);
     }
   });
 
   test('judges left-out runs in order, with weights that they had no share in', () => {
     const runs = seeds.map((seed) => exampleRun(seed));
-    const { counts, model, name } = learn(runs);
-    const left = [...judgeLeftOut(counts, places + 1)];
+    const { counts, leftOut, model, name } = learn(runs);
+    const left = [...leftOut()];
     expect(left.map(({ events }) => [...events.target])).toEqual(
       runs.map((run) => [...name(run).target]),
     );
-    const own = judgeRun(counts.leaveOut(2), model.tables, 2);
+    const own = judgeRun(counts.leaveOut(2), model.tables);
     expect(left[2]!.judgements.chance).not.toEqual(own.chance);
   });
 
@@ -189,7 +190,7 @@ describe('judging runs by histories', () => {
       probability.reduce((sum, p) => sum - Math.log(p), 0) / run.length;
     const untrained = judgePlainly(run, countPlainly(runs.map(name)), {
       ...model.tables,
-      mixture: { ...model.tables.mixture, weights: model.tables.mixture.weights.map(() => 0) },
+      weights: model.tables.weights.map(() => 0),
     });
     expect(nats(model.judge(run))).toBeLessThan(nats(untrained));
   });

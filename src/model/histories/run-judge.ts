@@ -1,13 +1,15 @@
 import { targetSorts, transferForms, usualCounts } from '../../evidence/transfer-code.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
-import { ContextTable } from './context-table.ts';
+import type { ContextTable } from './context-table.ts';
+import { EventFeatures } from './event-features.ts';
 import { EventView } from './event-view.ts';
-import { Mixture, type MixtureWeights } from './mixture.ts';
+import { inOrder, Mixture } from './mixture.ts';
 import { Novelty } from './novelty.ts';
+import { noRun, ownBits, ownMask, RunContexts } from './run-contexts.ts';
 
 const levels = historyLevels.length;
+const noHashes = new Int32Array(0);
 const returnForm = transferForms.indexOf('return');
-const parents = historyLevels.map(({ parent }) => parent);
 
 /** How the events of a run went, all arrays of their number. */
 export interface EventJudgements {
@@ -27,16 +29,26 @@ export interface EventJudgements {
 }
 
 /** Events of a run whose places are numbered as in training, new ones behind. */
-export interface NamedEvents {
+export interface RunEvents {
   readonly length: number;
-  /** `[length, levels, 2]`. */
-  readonly hashes: Int32Array;
   readonly target: Int32Array;
-  /** `[length, levels]`, of training runs: their contexts in the table, so that nobody has to look for them. */
-  readonly contexts?: Int32Array;
   readonly form: Uint8Array;
   readonly sort: Uint8Array;
   readonly count: Float64Array;
+}
+
+/** Of any run. */
+export interface NamedEvents extends RunEvents {
+  /** `[length, levels, 2]`. */
+  readonly hashes: Int32Array;
+}
+
+/** Of a training run: nobody has to look for its contexts. */
+export interface KnownEvents extends RunEvents {
+  /** `[length, levels]`: its contexts in the table of training; -1 = the past is not known so far. */
+  readonly contexts: Int32Array;
+  /** What its entries are marked with there, until another run is left out. */
+  readonly mark: number;
 }
 
 /** What all runs are judged with. */
@@ -47,7 +59,7 @@ export interface JudgingTables {
   /** Training runs, and transfers that were predicted in them. */
   readonly runs: number;
   readonly transfers: number;
-  readonly mixture: MixtureWeights;
+  readonly weights: Float64Array;
   /**
    * By form of transfer and sort of target, for `Novelty`: events of left-out runs that their place never
    * showed, and the targets of all places of training, for places that nobody saw.
@@ -56,31 +68,31 @@ export interface JudgingTables {
   readonly pairs: Float64Array;
 }
 
-/** A judged run's own memory, for runs that are judged while they go on. */
+/** Judges a run while it goes on: its events piece by piece, as they come. */
 export class RunJudge {
   readonly #tables: JudgingTables;
-  readonly #leftOut: number;
-  readonly #rate: number;
-  readonly #own: ContextTable = new ContextTable();
-  readonly #view: EventView;
+  readonly #contexts: RunContexts;
+  readonly #view = new EventView();
+  readonly #features = new EventFeatures();
   readonly #mixture: Mixture;
   readonly #novelties: Novelty;
   readonly #firsts: Novelty;
+  /** A run is of a kind that none of the others showed once in so many. */
+  readonly #otherKind: number;
 
-  /** Parameters as of `judgeRun`. */
-  constructor(tables: JudgingTables, leftOut = -2, rate = 0) {
+  /** @param leftOut  mark of the training run whose own counts are taken out */
+  constructor(tables: JudgingTables, leftOut: number = noRun) {
     this.#tables = tables;
-    this.#leftOut = leftOut;
-    this.#rate = rate;
-    this.#view = new EventView(tables.contexts, tables.places);
-    this.#mixture = new Mixture(tables.mixture);
+    this.#contexts = new RunContexts(tables.contexts, tables.places, leftOut);
+    this.#mixture = new Mixture(tables.weights);
     this.#novelties = new Novelty(tables.novelty);
     this.#firsts = new Novelty(tables.pairs);
+    this.#otherKind = 1 / (tables.runs + 1);
   }
 
   /** Judges the next events of the run. How a run is cut makes no difference. */
-  judge(events: NamedEvents): EventJudgements {
-    const { length, hashes, target, form, sort, count } = events;
+  judge(events: NamedEvents | KnownEvents): EventJudgements {
+    const { length, target, form, sort, count } = events;
     const result = {
       predicted: new Int32Array(length).fill(-1),
       confidence: new Float32Array(length),
@@ -90,91 +102,76 @@ export class RunJudge {
       trainedCount: new Uint8Array(length),
       shownCount: new Uint8Array(length),
     };
-    const tables = this.#tables;
-    const leftOut = this.#leftOut;
-    const rate = this.#rate;
-    const own = this.#own;
-    const view = this.#view;
+    const known = 'contexts' in events ? events.contexts : undefined;
+    const hashes = 'hashes' in events ? events.hashes : noHashes;
     const mixture = this.#mixture;
-    const novelties = this.#novelties;
-    const firsts = this.#firsts;
-    // A run is of a kind that none of the others showed once in so many.
-    const otherKind = 1 / (tables.runs + 1);
-    const contexts = new Int32Array(levels);
+    const contexts = this.#contexts;
+    const view = this.#view;
     for (let event = 0; event < length; event++) {
-      const at = event * 2 * levels;
+      if (known === undefined) contexts.come(hashes, event * 2 * levels);
+      else contexts.comeKnown(known, event * levels);
+      view.read(contexts);
+      this.#features.read(view, form[event]);
+      mixture.weigh(this.#features);
       const came = target[event];
-      view.read(hashes, at, own, leftOut, events.contexts);
-      mixture.read(view, form[event]);
-      const candidate = view.candidateOf(came);
-      const { best, probability, novel } = mixture;
-      const novelty = view.candidates.length === 0 ? firsts : novelties;
-      const byCode = (novel * novelty.share(form[event], sort[event])) / count[event];
-      // Who knows a target thinks no less of it than of a new one of its sort.
-      const p = candidate < 0 ? byCode : Math.max(byCode, probability[candidate]);
-      let chance = 0;
-      for (let i = 0; i < view.candidates.length; i++) {
-        if (probability[i] <= p) chance += probability[i];
-      }
-      for (let other = 0; other < targetSorts.length; other++) {
-        const mass = novel * novelty.share(form[event], other);
-        const each = candidate < 0 && other === sort[event] ? count[event] : usualCounts[other];
-        if (mass / each <= p) chance += mass;
-      }
-      // The code bounds what is possible here, whatever was seen of it.
-      if (novelty.isClosed(sort[event])) chance = (1 - otherKind) * chance + otherKind;
-      if (candidate < 0 && form[event] === returnForm) {
-        // All other returns went to their calls.
-        const seen = tables.novelty[returnForm * targetSorts.length + sort[event]];
-        chance = Math.min(chance, (seen + 0.5) / (tables.transfers + 1));
-      }
-      result.probability[event] = p;
-      result.chance[event] = Math.min(1, chance);
+      const candidate = contexts.candidateOf(came);
+      const { best, probability } = mixture;
+      this.#weigh(candidate, form[event], sort[event], count[event]);
+      result.probability[event] = this.#probability;
+      result.chance[event] = this.#chance;
       if (best >= 0) {
-        result.predicted[event] = view.candidates[best];
+        result.predicted[event] = view.target[best];
         result.confidence[event] = probability[best];
       }
-      for (let cell = view.from[0]; cell < view.from[1]; cell++) {
-        if (view.trainedCount[cell] > 0) result.trainedTargets[event]++;
-        if (view.candidate[cell] !== candidate) continue;
-        result.trainedCount[event] = Math.min(255, view.trainedCount[cell]);
-        result.shownCount[event] = view.ownCount[cell];
+      result.trainedTargets[event] = view.trainedCandidates;
+      if (candidate >= 0) {
+        const seen = view.seenHere[candidate];
+        result.trainedCount[event] = Math.min(255, seen >> ownBits);
+        result.shownCount[event] = seen & ownMask;
       }
-      if (rate > 0) {
-        mixture.learn(candidate, rate);
-        if (candidate < 0) novelties.learn(form[event], sort[event]);
-      }
-      for (let level = 0; level < levels; level++) {
-        const low = hashes[at + 2 * level];
-        const high = hashes[at + 2 * level + 1];
-        contexts[level] = -1;
-        if (low === 0 && high === 0) continue;
-        const parent = parents[level];
-        const known = view.own[level];
-        const context =
-          known >= 0 ? known : own.intern(low, high, level, parent < 0 ? -1 : contexts[parent]);
-        contexts[level] = context;
-        own.last[context] = came;
-        let entry = own.entryOf(context, came);
-        if (entry < 0) entry = own.addEntry(context, came);
-        own.targetRuns[entry]++;
-      }
+      contexts.remember(came);
     }
     return result;
   }
+
+  /** Set by `#weigh`. */
+  #probability = 0;
+  #chance = 0;
+
+  /** What the target that came, and all that is at most as probable, had for chances. */
+  #weigh(candidate: number, form: number, sort: number, count: number): void {
+    const { probability, novel } = this.#mixture;
+    const { candidates, trainedCandidates } = this.#features;
+    const novelty = candidates === 0 ? this.#firsts : this.#novelties;
+    const byCode = (novel * novelty.share(form, sort)) / count;
+    // Who knows a target thinks no less of it than of a new one of its sort.
+    const p = candidate < 0 ? byCode : Math.max(byCode, probability[candidate]);
+    let chance = 0;
+    for (let nth = 0; nth < candidates; nth++) {
+      const i = inOrder(nth, trainedCandidates, candidates);
+      if (probability[i] <= p) chance += probability[i];
+    }
+    for (let other = 0; other < targetSorts.length; other++) {
+      const mass = novel * novelty.share(form, other);
+      const each = candidate < 0 && other === sort ? count : usualCounts[other];
+      if (mass / each <= p) chance += mass;
+    }
+    // The code bounds what is possible here, whatever was seen of it.
+    if (novelty.isClosed(sort)) chance = (1 - this.#otherKind) * chance + this.#otherKind;
+    if (candidate < 0 && form === returnForm) {
+      // All other returns went to their calls.
+      const seen = this.#tables.novelty[returnForm * targetSorts.length + sort];
+      chance = Math.min(chance, (seen + 0.5) / (this.#tables.transfers + 1));
+    }
+    this.#probability = p;
+    this.#chance = Math.min(1, chance);
+  }
 }
 
-/**
- * Judges one run: event by event, each from what training saw and what this run has shown before it.
- *
- * @param leftOut  stamp of a training run whose own counts are taken out; -2 = none
- * @param rate  at which the mixture learns from it; 0 = not at all
- */
+/** Judges one run: event by event, each from what training saw and what this run has shown before it. */
 export function judgeRun(
-  events: NamedEvents,
+  events: NamedEvents | KnownEvents,
   tables: JudgingTables,
-  leftOut = -2,
-  rate = 0,
 ): EventJudgements {
-  return new RunJudge(tables, leftOut, rate).judge(events);
+  return new RunJudge(tables, 'mark' in events ? events.mark : noRun).judge(events);
 }

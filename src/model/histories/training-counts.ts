@@ -1,10 +1,10 @@
-import { targetSorts } from '../../evidence/transfer-code.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { deepestLevels, historyLevels } from '../../sequences/histories/levels.ts';
 import type { SymbolTable } from '../../sequences/symbol-table.ts';
-import { ContextTable } from './context-table.ts';
-import { noveltyCounts } from './novelty.ts';
-import type { NamedEvents } from './run-judge.ts';
+import { contextSize } from './context-index.ts';
+import { ContextTable, Entry, Trained } from './context-table.ts';
+import { noveltyAt, noveltyCounts } from './novelty.ts';
+import type { KnownEvents } from './run-judge.ts';
 
 const levels = historyLevels.length;
 
@@ -25,6 +25,8 @@ export class TrainingCounts {
   readonly #places: SymbolTable;
   readonly contexts: ContextTable = new ContextTable();
   readonly #runs: KeptRun[] = [];
+  /** The last mark that was given. */
+  #marks = 0;
 
   /** Targets of all places, by form of transfer and sort of target: see `Novelty`. */
   readonly pairs: Float64Array = new Float64Array(noveltyCounts);
@@ -52,39 +54,62 @@ export class TrainingCounts {
       const came = target[event];
       for (let level = 0; level < levels; level++) {
         const at = 2 * (event * levels + level);
-        found[level] = -1;
-        if (hashes[at] === 0 && hashes[at + 1] === 0) continue;
-        const { parent, history } = historyLevels[level];
+        const { parent } = historyLevels[level];
         const above = parent < 0 ? -1 : found[parent];
+        found[level] = -1;
+        if ((hashes[at] === 0 && hashes[at + 1] === 0) || (parent >= 0 && above < 0)) continue;
         const context = contexts.intern(hashes[at], hashes[at + 1], level, above);
         found[level] = context;
-        if (contexts.stamp[context] !== run) {
-          contexts.stamp[context] = run;
-          contexts.runs[context]++;
-        }
-        let entry = contexts.entryOf(context, came);
-        if (entry < 0) {
-          entry = contexts.addEntry(context, came);
-          if (level === 0)
-            this.pairs[events.form[event] * targetSorts.length + events.sort[event]]++;
-          // Of the four longer contexts of a block, the path's tell its kinds.
-          if (above >= 0 && (parent !== 1 || history === 'path')) {
-            contexts.kinds[contexts.entryOf(above, came)]++;
-          }
-        }
-        if (contexts.entryStamp[entry] !== run) {
-          contexts.entryStamp[entry] = run;
-          contexts.targetRuns[entry]++;
+      }
+      for (let history = 0; history < deepestLevels.length; history++) {
+        let level = deepestLevels[history];
+        while (level >= 0 && found[level] < 0) level = historyLevels[level].parent;
+        const longest = level < 0 ? -1 : found[level];
+        deepest[event * deepestLevels.length + history] = longest;
+        if (this.#count(longest, came, run)) {
+          this.pairs[noveltyAt(events.form[event], events.sort[event])]++;
         }
       }
-      deepestLevels.forEach((level, history) => {
-        let at = level;
-        while (at >= 0 && found[at] < 0) at = historyLevels[at].parent;
-        deepest[event * deepestLevels.length + history] = found[at];
-      });
     }
     const { form, sort, count } = events;
-    this.#runs.push({ length, deepest, target, form, sort, count });
+    this.#marks = this.#runs.push({ length, deepest, target, form, sort, count });
+  }
+
+  /**
+   * Counts a target in a context and all shorter ones, once in each run.
+   *
+   * @returns whether the place never led there before
+   */
+  #count(longest: number, target: number, run: number): boolean {
+    const table = this.contexts;
+    for (let context = longest; context >= 0; ) {
+      const parent = table.contexts[context * contextSize + Trained.parent];
+      if (!table.locate(context, target)) {
+        table.add(context, target, 1, run);
+        if (parent < 0) return true;
+      } else {
+        const { list, at } = table;
+        // Where it was counted, it was in shorter contexts, too.
+        if (list[at + Entry.mark] === run) return false;
+        list[at + Entry.mark] = run;
+        list[at + Entry.count]++;
+      }
+      context = parent;
+    }
+    return false;
+  }
+
+  /** Marks an entry of a context and of all shorter ones with the run that is left out. */
+  #mark(longest: number, target: number): void {
+    const table = this.contexts;
+    const mark = this.#marks;
+    for (let context = longest; context >= 0; ) {
+      if (!table.locate(context, target)) return;
+      const { list, at } = table;
+      if (list[at + Entry.mark] === mark) return;
+      list[at + Entry.mark] = mark;
+      context = table.contexts[context * contextSize + Trained.parent];
+    }
   }
 
   /**
@@ -93,36 +118,33 @@ export class TrainingCounts {
    * @param classOf  by symbol
    */
   settle(classOf: Int32Array): void {
-    const { target, entries } = this.contexts;
-    for (let entry = 0; entry < entries; entry++) target[entry] = classOf[target[entry]];
+    this.contexts.rename(classOf);
     for (const run of this.#runs) {
       for (let i = 0; i < run.length; i++) run.target[i] = classOf[run.target[i]];
     }
   }
 
-  /** Stamps what a run has, so that it can be taken out. @returns its events */
-  leaveOut(run: number): NamedEvents {
-    const { contexts } = this;
-    const kept = this.#runs[run];
-    const hashes = new Int32Array(kept.length * 2 * levels);
-    const found = new Int32Array(kept.length * levels).fill(-1);
-    for (let event = 0; event < kept.length; event++) {
+  /** Marks what a run has, so that it can be taken out. @returns its events */
+  leaveOut(run: number): KnownEvents {
+    const { contexts } = this.contexts;
+    // Another one each time: marks of runs tell the last one that was counted, and no more.
+    this.#marks++;
+    const { length, deepest, target, form, sort, count } = this.#runs[run];
+    const found = new Int32Array(length * levels).fill(-1);
+    for (let event = 0; event < length; event++) {
       for (let history = 0; history < deepestLevels.length; history++) {
-        let context = kept.deepest[event * deepestLevels.length + history];
-        for (; context >= 0; context = contexts.parent[context]) {
-          const at = 2 * (event * levels + contexts.level[context]);
+        const longest = deepest[event * deepestLevels.length + history];
+        this.#mark(longest, target[event]);
+        for (let context = longest; context >= 0; ) {
+          const level = contexts[context * contextSize + Trained.level];
           // What another history shares is there already, and what is shorter with it.
-          if (found[at / 2] === context) break;
-          found[at / 2] = context;
-          hashes[at] = contexts.keys[2 * context];
-          hashes[at + 1] = contexts.keys[2 * context + 1];
-          contexts.stamp[context] = run;
-          contexts.entryStamp[contexts.entryOf(context, kept.target[event])] = run;
+          if (found[event * levels + level] === context) break;
+          found[event * levels + level] = context;
+          context = contexts[context * contextSize + Trained.parent];
         }
       }
     }
-    const { length, target, form, sort, count } = kept;
-    return { length, hashes, contexts: found, target, form, sort, count };
+    return { length, contexts: found, target, form, sort, count, mark: this.#marks };
   }
 }
 
