@@ -22,7 +22,6 @@ import { elfBuildId } from '../src/image/build-id.ts';
 import { demangle } from '../src/image/demangle.ts';
 import { parseMemoryMaps } from '../src/image/memory-map.ts';
 import { parseImage } from '../src/image/parse-image.ts';
-import { decodeText } from '../src/image/volatility-table.ts';
 import { findPsb, packetLength } from '../src/pt/packet.ts';
 import { describePacket } from '../src/pt/packet-text.ts';
 import { readIntegers } from '../src/sequences/calls/integer-log.ts';
@@ -82,7 +81,7 @@ const subjects: readonly Subject[] = [
       ),
       Buffer.from('[{"Pid": 7, "Process": "a", "Base": 4194304, "MappedPath": "\\\\a.exe"}]'),
     ],
-    parse: (bytes) => parseMemoryMaps(decodeText(bytes), 'map'),
+    parse: (bytes) => parseMemoryMaps(bytes, 'map'),
   },
   {
     name: 'image',

@@ -30,7 +30,11 @@ export function formatAddress(address: Address): string {
 /** @param text  hexadecimal, with or without `0x`; @returns `undefined` when it is none */
 export function parseAddress(text: string): Address | undefined {
   const digits = /^(?:0x)?([0-9a-f]{1,16})$/i.exec(text)?.[1];
-  if (digits === undefined) return undefined;
+  return digits === undefined ? undefined : addressFromHex(digits);
+}
+
+/** As `parseAddress`. @param digits  1 to 16 hexadecimal digits, known to be such */
+export function addressFromHex(digits: string): Address | undefined {
   // 48 bits are exact without BigInt, which a map of a million lines would feel.
   if (digits.length <= 12) return Number.parseInt(digits, 16);
   return addressFromBigInt(BigInt(`0x${digits}`));

@@ -20,15 +20,14 @@ export interface MappedProcess {
   readonly name: string;
 }
 
-/** One process of a map's file as it stands there. */
-export interface ProcessRows extends MappedProcess {
-  readonly rows: readonly MapRow[];
+export interface MapRows {
+  readonly regions: readonly Region[];
+  /** Line of each region in the file, from 1. */
+  readonly lines: readonly number[];
 }
 
-export interface MapRow extends Region {
-  /** Line of the file, from 1. */
-  readonly line: number;
-}
+/** One process of a map's file as it stands there. */
+export interface ProcessRows extends MappedProcess, MapRows {}
 
 /** What a reader of one format throws. @param line  from 1 */
 export function mapError(code: string, path: string, line: number, cause: string): UserError {
@@ -37,4 +36,22 @@ export function mapError(code: string, path: string, line: number, cause: string
     path,
     place: `line ${line}`,
   });
+}
+
+/**
+ * One string for each distinct path. A million rows name few files, and a part of a line would keep all
+ * the text around it in memory.
+ */
+export class PathTable {
+  readonly #paths: Map<string, string> = new Map();
+
+  /** @returns an equal string that stands for itself */
+  get(path: string): string {
+    let own = this.#paths.get(path);
+    if (own === undefined) {
+      own = Buffer.from(path).toString();
+      this.#paths.set(own, own);
+    }
+    return own;
+  }
 }

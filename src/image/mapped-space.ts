@@ -1,5 +1,5 @@
 import type { Address } from '../base/address.ts';
-import { UserError } from '../base/errors.ts';
+import { assert, UserError } from '../base/errors.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
@@ -20,23 +20,25 @@ const mostSections = 1 << 20;
  * headers there, other files flat.
  */
 export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Promise<AddressSpace> {
-  const images = new Map<string, Image | undefined>();
+  const files = new Map<string, MappedFile>();
   for (const { path } of map.regions) {
-    if (path !== '' && !images.has(path)) images.set(path, await store.find(path));
+    if (!files.has(path)) files.set(path, mappedFile(path, await store.find(path)));
   }
   const space = new MappedSpace(map.regions);
   const missing = new Set<string>();
   const flat = new Set<string>();
   for (const region of map.regions) {
-    const image = images.get(region.path);
-    const module = space.moduleFor(region, image);
+    const file = files.get(region.path);
+    assert(file !== undefined, 'the loop above has seen the path of each region');
+    const module = space.moduleFor(region, file);
+    const { image } = file;
     if (image === undefined) {
       if (region.path !== '' && region.isExecutable !== false) missing.add(region.path);
       continue;
     }
-    const isExpectedFlat = isMadeCode(region.path);
-    if (image.kind === 'raw' && region.isExecutable !== false && !isExpectedFlat)
+    if (image.kind === 'raw' && region.isExecutable !== false && !file.isMade) {
       flat.add(region.path);
+    }
     if (region.fileOffset !== undefined)
       space.mapPart(region, region.fileOffset, image, store, module);
     else space.mapSegments(region, image, store, module);
@@ -45,9 +47,25 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Prom
   return space;
 }
 
-interface Place {
-  readonly module: Module;
+/** A path of a map, and where it was found mapped so far. */
+interface MappedFile {
   readonly image: Image | undefined;
+  readonly name: string;
+  /** Code that a program made itself. */
+  readonly isMade: boolean;
+  /** Where the last region so far lies that shows the file from its beginning. */
+  beginning: Address | undefined;
+  readonly moduleByBase: Map<Address, number>;
+}
+
+function mappedFile(path: string, image: Image | undefined): MappedFile {
+  return {
+    image,
+    name: qualifiedName(path),
+    isMade: isMadeCode(path),
+    beginning: undefined,
+    moduleByBase: new Map(),
+  };
 }
 
 class MappedSpace implements AddressSpace {
@@ -57,10 +75,8 @@ class MappedSpace implements AddressSpace {
   flat: readonly string[] = [];
   readonly #regions: readonly Region[];
   readonly #regionModules: number[] = [];
-  readonly #places: Place[] = [];
-  /** Where the last region so far lies that shows a file from its beginning. */
-  readonly #beginnings: Map<string, Address> = new Map();
-  readonly #moduleByKey: Map<string, number> = new Map();
+  /** One a module. */
+  readonly #images: (Image | undefined)[] = [];
   #starts: Float64Array = new Float64Array(0);
   #last: Section | undefined;
 
@@ -73,21 +89,19 @@ class MappedSpace implements AddressSpace {
    *
    * @returns its index; -1 for code that belongs to no file
    */
-  moduleFor(region: Region, image: Image | undefined): number {
-    if (isMadeCode(region.path)) {
+  moduleFor(region: Region, file: MappedFile): number {
+    if (file.isMade) {
       this.#regionModules.push(-1);
       return -1;
     }
-    if (region.fileOffset === 0) this.#beginnings.set(region.path, region.start);
-    const base = baseOf(region, image, this.#beginnings.get(region.path));
-    const key = `${base} ${region.path}`;
-    let index = this.#moduleByKey.get(key);
+    if (region.fileOffset === 0) file.beginning = region.start;
+    const base = baseOf(region, file);
+    let index = file.moduleByBase.get(base);
     if (index === undefined) {
       index = this.modules.length;
-      const module = { path: region.path, name: qualifiedName(region.path), base };
-      this.modules.push(module);
-      this.#places.push({ module, image });
-      this.#moduleByKey.set(key, index);
+      this.modules.push({ path: region.path, name: file.name, base });
+      this.#images.push(file.image);
+      file.moduleByBase.set(base, index);
     }
     this.#regionModules.push(index);
     return index;
@@ -197,7 +211,7 @@ class MappedSpace implements AddressSpace {
 
   #symbol(address: Address): { readonly symbol: ImageSymbol; readonly offset: number } | undefined {
     const section = this.find(address);
-    const image = section === undefined ? undefined : this.#places[section.module]?.image;
+    const image = section === undefined ? undefined : this.#images[section.module];
     if (section === undefined || image === undefined) return undefined;
     const own = ownAddress(
       image,
@@ -235,10 +249,8 @@ class MappedSpace implements AddressSpace {
 /**
  * Lowest address at which the image would be mapped whole, so that offsets from it are the same
  * whether a map lists all parts of a file or its code alone.
- *
- * @param beginning  where the nearest part below lies that begins the file
  */
-function baseOf(region: Region, image: Image | undefined, beginning: Address | undefined): Address {
+function baseOf(region: Region, { image, beginning }: MappedFile): Address {
   if (region.fileOffset === undefined) return region.start;
   const own = segmentOf(image, region);
   if (own !== undefined && image !== undefined) {

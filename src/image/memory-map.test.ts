@@ -335,6 +335,19 @@ test('UTF-16 is read, with a byte order mark or without; UTF-8 with one', async 
   }
 });
 
+test.each([
+  ['[\n{"Pid": 1, "Base": 4096, "MappedPath": "a"},\n{"Pid": 1, "Base": 8192}\n]', 3],
+  ['[\n{"Pid": 1, "Base": 4096, "MappedPath": "a"},\n{"Pid": 1,', 3],
+  ['{"Pid": 1, "Base": 4096, "MappedPath": "a"}\n\nrubbish', 3],
+])('rows of JSON are refused with their line: %j', (text, line) => {
+  expect(() => parse(text)).toThrow(`line ${line}: no row of ldrmodules`);
+});
+
+test('addresses of kernel pages are exact in JSON, too', () => {
+  const text = '[{"Pid": 4, "Base": 18446735291440390144, "MappedPath": "\\\\a.sys"}]';
+  expect(parse(text)[0].start).toBe(Number(BigInt.asIntN(64, 18446735291440390144n)));
+});
+
 test('what is no map is refused with what makes one', () => {
   expect(() => parse('Pid,Name\n1,a')).toThrow(/ldrmodules, windows.vadinfo and linux.proc.Maps/);
 });

@@ -1,6 +1,7 @@
-import { parseAddress } from '../base/address.ts';
+import { type Address, addressFromBigInt, addressFromHex } from '../base/address.ts';
 import { fromMapPath } from '../base/line.ts';
-import { type MapRow, mapError, type ProcessRows } from './map-row.ts';
+import { mapError, PathTable, type ProcessRows, type Region } from './map-row.ts';
+import type { MapPiece, MapText } from './map-text.ts';
 import { moduleName } from './module-name.ts';
 
 /** `start-end perms offset dev inode path` */
@@ -16,53 +17,68 @@ const detail = /^[A-Z]\w*:\s/;
 /** What `tail -n +1 /proc/[0-9]*\/maps` writes before each file. */
 const heading = /^==> .*?(\d+)\/s?maps <==$/;
 
+interface Process {
+  readonly pid: number | undefined;
+  readonly regions: Region[];
+  readonly lines: number[];
+}
+
 /**
  * Parses `/proc/PID/maps` or `smaps`, or several of them, each under a line `==> /proc/PID/maps <==`. Empty
  * lines are skipped. A process has the name of the first file whose code it maps.
  *
+ * @throws UserError `map-row`, `map-address`, `map-range-reversed`
  * @see proc_pid_maps(5)
  */
-export function parseProcMaps(lines: readonly string[], file: string): ProcessRows[] {
-  const processes: { pid: number | undefined; rows: MapRow[] }[] = [{ pid: undefined, rows: [] }];
-  lines.forEach((line, index) => {
-    if (line.trim() === '' || detail.test(line)) return;
-    const pid = heading.exec(line.trim())?.[1];
-    if (pid !== undefined) {
-      processes.push({ pid: Number(pid), rows: [] });
-      return;
+export function parseProcMaps(text: MapText, file: string): ProcessRows[] {
+  let process: Process = { pid: undefined, regions: [], lines: [] };
+  const processes = [process];
+  const paths = new PathTable();
+  for (const piece of text.lines()) {
+    if (piece.text.trim() === '' || detail.test(piece.text)) continue;
+    const pid = piece.text.startsWith('==>') ? heading.exec(piece.text.trim())?.[1] : undefined;
+    if (pid === undefined) {
+      process.regions.push(parseRow(piece, file, paths));
+      process.lines.push(piece.line);
+    } else {
+      process = { pid: Number(pid), regions: [], lines: [] };
+      processes.push(process);
     }
-    const match = row.exec(line.trim());
-    if (match === null) {
-      throw mapError(
-        'map-row',
-        file,
-        index + 1,
-        `no row of a memory map: "${line.slice(0, 80)}"; ${readable}`,
-      );
-    }
-    const [, startText = '', endText = '', perms = '', offsetText = '', path = ''] = match;
-    const start = parseAddress(startText);
-    const end = endText.length <= 12 ? Number.parseInt(endText, 16) : 0;
-    const last = end > 0 ? end - 1 : parseAddress((BigInt(`0x${endText}`) - 1n).toString(16));
-    const fileOffset = parseAddress(offsetText);
-    if (start === undefined || last === undefined || fileOffset === undefined) {
-      throw mapError('map-address', file, index + 1, 'an address is not canonical in 48 bits');
-    }
-    if (last < start) {
-      throw mapError('map-range-reversed', file, index + 1, 'the range ends before it starts');
-    }
-    processes.at(-1)?.rows.push({
-      line: index + 1,
-      start,
-      end: last + 1,
-      // The kernel marks files that were deleted since; their name still says what was mapped.
-      path: fromMapPath(path.replace(/ \(deleted\)$/, '')),
-      fileOffset,
-      isExecutable: perms[2] === 'x',
-    });
+  }
+  return processes.map(({ pid, regions, lines }) => {
+    const program = regions.find(({ isExecutable, path }) => isExecutable && path.startsWith('/'));
+    return { pid, name: moduleName(program?.path ?? ''), regions, lines };
   });
-  return processes.map(({ pid, rows }) => {
-    const program = rows.find(({ isExecutable, path }) => isExecutable && path.startsWith('/'));
-    return { pid, name: moduleName(program?.path ?? ''), rows };
-  });
+}
+
+function parseRow({ line, text }: MapPiece, file: string, paths: PathTable): Region {
+  const match = row.exec(text.trim());
+  if (match === null) {
+    const cause = `no row of a memory map: "${text.slice(0, 80)}"; ${readable}`;
+    throw mapError('map-row', file, line, cause);
+  }
+  const [, startText = '', endText = '', perms = '', offsetText = '', path = ''] = match;
+  const start = addressFromHex(startText);
+  const last = lastOf(endText);
+  const fileOffset = addressFromHex(offsetText);
+  if (start === undefined || last === undefined || fileOffset === undefined) {
+    throw mapError('map-address', file, line, 'an address is not canonical in 48 bits');
+  }
+  if (last < start) {
+    throw mapError('map-range-reversed', file, line, 'the range ends before it starts');
+  }
+  return {
+    start,
+    end: last + 1,
+    // The kernel marks files that were deleted since; their name still says what was mapped.
+    path: paths.get(fromMapPath(path.replace(/ \(deleted\)$/, ''))),
+    fileOffset,
+    isExecutable: perms[2] === 'x',
+  };
+}
+
+/** @returns the last address of a region that ends before `end`, which may be 2^64 and then stands as 0 */
+function lastOf(end: string): Address | undefined {
+  const short = end.length <= 12 ? Number.parseInt(end, 16) : 0;
+  return short > 0 ? short - 1 : addressFromBigInt(BigInt(`0x${end}`) - 1n);
 }

@@ -1,6 +1,14 @@
-import { type Address, addressFromBigInt } from '../base/address.ts';
-import { type MapRow, mapError, type ProcessRows } from './map-row.ts';
-import { parseTable, type TableRow, type VolatilityTable } from './volatility-table.ts';
+import { type Address, addressFromBigInt, addressFromHex } from '../base/address.ts';
+import {
+  type MappedProcess,
+  type MapRows,
+  mapError,
+  PathTable,
+  type ProcessRows,
+  type Region,
+} from './map-row.ts';
+import type { MapText } from './map-text.ts';
+import { parseTable, type Refuse, type TableRow } from './volatility-table.ts';
 
 /** Beyond the last module there is no end address; user space of 4-level paging ends here. */
 const endOfUserSpace = 2 ** 47;
@@ -11,9 +19,9 @@ export type VolatilityFormat = 'ldrmodules' | 'vadinfo' | 'linux-maps';
 
 interface Plugin {
   readonly format: VolatilityFormat;
-  /** Columns that tell its table, in lower case. */
+  /** Columns that tell its table, in lower case; the first is the process' number. */
   readonly columns: readonly string[];
-  read(rows: readonly TableRow[], file: string): ProcessRows[];
+  read(rows: Iterable<TableRow>, file: string): ProcessRows[];
 }
 
 const plugins: readonly Plugin[] = [
@@ -35,25 +43,59 @@ const plugins: readonly Plugin[] = [
  * form that Volatility prints.
  *
  * @returns `undefined` when the text is no such table
- * @throws UserError `map-row`, `map-address`, `map-overlap`
+ * @throws UserError `map-row`, `map-address`, `map-overlap`, `map-range-reversed`
  */
 export function parseVolatilityMaps(
-  lines: readonly string[],
+  text: MapText,
   file: string,
 ): { readonly format: VolatilityFormat; readonly processes: ProcessRows[] } | undefined {
   for (const { format, columns, read } of plugins) {
-    const table = parseTable(lines, columns);
-    if (table === undefined) continue;
-    refuseWrongRow(table, file, format);
-    return { format, processes: read(table.rows, file) };
+    const refuse: Refuse = ({ line, text: row }) =>
+      mapError('map-row', file, line, `no row of ${format}: "${row.slice(0, 80)}"`);
+    const rows = parseTable(text, columns, refuse);
+    if (rows !== undefined) return { format, processes: read(rows, file) };
   }
   return undefined;
 }
 
-function refuseWrongRow({ wrong }: VolatilityTable, file: string, format: string): void {
-  if (wrong === undefined) return;
-  const text = wrong.text.slice(0, 80);
-  throw mapError('map-row', file, wrong.line, `no row of ${format}: "${text}"`);
+/** Numbers and names of processes, in the order of their first rows. */
+class Processes<T> {
+  readonly #byPid: Map<number, MappedProcess & { readonly pid: number; readonly rows: T }> =
+    new Map();
+  readonly #file: string;
+  readonly #make: () => T;
+
+  /** @param make  what is kept of a process' rows, without any */
+  constructor(file: string, make: () => T) {
+    this.#file = file;
+    this.#make = make;
+  }
+
+  /** @returns what is kept of the process that a row is of; @throws UserError `map-row` */
+  rowsOf({ cells: [text = ''], process: name, line }: TableRow): T {
+    const pid = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (!Number.isSafeInteger(pid)) {
+      throw mapError('map-row', this.#file, line, `"${text.slice(0, 40)}" is no process number`);
+    }
+    let process = this.#byPid.get(pid);
+    if (process === undefined) {
+      process = { pid, name: Buffer.from(name).toString(), rows: this.#make() };
+      this.#byPid.set(pid, process);
+    }
+    return process.rows;
+  }
+
+  map(toRows: (rows: T) => MapRows): ProcessRows[] {
+    return [...this.#byPid.values()].map(({ pid, name, rows }) => ({ pid, name, ...toRows(rows) }));
+  }
+}
+
+/** Modules of a process, in the order of their first rows. */
+interface Modules {
+  readonly byBase: Map<Address, number>;
+  readonly bases: Address[];
+  readonly paths: string[];
+  readonly lines: number[];
 }
 
 /**
@@ -61,114 +103,119 @@ function refuseWrongRow({ wrong }: VolatilityTable, file: string, format: string
  * neither file offsets nor permissions. Rows of several processes may follow each other in any order;
  * equal rows are merged.
  */
-function readLdrModules(rows: readonly TableRow[], file: string): ProcessRows[] {
-  const processes = new Map<number, { name: string; rows: Map<number, Module> }>();
-  for (const { line, cells } of rows) {
-    const pid = pidOf(cells, file, line);
-    const base = addressOf(cells.base, file, line);
-    const path = pathOf(cells.mappedpath);
-    const process = processes.get(pid) ?? {
-      name: cells.process ?? '',
-      rows: new Map<number, Module>(),
-    };
-    processes.set(pid, process);
-    const known = process.rows.get(base);
-    if (known === undefined || known.path === '') process.rows.set(base, { path, line });
-    else if (path !== '' && path !== known.path) {
-      const before = `${known.path} is mapped at ${cells.base}, too (line ${known.line})`;
-      throw mapError('map-overlap', file, line, before);
+function readLdrModules(rows: Iterable<TableRow>, file: string): ProcessRows[] {
+  const processes = new Processes<Modules>(file, () => ({
+    byBase: new Map(),
+    bases: [],
+    paths: [],
+    lines: [],
+  }));
+  const known = new PathTable();
+  for (const row of rows) {
+    const { byBase, bases, paths, lines } = processes.rowsOf(row);
+    const [, baseText, pathText] = row.cells;
+    const base = addressOf(baseText, file, row.line);
+    const path = known.get(pathOf(pathText));
+    const index = byBase.get(base) ?? bases.length;
+    const before = paths[index] ?? '';
+    if (before !== '' && path !== '' && path !== before) {
+      const cause = `${before} is mapped at ${baseText}, too (line ${lines[index]})`;
+      throw mapError('map-overlap', file, row.line, cause);
     }
+    if (before !== '') continue;
+    byBase.set(base, index);
+    bases[index] = base;
+    paths[index] = path;
+    lines[index] = row.line;
   }
-  return [...processes].map(([pid, { name, rows: modules }]) => ({
-    pid,
-    name,
-    rows: withEnds(modules),
-  }));
+  return processes.map(withEnds);
 }
 
-interface Module {
-  readonly path: string;
-  readonly line: number;
-}
-
-function withEnds(rows: ReadonlyMap<number, Module>): MapRow[] {
-  const sorted = [...rows].sort(([a], [b]) => a - b);
-  return sorted.map(([start, { path, line }], index) => ({
-    start,
-    end: Math.min(sorted[index + 1]?.[0] ?? Number.POSITIVE_INFINITY, limitOf(start)),
-    path,
-    line,
-    fileOffset: undefined,
-    isExecutable: undefined,
-  }));
+function withEnds({ bases, paths, lines }: Modules): MapRows {
+  const order = Uint32Array.from(bases.keys()).sort((a, b) => bases[a] - bases[b]);
+  const regions = Array.from(order, (index, i): Region => {
+    const start = bases[index];
+    const next = bases[order[i + 1]] ?? Number.POSITIVE_INFINITY;
+    return {
+      start,
+      end: Math.min(next, limitOf(start)),
+      path: paths[index],
+      fileOffset: undefined,
+      isExecutable: undefined,
+    };
+  });
+  return { regions, lines: Array.from(order, (index) => lines[index]) };
 }
 
 /** No module reaches from kernel space to user space, nor past 4 GiB from below. */
-function limitOf(start: number): number {
+function limitOf(start: Address): Address {
   if (start < 0) return 0;
   return start < endOf32Bit ? endOf32Bit : endOfUserSpace;
 }
 
-type Range = Omit<MapRow, 'line'>;
-
 /** Tables that give each region's end. */
 function readRanges(
-  rows: readonly TableRow[],
+  rows: Iterable<TableRow>,
   file: string,
-  rangeOf: (row: TableRow, file: string) => Range,
+  rangeOf: (row: TableRow, file: string) => Region,
 ): ProcessRows[] {
-  const processes = new Map<number, { name: string; rows: MapRow[] }>();
+  const processes = new Processes(file, () => ({
+    regions: [] as Region[],
+    lines: [] as number[],
+  }));
+  const paths = new PathTable();
   for (const row of rows) {
-    const pid = pidOf(row.cells, file, row.line);
-    const process = processes.get(pid) ?? { name: row.cells.process ?? '', rows: [] };
-    processes.set(pid, process);
+    const { regions, lines } = processes.rowsOf(row);
     const range = rangeOf(row, file);
     if (range.end <= range.start) {
       throw mapError('map-range-reversed', file, row.line, 'the range ends before it starts');
     }
-    process.rows.push({ ...range, line: row.line });
+    regions.push({ ...range, path: paths.get(range.path) });
+    lines.push(row.line);
   }
-  return [...processes].map(([pid, process]) => ({ pid, ...process }));
+  return processes.map((found) => found);
 }
 
 /** `windows.vadinfo`: the last byte of a region, not the first one behind it. */
-function rangeOfVad({ cells, line }: TableRow, file: string): Range {
+function rangeOfVad({ cells, line }: TableRow, file: string): Region {
+  const [, start, last, protection = '', path] = cells;
   return {
-    start: addressOf(cells['start vpn'], file, line),
-    end: addressOf(cells['end vpn'], file, line) + 1,
-    path: pathOf(cells.file),
+    start: addressOf(start, file, line),
+    end: addressOf(last, file, line) + 1,
+    path: pathOf(path),
     fileOffset: undefined,
-    isExecutable: /EXECUTE/.test(cells.protection ?? ''),
+    isExecutable: protection.includes('EXECUTE'),
   };
 }
 
 /** `linux.proc.Maps`: as `/proc/PID/maps`, the offset in bytes. */
-function rangeOfLinux({ cells, line }: TableRow, file: string): Range {
-  const path = pathOf(cells['file path']);
+function rangeOfLinux({ cells, line }: TableRow, file: string): Region {
+  const [, start, end, flags = '', pageOffset, pathText] = cells;
+  const path = pathOf(pathText);
   return {
-    start: addressOf(cells.start, file, line),
-    end: addressOf(cells.end, file, line),
+    start: addressOf(start, file, line),
+    end: addressOf(end, file, line),
     path: path === 'Anonymous Mapping' ? '' : path,
-    fileOffset: addressOf(cells.pgoff, file, line),
-    isExecutable: cells.flags?.[2] === 'x',
+    fileOffset: addressOf(pageOffset, file, line),
+    isExecutable: flags[2] === 'x',
   };
 }
 
-function pidOf(cells: TableRow['cells'], file: string, line: number): number {
-  const pid = Number(cells.pid);
-  if (/^\d+$/.test(cells.pid ?? '') && Number.isSafeInteger(pid)) return pid;
-  throw mapError('map-row', file, line, `"${(cells.pid ?? '').slice(0, 40)}" is no process number`);
+/** Hexadecimal in text, decimal in JSON. */
+function addressOf(text = '', file: string, line: number): Address {
+  // Short ones are exact without BigInt, which a table of a million rows would feel.
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  const digits = /^0x([0-9a-f]{1,16})$/i.exec(text)?.[1];
+  const address = digits === undefined ? longDecimal(text) : addressFromHex(digits);
+  if (address !== undefined) return address;
+  throw mapError('map-address', file, line, `"${text.slice(0, 40)}" is no address`);
 }
 
-/** Hexadecimal in text, decimal in JSON. */
-function addressOf(text: string | undefined, file: string, line: number): Address {
-  const isNumber = /^(?:0x[0-9a-f]{1,16}|\d{1,20})$/i.test(text ?? '');
-  const address = isNumber ? addressFromBigInt(BigInt(text ?? '')) : undefined;
-  if (address !== undefined) return address;
-  throw mapError('map-address', file, line, `"${(text ?? '').slice(0, 40)}" is no address`);
+function longDecimal(text: string): Address | undefined {
+  return /^\d{16,20}$/.test(text) ? addressFromBigInt(BigInt(text)) : undefined;
 }
 
 /** What Volatility prints where there is no file. */
-function pathOf(text: string | undefined): string {
-  return text === undefined || /^(?:N\/A|-|None|null)$/.test(text) ? '' : text;
+function pathOf(text = ''): string {
+  return /^(?:N\/A|-|None|null)$/.test(text) ? '' : text;
 }

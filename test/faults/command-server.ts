@@ -4,7 +4,8 @@ import { describeFailure } from '../../src/cli/frame/failure.ts';
 import { runCommand } from '../../src/cli/run-command.ts';
 
 // Runs one command line after the other in one process, so that thousands of them need not each load
-// the code first: a line of JSON on standard input, `{cwd, words}`, gives one on descriptor 3.
+// the code first: a line of JSON on standard input, `{cwd, words}`, gives one on descriptor 3,
+// `{code, err}`. Standard output is a file of whoever started us.
 
 export interface Answer {
   readonly code: number;
@@ -12,19 +13,10 @@ export interface Answer {
   readonly err: string;
 }
 
-let out = '';
 let err = '';
-const keep =
-  (add: (text: string) => void) =>
-  (chunk: unknown): boolean => {
-    add(String(chunk));
-    return true;
-  };
-process.stdout.write = keep((text) => {
-  out += text;
-}) as typeof process.stdout.write;
-process.stderr.write = keep((text) => {
-  err += text;
+process.stderr.write = ((chunk: unknown): boolean => {
+  err += String(chunk);
+  return true;
 }) as typeof process.stderr.write;
 
 // In a process of its own this would end the command with a stack trace.
@@ -35,7 +27,6 @@ process.on('uncaughtException', (error) => lost.push(error));
 const answers = new Socket({ fd: 3, readable: false, writable: true });
 for await (const line of createInterface({ input: process.stdin })) {
   const { cwd, words } = JSON.parse(line) as { cwd: string; words: string[] };
-  out = '';
   err = '';
   lost.length = 0;
   process.exitCode = 0;
@@ -50,7 +41,7 @@ for await (const line of createInterface({ input: process.stdin })) {
   // What was not awaited may still fail.
   await new Promise((resolve) => setTimeout(resolve, 5));
   for (const error of lost) err += `unhandled: ${describeFailure(error).text}`;
-  const answer: Answer = { code: Number(process.exitCode), out, err };
+  const answer = { code: Number(process.exitCode), err };
   answers.write(`${JSON.stringify(answer)}\n`);
 }
 process.exit(0);

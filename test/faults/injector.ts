@@ -8,6 +8,7 @@ import {
   readFileSync,
   readSync,
   rmSync,
+  truncateSync,
   writeFileSync,
   writeSync,
 } from 'node:fs';
@@ -49,6 +50,9 @@ export class Injector {
   readonly #work: string;
   readonly #state: number;
   readonly #log: string;
+  /** Commands write on standard output by its number, so that nothing in their process would see it. */
+  readonly #outputPath: string;
+  readonly #output: number;
   readonly #env: NodeJS.ProcessEnv;
   #server: { readonly process: ChildProcess; readonly answers: AsyncIterator<string> } | undefined;
   #lines: Interface | undefined;
@@ -68,6 +72,8 @@ export class Injector {
     writeFileSync(state, Buffer.alloc(stateBytes));
     this.#state = openSync(state, 'r+');
     this.#log = join(this.#work, 'log');
+    this.#outputPath = join(this.#work, 'output');
+    this.#output = openSync(this.#outputPath, 'a');
     this.#env = {
       ...process.env,
       LD_PRELOAD: library,
@@ -94,7 +100,15 @@ export class Injector {
       this.#server = undefined;
       return { code: -1, out: '', err: 'the process ended' };
     }
-    return JSON.parse(next.value) as Answer;
+    const { code, err } = JSON.parse(next.value) as Pick<Answer, 'code' | 'err'>;
+    return { code, out: this.#takeOutput(), err };
+  }
+
+  /** What was written on standard output since it was last asked for. */
+  #takeOutput(): string {
+    const out = readFileSync(this.#outputPath, 'utf8');
+    truncateSync(this.#outputPath);
+    return out;
   }
 
   /** Runs a command in a process of its own, which an operation kills with all of its children. */
@@ -145,13 +159,14 @@ export class Injector {
     }
     this.#lines?.close();
     closeSync(this.#state);
+    closeSync(this.#output);
     rmSync(this.#work, { recursive: true, force: true });
   }
 
   #start(): { readonly process: ChildProcess; readonly answers: AsyncIterator<string> } {
     const server = spawn(process.execPath, [here('command-server.ts')], {
       env: this.#env,
-      stdio: ['pipe', 'inherit', 'inherit', 'pipe'],
+      stdio: ['pipe', this.#output, 'inherit', 'pipe'],
     });
     this.#lines = createInterface({ input: server.stdio[3] as Readable });
     return { process: server, answers: this.#lines[Symbol.asyncIterator]() };

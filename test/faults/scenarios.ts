@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, renameSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeTinyCorpus } from '../tiny-corpus.ts';
@@ -38,6 +38,32 @@ async function withSamples(root: string): Promise<void> {
   renameSync(writeTinyCorpus(9, 2), join(root, 'samples'));
 }
 
+/** Nominal runs of the program of the examples, with its images. */
+function withRecordings(root: string, count: number): void {
+  cpSync(join(corpus, 'bin'), join(root, 'bin'), { recursive: true });
+  const names = readdirSync(join(corpus, 'traces')).filter((name) => name.startsWith('nominal-'));
+  for (const name of names.slice(0, count)) {
+    cpSync(join(corpus, 'traces', name), join(root, 'traces', name), { recursive: true });
+  }
+}
+
+const histories = ['learn', 'traces', '--threads', '1', '--out', '.'];
+
+/** Learns from four recordings, and leaves a fifth in `new`. */
+async function withProfile(
+  root: string,
+  run: (...words: readonly string[]) => Promise<void>,
+): Promise<void> {
+  withRecordings(root, 5);
+  mkdirSync(join(root, 'new'));
+  const last = readdirSync(join(root, 'traces')).at(-1) ?? '';
+  renameSync(join(root, 'traces', last), join(root, 'new', 'sample'));
+  await run(...histories);
+  const [name = ''] = readdirSync(join(root, 'runs'));
+  renameSync(join(root, 'runs', name, 'profile.wayward'), join(root, 'nominal.wayward'));
+  rmSync(join(root, 'runs'), { recursive: true });
+}
+
 async function withRun(
   root: string,
   run: (...words: readonly string[]) => Promise<void>,
@@ -72,6 +98,22 @@ export const scenarios: readonly Scenario[] = [
     setup: async (root) => withSamples(root),
   },
   {
+    name: 'learn, histories',
+    words: histories,
+    setup: async (root) => withRecordings(root, 4),
+  },
+  {
+    name: 'judge',
+    words: [
+      ...['judge', 'nominal.wayward', 'new/sample', '--bin-dir', 'bin', '--fpr', '0.2'],
+      ...['--report', 'page.html', '--out', '.'],
+    ],
+    setup: async (root, run) => {
+      await withProfile(root, run);
+      writeFileSync(join(root, 'page.html'), '<html>old</html>\n');
+    },
+  },
+  {
     name: 'classify',
     words: [
       ...['classify', 'RUN', '--fpr', '0.3', '--csv', 'table.csv', '--roc', 'roc.csv'],
@@ -103,12 +145,7 @@ export const scenarios: readonly Scenario[] = [
   {
     name: 'preprocess',
     words: ['preprocess', 'traces', '--bin-dir', 'bin', '--threads', '1'],
-    setup: async (root) => {
-      cpSync(join(corpus, 'bin'), join(root, 'bin'), { recursive: true });
-      for (const name of ['train-000', 'train-001']) {
-        cpSync(join(corpus, 'traces', name), join(root, 'traces', name), { recursive: true });
-      }
-    },
+    setup: async (root) => withRecordings(root, 2),
   },
   {
     name: 'import',

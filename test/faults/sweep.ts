@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
+import { unseal } from '../../src/base/sealed.ts';
 import type { Answer } from './command-server.ts';
 import { type Fault, Injector, type Operation } from './injector.ts';
 import type { Scenario } from './scenarios.ts';
@@ -28,7 +29,8 @@ const faultsOf: Readonly<Record<Operation['class'], readonly Fault[]>> = {
 };
 
 /** What differs from run to run; it must be whole all the same. */
-const volatile = /(?:^|\/)(?:run\.json|metrics\.ndjson|[\w.-]+\.html|recording\.json)$/;
+const volatile =
+  /(?:^|\/)(?:run\.json|metrics\.ndjson|[\w.-]+\.html|recording\.json|profile\.wayward)$/;
 /** What a kill may leave, for the next run to take away or to pass over. */
 const leftOver = /\.part(?:\/|$)|\.lock$|\/lock$|(?:^|\/)tmp\/|(?:^|\/)windows\/|training\.bin$/;
 
@@ -251,8 +253,18 @@ class State {
 
 /** Whether a file that differs from run to run has its end. */
 function isWhole(path: string): boolean {
+  if (path.endsWith('.wayward')) return isSealed(readFileSync(path), path);
   const text = readFileSync(path, 'utf8');
   if (path.endsWith('.html')) return text.trimEnd().endsWith('</html>');
   if (path.endsWith('.ndjson')) return text === '' || text.endsWith('}\n');
   return text.endsWith('}\n');
+}
+
+function isSealed(bytes: Buffer, path: string): boolean {
+  try {
+    unseal(bytes, path);
+    return true;
+  } catch {
+    return false;
+  }
 }
