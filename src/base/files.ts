@@ -1,16 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, type Stats, writeSync } from 'node:fs';
-import {
-  type FileHandle,
-  mkdir,
-  mkdtemp,
-  open,
-  readdir,
-  readFile,
-  rename,
-  rm,
-  stat,
-} from 'node:fs/promises';
+import { type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -243,12 +233,41 @@ export async function copyWholeFile(from: string, to: string): Promise<void> {
   await writeFileAtomic(to, await readWholeFile(from));
 }
 
-/** @throws UserError `not-readable` */
-export async function readWholeFile(path: string): Promise<Buffer> {
+/** More than any file that is read whole: the largest are models and images of programs. */
+const mostWhole = 2 ** 31 - 1;
+
+/**
+ * Reads a file whole. Of what tells no size, such as a pipe or `/dev/zero`, no more than that is taken.
+ *
+ * @param most  in bytes
+ * @throws UserError `not-readable`, `too-large`
+ */
+export async function readWholeFile(path: string, most: number = mostWhole): Promise<Buffer> {
   try {
-    return await readFile(path);
+    const file = await open(path);
+    try {
+      const found = await file.stat();
+      if (found.size > most) throw tooLarge(path, most);
+      if (found.isFile() && found.size > 0) return await file.readFile();
+      return await readUpTo(file, path, most);
+    } finally {
+      await file.close();
+    }
   } catch (cause) {
-    throw notReadable(path, cause);
+    throw cause instanceof UserError ? cause : notReadable(path, cause);
+  }
+}
+
+async function readUpTo(file: FileHandle, path: string, most: number): Promise<Buffer> {
+  const pieces: Buffer[] = [];
+  let length = 0;
+  for (;;) {
+    const piece = Buffer.allocUnsafe(1 << 16);
+    const { bytesRead } = await file.read(piece, 0, piece.length, null);
+    if (bytesRead === 0) return Buffer.concat(pieces);
+    length += bytesRead;
+    if (length > most) throw tooLarge(path, most);
+    pieces.push(piece.subarray(0, bytesRead));
   }
 }
 
@@ -259,7 +278,7 @@ export function isAbsent(error: unknown): boolean {
 }
 
 /** Texts that are read whole are smaller; a few kilobytes of gzip could claim a thousand times as many. */
-const mostInflated = 1 << 28;
+export const mostTextBytes: number = 1 << 28;
 
 /**
  * Reads a file, inflating it when it starts with the gzip magic, whatever its name.
@@ -268,21 +287,18 @@ const mostInflated = 1 << 28;
  *   for one of more than 256 MB
  */
 export async function readMaybeGzip(path: string): Promise<Uint8Array> {
-  const bytes = await readWholeFile(path);
-  if (!isGzip(bytes)) {
-    if (bytes.length > mostInflated) throw tooLarge(path);
-    return bytes;
-  }
+  const bytes = await readWholeFile(path, mostTextBytes);
+  if (!isGzip(bytes)) return bytes;
   try {
-    return await inflate(bytes, { maxOutputLength: mostInflated });
+    return await inflate(bytes, { maxOutputLength: mostTextBytes });
   } catch (cause) {
     const isTooLarge = (cause as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
-    throw isTooLarge ? tooLarge(path) : gzipDamaged(path, cause);
+    throw isTooLarge ? tooLarge(path, mostTextBytes) : gzipDamaged(path, cause);
   }
 }
 
-function tooLarge(path: string): UserError {
-  const cause = `holds more than ${mostInflated >> 20} MB`;
+function tooLarge(path: string, most: number): UserError {
+  const cause = `holds more than ${Math.ceil(most / 2 ** 20)} MB`;
   return new UserError('too-large', cause, { category: 'input', path });
 }
 

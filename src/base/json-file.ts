@@ -1,4 +1,4 @@
-import { readWholeFile, writeFileAtomic } from './files.ts';
+import { mostTextBytes, readWholeFile, writeFileAtomic } from './files.ts';
 import { sealJson, unsealJson } from './sealed.ts';
 
 /** Writes a JSON object with its checksum, for people to read, too. @throws UserError `write-failed` */
@@ -9,8 +9,8 @@ export async function writeJsonFile(path: string, value: object): Promise<void> 
 /**
  * Reads what `writeJsonFile` wrote; its members are not checked.
  *
- * @throws UserError `not-readable`, `file-damaged`
+ * @throws UserError `not-readable`, `too-large`, `file-damaged`
  */
 export async function readJsonFile(path: string): Promise<Record<string, unknown>> {
-  return unsealJson((await readWholeFile(path)).toString('utf8'), path);
+  return unsealJson((await readWholeFile(path, mostTextBytes)).toString('utf8'), path);
 }

@@ -195,6 +195,6 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
 
 /** Addresses are whole numbers there. Those of the kernel exceed 2^53, but all are of pages, which a double holds. */
 function cellOf(value: unknown): string {
-  if (typeof value === 'number' && Number.isInteger(value)) return BigInt(value).toString();
-  return String(value ?? '');
+  if (typeof value === 'string') return value;
+  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value).toString() : '';
 }

@@ -3,6 +3,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip, writeFileAtomic } from '../base/files.ts';
+import { showValue } from '../base/format.ts';
 import { adler32 } from '../base/hash.ts';
 import { isCallModule } from './calls/name.ts';
 import { describeSymbol, SymbolTable } from './symbol-table.ts';
@@ -249,6 +250,9 @@ export class Vocabulary {
   }
 }
 
+/** Of input and of output: tables of them are kept. */
+export const mostClasses: number = 2 ** 24;
+
 /** The file's content; see docs/formats.md. */
 interface Content {
   readonly schemaVersion: 1;
@@ -281,7 +285,7 @@ function rank(counts: Float64Array, length: number): number[] {
 function problemOf(value: unknown): string | undefined {
   if (typeof value !== 'object' || value === null) return 'is no vocabulary';
   const c = value as Record<keyof Content, unknown>;
-  if (c.schemaVersion !== 1) return `has schema version ${String(c.schemaVersion)}, not 1`;
+  if (c.schemaVersion !== 1) return `has schema version ${showValue(c.schemaVersion)}, not 1`;
   if (c.kind !== 'learned' && c.kind !== 'hash') return 'has no known kind';
   const texts = [c.modules, c.paths];
   if (!texts.every((list) => Array.isArray(list) && list.every((t) => typeof t === 'string'))) {
@@ -301,7 +305,8 @@ function problemOf(value: unknown): string | undefined {
   if (![target, from, to].every((list) => list.every(isBelow(blocks)))) {
     return 'names a block that it does not have';
   }
-  const isCount = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 1;
+  const isCount = (n: unknown): n is number =>
+    Number.isSafeInteger(n) && (n as number) >= 1 && (n as number) <= mostClasses;
   if (!isCount(c.inputClasses) || !isCount(c.outputClasses)) return 'has no numbers of classes';
   if (c.kind === 'learned') {
     if (c.inputClasses > blocks + 1) return 'has more input classes than blocks';

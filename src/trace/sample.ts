@@ -1,9 +1,9 @@
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { mapConcurrently } from '../base/concurrent.ts';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { messageOf, readWholeFile } from '../base/files.ts';
 import { readJsonFile } from '../base/json-file.ts';
 import { type Label, labelOf } from '../base/label.ts';
 import { fromLine } from '../base/line.ts';
@@ -122,18 +122,12 @@ function whyUnreadable(path: string, cause: unknown): string {
   return plain[code as keyof typeof plain] ?? messageOf(cause);
 }
 
-/** @throws UserError `sample-unreadable`, `label-unknown` */
+/** Three lines. */
+const mostInfoBytes = 1 << 20;
+
+/** @throws UserError `not-readable`, `too-large`, `label-unknown` */
 export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'label' | 'family'>> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new UserError('sample-unreadable', `cannot be read: ${messageOf(cause)}`, {
-      category: 'input',
-      path,
-      cause,
-    });
-  }
+  const text = (await readWholeFile(path, mostInfoBytes)).toString('utf8');
   const [file = '', word = '', family = ''] = text.split(/\r?\n/).map(fromLine);
   const label = word === '' ? 'unknown' : labelOf(word);
   if (label === undefined) {

@@ -1,8 +1,7 @@
 import { existsSync, realpathSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf, writeFileAtomic } from '../base/files.ts';
+import { mostTextBytes, readWholeFile, writeFileAtomic } from '../base/files.ts';
 import { fromLine, toLine } from '../base/line.ts';
 
 /** Which sample serves for what; absolute folders. */
@@ -35,16 +34,7 @@ export async function readSets(
   readonly sets: Sets;
   readonly skipped: readonly { entry: string; reason: string }[];
 }> {
-  let text: string;
-  try {
-    text = await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new UserError('sets-unreadable', `cannot be read: ${messageOf(cause)}`, {
-      category: 'input',
-      path,
-      cause,
-    });
-  }
+  const text = (await readWholeFile(path, mostTextBytes)).toString('utf8');
   const lists: Record<keyof Sets, string[]> = {
     train: [],
     calibrate: [],

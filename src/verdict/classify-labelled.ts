@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
+import { showValue } from '../base/format.ts';
 import { readJsonFile, writeJsonFile } from '../base/json-file.ts';
 import { Random } from '../base/random.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
@@ -268,13 +269,15 @@ export async function loadClassifier(path: string): Promise<Classifier> {
   };
   if (root.format !== classifierFormat) throw damaged('is no saved classifier');
   if (root.version !== classifierVersion) {
-    throw damaged(`has version ${root.version}; this release reads ${classifierVersion}`);
+    throw damaged(
+      `has version ${showValue(root.version)}; this release reads ${classifierVersion}`,
+    );
   }
   const { features, model, force, cost, fittedOn, madeFrom, plane } = root;
   const isNames = Array.isArray(features) && features.length > 0;
   const unknown = isNames ? features.filter((name) => !featureNames.includes(name)) : [];
   if (!isNames || unknown.length > 0)
-    throw damaged(`names unknown features: ${unknown.join(', ')}`);
+    throw damaged(`names unknown features: ${unknown.map(showValue).join(', ')}`);
   const isVector = (list: unknown, check: (x: number) => boolean): boolean =>
     Array.isArray(list) &&
     list.length === features.length &&

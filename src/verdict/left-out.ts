@@ -87,14 +87,33 @@ export async function readLeftOut(directory: string): Promise<LeftOut | undefine
     typeof found.model === 'string' &&
     found.featureVersion === featureVersion &&
     Array.isArray(found.names) &&
-    found.names.join() === featureNames.join() &&
+    found.names.length === featureNames.length &&
+    featureNames.every((name, i) => name === found.names?.[i]) &&
     Array.isArray(found.runs) &&
-    found.runs.every(({ values }: LeftOutRun) => values?.length === featureNames.length);
+    found.runs.every(isRun);
   if (!isOurs) {
     const problem = 'holds other features than this release computes: learn again';
     throw new UserError('left-out-other', problem, { category: 'input', path });
   }
   return found as LeftOut;
+}
+
+function isRun(run: Partial<LeftOutRun> | null): boolean {
+  const { sample, values } = run ?? {};
+  return (
+    Array.isArray(values) &&
+    values.length === featureNames.length &&
+    values.every((value) => value === null || typeof value === 'number') &&
+    isIdentity(sample)
+  );
+}
+
+function isIdentity(sample: Partial<SampleIdentity> | null | undefined): boolean {
+  const { name, directory, file, label, role, family } = sample ?? {};
+  return (
+    [name, directory, file, label, role].every((text) => typeof text === 'string') &&
+    (family === undefined || typeof family === 'string')
+  );
 }
 
 /** How much of what a new nominal run does is likely to be new. */

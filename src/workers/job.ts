@@ -32,6 +32,20 @@ export type Outcome =
       readonly tries: number;
     };
 
+/** @returns an outcome that was written as JSON, by whomever; `undefined` when it is none */
+export function outcomeOf(value: unknown): Outcome | undefined {
+  if (typeof value !== 'object' || value === null) return undefined;
+  const { status, warnings, reason, tries } = value as Partial<Record<string, unknown>>;
+  const isDone =
+    status === 'done' &&
+    Array.isArray(warnings) &&
+    warnings.every((warning) => typeof warning === 'string');
+  const hasFailed =
+    status === 'failed' && typeof reason === 'string' && Number.isSafeInteger(tries);
+  // Checked just now.
+  return isDone || hasFailed ? (value as Outcome) : undefined;
+}
+
 /** A job that ends its process is tried so often. */
 export const mostTries = 3;
 

@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { isAbsent, makeFolder, messageOf, readWholeFile } from '../base/files.ts';
 import { sealJson, unsealJson } from '../base/sealed.ts';
-import type { Outcome } from './job.ts';
+import { type Outcome, outcomeOf } from './job.ts';
 
 /**
  * Outcomes that were collected, one JSON object a line: `{"name", "outcome", "sum"}`. What is in it has
@@ -74,10 +74,9 @@ function parse(
   path: string,
 ): { readonly name: string; readonly outcome: Outcome } | undefined {
   try {
-    const { name, outcome } = unsealJson(line, path) as { name: unknown; outcome: Outcome };
-    return typeof name === 'string' && typeof outcome.status === 'string'
-      ? { name, outcome }
-      : undefined;
+    const { name, outcome: value } = unsealJson(line, path);
+    const outcome = outcomeOf(value);
+    return typeof name === 'string' && outcome !== undefined ? { name, outcome } : undefined;
   } catch {
     return undefined;
   }

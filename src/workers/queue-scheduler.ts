@@ -2,7 +2,7 @@ import { Queue, QueueEvents } from 'bullmq';
 import { UserError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { redisCause } from '../base/redis-words.ts';
-import { type Job, jobName, mostBytes, type Outcome } from './job.ts';
+import { type Job, jobName, mostBytes, type Outcome, outcomeOf } from './job.ts';
 import type { OutcomeJournal } from './outcome-journal.ts';
 import { type Lane, prefix, type QueuedJob, queueName } from './queue-names.ts';
 import { connectRedis, persist, type RedisClient, showRedisUrl } from './redis-link.ts';
@@ -242,7 +242,7 @@ export class QueueScheduler implements Scheduler {
     if (added === null) return 'lost';
     if (finished === null) return 'open';
     if (reason !== null) return { status: 'failed', reason, tries: Number(tries) };
-    return JSON.parse(value ?? '{}') as Outcome;
+    return parseOutcome(value);
   }
 
   async #lookForWorkers(): Promise<void> {
@@ -279,4 +279,16 @@ export class QueueScheduler implements Scheduler {
     this.#backlog.length = 0;
     for (const { reject } of pending) reject(error);
   }
+}
+
+/** A queue is written by others: what is no outcome is none of the job's. */
+function parseOutcome(text: string | null | undefined): Outcome {
+  let value: unknown;
+  try {
+    value = JSON.parse(text ?? '');
+  } catch {
+    // No outcome, either.
+  }
+  const reason = 'the queue holds something else where its outcome should be';
+  return outcomeOf(value) ?? { status: 'failed', reason, tries: 1 };
 }

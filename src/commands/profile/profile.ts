@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { showValue } from '../../base/format.ts';
 import { readJsonFile } from '../../base/json-file.ts';
 import { sealJson, unsealJson } from '../../base/sealed.ts';
 import { version } from '../../base/version.ts';
@@ -162,7 +163,7 @@ function checkFacts(found: Readonly<Record<string, unknown>>, path: string): Pro
   if (found.schemaVersion !== 1) {
     throw new UserError(
       'profile-other-version',
-      `was written by Wayward ${String(found.wayward)}, whose profiles this release does not read: learn again`,
+      `was written by Wayward ${showValue(found.wayward)}, whose profiles this release does not read: learn again`,
       { category: 'input', path },
     );
   }

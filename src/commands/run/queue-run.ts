@@ -3,6 +3,7 @@ import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { isAbsent } from '../../base/files.ts';
+import { showValue } from '../../base/format.ts';
 import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
 import { makeRunFolder } from './folder.ts';
 
@@ -66,12 +67,14 @@ export async function readQueueRun(folder: string, command: string): Promise<Que
   }
   if (
     run.schemaVersion !== 1 ||
+    typeof run.run !== 'string' ||
     !/^[0-9a-f]{16}$/.test(run.run) ||
     typeof run.options !== 'object' ||
     run.options === null
   ) {
     throw refuse('is no record of this version');
   }
-  if (run.command !== command) throw refuse(`is a run of "${run.command}", not of "${command}"`);
+  if (run.command !== command)
+    throw refuse(`is a run of "${showValue(run.command)}", not of "${command}"`);
   return run;
 }

@@ -13,6 +13,7 @@ import type { OptimizerKind } from '../../model/lstm/optimizer.ts';
 import { defaultShape } from '../../model/lstm/shape.ts';
 import { type Smoothing, smoothings } from '../../model/ngram/smoothing.ts';
 import { defaultFilter, type FilterName, filterNames } from '../../sequences/filter.ts';
+import { mostClasses } from '../../sequences/vocabulary.ts';
 import { redisUrl } from '../../workers/redis-link.ts';
 import {
   binDirsOption,
@@ -119,7 +120,7 @@ export class LearnTable {
     flags: '--embedding-input-dimension <n>',
     help: 'input classes',
     group: windows,
-    parse: integer(2, 2 ** 24),
+    parse: integer(2, mostClasses),
     default: undefined,
     shown: 'all blocks of the training set; hash: 1024',
   };
@@ -127,7 +128,7 @@ export class LearnTable {
     flags: '--max-classes <n>',
     help: 'output classes',
     group: windows,
-    parse: integer(2, 2 ** 24),
+    parse: integer(2, mostClasses),
     default: undefined,
     shown: 'all targets of the training set; hash: 1024',
   };

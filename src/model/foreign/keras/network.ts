@@ -1,4 +1,5 @@
 import { UserError } from '../../../base/errors.ts';
+import { showValue } from '../../../base/format.ts';
 import { type LstmShape, parameterLayout } from '../../lstm/shape.ts';
 import { type Config, isRecord, type LayerJson } from './json.ts';
 import { type KerasOrigin, originOf } from './origin.ts';
@@ -69,6 +70,8 @@ interface Cells {
   readonly givesAllSteps: boolean;
 }
 
+type LayerReader = (own: Config, place: string) => void;
+
 /** Takes one layer after the other, and refuses by name what the network here does not do. */
 class NetworkReader {
   readonly #path: string;
@@ -76,15 +79,15 @@ class NetworkReader {
   readonly #weighted: string[] = [];
   readonly #cells: Cells[] = [];
   readonly #dense: number[] = [];
-  readonly #readers: Readonly<Record<string, (own: Config, place: string) => void>> = {
-    InputLayer: () => {},
-    Embedding: (own, place) => this.#embed(own, place),
-    Bidirectional: (own, place) => this.#bidirectional(own, place),
-    LSTM: (own, place) => this.#lstm(own, place, false),
-    Dense: (own, place) => this.#denseLayer(own, place),
-    Activation: (own, place) => this.#activation(own.activation, place),
-    Dropout: (own, place) => this.#drop(own, place),
-  };
+  readonly #readers: ReadonlyMap<string, LayerReader> = new Map<string, LayerReader>([
+    ['InputLayer', () => {}],
+    ['Embedding', (own, place) => this.#embed(own, place)],
+    ['Bidirectional', (own, place) => this.#bidirectional(own, place)],
+    ['LSTM', (own, place) => this.#lstm(own, place, false)],
+    ['Dense', (own, place) => this.#denseLayer(own, place)],
+    ['Activation', (own, place) => this.#activation(own.activation, place)],
+    ['Dropout', (own, place) => this.#drop(own, place)],
+  ]);
   #inputLength: number | undefined;
   #inputClasses = 0;
   #embedding = 0;
@@ -96,14 +99,12 @@ class NetworkReader {
 
   add(layer: LayerJson): void {
     const own = layer.config ?? {};
-    const place = String(own.name ?? layer.class_name);
+    const kind = showValue(layer.class_name);
+    const place = showValue(own.name ?? layer.class_name);
     this.#readInputLength(own, place);
-    const read = this.#readers[String(layer.class_name)];
+    const read = this.#readers.get(kind);
     if (read === undefined) {
-      throw this.#unknown(
-        place,
-        `${place} is a ${String(layer.class_name)}, which is not known here`,
-      );
+      throw this.#unknown(place, `${place} is a ${kind}, which is not known here`);
     }
     read(own, place);
   }
@@ -122,7 +123,7 @@ class NetworkReader {
     }
     this.#checkCells(first);
     if (first.gate !== 'sigmoid' && first.gate !== 'hard_sigmoid') {
-      throw this.#unknown(first.place, `the gates of ${first.place} are ${String(first.gate)}`);
+      throw this.#unknown(first.place, `the gates of ${first.place} are ${showValue(first.gate)}`);
     }
     const shape: LstmShape = {
       windowLength: this.#inputLength ?? windowLength,
@@ -225,7 +226,7 @@ class NetworkReader {
     if (name === 'linear' || name === undefined) return;
     const letter = name === 'relu' ? 'R' : name === 'softmax' ? 'S' : undefined;
     if (letter === undefined) {
-      throw this.#unknown(place, `${place} has the activation ${String(name)}`);
+      throw this.#unknown(place, `${place} has the activation ${showValue(name)}`);
     }
     this.#letters.push(letter);
   }
@@ -233,7 +234,10 @@ class NetworkReader {
   #drop(own: Config, place: string): void {
     const { rate } = own;
     if (typeof rate !== 'number' || !(rate >= 0 && rate < 1)) {
-      throw this.#unknown(place, `${place} drops a share of ${String(rate)}, not of 0 to below 1`);
+      throw this.#unknown(
+        place,
+        `${place} drops a share of ${showValue(rate)}, not of 0 to below 1`,
+      );
     }
     if (Array.isArray(own.noise_shape)) throw this.#unknown(place, `${place} has a noise_shape`);
     this.#letters.push('O');
@@ -246,7 +250,7 @@ class NetworkReader {
     }
     throw this.#unknown(
       place,
-      `${what} of ${place} is ${String(value)}, not a whole number from 1 to ${most}`,
+      `${what} of ${place} is ${showValue(value)}, not a whole number from 1 to ${most}`,
     );
   }
 
