@@ -9,6 +9,7 @@ import { recognize } from './recognize.ts';
 import type { CallRecorder, ProcessCalls } from './recorder.ts';
 import { readReport } from './report-log.ts';
 import { readStrace } from './strace-log.ts';
+import { isZip, readZippedLog, ZipProblem } from './zipped-log.ts';
 
 export interface CallLogOptions {
   /** `undefined`: told by the content. */
@@ -34,13 +35,13 @@ export async function readCallLog(path: string, options: CallLogOptions = {}): P
     isCutOff = true;
     notes.push('the gzip data is cut off or damaged: what came before counts');
   });
-  const { head, isWhole, input } = await startOf(whole);
-  const told = options.format === undefined ? recognize(head, isWhole) : options;
-  const { format } = told;
   const fail = (code: string, problem: string): UserError => {
     const why = notes.length === 0 ? '' : `: ${notes.join('; ')}`;
     return new UserError(code, problem + why, { category: 'input', path });
   };
+  const { head, isWhole, input } = await unzipped(await startOf(whole), fail);
+  const told = options.format === undefined ? recognize(head, isWhole) : options;
+  const { format } = told;
   if (format === undefined) {
     // Lets go of the file.
     await whole.return(undefined);
@@ -126,15 +127,34 @@ function withThreads(
   });
 }
 
+/** A log whose first bytes are known. */
+interface Started {
+  readonly head: Buffer;
+  readonly isWhole: boolean;
+  readonly input: AsyncIterable<Uint8Array>;
+}
+
+/** @returns the log in a zip, or what was given @throws UserError */
+async function unzipped(started: Started, fail: Fail): Promise<Started> {
+  if (!isZip(started.head)) return started;
+  try {
+    const bytes = await readZippedLog(started.input);
+    return startOf(
+      (async function* () {
+        yield bytes;
+      })(),
+    );
+  } catch (error) {
+    if (!(error instanceof ZipProblem)) throw error;
+    throw fail('zip-unreadable', error.message);
+  }
+}
+
 /** Bytes that a format is told by. */
 const headLength = 1 << 16;
 
 /** Reads on until the format can be told. @returns the first bytes, and all bytes from the start */
-async function startOf(input: AsyncGenerator<Uint8Array>): Promise<{
-  readonly head: Buffer;
-  readonly isWhole: boolean;
-  readonly input: AsyncIterable<Uint8Array>;
-}> {
+async function startOf(input: AsyncGenerator<Uint8Array>): Promise<Started> {
   const pieces: Uint8Array[] = [];
   let length = 0;
   let isWhole = false;
