@@ -5,7 +5,7 @@ import type { ReportRow, TraceDetail } from '../data/report-data.ts';
 import { inUnits, type Unit } from '../words/unit.ts';
 import { renderComparison } from './comparison.ts';
 import { evidenceTable } from './evidence.ts';
-import { facts, features } from './facts.ts';
+import { renderFacts } from './facts.ts';
 import { code, words } from './html.ts';
 import { verdictMark } from './overview.ts';
 import { renderPatch } from './patch.ts';
@@ -40,7 +40,7 @@ export function renderTracePage(
   return `<section id="${id}" class="${kind}${flagged}" aria-labelledby="${id}-h">${neighbours === undefined ? '' : crumbs(neighbours)}
 <div class="head"><h2 id="${id}-h" tabindex="-1">${row.name === '' ? '(no name)' : words(row.name)}</h2>${verdictMark(row)}</div>
 <p class="sub">${identity(row)}</p>${recording(row.detail)}${reasons(row)}${notes ?? ''}${row.detail === undefined ? '' : detail(row.detail, id, unit)}
-<h3>Facts</h3><div class="facts">${facts(row, unit)}${features(row)}</div></section>`;
+<h3>Facts</h3>${renderFacts(row, unit)}</section>`;
 }
 
 function crumbs({ previous, next, place, total }: Neighbours): string {
