@@ -1,5 +1,5 @@
 /** The keywords of JSON Schema (2020-12) that our schemas use. */
-interface Schema {
+export interface Schema {
   readonly $ref?: string;
   readonly $defs?: Readonly<Record<string, Schema>>;
   readonly type?: string | readonly string[];
@@ -9,11 +9,13 @@ interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly items?: Schema;
+  /** Of every field that `properties` does not name. */
+  readonly additionalProperties?: Schema;
 }
 
 const known = new Set([
   ...['$schema', '$id', '$ref', '$defs', 'title', 'description', 'type', 'const', 'enum'],
-  ...['minimum', 'properties', 'required', 'items'],
+  ...['minimum', 'properties', 'required', 'items', 'additionalProperties'],
 ]);
 
 /** @returns what a value breaks of a schema, each with its path. @throws Error for unknown keywords */
@@ -50,12 +52,35 @@ export function violations(
     for (const key of schema.required ?? []) {
       if (!(key in value)) found.push(`${path}.${key} is missing`);
     }
-    for (const [key, each] of Object.entries(schema.properties ?? {})) {
-      const field = (value as Record<string, unknown>)[key];
-      if (field !== undefined) found.push(...violations(root, field, each, `${path}.${key}`));
+    for (const [key, field] of Object.entries(value)) {
+      const each = schema.properties?.[key] ?? schema.additionalProperties;
+      if (each !== undefined) found.push(...violations(root, field, each, `${path}.${key}`));
     }
   }
   return found;
+}
+
+/** @returns where a value has a field that the schema does not name; fields of maps excepted */
+export function undescribed(
+  root: Schema,
+  value: unknown,
+  schema: Schema = root,
+  path: string = '$',
+): string[] {
+  const target = schema.$ref?.replace('#/$defs/', '');
+  const own = target === undefined ? schema : (root.$defs?.[target] ?? {});
+  if (Array.isArray(value)) {
+    const { items } = own;
+    if (items === undefined) return value.length === 0 ? [] : [`${path}[]`];
+    return value.flatMap((item, i) => undescribed(root, item, items, `${path}[${i}]`));
+  }
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).flatMap(([key, item]) => {
+    const field = own.properties?.[key] ?? own.additionalProperties;
+    return field === undefined
+      ? [`${path}.${key}`]
+      : undescribed(root, item, field, `${path}.${key}`);
+  });
 }
 
 function isOf(type: string, value: unknown): boolean {

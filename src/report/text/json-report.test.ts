@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { violations } from '../../../test/json-schema.ts';
+import { undescribed, violations } from '../../../test/json-schema.ts';
 import { hostileReport } from '../../../test/report/hostile-report.ts';
 import { madeUpReport } from '../../../test/report/made-up-report.ts';
 import { reportToJson } from './json-report.ts';
@@ -31,12 +31,9 @@ test('is what the published schema says, and nothing else passes for it', () => 
     expect(violations(schema, read(report))).toEqual([]);
   }
   const document = read(data);
-  // Every field of the document is in the schema.
-  for (const key of Object.keys(document)) expect(schema.properties).toHaveProperty(key);
+  expect(undescribed(schema, document)).toEqual([]);
   const row = document.rows.find((each: { detail: unknown }) => each.detail !== null);
-  for (const key of Object.keys(row)) expect(schema.$defs!.row!.properties).toHaveProperty(key);
   const [patch] = row.detail.patches;
-  for (const key of Object.keys(patch)) expect(schema.$defs!.patch!.properties).toHaveProperty(key);
   delete row.verdict;
   patch.firstBlock = '1';
   expect(violations(schema, { ...document, schemaVersion: 2 })).toHaveLength(3);
