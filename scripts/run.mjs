@@ -3,7 +3,7 @@
 // pinned Node.
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { build, debianPackages, dependencies, pinnedNode } from './setup.mjs';
+import { build, debianPackages, dependencies, pinnedNode, toolsOf } from './setup.mjs';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name) => `node_modules/.bin/${name}`;
@@ -35,6 +35,10 @@ const tasks = {
   'fuzz:libipt': { debian: true, run: [['bench/fuzz-libipt.ts']] },
   faults: { debian: true, run: [['bench/faults.ts']] },
   examples: { run: [['examples/make.ts']] },
+  docs: {
+    needs: 'scripts/docs',
+    run: [['scripts/docs/node_modules/typedoc/bin/typedoc', '--options', 'scripts/docs']],
+  },
   'bench:field': { build: true, run: [['bench/field/field.bench.ts']] },
   'bench:learner': { run: [['bench/learner.bench.ts']] },
   'bench:gpu': { run: [['bench/gpu.bench.ts']] },
@@ -55,6 +59,7 @@ process.chdir(root);
 const node = pinnedNode();
 dependencies(node);
 if (task.debian) debianPackages();
+if (task.needs) toolsOf(task.needs, node);
 if (task.build) build(node);
 for (const [index, command] of task.run.entries()) {
   const isLast = index === task.run.length - 1;

@@ -44,6 +44,15 @@ export function dependencies(node) {
   });
 }
 
+/** Installs the locked packages of a folder that only one command needs. */
+export function toolsOf(folder, node) {
+  const lock = readFileSync(`${folder}/package-lock.json`);
+  step(`${folder}/node_modules/.stamp`, hash(lock), existsSync(`${folder}/node_modules`), () => {
+    say(`Installing the locked packages of ${folder}`);
+    npm(node, ['ci', '--prefix', folder]);
+  });
+}
+
 /** Compiles `src` to `dist`. */
 export function build(node) {
   const made = hash(

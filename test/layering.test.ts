@@ -218,6 +218,10 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/judging',
     ],
   },
+  api: {
+    values: ['base', 'capture', 'commands/run', 'commands/samples', 'commands'],
+    types: ['commands/training', 'model'],
+  },
   'cli/frame': { values: ['base'] },
   'cli/options': {
     values: [

@@ -12,6 +12,23 @@ export interface Logger {
 
 export const silentLogger: Logger = { log: () => {} };
 
+/** What work is at, as people read it. */
+export type Step =
+  | 'comparing traces'
+  | 'cutting slices'
+  | 'cutting'
+  | 'decoding'
+  | 'evaluating'
+  | 'looking for copies'
+  | 'looking into traces'
+  | 'predicting'
+  | 'reading evaluations'
+  | 'reading traces'
+  | 'recording'
+  | 'training'
+  | `training, epoch ${number}/${number}`
+  | 'writing';
+
 /**
  * How far a long step has come.
  *
@@ -19,7 +36,7 @@ export const silentLogger: Logger = { log: () => {} };
  * beside the bar, such as loss or windows a second.
  */
 export interface Progress {
-  readonly step: string;
+  readonly step: Step;
   readonly done: number;
   readonly total: number;
   readonly unit: string;

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { silentLogger } from '../base/log.ts';
+import { listBlocks, type TraceBlock } from './blocks.ts';
 import { type ExportOptions, exportSample } from './export.ts';
-import { listBlocks, type TraceBlock } from './inspect.ts';
 
 const corpus = fileURLToPath(new URL('../../examples/corpus', import.meta.url));
 const context = { log: silentLogger, progress: (): void => {} };

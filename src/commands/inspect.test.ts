@@ -18,13 +18,8 @@ import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
-import {
-  type InspectOptions,
-  inspect,
-  listBlocks,
-  listPackets,
-  type TraceLine,
-} from './inspect.ts';
+import { listBlocks, type TraceLine } from './blocks.ts';
+import { type InspectOptions, inspect, listPackets } from './inspect.ts';
 import { Decoding, preprocessSample } from './samples/preprocess.ts';
 
 const corpus = fileURLToPath(new URL('../../examples/corpus', import.meta.url));
@@ -200,6 +195,7 @@ test('a block is listed with its place and the instruction that ends it', async 
   });
   expect(blocks).toEqual([
     {
+      thread: 0,
       index: at - 1,
       address: expect.stringMatching(/^0x[0-9a-f]+$/),
       place: expect.stringMatching(/^tpic!\w+\+0x[0-9a-f]+$/),

@@ -1,16 +1,16 @@
-import { type Address, formatAddress } from '../base/address.ts';
+import { formatAddress } from '../base/address.ts';
 import { streamMaybeGzip } from '../base/files.ts';
 import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';
-import type { Gap, Mark } from '../flow/mark.ts';
+import type { Gap } from '../flow/mark.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { PlaceNames } from '../names/place-names.ts';
 import { findPsb, isItem, itemBytesAfter, packetLength } from '../pt/packet.ts';
 import { describePacket, type PacketText } from '../pt/packet-text.ts';
-import { lastInstructionOf } from '../trace/block-text.ts';
 import { readSample } from '../trace/sample.ts';
 import { type TransferName, transferNames } from '../x86/transfer.ts';
+import { addressOf, placeOf } from './blocks.ts';
 import { TraceOpener, type TraceReading } from './samples/opened-traces.ts';
 
 export interface InspectOptions extends TraceReading {
@@ -96,78 +96,6 @@ export async function inspect(
   return reports;
 }
 
-/** One executed block. */
-export interface TraceBlock {
-  /** Blocks before it in the trace. */
-  readonly index: number;
-  readonly address: string;
-  /** `libc.so.6!malloc+0x1c` */
-  readonly place: string;
-  /** How it ends. */
-  readonly transfer: TransferName;
-  /** Text of its last instruction, where its code is at hand. */
-  readonly instruction: string | undefined;
-}
-
-/** A block, or a mark before the block with this index. */
-export type TraceLine = TraceBlock | { readonly index: number; readonly mark: Mark };
-
-/** Reads the blocks of a sample in order. @param visit  false ends the reading */
-export async function listBlocks(
-  options: InspectOptions,
-  context: RunContext,
-  visit: (line: TraceLine) => boolean,
-): Promise<void> {
-  const codeCache = new CodeCache();
-  const stop = new AbortController();
-  try {
-    for (const { source, space, names } of await new TraceOpener(options, codeCache).openNamed(
-      options.sample,
-    )) {
-      const places: (string | undefined)[] = [];
-      const instructions: (string | undefined)[] = [];
-      let index = -1;
-      let isDone = false;
-      const signal =
-        context.signal === undefined ? stop.signal : AbortSignal.any([stop.signal, context.signal]);
-      await source.run(
-        ({ entries, length }) => {
-          const { blocks, marks } = source;
-          for (let i = 0; i < length && !isDone; i++) {
-            const block = entries[i];
-            if (block < 0) {
-              isDone = !visit({ index: index + 1, mark: marks[~block] });
-              continue;
-            }
-            index++;
-            const address = addressOf(blocks, block);
-            if (places[block] === undefined) {
-              places[block] = placeOf(blocks, block, names);
-              instructions[block] = lastInstructionOf(blocks, block, space);
-            }
-            const transfer = transferNames[blocks.kind[block]] ?? 'none';
-            isDone = !visit({
-              index,
-              address: formatAddress(address),
-              place: places[block],
-              transfer,
-              instruction: instructions[block],
-            });
-          }
-          if (isDone) stop.abort(enough);
-        },
-        { signal },
-      );
-    }
-  } catch (error) {
-    if (error !== enough) throw error;
-  } finally {
-    codeCache.dispose();
-  }
-}
-
-const enough = new Error('the reader has seen enough');
-
 /** Reads the packets of a raw trace in order. @param visit  false ends the reading */
 export async function listPackets(
   sample: string,
@@ -234,22 +162,6 @@ function countPads(bytes: Uint8Array, at: number): number {
   let end = at;
   while (end < bytes.length && bytes[end] === 0) end++;
   return end - at;
-}
-
-function addressOf(blocks: BlockTable, block: number): Address {
-  const module = blocks.module[block];
-  return blocks.offset[block] + (module < 0 ? 0 : blocks.modules[module].base);
-}
-
-/** `libc.so.6!malloc+0x1c`, or `libc.so.6+0x9a1c0` where nothing names it. */
-function placeOf(blocks: BlockTable, block: number, names: PlaceNames | undefined): string {
-  const module = blocks.modules[blocks.module[block]];
-  if (module === undefined) return '(no file)';
-  const offset = blocks.offset[block];
-  return (
-    names?.textAt(module.base + offset) ??
-    `${module.name || '(unnamed)'}${offset === 0 ? '' : `+0x${offset.toString(16)}`}`
-  );
 }
 
 /** How often each block ran. */

@@ -85,7 +85,7 @@ export async function novelty(
   try {
     for (const [index, { directory, role }] of listed.entries()) {
       context.signal?.throwIfAborted();
-      const progress = { step: 'reading traces', total: listed.length, unit: 'traces' };
+      const progress = { step: 'reading traces', total: listed.length, unit: 'traces' } as const;
       context.progress({ ...progress, done: index, facts: { unique: total } });
       try {
         const sample = await readSourceSample(directory, options);

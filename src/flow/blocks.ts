@@ -64,7 +64,13 @@ export interface BlockSource {
   readonly blocks: BlockTable;
   readonly marks: readonly Mark[];
   /** Reads the whole trace once. Damage becomes marks; only unreadable files throw (`UserError`). */
-  run(sink: BlockSink, options?: { readonly signal?: AbortSignal }): Promise<TraceSummary>;
+  run(sink: BlockSink, options?: ReadOptions): Promise<TraceSummary>;
+}
+
+export interface ReadOptions {
+  readonly signal?: AbortSignal;
+  /** Asked between pieces of the trace: reading goes on once what it gives has come. */
+  readonly pace?: () => Promise<void> | undefined;
 }
 
 /** What was in a trace, counted. */

@@ -14,7 +14,7 @@ import {
   Trig,
 } from '../pt/packet.ts';
 import { Transfer } from '../x86/transfer.ts';
-import type { BlockSink, BlockSource, BlockTable, TraceSummary } from './blocks.ts';
+import type { BlockSink, BlockSource, BlockTable, ReadOptions, TraceSummary } from './blocks.ts';
 import { CodeCache } from './code-cache.ts';
 import { CodeWalker, Walk } from './code-walker.ts';
 import { ControlFlowGraph } from './control-flow-graph.ts';
@@ -125,15 +125,13 @@ export class TraceDecoder implements BlockSource {
     return this.#log.marks;
   }
 
-  async run(
-    sink: BlockSink,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<TraceSummary> {
+  async run(sink: BlockSink, options: ReadOptions = {}): Promise<TraceSummary> {
     this.begin(sink);
     if (!(this.#input instanceof Uint8Array)) {
       for await (const chunk of this.#input) {
         options.signal?.throwIfAborted();
         this.push(chunk);
+        await options.pace?.();
       }
       return this.end();
     }
@@ -144,6 +142,7 @@ export class TraceDecoder implements BlockSource {
       this.#used = this.#consume(this.#input, this.#used, stop);
       // Whoever holds the signal must come to run.
       if (stop < end) await nextTurn();
+      await options.pace?.();
     }
     this.#rest = this.#input;
     return this.end();

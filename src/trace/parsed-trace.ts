@@ -3,7 +3,13 @@ import { UserError } from '../base/errors.ts';
 import { streamMaybeGzip } from '../base/files.ts';
 import { adler32 } from '../base/hash.ts';
 import { enlarged } from '../base/typed-array.ts';
-import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
+import type {
+  BlockSink,
+  BlockSource,
+  BlockTable,
+  ReadOptions,
+  TraceSummary,
+} from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
 import type { Region } from '../image/map-row.ts';
@@ -41,10 +47,7 @@ export class ParsedTrace implements BlockSource {
     return this.#marks;
   }
 
-  async run(
-    sink: BlockSink,
-    options: { readonly signal?: AbortSignal } = {},
-  ): Promise<TraceSummary> {
+  async run(sink: BlockSink, options: ReadOptions = {}): Promise<TraceSummary> {
     const entries = new Int32Array(batchSize);
     const table = this.#table;
     const kinds = new Map<string, TransferKind>();
@@ -68,6 +71,7 @@ export class ParsedTrace implements BlockSource {
     let rest: Buffer = Buffer.alloc(0);
     for await (const chunk of streamMaybeGzip(this.#path)) {
       options.signal?.throwIfAborted();
+      await options.pace?.();
       const bytes =
         rest.length === 0
           ? Buffer.from(chunk.buffer, chunk.byteOffset, chunk.length)

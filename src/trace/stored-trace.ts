@@ -2,7 +2,13 @@ import { type FileHandle, open } from 'node:fs/promises';
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import { UserError } from '../base/errors.ts';
 import { messageOf, notReadable } from '../base/files.ts';
-import type { BlockSink, BlockSource, BlockTable, TraceSummary } from '../flow/blocks.ts';
+import type {
+  BlockSink,
+  BlockSource,
+  BlockTable,
+  ReadOptions,
+  TraceSummary,
+} from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
 import { type Dictionary, isWhole, parseDictionary } from './stored-dictionary.ts';
@@ -67,7 +73,7 @@ export class StoredTrace implements BlockSource {
   /** @param options.fromBlock  begin with the chunk that holds this block index */
   async run(
     sink: BlockSink,
-    options: { readonly signal?: AbortSignal; readonly fromBlock?: number } = {},
+    options: ReadOptions & { readonly fromBlock?: number } = {},
   ): Promise<TraceSummary> {
     const file = await this.#open();
     try {
@@ -86,6 +92,7 @@ export class StoredTrace implements BlockSource {
         if (blocks !== end - chunk.firstBlock) {
           throw this.#damaged(chunk.offset, 'a chunk holds what cannot be');
         }
+        await options.pace?.();
       }
       return dictionary.summary;
     } finally {

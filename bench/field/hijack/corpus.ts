@@ -6,7 +6,7 @@ import { createInterface } from 'node:readline';
 import { crc32 } from 'node:zlib';
 import { Random } from '../../../src/base/random.ts';
 import { ImageCollection } from '../../../src/capture/image-collection.ts';
-import { record } from '../../../src/index.ts';
+import { record } from '../../../src/capture/record.ts';
 import { run } from '../command-line.ts';
 import type { FieldRun } from '../program.ts';
 import { findProgram } from '../programs.ts';

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import type { Step } from '../../base/log.ts';
 import { openTerminal } from './terminal.ts';
 
 let written: string[] = [];
@@ -23,7 +24,7 @@ afterEach(() => {
 describe('where there is no terminal', () => {
   test('a status line comes with each step, and then once an interval', () => {
     const { progress } = openTerminal(20, 60);
-    const at = (seconds: number, done: number, step = 'training'): void => {
+    const at = (seconds: number, done: number, step: Step = 'training'): void => {
       vi.advanceTimersByTime(seconds * 1000);
       progress({ step, done, total: 4000, unit: 'windows', facts: { loss: 0.12345 } });
     };
@@ -31,11 +32,11 @@ describe('where there is no terminal', () => {
     at(30, 1000);
     at(31, 2000);
     at(1, 3000);
-    at(1, 1, 'testing');
+    at(1, 1, 'predicting');
     expect(written).toEqual([
       'info    training, 0/4,000 windows, loss 0.123\n',
       'info    training, 2,000/4,000 windows, loss 0.123\n',
-      'info    testing, 1/4,000 windows, loss 0.123\n',
+      'info    predicting, 1/4,000 windows, loss 0.123\n',
     ]);
   });
 

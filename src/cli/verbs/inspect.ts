@@ -2,12 +2,11 @@ import type { Command } from 'commander';
 import { formatAddress } from '../../base/address.ts';
 import { showCount } from '../../base/format.ts';
 import { integer } from '../../base/option.ts';
+import { listBlocks, type TraceBlock } from '../../commands/blocks.ts';
 import {
   type InspectOptions,
   inspect,
-  listBlocks,
   listPackets,
-  type TraceBlock,
   type TraceReport,
 } from '../../commands/inspect.ts';
 import type { Mark } from '../../flow/mark.ts';

@@ -59,7 +59,7 @@ interface Forward {
 /** Names of the graphs' inputs that are not parameters. */
 export const feeds = {
   /** Token of each window at a step, `[batch]`, int32. */
-  step: (step: number) => `step${step}`,
+  step: (step: number): string => `step${step}`,
   /** Zeros, `[batch, units]`: the state before the first step. */
   zeros: 'zeros',
   /** Logits to add, `[batch, outputClasses]`. */
@@ -85,7 +85,7 @@ export const results = {
   targetProbability: 'targetProbability',
   /** The highest probability, `[batch, 1]`. */
   maxProbability: 'maxProbability',
-  gradient: (parameter: string) => `d.${parameter}`,
+  gradient: (parameter: string): string => `d.${parameter}`,
   /** Gradient of `feeds.tokens`. */
   tokensGradient: 'd.tokens',
 } as const;
