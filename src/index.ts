@@ -32,6 +32,13 @@ export {
   type RecordInputsOptions,
   recordInputs,
 } from './capture/record-inputs.ts';
+export {
+  type AcceptedSample,
+  type AcceptRequest,
+  type AcceptResult,
+  accept,
+  type ProfileState,
+} from './commands/accept.ts';
 export type { TraceBlock, TraceLine, TraceMark } from './commands/blocks.ts';
 export { type ClassifyOptions, type ClassifyResult, classify } from './commands/classify.ts';
 export { type ClusterRequest, type ClusterResult, cluster } from './commands/cluster.ts';
@@ -46,6 +53,7 @@ export {
 export type { ImportResult } from './commands/import.ts';
 export type { HotBlock, TraceReport } from './commands/inspect.ts';
 export type { JudgedSample, JudgeResult } from './commands/judge.ts';
+export type { UnlikeSample } from './commands/judging/training-look.ts';
 export type { LearnResult } from './commands/learn.ts';
 export { type NoveltyOptions, type NoveltyResult, novelty } from './commands/novelty.ts';
 export { type PreprocessOptions, preprocess } from './commands/preprocess.ts';
@@ -110,8 +118,11 @@ export type {
   Figure,
   FigureData,
   ListingLine,
+  PlaceOccurrence,
+  ReportComparison,
   ReportData,
   ReportEvidence,
+  ReportParting,
   ReportPatch,
   ReportRow,
   ReportTransfer,

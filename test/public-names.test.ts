@@ -5,6 +5,7 @@ import * as wayward from '../src/index.ts';
 /** What others may build on: a name less, or another meaning, breaks what they have. */
 const values = [
   'UserError',
+  'accept',
   'checkSets',
   'classify',
   'cluster',
@@ -29,6 +30,8 @@ const values = [
 
 /** Types that calls take or give by themselves; those that these are made of come along. */
 const types = [
+  'AcceptRequest',
+  'AcceptResult',
   'CallLogOptions',
   'CallOptions',
   'ClassifyOptions',

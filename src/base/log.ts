@@ -19,6 +19,8 @@ export type Step =
   | 'cutting'
   | 'decoding'
   | 'evaluating'
+  | 'judging'
+  | 'learning'
   | 'looking for copies'
   | 'looking into traces'
   | 'predicting'
