@@ -78,6 +78,8 @@ export function withHistories(evaluation: Evaluation, sort = 0): Evaluation {
         trainedTargets: Int32Array.from({ length }, (_, i) => i),
         trainedCount: Uint8Array.from({ length }, (_, i) => i % 4),
         shownCount: Uint8Array.from({ length }, (_, i) => i % 9),
+        // Half of what the chance tells, as if 2 nats were usual.
+        surprise: predictions.actualProbability.map((p) => Math.max(0, -Math.log(p) / 2)),
       },
       firstPlace: 7,
       places: {

@@ -160,8 +160,14 @@ export function judgePlainly(
     const isClosed = ['named', 'label', 'function'].includes(targetSorts[sort]!);
     const otherKind = 1 / (tables.runs + 1);
     if (isClosed) tail = (1 - otherKind) * tail + otherKind;
-    if (!p.has(came) && transferForms[form] === 'return') {
-      const before = tables.novelty[form * targetSorts.length + sort]!;
+    const isReturn = transferForms[form] === 'return';
+    const isForbidden = ['instruction', 'anywhere', 'not-a-call'].includes(targetSorts[sort]!);
+    if (!p.has(came) && (isReturn || isForbidden)) {
+      let before = 0;
+      transferForms.forEach((other, at) => {
+        if ((other === 'return') !== isReturn) return;
+        before += tables.novelty[at * targetSorts.length + sort]!;
+      });
       tail = Math.min(tail, (before + 0.5) / (tables.transfers + 1));
     }
     probability[event] = mine;

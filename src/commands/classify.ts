@@ -10,7 +10,7 @@ import {
   loadClassifier,
   saveClassifier,
 } from '../verdict/classify-labelled.ts';
-import { classifyNominal } from '../verdict/classify-nominal.ts';
+import { calibrates, classifyNominal } from '../verdict/classify-nominal.ts';
 import { feature, type TraceFeatures } from '../verdict/features.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import { type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
@@ -98,9 +98,7 @@ export async function classify(
 
 /** @returns what a user should know of proofs that nominal runs hold: they raise the threshold */
 export function proofWarnings(traces: readonly TraceFeatures[]): readonly string[] {
-  const nominal = traces.filter(
-    ({ sample }) => sample.role === 'calibration' && sample.label !== 'anomalous',
-  );
+  const nominal = traces.filter((trace) => calibrates(trace) && trace.sample.label !== 'anomalous');
   const proofKinds = evidenceKinds.filter((kind) => evidenceRules[kind].strength === 'proof');
   const countOf = (trace: TraceFeatures): number =>
     proofKinds.reduce((sum, kind) => sum + feature(trace, `evidence-${kind}`), 0);

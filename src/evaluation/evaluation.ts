@@ -52,6 +52,8 @@ export interface SourceTable {
   /** In how many training runs the block went to the target that came, and how often before in this run; at most 8. */
   readonly trainedCount: Uint8Array;
   readonly shownCount: Uint8Array;
+  /** Surprise of what came, in nats, at the scale of what nominal runs showed at the place; not negative. */
+  readonly surprise: Float32Array;
 }
 
 /** Places in code, by module and offset. */

@@ -108,7 +108,7 @@ describe('evaluation file', () => {
 
   test('the first bytes are as documented', () => {
     const bytes = encodeEvaluation(example, features);
-    expect(Buffer.from(bytes.subarray(0, 10)).toString('hex')).toBe('5741594556414c000200');
+    expect(Buffer.from(bytes.subarray(0, 10)).toString('hex')).toBe('5741594556414c000300');
     const view = new DataView(bytes.buffer, bytes.byteOffset);
     const metadata = JSON.parse(
       Buffer.from(bytes.subarray(14, 14 + view.getUint32(10, true))).toString(),

@@ -18,13 +18,13 @@ import type {
 } from './evaluation.ts';
 
 /**
- * The evaluation file, version 2; version 1 has no histories. See docs/formats.md.
+ * The evaluation file, version 3; version 1 has no histories. See docs/formats.md.
  *
  * The reader takes nothing on trust: sizes, indices and ranges are checked, so that an `Evaluation`
  * that comes out can be used without further checks.
  */
 const magic = Buffer.from('WAYEVAL\0', 'latin1');
-const version = 2;
+const version = 3;
 /** No honest evaluation of a trace is larger; a small compressed file must not fill the memory. */
 const maximumBytes = 1 << 30;
 const maximumMetadata = 1 << 20;
@@ -133,6 +133,7 @@ function writeHistories(out: ByteWriter, histories: HistoryRecord, predictions: 
   for (let i = 0; i < predictions; i++) out.varint(sources.trainedTargets[i]);
   out.raw(sources.trainedCount.subarray(0, predictions));
   out.raw(sources.shownCount.subarray(0, predictions));
+  out.float32s(sources.surprise.subarray(0, predictions));
   for (const module of places.module) out.varint(module);
   for (const offset of places.offset) out.float64(offset);
 }
@@ -357,9 +358,13 @@ function readHistories(
     trainedTargets: input.varints(predictions),
     trainedCount: new Uint8Array(input.raw(predictions)),
     shownCount: new Uint8Array(input.raw(predictions)),
+    surprise: input.float32s(predictions),
   };
   if (sources.sort.some((sort) => sort >= targetSorts.length)) {
     throw new Damage('names a sort of target that there is not');
+  }
+  if (!sources.surprise.every((nats) => nats >= 0 && Number.isFinite(nats))) {
+    throw new Damage('names a surprise that is none');
   }
   const module = input.varints(count);
   if (module.some((index) => index >= modules.length)) throw new Damage('names no module');

@@ -44,6 +44,12 @@ export type TargetSort = (typeof targetSorts)[number];
  */
 export const boundedSorts: readonly TargetSort[] = ['named', 'label', 'function'];
 
+/**
+ * Sorts of targets that no code means: new code may well reach new targets, but none of these. (A function
+ * that nothing refers to may be reached by a pointer that was computed.)
+ */
+export const forbiddenSorts: readonly TargetSort[] = ['instruction', 'anywhere', 'not-a-call'];
+
 /** About how many targets of each sort a transfer could reach, where its own code does not say. */
 export const usualCounts: readonly number[] = [
   1000, 20, 300, 60, 500, 1000, 3000, 6000, 20_000, 1e6, 1e14, 3e5,

@@ -190,8 +190,10 @@ function judgeFor(
     const scores = Float64Array.from(calibration, (trace) => scoreOf(trace).score);
     const sorted = scores.slice().sort();
     return (trace) => {
-      const isOwn = trace.sample.role === 'calibration';
-      return { ...scoreOf(trace), others: isOwn ? without(scores, trace).sort() : sorted };
+      return {
+        ...scoreOf(trace),
+        others: calibrates(trace) ? without(scores, trace).sort() : sorted,
+      };
     };
   }
   return (trace) => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
-import { targetSorts } from '../evidence/transfer-code.ts';
+import { type TargetSort, targetSorts } from '../evidence/transfer-code.ts';
 import { chooseFeatures, computeFeatures, feature, featureNames } from './features.ts';
 import { CrowdedSum, crowdedSum, worstSum, worstUnknownShare } from './worst-window.ts';
 
@@ -103,21 +103,21 @@ describe('features of a trace', () => {
     expect(feature(trace, 'evidence-return-mismatch')).toBe(4);
   });
 
-  test('of histories count all transfers, and add nats up where the code bounds nothing', () => {
+  test('of histories count all transfers, and add surprises up where no code is known', () => {
     const rows = [0.5, 1e-3, 1e-2].map((p) => ({ ...wrong, p }));
-    const open = computeFeatures(
-      withHistories(exampleEvaluation(rows), targetSorts.indexOf('taken')),
-    );
-    expect(feature(open, 'mispredictionRate')).toBeCloseTo(3 / 31);
-    expect(feature(open, 'surprise-1')).toBeCloseTo(-Math.log(1e-3));
+    const of = (sort: TargetSort) =>
+      computeFeatures(withHistories(exampleEvaluation(rows), targetSorts.indexOf(sort)));
+    const unknown = of('unknown');
+    expect(feature(unknown, 'mispredictionRate')).toBeCloseTo(3 / 31);
+    // Half of what the chance tells, at the scale of the place.
+    expect(feature(unknown, 'surprise-1')).toBeCloseTo(-Math.log(1e-3) / 2);
     // They lie four blocks apart.
-    expect(feature(open, 'surprise-4')).toBeCloseTo(-Math.log(1e-3));
-    expect(feature(open, 'surprise-16')).toBeCloseTo(-Math.log(0.5 * 1e-5));
-    const bounded = computeFeatures(
-      withHistories(exampleEvaluation(rows), targetSorts.indexOf('named')),
-    );
-    expect(feature(bounded, 'surprise-1')).toBeCloseTo(-Math.log(1e-3));
-    expect(feature(bounded, 'surprise-16')).toBe(0);
+    expect(feature(unknown, 'surprise-4')).toBeCloseTo(-Math.log(1e-3) / 2);
+    expect(feature(unknown, 'surprise-16')).toBeCloseTo(-Math.log(0.5 * 1e-5) / 2);
+    const pointer = of('taken');
+    expect(feature(pointer, 'surprise-1')).toBeCloseTo(-Math.log(1e-3) / 2);
+    expect(feature(pointer, 'surprise-16')).toBe(0);
+    expect(feature(of('named'), 'surprise-1')).toBe(0);
   });
 
   test('of a trace without a single transfer are zero, not NaN', () => {

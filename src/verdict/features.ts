@@ -1,8 +1,8 @@
 import { assert, UserError } from '../base/errors.ts';
 import { type Evaluation, type SampleIdentity, transfersOf } from '../evaluation/evaluation.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
-import { boundedSorts, targetSorts } from '../evidence/transfer-code.ts';
 import { layerOf } from './feature-layer.ts';
+import { countedSurprises, crowdedSurprises } from './place-surprise.ts';
 import { findSurprises } from './surprises.ts';
 import {
   crowdedSum,
@@ -33,8 +33,9 @@ const probabilityFloor = 1e-30;
  *   lie in so many consecutive blocks at most; a transfer of 5 nats or more counts as one surprise,
  *   a lesser one in proportion
  * - `sudden-unknown`: the largest surprise, in nats, of an entry into unknown code out of the blue
- * - `surprise-<blocks>`: the largest sum of nats in so many consecutive blocks, where histories predicted;
- *   beyond single transfers without those whose targets the code bounds
+ * - `surprise-1`: the largest surprise of a transfer, in nats at the scale of its place, where histories
+ *   predicted; `surprise-<blocks>`: the largest sum in so many consecutive blocks, of transfers of which no code
+ *   tells anything
  * - `transfers`, `blocks`: not suspicious in themselves: chances for a bad window
  * - `gaps`, `overflows`, `bytesLost`, `outsideBlocks`: counts
  * - `crashed`: 1 where flow ended at an event and never came back
@@ -64,7 +65,7 @@ export const featureNames: readonly string[] = [
 ];
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 7;
+export const featureVersion = 8;
 
 const columnOf: ReadonlyMap<string, number> = new Map(
   featureNames.map((name, index) => [name, index]),
@@ -130,14 +131,12 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
     set(`crowded-unseen-${length}`, crowdedSum(unseen, place, length));
   }
   set('sudden-unknown', isKnown ? sudden.reduce((a, b) => Math.max(a, b), 0) : Number.NaN);
-  const nats = ordinals === undefined ? undefined : inOrder(valuesOf.nll, occurrences, undefined);
-  // New cases of switches come in crowds in harmless code, too.
-  const open = nats?.map((value, i) => (isBounded(evaluation, i) ? 0 : value));
+  const single = countedSurprises(evaluation);
+  const crowded = crowdedSurprises(evaluation);
   for (const length of surpriseLengths) {
-    const values = length === 1 ? nats : open;
-    const sum =
-      values === undefined ? Number.NaN : crowdedSum(values, evaluation.positions, length);
-    set(`surprise-${length}`, sum);
+    const nats = length === 1 ? single : crowded;
+    const worst = nats === undefined ? Number.NaN : crowdedSum(nats, evaluation.positions, length);
+    set(`surprise-${length}`, worst);
   }
   for (const length of windowLengths) {
     set(`worst-unknown-${length}`, worstUnknownShare(unknownRuns, length));
@@ -163,12 +162,6 @@ export function computeFeatures(evaluation: Evaluation): TraceFeatures {
   for (const kind of evidenceKinds) set(`evidence-${kind}`, counts.get(kind) ?? 0);
   set('hint-weight', weight);
   return { sample: evaluation.sample, model: evaluation.model, values };
-}
-
-/** Whether the code itself bounds where a listed transfer went. */
-function isBounded({ histories, occurrences }: Evaluation, index: number): boolean {
-  const sort = histories?.sources.sort[occurrences[index]];
-  return sort !== undefined && boundedSorts.includes(targetSorts[sort]);
 }
 
 /** @returns the numbers of picked transfers among all that were predicted */

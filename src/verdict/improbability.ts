@@ -47,7 +47,7 @@ export function nameOf(length: number): string {
 }
 
 /**
- * How improbable the most improbable place of a run is, against that of nominal runs: minus the logarithm
+ * How improbable the most surprising place of a run is, against that of nominal runs: minus the logarithm
  * of the share of them that has one as improbable, for single transfers and for crowds; the largest counts.
  * Beyond all of them a nat of surprise is a nat: that is what a probability means.
  */

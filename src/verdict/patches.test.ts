@@ -1,8 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { exampleEvaluation } from '../../test/example-evaluation.ts';
+import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
+import { targetSorts } from '../evidence/transfer-code.ts';
 import type { BlockBatch, BlockSource } from '../flow/blocks.ts';
+import { computeFeatures, feature } from './features.ts';
+import { nameOf } from './improbability.ts';
 import { readPatchContexts } from './patch-context.ts';
 import { findPatches, type Patch } from './patches.ts';
 
@@ -83,6 +86,55 @@ describe('patches', () => {
       ),
       { numRuns: 200, seed: 1 },
     );
+  });
+
+  describe('where histories predicted', () => {
+    /** Places that surprise by so many nats, four blocks apart. */
+    const judged = (
+      nats: readonly number[],
+      evidence: readonly Evidence[] = [],
+      sort: number = targetSorts.indexOf('taken'),
+    ) =>
+      withHistories(
+        exampleEvaluation(
+          nats.map((n) => ({ ...odd, p: Math.exp(-2 * n) })),
+          { evidence },
+        ),
+        sort,
+      );
+
+    test('are ordered by what the verdict rests on, at the scale of the place', () => {
+      const nats = Array.from({ length: 100 }, (_, i) => (i === 50 ? 9 : i === 90 ? 10 : 0));
+      const evaluation = judged(nats);
+      const found = findPatches(evaluation, options);
+      expect(found.map(({ start, points }) => [start, points])).toEqual([
+        [360, expect.closeTo(10, 4)],
+        [200, expect.closeTo(9, 4)],
+      ]);
+      expect(found[0]!.points).toBe(feature(computeFeatures(evaluation), nameOf(1)));
+    });
+
+    test('where no code is known, come in the order of what lies together', () => {
+      const nats = Array.from({ length: 100 }, (_, i) =>
+        i === 90 ? 9 : i >= 40 && i < 44 ? 4 : 0,
+      );
+      const evaluation = judged(nats, [], targetSorts.indexOf('unknown'));
+      const found = findPatches(evaluation, options);
+      expect(found.map(({ start, points }) => [start, points])).toEqual([
+        [160, expect.closeTo(16, 4)],
+        [360, expect.closeTo(9, 4)],
+      ]);
+      expect(found[0]!.points).toBe(feature(computeFeatures(evaluation), nameOf(64)));
+    });
+
+    test('are where it is most improbable, whatever evidence lies around', () => {
+      const nats = Array.from({ length: 100 }, (_, i) => (i === 30 ? 12 : i === 33 ? 2 : 0));
+      const [first, second] = findPatches(judged(nats, [mismatch(140), mismatch(380)]), options);
+      expect(first).toMatchObject({ start: 120, end: 122, traceOffset: 1400 });
+      expect(first!.transfers.map(({ position }) => position)).toEqual([120]);
+      // Evidence that no transfer bears out is told last.
+      expect(second).toMatchObject({ start: 380, points: 0 });
+    });
   });
 
   test('of a trace without predictions are none', () => {

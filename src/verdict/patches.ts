@@ -3,9 +3,10 @@ import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { evidenceRules } from '../evidence/rules.ts';
 import { predictionSeries } from './features.ts';
+import { countedSurprises, crowdedSurprises } from './place-surprise.ts';
 import { findSurprises, pointsAtSurprises } from './surprises.ts';
 import { pointsOfHint, pointsOfProofs } from './suspicion.ts';
-import { crowdLengths } from './worst-window.ts';
+import { crowdedSum, crowdLengths, surpriseLengths } from './worst-window.ts';
 
 /** A predicted transfer inside a patch: what the first layer expected, and what came. */
 export interface PatchTransfer {
@@ -28,7 +29,7 @@ export interface Patch {
   /** Block index of its first block, and of the one after its last. */
   readonly start: number;
   readonly end: number;
-  /** Orders patches: as in `suspicion`, a proof outweighs any surprise. */
+  /** Orders patches by what the verdict rests on: those of the first are the trace's score, or nearly so. */
   readonly points: number;
   /** Trace offset at or before the first evidence in it, when there is any. */
   readonly traceOffset: number | undefined;
@@ -48,8 +49,11 @@ export interface PatchOptions {
 const joinBlocks = 64;
 /** Blocks of the longest stretch in which surprises are counted together. */
 const stretch = crowdLengths[crowdLengths.length - 1];
+const longestCrowd = surpriseLengths[surpriseLengths.length - 1];
 const mostStretches = 32;
-/** Less than two surprises side by side is no patch. */
+/** Surprising transfers that are looked at, the most surprising ones. */
+const mostPlaces = 1024;
+/** Less than two surprises side by side is no patch, nor is a transfer that surprises no more than this. */
 const leastPoints = 1;
 const mostTransfers = 16;
 const mostEvidence = 256;
@@ -59,16 +63,19 @@ interface Finding {
   readonly start: number;
   readonly end: number;
   readonly surprise: number;
+  /** What it adds where transfers are added up. */
+  readonly crowd?: number;
   readonly evidence: Evidence | undefined;
 }
 
 /**
  * Finds the stretches where a trace strays, most suspicious first: places of evidence, and where
- * the first layer was surprised most, joined where they touch or nearly do. Points are those of
- * `suspicion`, for the patch alone.
+ * the first layer was surprised most, joined where they touch or nearly do. Points are those of the
+ * score that the verdict rests on (`improbability` or `suspicion`), for the patch alone.
  */
 export function findPatches(evaluation: Evaluation, options: PatchOptions): Patch[] {
-  const findings = surprisingStretches(evaluation);
+  const byHistories = evaluation.histories !== undefined;
+  const findings = byHistories ? surprisingPlaces(evaluation) : surprisingStretches(evaluation);
   if (options.withEvidence) {
     for (const item of evaluation.evidence) {
       const rule = evidenceRules[item.kind];
@@ -91,23 +98,32 @@ export function findPatches(evaluation: Evaluation, options: PatchOptions): Patc
     end = Math.max(end, finding.end);
   }
   const ranked = groups
-    .map((group) => ({ group, points: pointsOf(group) }))
+    .map((group) => ({ group, points: byHistories ? natsOfGroup(group) : pointsOf(group) }))
     .sort((a, b) => b.points - a.points || a.group[0].start - b.group[0].start)
     .slice(0, options.most);
   return ranked.map(({ group, points }, index) => describe(evaluation, group, points, index + 1));
 }
 
+/** As a verdict by histories: the worst place, or the worst crowd of places. */
+function natsOfGroup(group: readonly Finding[]): number {
+  const crowd = Float64Array.from(group, ({ crowd: nats = 0 }) => nats);
+  const places = Int32Array.from(group, ({ start }) => start);
+  return Math.max(worstOf(group), crowdedSum(crowd, places, longestCrowd));
+}
+
+function worstOf(group: readonly Finding[]): number {
+  return group.reduce((worst, { surprise }) => Math.max(worst, surprise), 0);
+}
+
 function pointsOf(group: readonly Finding[]): number {
   let proofs = 0;
   let hint = 0;
-  let surprise = 0;
-  for (const { evidence, surprise: nats } of group) {
-    surprise = Math.max(surprise, nats);
+  for (const { evidence } of group) {
     if (evidence === undefined) continue;
     if (evidenceRules[evidence.kind].strength === 'proof') proofs += evidence.count ?? 1;
     else hint = Math.max(hint, evidence.weight ?? 0);
   }
-  return pointsOfProofs(proofs) + pointsOfHint(hint) + surprise;
+  return pointsOfProofs(proofs) + pointsOfHint(hint) + worstOf(group);
 }
 
 function describe(
@@ -118,20 +134,17 @@ function describe(
 ): Patch {
   const { positions, occurrences, predictions, trace } = evaluation;
   const evidence = group.flatMap((finding) => finding.evidence ?? []);
-  // Surprising neighbours reach further than a proof itself: a patch with proofs is where those are.
-  const proofs = group.filter(
-    ({ evidence: item }) => item !== undefined && evidenceRules[item.kind].strength === 'proof',
-  );
-  const core = proofs.length > 0 ? proofs : group;
+  const core = coreOf(group, evaluation.histories !== undefined);
   const start = Math.min(...core.map((finding) => finding.start));
   const end = Math.min(Math.max(...core.map((finding) => finding.end)), trace.blocks);
   const inside: { readonly nats: number; readonly transfer: PatchTransfer }[] = [];
   const { nll, wrong } = predictionSeries(evaluation);
+  const scaled = countedSurprises(evaluation);
   for (let i = firstAtLeast(positions, start); i < positions.length && positions[i] < end; i++) {
     const p = occurrences[i];
     if (wrong[p] === 0 && predictions.unseenTransfer[p] === 0) continue;
     inside.push({
-      nats: Number.isNaN(nll[p]) ? predictions.confidence[p] : nll[p],
+      nats: scaled?.[i] ?? (Number.isNaN(nll[p]) ? predictions.confidence[p] : nll[p]),
       transfer: {
         position: positions[i],
         expected: predictions.predicted[p],
@@ -155,6 +168,35 @@ function describe(
       .map((item) => item.transfer)
       .sort((a, b) => a.position - b.position),
   };
+}
+
+/** The findings that a patch is about; their neighbours reach further. */
+function coreOf(group: readonly Finding[], byHistories: boolean): readonly Finding[] {
+  const proofs = group.filter(
+    ({ evidence }) => evidence !== undefined && evidenceRules[evidence.kind].strength === 'proof',
+  );
+  const worst = worstOf(group);
+  if (!byHistories || worst === 0) return proofs.length > 0 ? proofs : group;
+  // Half as many nats are no more than company.
+  return group.filter(({ surprise }) => surprise > worst / 2);
+}
+
+/** Where histories were surprised most, at the scale of the place. */
+function surprisingPlaces(evaluation: Evaluation): Finding[] {
+  const { positions, trace } = evaluation;
+  const nats = countedSurprises(evaluation) ?? new Float64Array(0);
+  const crowded = crowdedSurprises(evaluation);
+  return Array.from(nats.keys())
+    .filter((i) => nats[i] >= leastPoints)
+    .sort((a, b) => nats[b] - nats[a] || a - b)
+    .slice(0, mostPlaces)
+    .map((i) => ({
+      start: positions[i],
+      end: Math.min(positions[i] + 2, trace.blocks),
+      surprise: nats[i],
+      crowd: crowded?.[i] ?? 0,
+      evidence: undefined,
+    }));
 }
 
 /** Where the first layer was surprised most; stretches that touch a worse one are left out. */

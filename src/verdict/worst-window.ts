@@ -9,7 +9,7 @@ export const windowLengths = [5, 10, 50, 1000] as const;
  */
 export const crowdLengths = [4, 8, 16] as const;
 
-/** Blocks in which the nats of transfers are added up: 1 = single transfers. */
+/** Blocks in which the nats of transfers at the scale of their places are added up: 1 = single transfers. */
 export const surpriseLengths: readonly number[] = [1, 4, 16, 64];
 
 /**

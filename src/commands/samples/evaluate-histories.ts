@@ -77,9 +77,10 @@ export function recordEvents(
   const rows = new Map<string, number>();
   const first: number[] = [];
   const occurrences = new Int32Array(length);
-  const { predicted, confidence, chance, trainedTargets, trainedCount, shownCount } = judgements;
+  const { predicted, confidence, chance, trainedTargets, trainedCount, shownCount, surprise } =
+    judgements;
   for (let i = 0; i < length; i++) {
-    const key = `${predicted[i]} ${target[i]} ${confidence[i]} ${chance[i]} ${sort[i]} ${trainedTargets[i]} ${trainedCount[i]} ${shownCount[i]}`;
+    const key = `${predicted[i]} ${target[i]} ${confidence[i]} ${chance[i]} ${sort[i]} ${trainedTargets[i]} ${trainedCount[i]} ${shownCount[i]} ${surprise[i]}`;
     let row = rows.get(key);
     if (row === undefined) {
       row = first.length;
@@ -111,6 +112,7 @@ export function recordEvents(
         trainedTargets: Int32Array.from(first, (i) => trainedTargets[i]),
         trainedCount: Uint8Array.from(first, (i) => trainedCount[i]),
         shownCount: Uint8Array.from(first, (i) => shownCount[i]),
+        surprise: Float32Array.from(first, (i) => surprise[i]),
       },
       firstPlace,
       places: { modules: places.modules, module: places.module, offset: places.offset },

@@ -3,7 +3,7 @@ import { enlarged } from '../../base/typed-array.ts';
 import type { Evaluation, SampleIdentity } from '../../evaluation/evaluation.ts';
 import type { Proof } from '../../evidence/collector.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';
-import { type FittedHistories, fitHistories, type LeftOutRun } from '../../model/histories/fit.ts';
+import { fitHistories, type LeftOutRun } from '../../model/histories/fit.ts';
 import { TrainingCounts } from '../../model/histories/training-counts.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { outsideImages, SymbolTable } from '../../sequences/symbol-table.ts';
@@ -83,8 +83,7 @@ export class HistoryTraining {
     const vocabulary = Vocabulary.learn(this.#table, this.#ranIn, this.#pairs, { kind: 'learned' });
     counts.settle(vocabulary.outputClassesOf(this.#table));
     const { inputClasses, outputClasses } = vocabulary;
-    const fitted = fitHistories(counts, inputClasses, outputClasses);
-    const layer = fitted.model;
+    const { model: layer, leftOut } = fitHistories(counts, inputClasses, outputClasses);
     const runs = this.#packer.finish();
     const trained: Trained = { layer, vocabulary, profile: this.#profile, runs };
     return {
@@ -98,16 +97,15 @@ export class HistoryTraining {
         ...{ inputClasses, outputClasses },
         epochs: [],
       },
-      leftOut: () => this.#leftOut(trained, fitted),
+      leftOut: () => this.#leftOut(trained, leftOut),
     };
   }
 
-  *#leftOut(trained: Trained, fitted: FittedHistories): Generator<Evaluation> {
+  *#leftOut(trained: Trained, left: readonly LeftOutRun[]): Generator<Evaluation> {
     const { outputClasses } = trained.vocabulary;
     const model = modelIdentity(trained);
-    const left = fitted.leftOut();
-    for (const { sample, run, proofs } of this.#runs) {
-      const { events: own, judgements } = left.next().value as LeftOutRun;
+    for (const [index, { sample, run, proofs }] of this.#runs.entries()) {
+      const { events: own, judgements } = left[index];
       const places = { modules: [], module: new Int32Array(0), offset: new Float64Array(0) };
       yield {
         sample,

@@ -4,13 +4,9 @@ import { EventView } from './event-view.ts';
 import { Mixture } from './mixture.ts';
 import { HistoryModel } from './model.ts';
 import { noveltyAt, noveltyCounts } from './novelty.ts';
+import { type PlaceScale, PlaceScales, sitesOf } from './place-scales.ts';
 import { RunContexts } from './run-contexts.ts';
-import {
-  type EventJudgements,
-  type JudgingTables,
-  judgeRun,
-  type KnownEvents,
-} from './run-judge.ts';
+import { type EventJudgements, type JudgingTables, judgeRun, type RunEvents } from './run-judge.ts';
 import type { TrainingCounts } from './training-counts.ts';
 
 const levels = historyLevels.length;
@@ -30,13 +26,13 @@ const rates: readonly number[] = [0.1, 0.05];
 /** What training makes of counts. */
 export interface FittedHistories {
   readonly model: HistoryModel;
-  /** Judges all training runs, each without itself, in order. */
-  readonly leftOut: () => Generator<LeftOutRun>;
+  /** How all training runs go, each without itself, in order. */
+  readonly leftOut: readonly LeftOutRun[];
 }
 
 /** How one training run goes when the model is asked without that run's counts. */
 export interface LeftOutRun {
-  readonly events: KnownEvents;
+  readonly events: RunEvents;
   readonly judgements: EventJudgements;
 }
 
@@ -50,7 +46,8 @@ interface Learner {
 /**
  * Learns from all training runs how far histories are to be believed: each run is judged without its own
  * counts, and what proves right there is what counts. The same is learned without each part of the runs, in
- * the same passes: what an event looks like does not depend on weights.
+ * the same passes: what an event looks like does not depend on weights. Then, how much each instruction surprises
+ * in runs that are left out.
  *
  * @param counts  settled
  * @param inputClasses  of the vocabulary, and `outputClasses`
@@ -72,19 +69,29 @@ export function fitHistories(
       if (taking.length > 0) learnRun(counts, outputClasses, run, taking, rate, pass === 0);
     }
   }
-  const [tables, ...tablesOfParts] = learners.map(({ mixture, novelty }) => ({
+  const [tables, ...tablesOfParts] = learners.map(({ mixture, novelty, runs }) => ({
     contexts: counts.contexts,
     places: outputClasses,
     runs: counts.runs,
     transfers: counts.transfers,
     // As a file holds them, so that what is loaded judges exactly like this.
     weights: mixture.weights.map(Math.fround),
-    novelty,
+    // As if all runs had been counted.
+    novelty: novelty.map((count) => Math.fround((count * counts.runs) / runs.size)),
     pairs: counts.pairs,
+    scales: new Map<number, PlaceScale>(),
+  }));
+  const scales = new PlaceScales();
+  const judged = [...judgeLeftOut(counts, isPart ? tablesOfParts : [tables])].map((left) => ({
+    ...left,
+    own: scales.add(left.sites, left.events, left.judgements),
   }));
   return {
-    model: new HistoryModel(tables, inputClasses),
-    leftOut: () => judgeLeftOut(counts, isPart ? tablesOfParts : [tables]),
+    model: new HistoryModel({ ...tables, scales: scales.all }, inputClasses),
+    leftOut: judged.map(({ events, judgements, sites, own }) => ({
+      events,
+      judgements: { ...judgements, surprise: scales.without(own, sites, judgements) },
+    })),
   };
 }
 
@@ -124,12 +131,19 @@ function learnRun(
   }
 }
 
+/** Judges all training runs, each without itself. Scales of places are not known yet. */
 function* judgeLeftOut(
   counts: TrainingCounts,
   tables: readonly JudgingTables[],
-): Generator<LeftOutRun> {
+): Generator<LeftOutRun & { readonly sites: Int32Array }> {
   for (let run = 0; run < counts.runs; run++) {
     const events = counts.leaveOut(run);
-    yield { events, judgements: judgeRun(events, tables[run % tables.length]) };
+    const { length, target, form, sort, count } = events;
+    yield {
+      // Contexts are large, and nobody needs them again.
+      events: { length, target, form, sort, count },
+      judgements: judgeRun(events, tables[run % tables.length]),
+      sites: sitesOf(length, events.contexts),
+    };
   }
 }

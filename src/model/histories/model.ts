@@ -14,7 +14,7 @@ import {
   type NamedEvents,
 } from './run-judge.ts';
 
-const types = 'iiiiifff';
+const types = 'iiiiifffiff';
 const fileName = 'histories.bin';
 
 /** What the n-gram learns from histories: counts of contexts, and how far each history is to be believed. */
@@ -50,7 +50,7 @@ export class HistoryModel implements LearnedLayer {
     const { inputClasses, outputClasses, fingerprint } = this;
     const { runs, transfers } = this.tables;
     await writeJsonFile(join(directory, 'model.json'), {
-      ...{ schemaVersion: 2, model: 'histories', inputClasses, outputClasses, runs, transfers },
+      ...{ schemaVersion: 3, model: 'histories', inputClasses, outputClasses, runs, transfers },
       fingerprint,
     });
   }
@@ -67,7 +67,7 @@ export class HistoryModel implements LearnedLayer {
     const areCounts = [...Object.values(sizes), blocks].every(
       (n) => Number.isSafeInteger(n) && n > 0,
     );
-    if (schemaVersion !== 2 || model !== 'histories' || !areCounts) {
+    if (schemaVersion !== 3 || model !== 'histories' || !areCounts) {
       throw damaged('describes no model of histories of this version');
     }
     const found = (await readArrays(join(directory, fileName), types)) as FileArrays;
@@ -93,15 +93,30 @@ type FileArrays = [
   weights: Float32Array,
   novelty: Float32Array,
   pairs: Float32Array,
+  /** Contexts of instructions, ascending, whose scale is not what the model claims; and these scales. */
+  scaleAt: Int32Array,
+  median: Float32Array,
+  excess: Float32Array,
 ];
 
 /** Integers of an entry: target, runs. */
 const entrySize = 2;
 
-function arraysOf({ contexts, weights, novelty, pairs }: JudgingTables): readonly NumberArray[] {
+function arraysOf({
+  contexts,
+  weights,
+  novelty,
+  pairs,
+  scales,
+}: JudgingTables): readonly NumberArray[] {
   const { keys, level, parent, starts, entries } = contexts.toArrays();
   const floats = [weights, novelty, pairs].map((numbers) => Float32Array.from(numbers));
-  return [keys, level, parent, starts, entries, ...floats];
+  return [
+    ...[keys, level, parent, starts, entries, ...floats],
+    Int32Array.from(scales.keys()),
+    Float32Array.from(scales.values(), ({ median }) => median),
+    Float32Array.from(scales.values(), ({ excess }) => excess),
+  ];
 }
 
 interface Sizes {
@@ -111,18 +126,23 @@ interface Sizes {
 }
 
 function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
-  const [keys, level, parent, starts, entries, weights, novelty, pairs] = arrays;
+  const [keys, level, parent, starts, entries, weights, novelty, pairs, ...scales] = arrays;
+  const [scaleAt, median, excess] = scales;
   return {
     ...sizes,
     contexts: ContextTable.from({ keys, level, parent, starts, entries }),
     weights: Float64Array.from(weights),
     novelty: Float64Array.from(novelty),
     pairs: Float64Array.from(pairs),
+    scales: new Map(
+      Array.from(scaleAt, (context, i) => [context, { median: median[i], excess: excess[i] }]),
+    ),
   };
 }
 
 function problemOf(arrays: FileArrays, places: number): string | undefined {
-  const [keys, level, parent, starts, entries, weights, novelty, pairs] = arrays;
+  const [keys, level, parent, starts, entries, weights, novelty, pairs, ...scales] = arrays;
+  const [scaleAt, median, excess] = scales;
   const n = level.length;
   const sizes: readonly (readonly [number, number])[] = [
     [keys.length, 2 * n],
@@ -132,11 +152,19 @@ function problemOf(arrays: FileArrays, places: number): string | undefined {
     [weights.length, mixtureWeights],
     [novelty.length, noveltyCounts],
     [pairs.length, noveltyCounts],
+    [median.length, scaleAt.length],
+    [excess.length, scaleAt.length],
   ];
   if (sizes.some(([found, expected]) => found !== expected)) return 'has tables of other sizes';
   if (!weights.every(Number.isFinite)) return 'has weights that are no numbers';
   if (![novelty, pairs].every((counts) => counts.every((count) => count >= 0))) {
     return 'has counts that are none';
   }
+  const isInOrder = scaleAt.every((context, i) => context > (scaleAt[i - 1] ?? -1) && context < n);
+  if (!isInOrder) return 'has scales of contexts that there are not';
+  const areScales = median.every(
+    (nats, i) => nats >= 0 && excess[i] >= 1 && nats + excess[i] < 1e3,
+  );
+  if (!areScales) return 'has scales that are none';
   return ContextTable.problemOf({ keys, level, parent, starts, entries }, places);
 }

@@ -86,6 +86,11 @@ export class RunContexts extends ContextIndex {
     return this.at[0] < 0 ? 0 : this.kindsOf(this.at[0]);
   }
 
+  /** Context of training that is the instruction of the event; -1 = training never ran it. */
+  get instruction(): number {
+    return this.at[0] < 0 ? -1 : this.contexts[this.at[0] * contextSize + Shown.trained];
+  }
+
   /** @returns the candidate that a target is at the place of the event, or -1 */
   candidateOf(target: number): number {
     return target < this.#slot.length ? this.#slot[target] - 1 : -1;

@@ -139,7 +139,7 @@ describe('judging runs by histories', () => {
   test('judges left-out runs in order, with weights that they had no share in', () => {
     const runs = seeds.map((seed) => exampleRun(seed));
     const { counts, leftOut, model, name } = learn(runs);
-    const left = [...leftOut()];
+    const left = leftOut;
     expect(left.map(({ events }) => [...events.target])).toEqual(
       runs.map((run) => [...name(run).target]),
     );

@@ -1,15 +1,15 @@
-import { targetSorts, transferForms, usualCounts } from '../../evidence/transfer-code.ts';
+import { targetSorts, usualCounts } from '../../evidence/transfer-code.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import type { ContextTable } from './context-table.ts';
 import { EventFeatures } from './event-features.ts';
 import { EventView } from './event-view.ts';
 import { inOrder, Mixture } from './mixture.ts';
 import { Novelty } from './novelty.ts';
+import { atScale, type PlaceScale } from './place-scales.ts';
 import { noRun, ownBits, ownMask, RunContexts } from './run-contexts.ts';
 
 const levels = historyLevels.length;
 const noHashes = new Int32Array(0);
-const returnForm = transferForms.indexOf('return');
 
 /** How the events of a run went, all arrays of their number. */
 export interface EventJudgements {
@@ -26,6 +26,8 @@ export interface EventJudgements {
   /** In how many runs training saw the target that came there, and how often this run had shown it; at most 8. */
   readonly trainedCount: Uint8Array;
   readonly shownCount: Uint8Array;
+  /** Surprise of what came at the scale of its place, in nats: see `atScale`. */
+  readonly surprise: Float32Array;
 }
 
 /** Events of a run whose places are numbered as in training, new ones behind. */
@@ -66,6 +68,8 @@ export interface JudgingTables {
    */
   readonly novelty: Float64Array;
   readonly pairs: Float64Array;
+  /** By context of the instruction; not there = what the model claims. */
+  readonly scales: ReadonlyMap<number, PlaceScale>;
 }
 
 /** Judges a run while it goes on: its events piece by piece, as they come. */
@@ -101,7 +105,9 @@ export class RunJudge {
       trainedTargets: new Int32Array(length),
       trainedCount: new Uint8Array(length),
       shownCount: new Uint8Array(length),
+      surprise: new Float32Array(length),
     };
+    const { scales } = this.#tables;
     const known = 'contexts' in events ? events.contexts : undefined;
     const hashes = 'hashes' in events ? events.hashes : noHashes;
     const mixture = this.#mixture;
@@ -119,6 +125,7 @@ export class RunJudge {
       this.#weigh(candidate, form[event], sort[event], count[event]);
       result.probability[event] = this.#probability;
       result.chance[event] = this.#chance;
+      result.surprise[event] = atScale(result.chance[event], scales.get(contexts.instruction));
       if (best >= 0) {
         result.predicted[event] = view.target[best];
         result.confidence[event] = probability[best];
@@ -158,9 +165,9 @@ export class RunJudge {
     }
     // The code bounds what is possible here, whatever was seen of it.
     if (novelty.isClosed(sort)) chance = (1 - this.#otherKind) * chance + this.#otherKind;
-    if (candidate < 0 && form === returnForm) {
-      // All other returns went to their calls.
-      const seen = this.#tables.novelty[returnForm * targetSorts.length + sort];
+    if (candidate < 0 && novelty.isForbidden(form, sort)) {
+      // No new code explains it: how often it comes is known from all transfers.
+      const seen = this.#novelties.seen(form, sort);
       chance = Math.min(chance, (seen + 0.5) / (this.#tables.transfers + 1));
     }
     this.#probability = p;

@@ -6,6 +6,7 @@ import type { NominalComparison } from '../../likeness/nominal-comparison.ts';
 import type { NominalRuns } from '../../likeness/nominal-runs.ts';
 import type { OpenCall, PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
 import type { Patch } from '../../verdict/patches.ts';
+import { countedSurprises } from '../../verdict/place-surprise.ts';
 import { sourcesInWords } from '../words/sources.ts';
 import type { Unit } from '../words/unit.ts';
 import { comparisonOf, nominalBlocks, nominalTransfer } from './comparison-of.ts';
@@ -162,6 +163,7 @@ function transfersOf(
   sources: DetailSources,
 ): ReportTransfer[] {
   const { positions, occurrences, predictions } = evaluation;
+  const surprises = countedSurprises(evaluation);
   const first = firstAtLeast(positions, patch.start);
   const end = Math.min(firstAtLeast(positions, patch.end), first + mostInside);
   const transfers: ReportTransfer[] = [];
@@ -193,7 +195,9 @@ function transfersOf(
       isCorrect: actual === predicted,
       isUnknown: actual === 0 || predictions.unseenTransfer[p] === 1,
       evidence: proven?.kind,
-      ...(evaluation.histories === undefined ? {} : { sources: sourcesOf(evaluation, p) }),
+      ...(surprises === undefined
+        ? {}
+        : { sources: sourcesOf(evaluation, p), surprise: surprises[i] }),
     });
   }
   return transfers;
@@ -210,6 +214,7 @@ function sourcesOf({ predictions, histories }: Evaluation, prediction: number): 
     trainedRuns: at(sources?.trainedCount),
     shown: at(sources?.shownCount),
     nats: -Math.log(Math.max(1e-30, predictions.actualProbability[prediction])),
+    scaled: at(sources?.surprise),
   });
 }
 

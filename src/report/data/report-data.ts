@@ -268,6 +268,8 @@ export interface ReportTransfer {
   readonly sources?: string;
   /** How many nominal runs make it where the code does not say so, and how many run the place it came to. */
   readonly nominal?: { readonly runs: number; readonly going: number; readonly running: number };
+  /** Nats at the scale of the place, which verdicts rest on; only where histories predicted. */
+  readonly surprise?: number;
   readonly isCorrect: boolean;
   readonly isUnknown: boolean;
   readonly evidence: EvidenceKind | undefined;

@@ -50,7 +50,7 @@ export function featureTitle(name: string): string {
 function surprisingPlace(length: number): string {
   return length === 1
     ? 'surprise of the most surprising transfer'
-    : `surprise of the most surprising ${length} blocks`;
+    : `surprise of the most surprising ${length} blocks of which no code tells`;
 }
 
 /** @returns a sentence about one feature's value, for the reasons of a verdict */

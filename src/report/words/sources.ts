@@ -9,15 +9,16 @@ export interface SourceWords {
   readonly trainedRuns: number;
   /** How often this run had gone there before; at most 8. */
   readonly shown: number;
-  /** Surprise. */
+  /** Surprise; and at the scale of what nominal runs showed at the place. */
   readonly nats: number;
+  readonly scaled: number;
 }
 
 const mostShown = 8;
 
 /** `one of 14 cases that the code allows; training saw 2 targets here, not this one; this run never: 9.3 nats` */
 export function sourcesInWords(words: SourceWords): string {
-  const { trainedTargets, trainedRuns, shown, nats } = words;
+  const { trainedTargets, trainedRuns, shown, nats, scaled } = words;
   const training =
     trainedTargets === 0
       ? 'training never saw this place run'
@@ -26,7 +27,10 @@ export function sourcesInWords(words: SourceWords): string {
     shown === 0
       ? 'this run never went there before'
       : `this run did ${shown >= mostShown ? `${mostShown} times or more` : count(shown, 'time')} before`;
-  return `${codeInWords(words)}; ${training}; ${run}: ${nats.toFixed(1)} nats`;
+  // Where nominal runs were never surprised, a nat is a nat.
+  const isScaled = nats - scaled > 0.05;
+  const where = isScaled ? `, ${scaled.toFixed(1)} at the scale of this place` : '';
+  return `${codeInWords(words)}; ${training}; ${run}: ${nats.toFixed(1)} nats${where}`;
 }
 
 function codeInWords({ sort, allowed }: SourceWords): string {
