@@ -88,118 +88,196 @@ export async function trainLstm(
       category: 'input',
     });
   }
-  const { parameters } = lstm;
-  const { length } = parameterLayout(lstm.shape);
-  const { checkpoint, epochs, batchSize, weighting, seed, patience } = options;
-  const keepsBest = options.keepBest || patience > 0;
-  const order = new WindowOrder(windows.counts, weighting, batchSize, seed);
-  const totalSteps = order.batchesPerEpoch * epochs;
-  const optimizer = new Optimizer({ ...options.optimizer, totalSteps }, length);
-  const step = new TrainingStep(lstm, windows, optimizer);
-  const random = new Random(seed);
-  const bestParameters = new Float32Array(keepsBest ? length : 0);
-  const decisive = { epochs, batchSize, weighting, seed, patience, keepsBest };
-  const identity = { ...decisive, optimizer: optimizer.options };
-  const run = checkpoint === undefined ? '' : runIdentity(lstm, windows, identity);
-  let state: RunState = {
-    ...epochStart,
-    epoch: 1,
-    seconds: 0,
-    serial: 0,
-    step: 0,
-    random: random.state,
-    best: null,
-    bestEpoch: 0,
-    stopped: false,
-    reports: [],
-  };
-  if (checkpoint?.resume) {
-    const saved = await readCheckpoint<RunState>(checkpoint.path, run);
-    state = saved.facts;
-    parameters.set(saved.parameters);
+  const run = new TrainingRun(lstm, windows, options, context);
+  if (options.checkpoint?.resume) {
+    // For metrics that are written anew.
+    for (const report of await run.resume(options.checkpoint.path)) await onEpoch(report);
+  }
+  run.begin();
+  while (!run.isOver) await onEpoch(await run.epoch());
+  return run.finish();
+}
+
+/** Training under way: epochs of batches, and what a checkpoint keeps of them. */
+class TrainingRun {
+  readonly #lstm: Lstm;
+  readonly #windows: WindowSet;
+  readonly #options: TrainOptions;
+  readonly #context: RunContext;
+  readonly #order: WindowOrder;
+  readonly #optimizer: Optimizer;
+  readonly #step: TrainingStep;
+  readonly #random: Random;
+  readonly #keepsBest: boolean;
+  readonly #bestParameters: Float32Array<ArrayBuffer>;
+  /** Identity of the run, so that no checkpoint of another is taken; empty without checkpoints. */
+  readonly #identity: string;
+  #state: RunState;
+  #epochStarted = 0;
+  #kept = 0;
+  #pace: Pace | undefined;
+
+  constructor(lstm: Lstm, windows: WindowSet, options: TrainOptions, context: RunContext) {
+    this.#lstm = lstm;
+    this.#windows = windows;
+    this.#options = options;
+    this.#context = context;
+    const { epochs, batchSize, weighting, seed, patience } = options;
+    const { length } = parameterLayout(lstm.shape);
+    this.#order = new WindowOrder(windows.counts, weighting, batchSize, seed);
+    const totalSteps = this.#order.batchesPerEpoch * epochs;
+    this.#optimizer = new Optimizer({ ...options.optimizer, totalSteps }, length);
+    this.#step = new TrainingStep(lstm, windows, this.#optimizer);
+    this.#random = new Random(seed);
+    this.#keepsBest = options.keepBest || patience > 0;
+    this.#bestParameters = new Float32Array(this.#keepsBest ? length : 0);
+    const decisive = { epochs, batchSize, weighting, seed, patience, keepsBest: this.#keepsBest };
+    const identity = { ...decisive, optimizer: this.#optimizer.options };
+    this.#identity = options.checkpoint === undefined ? '' : runIdentity(lstm, windows, identity);
+    this.#state = {
+      ...epochStart,
+      epoch: 1,
+      seconds: 0,
+      serial: 0,
+      step: 0,
+      random: this.#random.state,
+      best: null,
+      bestEpoch: 0,
+      stopped: false,
+      reports: [],
+    };
+  }
+
+  /** Goes on where a checkpoint was written. @returns the epochs that it had done */
+  async resume(path: string): Promise<readonly EpochReport[]> {
+    const saved = await readCheckpoint<RunState>(path, this.#identity);
+    const optimizer = this.#optimizer;
+    this.#state = saved.facts;
+    this.#lstm.parameters.set(saved.parameters);
     optimizer.squares.set(saved.squares);
     optimizer.means.set(saved.means);
-    bestParameters.set(saved.bestParameters);
-    optimizer.step = state.step;
-    step.serial = state.serial;
-    random.state = state.random;
-    // For metrics that are written anew.
-    for (const report of state.reports) await onEpoch(report);
+    this.#bestParameters.set(saved.bestParameters);
+    optimizer.step = saved.facts.step;
+    this.#step.serial = saved.facts.serial;
+    this.#random.state = saved.facts.random;
+    return saved.facts.reports;
   }
-  let epochStarted = performance.now() - state.seconds * 1000;
-  const keep = async (): Promise<void> => {
-    if (checkpoint === undefined) return;
-    state.step = optimizer.step;
-    state.serial = step.serial;
-    state.random = random.state;
-    state.seconds = (performance.now() - epochStarted) / 1000;
-    const { squares, means } = optimizer;
-    const arrays = { parameters, squares, means, bestParameters };
-    await writeCheckpoint(checkpoint.path, run, { facts: state, ...arrays });
-    await checkpoint.onCheckpoint?.();
-  };
-  const pace = new Pace(
-    epochs * windows.length,
-    (state.epoch - 1) * windows.length + state.windows,
-  );
-  let kept = performance.now();
-  while (!state.stopped && state.epoch <= epochs) {
-    const { epoch } = state;
-    for (; state.batch < order.batchesPerEpoch; state.batch++) {
-      if (context.signal?.aborted) {
-        await keep();
-        context.signal.throwIfAborted();
-      }
-      if (checkpoint !== undefined && performance.now() - kept >= checkpoint.everySeconds * 1000) {
-        await keep();
-        kept = performance.now();
-      }
-      const { loss, correct } = await step.run(order.take(epoch, state.batch, random));
-      if (!Number.isFinite(loss)) {
-        throw new UserError(
-          'loss-not-finite',
-          `the loss is ${loss} in epoch ${epoch}: a smaller --learning-rate may help`,
-          { category: 'runtime' },
-        );
-      }
-      state.windows += order.sizeOf(state.batch);
-      state.loss += loss;
-      state.correct += correct;
-      context.progress({
-        step: `training, epoch ${epoch}/${epochs}`,
-        done: state.windows,
-        total: windows.length,
-        unit: 'windows',
-        facts: {
-          loss: state.loss / state.windows,
-          accuracy: state.correct / state.windows,
-          ...pace.facts((epoch - 1) * windows.length + state.windows),
-        },
-      });
+
+  /** Starts the clocks. */
+  begin(): void {
+    const { epoch, windows, seconds } = this.#state;
+    const each = this.#windows.length;
+    this.#epochStarted = performance.now() - seconds * 1000;
+    this.#pace = new Pace(this.#options.epochs * each, (epoch - 1) * each + windows);
+    this.#kept = performance.now();
+  }
+
+  get isOver(): boolean {
+    return this.#state.stopped || this.#state.epoch > this.#options.epochs;
+  }
+
+  /** One epoch, or what is left of it. */
+  async epoch(): Promise<EpochReport> {
+    const state = this.#state;
+    for (; state.batch < this.#order.batchesPerEpoch; state.batch++) {
+      await this.#keepWhenDue();
+      await this.#batch();
     }
+    const { epoch, loss, correct, windows } = state;
     const report: EpochReport = {
       epoch,
-      loss: state.loss / state.windows,
-      accuracy: state.correct / state.windows,
-      windows: state.windows,
-      seconds: (performance.now() - epochStarted) / 1000,
+      loss: loss / windows,
+      accuracy: correct / windows,
+      windows,
+      seconds: (performance.now() - this.#epochStarted) / 1000,
     };
     state.reports.push(report);
-    await onEpoch(report);
-    if (state.best === null || report.loss < state.best) {
-      state.best = report.loss;
+    this.#compareWithBest(report);
+    this.#state = { ...state, ...epochStart, epoch: epoch + 1 };
+    this.#epochStarted = performance.now();
+    return report;
+  }
+
+  async finish(): Promise<TrainReport> {
+    // Before the best weights are put back: resuming a finished run gives its result again.
+    await this.#keep();
+    const { reports, bestEpoch } = this.#state;
+    if (this.#keepsBest) this.#lstm.parameters.set(this.#bestParameters);
+    return { epochs: reports, best: this.#keepsBest ? bestEpoch : reports.length };
+  }
+
+  async #batch(): Promise<void> {
+    const state = this.#state;
+    const { epoch, batch } = state;
+    const { loss, correct } = await this.#step.run(this.#order.take(epoch, batch, this.#random));
+    if (!Number.isFinite(loss)) {
+      throw new UserError(
+        'loss-not-finite',
+        `the loss is ${loss} in epoch ${epoch}: a smaller --learning-rate may help`,
+        { category: 'runtime' },
+      );
+    }
+    state.windows += this.#order.sizeOf(batch);
+    state.loss += loss;
+    state.correct += correct;
+    const each = this.#windows.length;
+    this.#context.progress({
+      step: `training, epoch ${epoch}/${this.#options.epochs}`,
+      done: state.windows,
+      total: each,
+      unit: 'windows',
+      facts: {
+        loss: state.loss / state.windows,
+        accuracy: state.correct / state.windows,
+        ...this.#pace?.facts((epoch - 1) * each + state.windows),
+      },
+    });
+  }
+
+  #compareWithBest({ epoch, loss }: EpochReport): void {
+    const state = this.#state;
+    const { patience } = this.#options;
+    if (state.best === null || loss < state.best) {
+      state.best = loss;
       state.bestEpoch = epoch;
-      if (keepsBest) bestParameters.set(parameters);
+      if (this.#keepsBest) this.#bestParameters.set(this.#lstm.parameters);
     } else if (patience > 0 && epoch - state.bestEpoch >= patience) {
       state.stopped = true;
     }
-    state = { ...state, ...epochStart, epoch: epoch + 1 };
-    epochStarted = performance.now();
   }
-  // Before the best weights are put back: resuming a finished run gives its result again.
-  await keep();
-  if (keepsBest) parameters.set(bestParameters);
-  return { epochs: state.reports, best: keepsBest ? state.bestEpoch : state.reports.length };
+
+  /** Writes a checkpoint when it is time, and when the run is interrupted, which ends it. */
+  async #keepWhenDue(): Promise<void> {
+    const { signal } = this.#context;
+    if (signal?.aborted) {
+      await this.#keep();
+      signal.throwIfAborted();
+    }
+    const { checkpoint } = this.#options;
+    if (checkpoint === undefined) return;
+    if (performance.now() - this.#kept < checkpoint.everySeconds * 1000) return;
+    await this.#keep();
+    this.#kept = performance.now();
+  }
+
+  async #keep(): Promise<void> {
+    const { checkpoint } = this.#options;
+    if (checkpoint === undefined) return;
+    const state = this.#state;
+    const { squares, means, step } = this.#optimizer;
+    state.step = step;
+    state.serial = this.#step.serial;
+    state.random = this.#random.state;
+    state.seconds = (performance.now() - this.#epochStarted) / 1000;
+    await writeCheckpoint(checkpoint.path, this.#identity, {
+      facts: state,
+      parameters: this.#lstm.parameters,
+      squares,
+      means,
+      bestParameters: this.#bestParameters,
+    });
+    await checkpoint.onCheckpoint?.();
+  }
 }
 
 /** Windows a second and time left, since this process began. */
