@@ -199,139 +199,58 @@ export class Operands {
     place++;
     if (byte === 0x0f) return this.#twoByte(bytes, place, rex, full, is64);
     if (byte < 0x40) return this.#arithmetic(bytes, byte, place, rex, full, is64);
-    if (byte >= 0x50 && byte < 0x60) {
-      const register = (byte & 7) | ((rex & 1) << 3);
-      this.size = is64 ? 8 : 4;
-      this.first = register;
-      const isPush = byte < 0x58;
-      this.operation = isPush ? Operation.push : Operation.pop;
-      this.reads = 16 | (isPush ? 1 << register : 0);
-      this.writes = 16 | (isPush ? 0 : 1 << register);
-      return !isShort;
-    }
+    if (byte >= 0x50 && byte < 0x60) return this.#stackRegister(byte, rex, is64) && !isShort;
     if (byte >= 0x70 && byte < 0x80) {
       this.condition = byte & 15;
       return true;
     }
-    if (byte >= 0xb8 && byte < 0xc0) {
-      const register = (byte & 7) | ((rex & 1) << 3);
-      this.operation = Operation.move;
-      this.size = full;
-      this.first = register;
-      this.second = Operand.immediate;
-      this.writes = 1 << register;
-      if (full === 2) this.immediate = bytes[place]! | (bytes[place + 1]! << 8);
-      else this.immediate = int32(bytes, place) >>> 0;
-      if (full === 8) this.immediate += int32(bytes, place + 4) * 0x1_0000_0000;
-      return true;
-    }
+    if (byte >= 0xb8 && byte < 0xc0) return this.#moveConstant(bytes, byte, place, rex, full);
     switch (byte) {
       case 0x68:
-        this.operation = Operation.push;
-        this.first = Operand.immediate;
-        this.immediate = int32(bytes, place);
-        this.reads = 16;
-        this.writes = 16;
-        return !isShort;
       case 0x6a:
-        this.operation = Operation.push;
-        this.first = Operand.immediate;
-        this.immediate = (bytes[place]! << 24) >> 24;
-        this.reads = 16;
-        this.writes = 16;
-        return !isShort;
+        return this.#pushConstant(bytes, byte, place) && !isShort;
       case 0x63:
+        this.#twoOperands(bytes, place, rex, full, is64, false);
+        return this.#moveSigned(full);
       case 0x84:
       case 0x85:
+        this.#twoOperands(bytes, place, rex, byte === 0x84 ? 1 : full, is64, true);
+        this.operation = Operation.other;
+        this.setsFlags = true;
+        this.reads = this.#addressReads() | maskOf(this.first) | maskOf(this.second);
+        return true;
       case 0x88:
       case 0x89:
       case 0x8a:
       case 0x8b:
-      case 0x8d: {
-        const isByte = byte === 0x84 || byte === 0x88 || byte === 0x8a;
-        this.#twoOperands(bytes, place, rex, isByte ? 1 : full, is64, byte !== 0x63 && byte < 0x8a);
-        const read = this.#addressReads();
-        const left = maskOf(this.first);
-        const right = maskOf(this.second);
-        if (byte === 0x84 || byte === 0x85) {
-          this.operation = Operation.other;
-          this.setsFlags = true;
-          this.reads = read | left | right;
-          return true;
-        }
-        if (byte === 0x8d) {
-          this.operation = Operation.address;
-          this.reads = read;
-          this.writes = left;
-          return true;
-        }
-        this.operation = Operation.move;
-        this.reads = read | right;
-        this.writes = left;
-        this.stores = this.first === Operand.memory;
-        // What a part of a register gets leaves the rest of it.
-        if (this.size < 4) this.reads |= left;
-        if (byte === 0x63) {
-          this.operation = full === 8 ? Operation.signExtend : Operation.move;
-          this.narrow = 4;
-          if (full !== 8) return false;
-        }
+        this.#twoOperands(bytes, place, rex, (byte & 1) === 0 ? 1 : full, is64, byte < 0x8a);
+        return this.#moved();
+      case 0x8d:
+        this.#twoOperands(bytes, place, rex, full, is64, false);
+        this.operation = Operation.address;
+        this.reads = this.#addressReads();
+        this.writes = maskOf(this.first);
         return true;
-      }
       case 0x80:
       case 0x81:
-      case 0x83: {
-        const group = (bytes[place]! >> 3) & 7;
-        const isByte = byte === 0x80;
-        const behind = this.#oneOperand(bytes, place, rex, isByte ? 1 : full, is64);
-        this.second = Operand.immediate;
-        this.immediate =
-          byte !== 0x81
-            ? (bytes[behind]! << 24) >> 24
-            : full === 2
-              ? ((bytes[behind]! | (bytes[behind + 1]! << 8)) << 16) >> 16
-              : int32(bytes, behind);
-        this.#arithmeticEffects(group);
-        return true;
-      }
+      case 0x83:
+        return this.#arithmeticConstant(bytes, byte, place, rex, full, is64);
       case 0xc0:
       case 0xc1:
       case 0xd0:
       case 0xd1:
       case 0xd2:
-      case 0xd3: {
-        const group = (bytes[place]! >> 3) & 7;
-        const behind = this.#oneOperand(bytes, place, rex, (byte & 1) === 0 ? 1 : full, is64);
-        this.second = byte < 0xd2 ? Operand.immediate : 1;
-        this.immediate = byte < 0xd0 ? bytes[behind]! : 1;
-        this.setsFlags = true;
-        const left = maskOf(this.first);
-        this.reads = this.#addressReads() | left | (byte < 0xd2 ? 0 : 2);
-        this.writes = left;
-        this.stores = this.first === Operand.memory;
-        if (group === 4 && byte < 0xd2) this.operation = Operation.shiftLeft;
-        return true;
-      }
+      case 0xd3:
+        return this.#shift(bytes, byte, place, rex, full, is64);
       case 0xc6:
       case 0xc7: {
         const behind = this.#oneOperand(bytes, place, rex, byte === 0xc6 ? 1 : full, is64);
-        this.operation = Operation.move;
         this.second = Operand.immediate;
         this.immediate = byte === 0xc6 ? bytes[behind]! : int32(bytes, behind);
-        this.reads = this.#addressReads() | (this.size < 4 ? maskOf(this.first) : 0);
-        this.writes = maskOf(this.first);
-        this.stores = this.first === Operand.memory;
-        return true;
+        return this.#moved();
       }
       case 0x98:
-        this.operation = full === 8 ? Operation.signExtend : Operation.other;
-        this.size = full;
-        this.narrow = full / 2;
-        this.first = 0;
-        this.second = 0;
-        this.reads = 1;
-        this.writes = 1;
-        return true;
+        return this.#extendAccumulator(full);
       case 0xe8:
       case 0xe9:
       case 0xeb:
@@ -341,31 +260,168 @@ export class Operands {
         return true;
       case 0xff: {
         const group = (bytes[place]! >> 3) & 7;
-        if (group < 2) {
-          this.#oneOperand(bytes, place, rex, full, is64);
-          this.reads = this.#addressReads() | maskOf(this.first);
-          this.writes = maskOf(this.first);
-          this.stores = this.first === Operand.memory;
-          this.setsFlags = true;
-          this.operation = group === 0 ? Operation.add : Operation.subtract;
-          this.second = Operand.immediate;
-          this.immediate = 1;
-          return true;
-        }
-        this.#oneOperand(bytes, place, rex, is64 ? 8 : 4, is64);
-        this.reads = this.#addressReads() | maskOf(this.first);
-        if (group !== 4) {
-          this.reads |= 16;
-          this.writes = 16;
-        }
-        if (group === 6) this.operation = Operation.push;
-        return !isShort;
+        if (group < 2) return this.#countOne(bytes, group, place, rex, full, is64);
+        return this.#transferOrPush(bytes, group, place, rex, is64) && !isShort;
       }
       case 0x90:
         return rex === 0;
       default:
         return false;
     }
+  }
+
+  /** PUSH and POP of a register. */
+  #stackRegister(byte: number, rex: number, is64: boolean): boolean {
+    const register = (byte & 7) | ((rex & 1) << 3);
+    this.size = is64 ? 8 : 4;
+    this.first = register;
+    const isPush = byte < 0x58;
+    this.operation = isPush ? Operation.push : Operation.pop;
+    this.reads = 16 | (isPush ? 1 << register : 0);
+    this.writes = 16 | (isPush ? 0 : 1 << register);
+    return true;
+  }
+
+  #pushConstant(bytes: Uint8Array, byte: number, place: number): boolean {
+    this.operation = Operation.push;
+    this.first = Operand.immediate;
+    this.immediate = byte === 0x68 ? int32(bytes, place) : (bytes[place]! << 24) >> 24;
+    this.reads = 16;
+    this.writes = 16;
+    return true;
+  }
+
+  /** MOV of a constant to a register. */
+  #moveConstant(
+    bytes: Uint8Array,
+    byte: number,
+    place: number,
+    rex: number,
+    full: number,
+  ): boolean {
+    const register = (byte & 7) | ((rex & 1) << 3);
+    this.operation = Operation.move;
+    this.size = full;
+    this.first = register;
+    this.second = Operand.immediate;
+    this.writes = 1 << register;
+    if (full === 2) this.immediate = bytes[place]! | (bytes[place + 1]! << 8);
+    else this.immediate = int32(bytes, place) >>> 0;
+    if (full === 8) this.immediate += int32(bytes, place + 4) * 0x1_0000_0000;
+    return true;
+  }
+
+  /** MOV, its operands read. */
+  #moved(): boolean {
+    const left = maskOf(this.first);
+    this.operation = Operation.move;
+    this.reads = this.#addressReads() | maskOf(this.second);
+    this.writes = left;
+    this.stores = this.first === Operand.memory;
+    // What a part of a register gets leaves the rest of it.
+    if (this.size < 4) this.reads |= left;
+    return true;
+  }
+
+  /** MOVSXD, its operands read. */
+  #moveSigned(full: number): boolean {
+    this.#moved();
+    this.narrow = 4;
+    if (full === 8) this.operation = Operation.signExtend;
+    return full === 8;
+  }
+
+  /** ADD, OR, ... CMP with a constant. */
+  #arithmeticConstant(
+    bytes: Uint8Array,
+    byte: number,
+    place: number,
+    rex: number,
+    full: number,
+    is64: boolean,
+  ): boolean {
+    const behind = this.#oneOperand(bytes, place, rex, byte === 0x80 ? 1 : full, is64);
+    this.second = Operand.immediate;
+    this.immediate =
+      byte !== 0x81
+        ? (bytes[behind]! << 24) >> 24
+        : full === 2
+          ? ((bytes[behind]! | (bytes[behind + 1]! << 8)) << 16) >> 16
+          : int32(bytes, behind);
+    this.#arithmeticEffects((bytes[place]! >> 3) & 7);
+    return true;
+  }
+
+  /** Shifts and rotations by a constant, by one or by CL. */
+  #shift(
+    bytes: Uint8Array,
+    byte: number,
+    place: number,
+    rex: number,
+    full: number,
+    is64: boolean,
+  ): boolean {
+    const group = (bytes[place]! >> 3) & 7;
+    const behind = this.#oneOperand(bytes, place, rex, (byte & 1) === 0 ? 1 : full, is64);
+    this.second = byte < 0xd2 ? Operand.immediate : 1;
+    this.immediate = byte < 0xd0 ? bytes[behind]! : 1;
+    this.setsFlags = true;
+    const left = maskOf(this.first);
+    this.reads = this.#addressReads() | left | (byte < 0xd2 ? 0 : 2);
+    this.writes = left;
+    this.stores = this.first === Operand.memory;
+    if (group === 4 && byte < 0xd2) this.operation = Operation.shiftLeft;
+    return true;
+  }
+
+  /** CBW, CWDE, CDQE. */
+  #extendAccumulator(full: number): boolean {
+    this.operation = full === 8 ? Operation.signExtend : Operation.other;
+    this.size = full;
+    this.narrow = full / 2;
+    this.first = 0;
+    this.second = 0;
+    this.reads = 1;
+    this.writes = 1;
+    return true;
+  }
+
+  /** INC and DEC. */
+  #countOne(
+    bytes: Uint8Array,
+    group: number,
+    place: number,
+    rex: number,
+    full: number,
+    is64: boolean,
+  ): boolean {
+    this.#oneOperand(bytes, place, rex, full, is64);
+    this.reads = this.#addressReads() | maskOf(this.first);
+    this.writes = maskOf(this.first);
+    this.stores = this.first === Operand.memory;
+    this.setsFlags = true;
+    this.operation = group === 0 ? Operation.add : Operation.subtract;
+    this.second = Operand.immediate;
+    this.immediate = 1;
+    return true;
+  }
+
+  /** CALL, JMP and PUSH of a register or memory. */
+  #transferOrPush(
+    bytes: Uint8Array,
+    group: number,
+    place: number,
+    rex: number,
+    is64: boolean,
+  ): boolean {
+    this.#oneOperand(bytes, place, rex, is64 ? 8 : 4, is64);
+    this.reads = this.#addressReads() | maskOf(this.first);
+    if (group !== 4) {
+      this.reads |= 16;
+      this.writes = 16;
+    }
+    if (group === 6) this.operation = Operation.push;
+    return true;
   }
 
   #twoByte(bytes: Uint8Array, opcodeAt: number, rex: number, full: number, is64: boolean): boolean {
