@@ -43,6 +43,15 @@ const withF3 = 4;
 const withF2 = 8;
 const anyPrefix = plain | with66 | withF3 | withF2;
 
+/** Forms that have ModRM. */
+const isModrm = new Uint8Array(32);
+for (const form of [
+  ...[Form.modrm, Form.modrmImm8, Form.modrmImm, Form.memory, Form.group3Byte, Form.group3],
+  ...[Form.group4, Form.group5, Form.group11Byte, Form.group11, Form.group8, Form.nop],
+]) {
+  isModrm[form] = 1;
+}
+
 const oneByte = new Uint8Array(256);
 const twoByte = new Uint8Array(256);
 /** Prefixes allowed before an opcode of the two-byte map. */
@@ -85,22 +94,12 @@ export class InstructionLength {
       isWide = (byte & 8) !== 0;
       byte = bytes[++place];
     }
-    const isShort = (prefixes & with66) !== 0 && !isWide;
     let form: number;
     if (byte === 0x0f) {
       byte = bytes[++place];
+      if (!fitsTwoByte(prefixes)) return 0;
+      if ((allowed[byte] & mandatoryOf(prefixes)) === 0) return endbr(bytes, place, prefixes);
       form = twoByte[byte];
-      const mandatory =
-        (prefixes & withF2) !== 0
-          ? withF2
-          : (prefixes & withF3) !== 0
-            ? withF3
-            : (prefixes & with66) !== 0
-              ? with66
-              : plain;
-      // F2 and F3 together, or with 66, mean different things to different instructions.
-      if ((prefixes & (withF2 | withF3)) !== 0 && prefixes !== mandatory) return 0;
-      if ((allowed[byte] & mandatory) === 0) return this.#endbr(bytes, place, prefixes);
       if (form === Form.rel32) {
         this.kind = Transfer.jcc;
       } else if (byte === 0x05) {
@@ -109,50 +108,56 @@ export class InstructionLength {
       }
     } else {
       form = oneByte[byte];
-      if ((prefixes & (withF2 | withF3)) !== 0 && form !== Form.string) {
-        // PAUSE, and the return of old branch predictors.
-        if (prefixes !== withF3 || isRex || (byte !== 0x90 && byte !== 0xc3)) return 0;
-      }
-      // PUSHA and the like in 32-bit code; INC and DEC are REX prefixes in 64-bit code.
-      if (!is64 && byte === 0x63) return 0;
-      if (byte >= 0x40 && byte < 0x50 && is64) return 0;
+      if (!fitsOneByte(byte, form, prefixes, isRex, is64)) return 0;
     }
-    place++;
+    const operand = isWide ? 8 : (prefixes & with66) !== 0 ? 2 : 4;
+    const end =
+      isModrm[form] === 1
+        ? this.#behindModrm(bytes, place + 1, form, prefixes, operand)
+        : this.#behindOpcode(bytes, place + 1, form, prefixes, operand);
+    return end < 0 || end > bytes.length ? 0 : end - at;
+  }
+
+  /**
+   * Without ModRM.
+   *
+   * @param operand  bytes of the operand: 2, 4 or 8
+   * @returns place behind the instruction; -1 when it must be decoded in full, or is cut
+   */
+  #behindOpcode(
+    bytes: Uint8Array,
+    place: number,
+    form: number,
+    prefixes: number,
+    operand: number,
+  ): number {
+    const byte = bytes[place - 1];
+    const isPrefixed = (prefixes & with66) !== 0;
     switch (form) {
-      case Form.unknown:
-        return 0;
       case Form.none:
       case Form.string:
-        if (byte === 0xc3) {
-          if ((prefixes & with66) !== 0) return 0;
-          this.kind = Transfer.ret;
-        }
-        break;
-      case Form.imm16:
-        if (prefixes !== 0) return 0;
+        if (byte !== 0xc3) return place;
+        if (isPrefixed) return -1;
         this.kind = Transfer.ret;
-        place += 2;
-        break;
+        return place;
+      case Form.imm16:
+        if (prefixes !== 0) return -1;
+        this.kind = Transfer.ret;
+        return place + 2;
       case Form.imm8:
         if (byte === 0xcd) this.kind = Transfer.syscall;
-        place++;
-        break;
+        return place + 1;
       case Form.imm:
-        place += isShort ? 2 : 4;
-        break;
+        return place + Math.min(operand, 4);
       case Form.imm64:
-        place += isWide ? 8 : isShort ? 2 : 4;
-        break;
+        return place + operand;
       case Form.rel8:
-        if ((prefixes & with66) !== 0) return 0;
-        if (place >= bytes.length) return 0;
+        if (isPrefixed || place >= bytes.length) return -1;
         this.kind = byte === 0xeb ? Transfer.jmp : Transfer.jcc;
         this.displacement = (bytes[place] << 24) >> 24;
-        place++;
-        break;
+        return place + 1;
       case Form.rel32:
-        if ((prefixes & with66) !== 0) return 0;
-        if (place + 4 > bytes.length) return 0;
+        if (isPrefixed || place + 4 > bytes.length) return -1;
         if (this.kind === Transfer.none) {
           this.kind = byte === 0xe8 ? Transfer.call : Transfer.jmp;
         }
@@ -161,66 +166,91 @@ export class InstructionLength {
           (bytes[place + 1] << 8) |
           (bytes[place + 2] << 16) |
           (bytes[place + 3] << 24);
-        place += 4;
-        break;
-      default: {
-        if (place >= bytes.length) return 0;
-        const modrm = bytes[place];
-        const register = (modrm >> 3) & 7;
-        place = afterModrm(bytes, place);
-        switch (form) {
-          case Form.modrmImm8:
-            place++;
-            break;
-          case Form.modrmImm:
-            place += isShort ? 2 : 4;
-            break;
-          case Form.memory:
-            if (modrm >= 0xc0) return 0;
-            break;
-          case Form.group3Byte:
-            if (register === 1) return 0;
-            if (register === 0) place++;
-            break;
-          case Form.group3:
-            if (register === 1) return 0;
-            if (register === 0) place += isShort ? 2 : 4;
-            break;
-          case Form.group4:
-            if (register > 1) return 0;
-            break;
-          case Form.group5:
-            if (register === 2 || register === 4) {
-              if ((prefixes & with66) !== 0) return 0;
-              this.kind = register === 2 ? Transfer.icall : Transfer.ijmp;
-            } else if (register === 3 || register === 5 || register === 7) return 0;
-            break;
-          case Form.group11Byte:
-            if (register !== 0) return 0;
-            place++;
-            break;
-          case Form.group11:
-            if (register !== 0) return 0;
-            place += isShort ? 2 : 4;
-            break;
-          case Form.group8:
-            if (register < 4) return 0;
-            place++;
-            break;
-          case Form.nop:
-            if (register !== 0) return 0;
-            break;
-        }
-      }
+        return place + 4;
+      default:
+        return -1;
     }
-    return place > bytes.length ? 0 : place - at;
   }
 
-  /** ENDBR64 and ENDBR32, at which most functions begin. */
-  #endbr(bytes: Uint8Array, place: number, prefixes: number): number {
-    if (prefixes !== withF3 || bytes[place] !== 0x1e || bytes[place - 2] !== 0xf3) return 0;
-    return bytes[place + 1] === 0xfa || bytes[place + 1] === 0xfb ? 4 : 0;
+  /** With ModRM at `place`; otherwise as `#behindOpcode`. */
+  #behindModrm(
+    bytes: Uint8Array,
+    place: number,
+    form: number,
+    prefixes: number,
+    operand: number,
+  ): number {
+    if (place >= bytes.length) return -1;
+    const modrm = bytes[place];
+    const register = (modrm >> 3) & 7;
+    const behind = afterModrm(bytes, place);
+    const immediate = Math.min(operand, 4);
+    switch (form) {
+      case Form.modrmImm8:
+        return behind + 1;
+      case Form.modrmImm:
+        return behind + immediate;
+      case Form.memory:
+        return modrm >= 0xc0 ? -1 : behind;
+      case Form.group3Byte:
+        return register === 1 ? -1 : register === 0 ? behind + 1 : behind;
+      case Form.group3:
+        return register === 1 ? -1 : register === 0 ? behind + immediate : behind;
+      case Form.group4:
+        return register > 1 ? -1 : behind;
+      case Form.group5:
+        if (register === 3 || register === 5 || register === 7) return -1;
+        if (register === 2 || register === 4) {
+          if ((prefixes & with66) !== 0) return -1;
+          this.kind = register === 2 ? Transfer.icall : Transfer.ijmp;
+        }
+        return behind;
+      case Form.group11Byte:
+        return register !== 0 ? -1 : behind + 1;
+      case Form.group11:
+        return register !== 0 ? -1 : behind + immediate;
+      case Form.group8:
+        return register < 4 ? -1 : behind + 1;
+      case Form.nop:
+        return register !== 0 ? -1 : behind;
+      default:
+        return behind;
+    }
   }
+}
+
+/** @returns the prefix that is part of an opcode of the two-byte map */
+function mandatoryOf(prefixes: number): number {
+  if ((prefixes & withF2) !== 0) return withF2;
+  if ((prefixes & withF3) !== 0) return withF3;
+  return (prefixes & with66) !== 0 ? with66 : plain;
+}
+
+/** F2 and F3 together, or with 66, mean different things to different instructions. */
+function fitsTwoByte(prefixes: number): boolean {
+  return (prefixes & (withF2 | withF3)) === 0 || prefixes === mandatoryOf(prefixes);
+}
+
+function fitsOneByte(
+  byte: number,
+  form: number,
+  prefixes: number,
+  isRex: boolean,
+  is64: boolean,
+): boolean {
+  if ((prefixes & (withF2 | withF3)) !== 0 && form !== Form.string) {
+    // PAUSE, and the return of old branch predictors.
+    if (prefixes !== withF3 || isRex || (byte !== 0x90 && byte !== 0xc3)) return false;
+  }
+  // PUSHA and the like in 32-bit code; INC and DEC are REX prefixes in 64-bit code.
+  if (!is64 && byte === 0x63) return false;
+  return !(byte >= 0x40 && byte < 0x50 && is64);
+}
+
+/** ENDBR64 and ENDBR32, at which most functions begin. @returns bytes; 0 when it is neither */
+function endbr(bytes: Uint8Array, place: number, prefixes: number): number {
+  if (prefixes !== withF3 || bytes[place] !== 0x1e || bytes[place - 2] !== 0xf3) return 0;
+  return bytes[place + 1] === 0xfa || bytes[place + 1] === 0xfb ? 4 : 0;
 }
 
 /** @returns place behind the ModRM byte at `place`, its SIB byte and its displacement */
