@@ -20,8 +20,15 @@ import { type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { queueOpener, queueOption } from '../options/queue-options.ts';
+import {
+  checkFolderWords,
+  type FolderLine,
+  type FolderWords,
+  folderWords,
+  judgeFolderCommand,
+} from './judge-folder.ts';
 
-interface Options {
+interface Options extends FolderWords {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean | undefined;
@@ -48,7 +55,7 @@ const spec: CommandSpec<Options> = {
   summary: 'Judge recordings with what was learned before',
   args: [
     ['<profile>', 'file that learn wrote, the folder of its run, or a folder of profiles'],
-    ['<sample...>', 'samples, folders of them, perf.data files; logs of calls'],
+    ['[sample...]', 'samples, folders of them, perf.data files; logs of calls'],
   ],
   options: [
     {
@@ -89,6 +96,7 @@ const spec: CommandSpec<Options> = {
       parse: integer(1, 256),
     },
     queueOption,
+    ...folderWords,
     { flags: '--report <file>', help: 'write the HTML page, too', parse: text },
     { flags: '--sarif <file>', help: 'write what is anomalous for CI systems, too', parse: text },
     {
@@ -107,20 +115,35 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward judge reader.wayward new --exit-code --json', 'for scripts'],
     ['wayward judge profiles new', "judges each sample by its program's profile"],
+    [
+      'wayward judge reader.wayward --watch incoming --json >> verdicts.ndjson',
+      'judges recordings as they arrive',
+    ],
     ['wayward judge reader.wayward perf.data', 'judges what perf record -e intel_pt//u wrote'],
   ],
   run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
-    const names = namesOf(o.debugDir);
+    checkFolderWords(samples, o);
     const { queue } = o;
+    const request = {
+      ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
+      ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false, process: o.process },
+      ...{ preprocessed: o.preprocessed ?? false, cpu: o.cpu, timeout: o.timeout },
+      ...{ names: namesOf(o.debugDir), jobs: o.jobs },
+      ...(o.features === undefined ? {} : { features: o.features }),
+    };
+    if (o.watch !== undefined) {
+      const { watch, settle, once = false, idle } = o;
+      const ends = { folder: watch, settleSeconds: settle, once, idleSeconds: idle };
+      let alarms = 0;
+      await judgeFolderCommand({ ...request, ...ends }, queue, context, (line, json) => {
+        if (line.verdict === 'anomalous') alarms++;
+        print(o.json ? json : folderLineOf(line));
+      });
+      return o.exitCode && alarms > 0 ? 10 : 0;
+    }
     const result = await judge(
-      {
-        ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
-        ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false, process: o.process },
-        ...{ preprocessed: o.preprocessed ?? false, cpu: o.cpu, timeout: o.timeout },
-        ...{ names, jobs: o.jobs },
-        ...(o.features === undefined ? {} : { features: o.features }),
-      },
+      request,
       context,
       (sample) => {
         if (!o.json) print(lineOf(sample));
@@ -146,7 +169,18 @@ const spec: CommandSpec<Options> = {
 
 export const judgeCommand: Command = defineCommand(spec);
 
-function lineOf({ verdict, pValue, name, place }: JudgedSample): string {
+function folderLineOf({ verdict, name, pValue = 1, place, page, error }: FolderLine): string {
+  if (verdict === null) return `not judged         ${name}  ${error ?? ''}`;
+  const line = lineOf({ verdict, pValue, name, place });
+  return page === undefined ? line : `${line}  ${page}`;
+}
+
+function lineOf({
+  verdict,
+  pValue,
+  name,
+  place,
+}: Pick<JudgedSample, 'verdict' | 'pValue' | 'name' | 'place'>): string {
   const word = verdict === 'anomalous' ? 'ANOMALOUS' : 'nominal  ';
   const why = place === undefined ? '' : `  ${place}`;
   return `${word}  p ${pValue.toFixed(3)}  ${name}${why}`;

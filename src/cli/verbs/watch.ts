@@ -1,4 +1,3 @@
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
@@ -16,6 +15,7 @@ import { type WatchOptions, watch, watchFolder } from '../../commands/watch.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import type { JudgeOptions } from '../options/judge-flags.ts';
+import { lastLine } from '../options/last-line.ts';
 import { queueOpener } from '../options/queue-options.ts';
 import { cpuOption } from '../options/sample-flags.ts';
 
@@ -119,24 +119,3 @@ async function watchOptions(run: string, words: JudgeOptions & WatchWords): Prom
     preprocessed: false,
   };
 }
-
-/** @returns the last line on standard output, where that is a file; else `undefined` */
-function lastLine(): string | undefined {
-  try {
-    if (!fstatSync(1).isFile()) return undefined;
-    const file = openSync('/proc/self/fd/1', 'r');
-    try {
-      const { size } = fstatSync(file);
-      const bytes = Buffer.alloc(Math.min(size, longestLine));
-      readSync(file, bytes, 0, bytes.length, size - bytes.length);
-      return bytes.toString().split('\n').at(-2);
-    } finally {
-      closeSync(file);
-    }
-  } catch {
-    // Only Linux lets us look.
-    return undefined;
-  }
-}
-
-const longestLine = 1 << 20;

@@ -67,6 +67,7 @@ export class JudgedRun {
       options: {
         ...{ ...source, binDirs, rawImages, fpr },
         ...{ command: 'judge', profile: this.#profile.path, evaluationDir: undefined },
+        model: this.#profile.calibration[0]?.model,
       },
       sets: { testNominal: skipped === undefined ? [] : this.judged.map(({ name }) => name) },
       result: skipped === undefined ? {} : { judged: this.judged, skipped },

@@ -59,6 +59,8 @@ export interface JudgedSample {
   readonly label: ReportRow['label'];
   /** Profile that it was judged by. */
   readonly profile: string;
+  /** Name of its evaluation's file, in the folder of evaluations. */
+  readonly evaluation: string;
 }
 
 /** More of the run's code is new than a verdict can be based on. */
@@ -154,7 +156,7 @@ export class Judging {
       pValue: row.pValue ?? Number.NaN,
       score: row.score ?? Number.NaN,
       place: isFlagged ? await this.#placeIn(file) : undefined,
-      ...{ reasons, unknownBlockRate, gaps, profile: this.#profile.path },
+      ...{ reasons, unknownBlockRate, gaps, profile: this.#profile.path, evaluation: file },
     };
   }
 

@@ -8,6 +8,8 @@ import { readSourceSample, type SampleSource } from './source.ts';
 interface Look {
   readonly state: string;
   readonly since: number;
+  /** It had not changed for long enough, and was no sample. */
+  readonly isNone: boolean;
 }
 
 /**
@@ -52,16 +54,23 @@ export class SampleWatcher {
       const state = await stateOf(directory);
       if (state === undefined) continue;
       const before = this.#looks.get(name);
-      if (before?.state !== state) {
-        this.#looks.set(name, { state, since: now });
-        if (this.#settle > 0) continue;
-      } else if (now - before.since < this.#settle) continue;
-      if (!(await this.#isSample(directory))) continue;
+      const since = before?.state === state ? before.since : now;
+      if (since === now) this.#looks.set(name, { state, since, isNone: false });
+      if (now - since < this.#settle) continue;
+      if (!(await this.#isSample(directory))) {
+        this.#looks.set(name, { state, since, isNone: true });
+        continue;
+      }
       this.#looks.delete(name);
       this.#given.add(name);
       complete.push(directory);
     }
     return complete;
+  }
+
+  /** Whether something is there that may become a sample without changing again. */
+  get isSettling(): boolean {
+    return [...this.#looks.values()].some(({ isNone }) => !isNone);
   }
 
   async #names(): Promise<readonly string[]> {
