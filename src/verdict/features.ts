@@ -169,6 +169,11 @@ function numbersOf(picked: Int32Array, ordinals: Int32Array | undefined): Int32A
   return ordinals === undefined ? picked : picked.map((index) => ordinals[index]);
 }
 
+/** A probability just above 1 is rounding; NaN stays NaN. */
+export function natsOfProbability(p: number): number {
+  return -Math.log(Math.min(1, Math.max(probabilityFloor, p)));
+}
+
 /** @returns the series' values by prediction */
 export function predictionSeries(evaluation: Evaluation): Record<Series, Float64Array> {
   const { predictions } = evaluation;
@@ -178,9 +183,7 @@ export function predictionSeries(evaluation: Evaluation): Record<Series, Float64
     const isWrong = predictions.predicted[i] !== predictions.actual[i];
     result.wrong[i] = isWrong ? 1 : 0;
     result.wrongConfidence[i] = isWrong ? predictions.confidence[i] : 0;
-    // A probability just above 1 is rounding; NaN stays NaN.
-    const p = Math.min(1, Math.max(probabilityFloor, predictions.actualProbability[i]));
-    result.nll[i] = -Math.log(p);
+    result.nll[i] = natsOfProbability(predictions.actualProbability[i]);
     result.unseen[i] = predictions.unseenTransfer[i];
   }
   return result;

@@ -156,9 +156,14 @@ export class RunFollower {
     const { transfers, explained, blocks, origin } = this;
     const events = this.events.take(this.places, { transfers, explained, blocks });
     this.events.clear();
-    this.unknownRuns.length = 0;
-    this.origin = blocks;
+    this.skipTo(blocks);
     return { ...events, origin };
+  }
+
+  /** Positions of the events that come count from here; there are none before. */
+  skipTo(block: number): void {
+    this.unknownRuns.length = 0;
+    this.origin = block;
   }
 
   finish(): TransferEvents {

@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import {
+  type ExampleProfile,
+  exampleCorpus,
+  learnExamples,
+} from '../../../test/guard/example-profile.ts';
+import { silentLogger } from '../../base/log.ts';
+import { Random } from '../../base/random.ts';
+import { ImageStore } from '../../image/image-store.ts';
+import { buildAddressSpace } from '../../image/mapped-space.ts';
+import { readMemoryMap } from '../../image/memory-map.ts';
+import { judge } from '../judge.ts';
+import { type AlarmPlace, LiveRun } from './live-run.ts';
+import { type OpenedSetup, openSetup } from './open-setup.ts';
+
+let learned: ExampleProfile;
+let setup: OpenedSetup;
+beforeAll(async () => {
+  learned = await learnExamples(24);
+  setup = await openSetup(learned.profile, 0.05);
+}, 120_000);
+afterAll(async () => {
+  await setup.close();
+  learned.remove();
+});
+
+const samples = [
+  ...['nominal-test-000', 'nominal-test-001', 'malformed-000', 'damaged-train-000'],
+  ...['fptr-014', 'jop-022', 'ret2libc-000', 'rop-006', 'shellcode-029'],
+];
+
+interface Replayed {
+  readonly run: LiveRun;
+  readonly alarms: readonly AlarmPlace[];
+  readonly blocks: number;
+}
+
+/** @param cut  most bytes of a piece */
+async function replay(name: string, cut: number): Promise<Replayed> {
+  const folder = join(exampleCorpus, 'traces', name);
+  const bytes = gunzipSync(readFileSync(join(folder, 'trace_0.gz')));
+  const images = new ImageStore([join(exampleCorpus, 'bin')]);
+  const space = await buildAddressSpace(await readMemoryMap(join(folder, 'mapping.txt')), images);
+  const alarms: AlarmPlace[] = [];
+  const run = new LiveRun(setup, space, (place) => alarms.push(place));
+  const random = new Random(cut);
+  for (let at = 0; at < bytes.length; ) {
+    const piece = 1 + random.below(cut);
+    run.push(0, bytes.subarray(at, at + piece));
+    at += piece;
+  }
+  run.end();
+  return { run, alarms, blocks: run.counts.blocks };
+}
+
+describe('a run that is judged while it goes on', () => {
+  test('has at its end the verdict of judge, however it is cut, and was alarmed if it is anomalous', async () => {
+    const paths = samples.map((name) => join(exampleCorpus, 'traces', name));
+    const { judged } = await judge(
+      { profile: learned.profile, samples: paths, out: learned.folder },
+      { log: silentLogger, progress: () => {} },
+    );
+    expect(judged.map(({ name }) => name)).toEqual(samples);
+    const flagged = judged.filter(({ verdict }) => verdict === 'anomalous');
+    expect(flagged.length).toBeGreaterThanOrEqual(4);
+    expect(flagged.length).toBeLessThan(samples.length);
+    for (const whole of judged) {
+      for (const cut of [1 << 20, 2000]) {
+        const { run, alarms } = await replay(whole.name, cut);
+        const { pValue, score } = run.decision;
+        expect([whole.name, cut, pValue, score]).toEqual([
+          ...[whole.name, cut, whole.pValue, whole.score],
+        ]);
+        expect(run.inexact.size).toBe(0);
+        expect(alarms.length).toBe(whole.verdict === 'anomalous' ? 1 : 0);
+      }
+    }
+  }, 120_000);
+
+  test('raises the alarm at the same place, however it is cut, with what the trace says there', async () => {
+    for (const name of ['rop-006']) {
+      const places = [];
+      for (const cut of [1 << 20, 977]) {
+        const { alarms } = await replay(name, cut);
+        const [{ position, surprise, decision }] = alarms as [AlarmPlace];
+        places.push([position, surprise, decision.pValue]);
+      }
+      expect(places[1]).toEqual(places[0]);
+    }
+  });
+});

@@ -1,0 +1,202 @@
+import { boundedSorts, targetSorts } from '../../evidence/transfer-code.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
+import { GrowingSpace } from '../../image/growing-space.ts';
+import type { HistoryModel } from '../../model/histories/model.ts';
+import {
+  type EventJudgements,
+  type NamedEvents,
+  RunJudge,
+} from '../../model/histories/run-judge.ts';
+import type { TransferEvents } from '../../sequences/histories/events.ts';
+import { RunFollower } from '../../sequences/histories/follower.ts';
+import type { Vocabulary } from '../../sequences/vocabulary.ts';
+import type { NominalDecision } from '../../verdict/classify-nominal.ts';
+import type { TraceFeatures } from '../../verdict/features.ts';
+import { RunningSurprise } from '../../verdict/running-surprise.ts';
+import { EventClassifier } from '../samples/evaluate-histories.ts';
+import { type FollowSetup, LiveThread, type ThreadTraceKind } from './live-thread.ts';
+
+/** What runs are judged with while they go on. */
+export interface LiveSetup extends FollowSetup {
+  readonly model: HistoryModel;
+  readonly vocabulary: Vocabulary;
+  /** What the calibration runs say of the largest surprises so far. */
+  readonly decide: (trace: TraceFeatures) => NominalDecision;
+}
+
+/** The place at which a run became anomalous, as the first look at it tells. */
+export interface AlarmPlace {
+  /** Number of the thread. */
+  readonly thread: number;
+  /** Block index in the thread of the block that made the transfer. */
+  readonly position: number;
+  /** Blocks that the thread had run when the place was seen. */
+  readonly blocks: number;
+  readonly decision: NominalDecision;
+  readonly surprise: EventSurprise;
+}
+
+/** How one event surprised. */
+export interface EventSurprise {
+  readonly nats: number;
+  /** Index into `targetSorts`, and how many targets of the sort the code allows. */
+  readonly sort: number;
+  readonly count: number;
+  readonly trainedTargets: number;
+  readonly trainedRuns: number;
+  readonly shown: number;
+  /** Class that was held most probable; 0 = none. */
+  readonly predicted: number;
+}
+
+const isBoundedSort = targetSorts.map((sort) => boundedSorts.includes(sort));
+
+interface Thread {
+  readonly flow: LiveThread;
+  readonly surprise: RunningSurprise;
+}
+
+/**
+ * Judges a process that still runs. Bytes of its threads' traces go in as they come; at the first place at
+ * which the run so far is flagged, `onAlarm` is called, once.
+ *
+ * A run's score is that of its most improbable place, so what is found so far only grows: a run with one
+ * thread is flagged at some moment if and only if `judge` flags it whole. With several threads, places are
+ * judged in the order in which they are seen, where `judge` takes one thread after the other.
+ */
+export class LiveRun {
+  readonly space: GrowingSpace;
+  readonly #setup: LiveSetup;
+  readonly #onAlarm: (place: AlarmPlace) => void;
+  readonly #judge: RunJudge;
+  readonly #classifier: EventClassifier;
+  readonly #shared: RunFollower = new RunFollower();
+  readonly #threads: Map<number, Thread> = new Map();
+  readonly #ended: { blocks: number; gaps: number; bytesLost: number; worst: TraceFeatures }[] = [];
+  #isAlarmed = false;
+  /** Threads so far. */
+  #started = 0;
+  /** Why a look at the whole sample may find something else; empty where it cannot. */
+  readonly inexact: Set<'threads' | 'mapped-later' | 'made-code' | 'skipped'> = new Set();
+
+  constructor(setup: LiveSetup, space: AddressSpace, onAlarm: (place: AlarmPlace) => void) {
+    this.space = new GrowingSpace(space);
+    this.#setup = setup;
+    this.#onAlarm = onAlarm;
+    this.#judge = new RunJudge(setup.model.tables);
+    this.#classifier = new EventClassifier(setup.vocabulary);
+  }
+
+  /** The map of the process has changed. */
+  remap(space: AddressSpace): void {
+    if (!this.space.grow(space) || this.#threads.size + this.#ended.length === 0) return;
+    this.inexact.add('mapped-later');
+    for (const { flow } of this.#threads.values()) flow.grow();
+  }
+
+  /** Code ran that lies in no file, or not as the file has it. */
+  makeCode(start: number, code: Uint8Array, bits: 32 | 64): void {
+    this.space.make(start, code, bits);
+    this.inexact.add('made-code');
+  }
+
+  /** The next bytes of a thread's trace. */
+  push(number: number, bytes: Uint8Array, kind: ThreadTraceKind = {}): void {
+    const thread = this.#threads.get(number) ?? this.#start(number, kind);
+    thread.flow.push(bytes);
+  }
+
+  /** The thread ends; its number may come again. */
+  endThread(number: number): void {
+    const thread = this.#threads.get(number);
+    if (thread === undefined) return;
+    thread.flow.end();
+    const { blocks, gaps, bytesLost } = thread.flow.summary;
+    this.#ended.push({ blocks, gaps, bytesLost, worst: thread.surprise.features() });
+    this.#threads.delete(number);
+  }
+
+  /** The process ends. */
+  end(): void {
+    for (const number of [...this.#threads.keys()]) this.endThread(number);
+  }
+
+  thread(number: number): LiveThread | undefined {
+    return this.#threads.get(number)?.flow;
+  }
+
+  /** The largest surprises so far. */
+  get features(): TraceFeatures {
+    const all = [...this.#threads.values()].map(({ surprise }) => surprise.features());
+    return RunningSurprise.largest([...this.#ended.map(({ worst }) => worst), ...all]);
+  }
+
+  get decision(): NominalDecision {
+    return this.#setup.decide(this.features);
+  }
+
+  get counts(): { readonly blocks: number; readonly gaps: number; readonly bytesLost: number } {
+    const counts = { blocks: 0, gaps: 0, bytesLost: 0 };
+    const open = [...this.#threads.values()].map(({ flow }) => flow.summary);
+    for (const each of [...this.#ended, ...open]) {
+      counts.blocks += each.blocks;
+      counts.gaps += each.gaps;
+      counts.bytesLost += each.bytesLost;
+    }
+    return counts;
+  }
+
+  #start(number: number, kind: ThreadTraceKind): Thread {
+    const isAlone = this.#started++ === 0;
+    if (!isAlone) this.inexact.add('threads');
+    const run = new RunFollower(this.#shared);
+    const surprise = new RunningSurprise();
+    const flow: LiveThread = new LiveThread(
+      ...([this.#setup, this.space, run, { ...kind, isAlone }] as const),
+      () => this.#look(number, run, surprise),
+    );
+    const thread = { flow, surprise };
+    this.#threads.set(number, thread);
+    return thread;
+  }
+
+  /** Judges the events that have come, one after the other. */
+  #look(number: number, run: RunFollower, surprise: RunningSurprise): void {
+    if (run.events.length === 0) {
+      run.skipTo(run.blocks);
+      return;
+    }
+    const events = run.drain();
+    const named = this.#classifier.classify(events);
+    const judgements = this.#judge.judge(named);
+    for (let i = 0; i < events.length; i++) {
+      const position = events.origin + events.position[i];
+      const isBounded = isBoundedSort[events.sort[i]];
+      if (!surprise.push(judgements.chance[i], isBounded, position) || this.#isAlarmed) continue;
+      const { decision } = this;
+      if (!decision.isFlagged) continue;
+      this.#isAlarmed = true;
+      this.#onAlarm({
+        ...{ thread: number, position, blocks: run.blocks, decision },
+        surprise: surpriseOf(events, named, judgements, i),
+      });
+    }
+  }
+}
+
+function surpriseOf(
+  events: TransferEvents,
+  named: NamedEvents,
+  judgements: EventJudgements,
+  i: number,
+): EventSurprise {
+  return {
+    nats: RunningSurprise.natsOf(judgements.chance[i]),
+    sort: events.sort[i],
+    count: named.count[i],
+    trainedTargets: judgements.trainedTargets[i],
+    trainedRuns: judgements.trainedCount[i],
+    shown: judgements.shownCount[i],
+    predicted: Math.max(0, judgements.predicted[i]),
+  };
+}

@@ -1,0 +1,59 @@
+import { UserError } from '../../base/errors.ts';
+import { ImageCodeCache } from '../../evidence/code/process-code.ts';
+import { CodeCache } from '../../flow/code-cache.ts';
+import { HistoryModel } from '../../model/histories/model.ts';
+import { filterTable } from '../../sequences/filter.ts';
+import { nominalDecision } from '../../verdict/classify-nominal.ts';
+import { openProfile, type Profile } from '../profile/profile.ts';
+import { loadTrained } from '../run/trained.ts';
+import type { LiveSetup } from './live-run.ts';
+
+/** A profile, ready for judging runs while they go on. */
+export interface OpenedSetup extends LiveSetup {
+  readonly opened: Profile;
+  close(): Promise<void>;
+}
+
+/**
+ * Opens a profile for judging runs while they go on.
+ *
+ * @throws UserError as `openProfile`; `not-of-histories`, `not-of-traces`, `calibration-too-small`
+ */
+export async function openSetup(path: string, fpr: number): Promise<OpenedSetup> {
+  const opened = await openProfile(path);
+  try {
+    const { facts, folder, calibration } = opened;
+    if (facts.source !== 'trace') {
+      throw new UserError('not-of-traces', 'was learned from logs of calls, not from traces', {
+        category: 'input',
+        path,
+      });
+    }
+    const trained = await loadTrained(folder.root, { workers: 1, device: 'cpu', seed: 0 });
+    const { layer, vocabulary, profile, filter } = trained;
+    if (!(layer instanceof HistoryModel)) {
+      await layer.dispose();
+      throw new UserError(
+        'not-of-histories',
+        'was learned from windows of blocks, which are judged when a run has ended: learn again with the default model',
+        { category: 'input', path },
+      );
+    }
+    const codeCache = new CodeCache();
+    return {
+      ...{ opened, model: layer, vocabulary, profile, codeCache },
+      decide: nominalDecision(calibration, fpr),
+      filter: filterTable(filter),
+      imageCode: new ImageCodeCache(),
+      isKnown: (module, offset) => vocabulary.knows(module, offset),
+      close: async () => {
+        codeCache.dispose();
+        await layer.dispose();
+        await opened.close();
+      },
+    };
+  } catch (error) {
+    await opened.close();
+    throw error;
+  }
+}

@@ -1,0 +1,52 @@
+import { featureNames, natsOfProbability, type TraceFeatures } from './features.ts';
+import { nameOf } from './improbability.ts';
+import { CrowdedSum, surpriseLengths } from './worst-window.ts';
+
+const columns = surpriseLengths.map((length) => featureNames.indexOf(nameOf(length)));
+
+/** The features by which runs of histories are judged, kept while a run goes on. They only grow. */
+export class RunningSurprise {
+  readonly #sums: readonly CrowdedSum[] = surpriseLengths.map((length) => new CrowdedSum(length));
+
+  static natsOf(chance: number): number {
+    return natsOfProbability(chance);
+  }
+
+  /**
+   * @param chance  of something as improbable as what came
+   * @param isBounded  whether the code itself bounds where the transfer went
+   * @param position  block index, ascending
+   * @returns whether a feature has grown
+   */
+  push(chance: number, isBounded: boolean, position: number): boolean {
+    const nats = natsOfProbability(chance);
+    let hasGrown = false;
+    for (const [i, sum] of this.#sums.entries()) {
+      const value = isBounded && surpriseLengths[i] > 1 ? 0 : nats;
+      if (sum.push(value, position)) hasGrown = true;
+    }
+    return hasGrown;
+  }
+
+  /** As `computeFeatures`; what is not asked for here is NaN. */
+  features(): TraceFeatures {
+    return featuresFrom(this.#sums.map(({ worst }) => worst));
+  }
+
+  /** Of a run, from those of its parts. */
+  static largest(parts: readonly TraceFeatures[]): TraceFeatures {
+    return featuresFrom(
+      columns.map((column) => Math.max(0, ...parts.map(({ values }) => values[column]))),
+    );
+  }
+}
+
+function featuresFrom(worst: readonly number[]): TraceFeatures {
+  const values = new Float64Array(featureNames.length).fill(Number.NaN);
+  for (const [i, column] of columns.entries()) values[column] = worst[i];
+  const sample = {
+    ...{ name: '', directory: '', file: '', family: undefined },
+    ...{ label: 'unknown' as const, role: 'test' as const },
+  };
+  return { sample, model: '', values };
+}
