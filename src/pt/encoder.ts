@@ -154,7 +154,7 @@ export class PtEncoder {
   /** Gives what is left to the sink. */
   finish(): void {
     this.#flushBits();
-    this.#drain();
+    this.drain();
   }
 
   #psb(): void {
@@ -194,13 +194,14 @@ export class PtEncoder {
   }
 
   #byte(value: number): void {
-    if (this.#length === this.#bytes.length) this.#drain();
+    if (this.#length === this.#bytes.length) this.drain();
     this.#bytes[this.#length++] = value;
     this.#sincePsb++;
     this.total++;
   }
 
-  #drain(): void {
+  /** Gives the packets that are complete to the sink. */
+  drain(): void {
     if (this.#length > 0) this.#sink(this.#bytes.slice(0, this.#length));
     this.#length = 0;
   }

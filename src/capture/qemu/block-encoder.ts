@@ -32,6 +32,17 @@ export class TranslationTable {
     this.target[id] = this.bitness === 32 ? target % 0x1_0000_0000 : target;
     reader.dispose();
   }
+
+  /** @returns a table that goes its own way from here on */
+  copy(): TranslationTable {
+    const other = new TranslationTable(this.bitness);
+    for (const list of ['start', 'end', 'last', 'kind', 'target'] as const) {
+      // One after the other: arguments of a call are limited.
+      for (const value of this[list]) other[list].push(value);
+    }
+    for (const value of this.bytes) other.bytes.push(value);
+    return other;
+  }
 }
 
 /** Turns the translation blocks that one thread executed into basic blocks and Intel PT packets. */

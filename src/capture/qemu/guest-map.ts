@@ -1,4 +1,5 @@
 import type { Address } from '../../base/address.ts';
+import { UserError } from '../../base/errors.ts';
 import { toMapPath } from '../../base/line.ts';
 
 export interface Range {
@@ -9,18 +10,42 @@ export interface Range {
   readonly path: string;
 }
 
+/** Linux allows 65,530 to a process. */
+const mostRanges = 1 << 17;
+
 /** What lies where in the recorded program, kept as its system calls change it. */
 export class GuestMap {
   #ranges: Range[] = [];
+  /** Grows when what is mapped as code changes. */
+  codeVersion = 0;
 
+  /** @throws UserError `recording-damaged` when there are more ranges than a process can have */
   map(start: Address, end: Address, prot: number, offset: number, path: string): void {
-    this.#cut(start, end);
+    if (this.#ranges.length >= mostRanges) {
+      throw new UserError('recording-damaged', 'the recorder maps more than a process can', {
+        category: 'runtime',
+      });
+    }
+    const replaced = this.#cut(start, end);
+    const isCode = (prot & 4) !== 0 && path !== '';
+    if (isCode || replaced.some(({ perms }) => perms[2] === 'x')) this.codeVersion++;
     this.#ranges.push({ start, end, perms: permsOf(prot), offset, path });
+  }
+
+  /** @returns a map that goes its own way from here on */
+  copy(): GuestMap {
+    const other = new GuestMap();
+    other.#ranges = [...this.#ranges];
+    return other;
   }
 
   /** Code that was unmapped has run all the same: only a new mapping replaces it. */
   protect(start: Address, end: Address, prot: number): void {
     const inside = this.#cut(start, end);
+    const isCode = (prot & 4) !== 0;
+    if (inside.some(({ perms, path }) => path !== '' && isCode !== (perms[2] === 'x'))) {
+      this.codeVersion++;
+    }
     for (const range of inside) this.#ranges.push({ ...range, perms: permsOf(prot) });
     if (inside.length === 0) {
       this.#ranges.push({ start, end, perms: permsOf(prot), offset: 0, path: '' });

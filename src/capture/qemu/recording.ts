@@ -5,6 +5,8 @@ import { GuestMap } from './guest-map.ts';
 import { StartGate } from './start-gate.ts';
 
 export interface ThreadTrace {
+  /** Threads are numbered as they start. */
+  readonly number: number;
   readonly blocks: number;
   readonly interrupts: number;
   readonly bytes: readonly Uint8Array[];
@@ -19,19 +21,32 @@ export interface RecordingOptions {
   readonly skipUntil?: string;
   /** Each basic block of a thread, in order; threads are numbered as they start. */
   readonly onBlock?: (address: Address, thread: number) => void;
+  /** Takes the packets of a thread as they are made; they are not kept here then. */
+  readonly onTrace?: (bytes: Uint8Array, thread: number) => void;
+  /** A thread has ended: no more packets of it come. */
+  readonly onThreadEnd?: (thread: number) => void;
 }
 
 interface Thread {
+  readonly number: number;
   readonly encoder: BlockEncoder;
+  readonly packets: PtEncoder;
   readonly bytes: Uint8Array[];
+}
+
+/** What a recording knows when its process forks. */
+export interface RecordingState {
+  readonly map: GuestMap;
+  readonly table: TranslationTable;
+  readonly handlers: ReadonlySet<Address>;
 }
 
 /** What a backend sees of a running program: its translation blocks in order, and its memory map. */
 export class Recording {
-  readonly map: GuestMap = new GuestMap();
+  readonly map: GuestMap;
   readonly table: TranslationTable;
   /** Addresses of signal handlers. */
-  readonly handlers: Set<Address> = new Set();
+  readonly handlers: Set<Address>;
   forks = 0;
   /** Program that the recorded one turned into. */
   replacedBy: string | undefined;
@@ -43,9 +58,12 @@ export class Recording {
   #gate: StartGate | undefined;
   readonly #openers: Set<number> = new Set();
 
-  constructor(options: RecordingOptions) {
+  /** @param parent  whose fork the recorded process is */
+  constructor(options: RecordingOptions, parent?: RecordingState) {
     this.#options = options;
-    this.table = new TranslationTable(options.bitness);
+    this.map = parent?.map.copy() ?? new GuestMap();
+    this.table = parent?.table.copy() ?? new TranslationTable(options.bitness);
+    this.handlers = new Set(parent?.handlers);
     const { skipUntil } = options;
     this.#gate = skipUntil === undefined ? undefined : new StartGate(skipUntil, this.map);
   }
@@ -84,6 +102,22 @@ export class Recording {
     if (ended === undefined || cpu === 0) return;
     this.#ended.push(ended);
     this.#threads.delete(cpu);
+    if (this.#options.onThreadEnd === undefined) return;
+    ended.encoder.finish(false);
+    this.#options.onThreadEnd(ended.number);
+  }
+
+  /** Basic blocks so far, of all threads. */
+  get blocks(): number {
+    let sum = 0;
+    for (const { encoder } of this.#threads.values()) sum += encoder.blocks;
+    for (const { encoder } of this.#ended) sum += encoder.blocks;
+    return sum;
+  }
+
+  /** Gives the packets that are complete to `onTrace`. */
+  drain(): void {
+    for (const { packets } of this.#threads.values()) packets.drain();
   }
 
   /** Whether code between two addresses has been translated. */
@@ -100,9 +134,10 @@ export class Recording {
     const [first, ...others] = running;
     return (first === undefined ? this.#ended : [first, ...this.#ended, ...others]).map(
       (thread) => {
-        const { encoder, bytes } = thread;
-        encoder.finish(died && running.includes(thread));
-        return { blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
+        const { number, encoder, bytes } = thread;
+        const isFinished = this.#options.onThreadEnd !== undefined && this.#ended.includes(thread);
+        if (!isFinished) encoder.finish(died && running.includes(thread));
+        return { number, blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
       },
     );
   }
@@ -110,9 +145,16 @@ export class Recording {
   #start(): Thread {
     const number = this.#started++;
     const bytes: Uint8Array[] = [];
-    const pt = new PtEncoder((part) => bytes.push(part), this.#options);
-    const { onBlock } = this.#options;
+    const { onBlock, onTrace } = this.#options;
+    const keep = (part: Uint8Array): void =>
+      onTrace === undefined ? void bytes.push(part) : onTrace(part, number);
+    const packets = new PtEncoder(keep, this.#options);
     const tell = onBlock === undefined ? undefined : (at: Address): void => onBlock(at, number);
-    return { encoder: new BlockEncoder(this.table, pt, this.handlers, tell), bytes };
+    return {
+      number,
+      encoder: new BlockEncoder(this.table, packets, this.handlers, tell),
+      packets,
+      bytes,
+    };
   }
 }

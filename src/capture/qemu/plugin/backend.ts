@@ -4,6 +4,7 @@ import type { Backend } from '../backend.ts';
 import type { LoadedFile } from '../loaded-file.ts';
 import type { Recording } from '../recording.ts';
 import { FrameReader } from './frame-reader.ts';
+import { readTail } from './tail.ts';
 
 /** @param plugin  compiled; @param work  an empty folder; @param loaded  files that QEMU maps itself */
 export function pluginBackend(
@@ -25,7 +26,8 @@ export function pluginBackend(
     finish: async () => {
       for (const name of await readdir(work)) {
         const cpu = /^(\d+)\.tail$/.exec(name)?.[1];
-        if (cpu !== undefined) reader.addTail(Number(cpu), await readFile(join(work, name)));
+        if (cpu !== undefined)
+          reader.addTail(Number(cpu), readTail(await readFile(join(work, name))));
       }
       reader.finish();
     },

@@ -3,9 +3,31 @@ import { UserError } from '../../../base/errors.ts';
 import type { Segment } from '../../../image/image.ts';
 import { pageCeil, pageFloor } from '../guest-map.ts';
 import type { Recording } from '../recording.ts';
+import { mostTailIds, type Tail } from './tail.ts';
 
 /** Frame types of `plugin/plugin.c`: a header of four 32-bit words (type, CPU, length, 0), then `length` bytes. */
-const Frame = { blocks: 1, translation: 2, call: 3, maps: 4, threadEnd: 5 } as const;
+const Frame = {
+  blocks: 1,
+  translation: 2,
+  call: 3,
+  maps: 4,
+  threadEnd: 5,
+  hello: 6,
+  mayExec: 7,
+} as const;
+/** Fewest and most bytes of each. */
+const frameBytes: Readonly<Record<number, readonly [number, number]>> = {
+  [Frame.blocks]: [0, 4 * mostTailIds],
+  [Frame.translation]: [24, 24 + 65536],
+  [Frame.call]: [64, 64 + 4096],
+  [Frame.maps]: [8, 8 + (1 << 20)],
+  [Frame.threadEnd]: [0, 0],
+  [Frame.hello]: [1, 256],
+  [Frame.mayExec]: [0, 4096],
+};
+const mostCpus = 4096;
+/** Translation blocks of one process; QEMU forgets and makes them anew where its own room is used up. */
+const mostTranslations = 1 << 24;
 const Call = {
   mmap: 1,
   mprotect: 2,
@@ -19,7 +41,22 @@ const Call = {
 } as const;
 const headerBytes = 16;
 
-/** Reads the frames that the plugin writes. */
+/** What a guarded process says and asks; in recordings it does neither. */
+export interface GuardTalk {
+  /** The first frame: who connects. */
+  readonly onHello: (text: string) => void;
+  /** The process is about to turn into another program, and waits for an answer. */
+  readonly onMayExec: (path: string) => void;
+  /** It has forked; the child is a process of the guest. */
+  readonly onFork?: () => void;
+}
+
+/**
+ * Reads the frames that the plugin writes. It believes nothing: a program that took over its emulator writes
+ * what it likes.
+ *
+ * @throws UserError `recording-damaged` from `add`, where a frame is none
+ */
 export class FrameReader {
   readonly #recording: Recording;
   /** Segments of the files that QEMU maps itself: the program and its loader; `undefined` for others. */
@@ -28,11 +65,19 @@ export class FrameReader {
   readonly #loaded: { path: string; start: Address; end: Address }[] = [];
   /** Frames of blocks so far, by CPU. */
   readonly #frames: Map<number, number> = new Map();
+  /** Ids of the next frame of blocks that were read from the tail already, by CPU. */
+  readonly #readAhead: Map<number, number> = new Map();
+  readonly #talk: GuardTalk | undefined;
   #rest: Buffer = Buffer.alloc(0);
 
-  constructor(recording: Recording, segments: (path: string) => readonly Segment[] | undefined) {
+  constructor(
+    recording: Recording,
+    segments: (path: string) => readonly Segment[] | undefined,
+    talk?: GuardTalk,
+  ) {
     this.#recording = recording;
     this.#segments = segments;
+    this.#talk = talk;
   }
 
   add(chunk: Buffer): void {
@@ -40,6 +85,7 @@ export class FrameReader {
     let at = 0;
     while (at + headerBytes <= bytes.length) {
       const length = bytes.readUInt32LE(at + 8);
+      checkFrame(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), length);
       if (at + headerBytes + length > bytes.length) break;
       const body = bytes.subarray(at + headerBytes, at + headerBytes + length);
       this.#frame(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), body);
@@ -48,12 +94,23 @@ export class FrameReader {
     this.#rest = Buffer.from(bytes.subarray(at));
   }
 
-  /** Reads the blocks of a CPU that were not sent before the program died. */
-  addTail(cpu: number, tail: Buffer): void {
-    const count = tail.readUInt32LE(0);
+  /**
+   * Reads the blocks of a CPU that were not sent: because the program died, or are not sent yet.
+   *
+   * @returns how many were new
+   */
+  addTail(cpu: number, { sent, ids }: Tail): number {
     // The tail counts the frames that it has sent: one more here means that it was sent after all.
-    if ((this.#frames.get(cpu) ?? 0) !== tail.readUInt32LE(4)) return;
-    this.#execute(cpu, tail.subarray(8, 8 + count * 4));
+    if ((this.#frames.get(cpu) ?? 0) !== sent) return 0;
+    const known = this.#readAhead.get(cpu) ?? 0;
+    const { start } = this.#recording.table;
+    let end = known;
+    // Of what is not translated yet as far as is known here, the frame is still under way.
+    while (end < ids.length && ids[end] < start.length) end++;
+    if (end === known) return 0;
+    this.#readAhead.set(cpu, end);
+    this.#recording.execute(cpu, ids.subarray(known, end));
+    return end - known;
   }
 
   finish(): void {
@@ -69,10 +126,7 @@ export class FrameReader {
         this.#execute(cpu, body);
         return;
       case Frame.translation: {
-        const start = Number(body.readBigUInt64LE(0));
-        // A copy: the chunk must not be held for the sake of a few bytes.
-        const code = new Uint8Array(body.subarray(24));
-        this.#recording.translate(body.readUInt32LE(8), start, start + body.readUInt32LE(16), code);
+        this.#translate(body);
         return;
       }
       case Frame.maps:
@@ -84,21 +138,43 @@ export class FrameReader {
       case Frame.threadEnd:
         this.#recording.endThread(cpu);
         this.#frames.delete(cpu);
+        this.#readAhead.delete(cpu);
         return;
-      default:
-        throw new UserError(
-          'recording-damaged',
-          `the recorder sent a frame of unknown type ${type}`,
-          { category: 'runtime' },
-        );
+      case Frame.hello:
+        this.#talk?.onHello(body.toString('utf8'));
+        return;
+      case Frame.mayExec:
+        this.#talk?.onMayExec(body.toString('utf8'));
+        return;
     }
   }
 
+  #translate(body: Buffer): void {
+    const start = Number(body.readBigUInt64LE(0));
+    const id = body.readUInt32LE(8);
+    const size = body.readUInt32LE(12);
+    const last = body.readUInt32LE(16);
+    const known = this.#recording.table.start.length;
+    if (id !== known || id >= mostTranslations)
+      throw damaged(`translates block ${id} after ${known - 1}`);
+    const isWhole = size === body.length - 24 && last < size;
+    if (!isWhole || !Number.isSafeInteger(start + size)) throw damaged(`has no block ${id}`);
+    // A copy: the chunk must not be held for the sake of a few bytes.
+    this.#recording.translate(id, start, start + last, new Uint8Array(body.subarray(24)));
+  }
+
   #execute(cpu: number, body: Buffer): void {
+    if (body.length % 4 !== 0) throw damaged('has a part of a block');
     // A copy, because the bytes need not lie at a multiple of four.
     const ids = new Uint32Array(body.length / 4);
     new Uint8Array(ids.buffer).set(body);
-    this.#recording.execute(cpu, ids);
+    const known = this.#recording.table.start.length;
+    for (let i = 0; i < ids.length; i++) {
+      if (ids[i] >= known) throw damaged(`runs block ${ids[i]} of ${known}`);
+    }
+    const ahead = this.#readAhead.get(cpu) ?? 0;
+    this.#readAhead.delete(cpu);
+    this.#recording.execute(cpu, ahead === 0 ? ids : ids.subarray(ahead));
   }
 
   #call(body: Buffer): void {
@@ -126,10 +202,14 @@ export class FrameReader {
         return;
       case Call.fork:
         recording.forks++;
+        this.#talk?.onFork?.();
         return;
       case Call.clone:
         // Without CLONE_VM and CLONE_THREAD it is a fork; vfork has CLONE_VM only.
-        if ((low(0) & 0x10000) === 0) recording.forks++;
+        if ((low(0) & 0x10000) === 0) {
+          recording.forks++;
+          this.#talk?.onFork?.();
+        }
         return;
       default:
         return;
@@ -163,4 +243,17 @@ export class FrameReader {
       }
     }
   }
+}
+
+function checkFrame(type: number, cpu: number, length: number): void {
+  const limits = frameBytes[type];
+  if (limits === undefined) throw damaged(`sent a frame of unknown type ${type}`);
+  const [least, most] = limits;
+  if (length < least || length > most || cpu >= mostCpus) {
+    throw damaged(`sent a frame of type ${type} with ${length} bytes of CPU ${cpu}`);
+  }
+}
+
+function damaged(what: string): UserError {
+  return new UserError('recording-damaged', `the recorder ${what}`, { category: 'runtime' });
 }

@@ -2,15 +2,22 @@
  * A QEMU TCG plugin (user mode) that tells which translation blocks a program executes, in order,
  * and every system call that changes what code lies where.
  *
- * It writes frames to a pipe; `../frames.ts` reads them and documents the format. Debian's QEMU
+ * It writes frames to a pipe; `frame-reader.ts` reads them and documents the format. Debian's QEMU
  * has plugins on but ships no header, so the few functions it needs are declared here.
  *
  * What has not been sent yet lies in a shared memory file per virtual CPU (argument `tails`), so
  * that nothing is lost when the program dies of a signal, which ends QEMU without a farewell.
+ *
+ * Two ways to be used. To record: `fd=N` is the pipe, and what a forked child does is left out. To guard:
+ * `sock=PATH` is a socket to which each process connects, forked children, too, and programs that the
+ * program turns into, for which the guard is asked; the guard may stop the program and see its registers.
  */
+#define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -18,7 +25,22 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
+
+/*
+ * Generated code keeps the address of the CPU's state in this register; it begins with the guest's registers
+ * in the order of their numbers. Reserved here, so that a callback finds it there. Elsewhere registers are
+ * not told.
+ */
+#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__)
+register void *cpu_state __asm__("rbp");
+#define CPU_STATE ((uint64_t)(uintptr_t)cpu_state)
+#else
+#define CPU_STATE 0
+#endif
 
 /* QEMU's plugin interface, as far as it is used. */
 typedef uint64_t qemu_plugin_id_t;
@@ -61,7 +83,15 @@ extern void qemu_plugin_register_atexit_cb(qemu_plugin_id_t, void (*)(qemu_plugi
 EXPORT int qemu_plugin_version = API_VERSION;
 
 /* Frames: a header, then `length` bytes. Numbers are little endian. */
-enum { FRAME_BLOCKS = 1, FRAME_TB = 2, FRAME_SYSCALL = 3, FRAME_MAPS = 4, FRAME_THREAD_END = 5 };
+enum {
+  FRAME_BLOCKS = 1,
+  FRAME_TB = 2,
+  FRAME_SYSCALL = 3,
+  FRAME_MAPS = 4,
+  FRAME_THREAD_END = 5,
+  FRAME_HELLO = 6,
+  FRAME_MAY_EXEC = 7,
+};
 struct header {
   uint32_t type, vcpu, length, zero;
 };
@@ -80,10 +110,23 @@ enum {
   CALL_EXIT,
 };
 
-enum { TAIL_IDS = 16384, MAX_VCPUS = 4096 };
-/* Executed translation blocks that have not been sent. Lies in a file, see above. */
+enum { TAIL_IDS = 16384, GUARDED_IDS = 4096, MAX_VCPUS = 4096 };
+/* What `attention` asks for. */
+enum { TELL_STATE = 1, STOP = 2 };
+/*
+ * Executed translation blocks that have not been sent. Lies in a file, see above. `sent` counts frames; who
+ * reads along takes `ids` for what follows the last of them only while `sent` says so before and after.
+ */
 struct tail {
-  uint32_t count, reserved;
+  uint32_t count, sent, attention, is_stopped;
+  /* Of the CPU in this process; 0 = not known. */
+  uint64_t state;
+  /* Added to a guest's address, it is the process's own. */
+  uint64_t guest_base;
+  /* The registers where it stopped, in the order of their numbers, and where: the id of the block. */
+  uint64_t registers[16];
+  uint32_t at, zero;
+  uint64_t more[9];
   uint32_t ids[TAIL_IDS];
 };
 struct vcpu {
@@ -94,6 +137,13 @@ struct vcpu {
 static struct vcpu vcpus[MAX_VCPUS];
 static int out = -1;
 static const char *tails;
+/* To guard: the socket; what names this process's files; whether the program goes on when nobody listens. */
+static const char *socket_path;
+static char prefix[64];
+static bool is_open;
+static uint32_t most_ids = TAIL_IDS;
+/* How programs are run that this one turns into. */
+static const char *qemu64, *qemu32, *plugin_path, *arguments;
 static bool is_i386;
 static bool is_started;
 static uint64_t guest_base;
@@ -101,12 +151,22 @@ static uint32_t next_id;
 static volatile bool is_child;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
+/* Nobody listens any more. */
+static void on_silence(void) {
+  if (!is_open) _exit(97);
+  is_child = true;
+}
+
 static void send_all(const void *data, size_t length) {
   const char *at = data;
-  while (length > 0) {
-    ssize_t n = write(out, at, length);
+  while (length > 0 && !is_child) {
+    /* The program must not get a signal for what it does not know of. */
+    ssize_t n = socket_path == NULL ? write(out, at, length) : send(out, at, length, MSG_NOSIGNAL);
     if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) _exit(97); /* Nobody listens any more. */
+    if (n <= 0) {
+      on_silence();
+      return;
+    }
     at += n;
     length -= (size_t)n;
   }
@@ -123,16 +183,29 @@ static void send_frame(uint32_t type, uint32_t vcpu, const void *a, uint32_t a_l
 static void flush_locked(uint32_t vcpu) {
   struct tail *tail = vcpus[vcpu].tail;
   if (tail == NULL || tail->count == 0) return;
-  /* A kill between these two lines repeats the frame as a tail; the reader knows by `reserved`. */
+  /* After a kill before the last line the frame stands in the tail, too; the reader knows by `sent`. */
   send_frame(FRAME_BLOCKS, vcpu, tail->ids, tail->count * 4, NULL, 0);
-  tail->reserved++;
-  tail->count = 0;
+  __atomic_store_n(&tail->count, 0, __ATOMIC_RELEASE);
+  __atomic_store_n(&tail->sent, tail->sent + 1, __ATOMIC_RELEASE);
 }
 
-static void on_exec(unsigned vcpu, void *data) {
-  struct tail *tail = vcpus[vcpu].tail;
-  tail->ids[tail->count] = (uint32_t)(uintptr_t)data;
-  if (++tail->count < TAIL_IDS) return;
+/* The guard asks for something. */
+static __attribute__((noinline)) void attend(struct tail *tail, uint32_t id) {
+  uint32_t asked = tail->attention;
+  tail->attention = 0;
+  tail->state = CPU_STATE;
+  tail->guest_base = guest_base;
+  if (asked != STOP) return;
+  /* Between blocks all registers are in memory. */
+  if (tail->state != 0) memcpy(tail->registers, (void *)(uintptr_t)tail->state, (is_i386 ? 8 * 4 : 16 * 8));
+  tail->at = id;
+  __atomic_store_n(&tail->is_stopped, 1, __ATOMIC_RELEASE);
+  kill(getpid(), SIGSTOP);
+}
+
+static __attribute__((noinline)) void on_seldom(unsigned vcpu, struct tail *tail, uint32_t id) {
+  if (tail->attention != 0) attend(tail, id);
+  if (tail->count < most_ids) return;
   if (is_child) {
     tail->count = 0;
     return;
@@ -140,6 +213,15 @@ static void on_exec(unsigned vcpu, void *data) {
   pthread_mutex_lock(&lock);
   flush_locked(vcpu);
   pthread_mutex_unlock(&lock);
+}
+
+static void on_exec(unsigned vcpu, void *data) {
+  struct tail *tail = vcpus[vcpu].tail;
+  uint32_t count = tail->count;
+  tail->ids[count] = (uint32_t)(uintptr_t)data;
+  __atomic_store_n(&tail->count, ++count, __ATOMIC_RELEASE);
+  if (__builtin_expect(tail->attention != 0 || count >= most_ids, 0))
+    on_seldom(vcpu, tail, (uint32_t)(uintptr_t)data);
 }
 
 /* The images that QEMU itself loaded, as the host sees them. */
@@ -223,6 +305,55 @@ static void send_call(unsigned vcpu, int call, int64_t result, const uint64_t *a
   pthread_mutex_unlock(&lock);
 }
 
+/* How many pointers stand at a guest's address before the one that is 0; of at most 32,768. */
+static size_t count_pointers(uint64_t list) {
+  size_t n = 0;
+  if (list == 0) return 0;
+  for (; n < 32768; n++) {
+    const char *at = (const char *)(uintptr_t)(guest_base + list);
+    if ((is_i386 ? ((const uint32_t *)at)[n] : ((const uint64_t *)at)[n]) == 0) break;
+  }
+  return n;
+}
+
+static char *pointer_at(uint64_t list, size_t index) {
+  const char *at = (const char *)(uintptr_t)(guest_base + list);
+  uint64_t value = is_i386 ? ((const uint32_t *)at)[index] : ((const uint64_t *)at)[index];
+  return (char *)(uintptr_t)(guest_base + value);
+}
+
+/*
+ * Turns into another program under QEMU, with this plugin, where the guard wants to see it: it knows by the
+ * path. Comes back where it does not, or the program cannot be run; QEMU then does what the kernel does.
+ */
+static void exec_guarded(unsigned vcpu, const char *path, uint64_t argv, uint64_t envp) {
+  char answer = 0;
+  pthread_mutex_lock(&lock);
+  flush_locked(vcpu);
+  send_frame(FRAME_MAY_EXEC, vcpu, path, (uint32_t)strnlen(path, 4096), NULL, 0);
+  while (!is_child && recv(out, &answer, 1, 0) < 0 && errno == EINTR) continue;
+  pthread_mutex_unlock(&lock);
+  const char *qemu = answer == '6' ? qemu64 : answer == '3' ? qemu32 : NULL;
+  if (qemu == NULL || access(path, X_OK) != 0) return;
+  size_t args = count_pointers(argv), variables = count_pointers(envp), n = 0;
+  char **to = calloc(args + 12, sizeof *to), **env = calloc(variables + 1, sizeof *env);
+  char option[8192];
+  if (to == NULL || env == NULL) return;
+  snprintf(option, sizeof option, "file=%s,%s", plugin_path, arguments);
+  to[n++] = (char *)qemu;
+  to[n++] = "-cpu", to[n++] = "max", to[n++] = "-plugin", to[n++] = option;
+  if (args > 0) to[n++] = "-0", to[n++] = pointer_at(argv, 0);
+  to[n++] = (char *)path;
+  for (size_t i = 1; i < args; i++) to[n++] = pointer_at(argv, i);
+  for (size_t i = 0; i < variables; i++) env[i] = pointer_at(envp, i);
+  /* What follows this frame comes from the other program; if it does not, the call's result says so. */
+  const uint64_t none[6] = {0};
+  send_call(vcpu, CALL_EXECVE, 0, none, path);
+  execve(qemu, to, env);
+  free(to);
+  free(env);
+}
+
 static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint64_t a, uint64_t b,
                        uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h) {
   (void)id, (void)g, (void)h;
@@ -233,7 +364,9 @@ static void on_syscall(qemu_plugin_id_t id, unsigned vcpu, int64_t number, uint6
   /* These do not come back; what they leave behind must be sent now. */
   if (call == CALL_EXIT) send_call(vcpu, call, 0, args, "");
   if (call == CALL_EXECVE) {
-    const char *path = (const char *)(uintptr_t)(guest_base + (number == 322 || number == 358 ? b : a));
+    bool is_at = number == 322 || number == 358;
+    const char *path = (const char *)(uintptr_t)(guest_base + (is_at ? b : a));
+    if (socket_path != NULL && !is_at) exec_guarded(vcpu, path, b, c);
     send_call(vcpu, call, 0, args, path);
   }
   if (call == CALL_SIGRETURN) send_call(vcpu, call, 0, args, "");
@@ -277,11 +410,9 @@ static void on_syscall_return(qemu_plugin_id_t id, unsigned vcpu, int64_t number
   send_call(vcpu, call, result, args, path);
 }
 
-static void on_vcpu_init(qemu_plugin_id_t id, unsigned vcpu) {
-  (void)id;
-  if (vcpu >= MAX_VCPUS) _exit(98);
+static void make_tail(unsigned vcpu) {
   char name[4096];
-  snprintf(name, sizeof name, "%s/%u.tail", tails, vcpu);
+  snprintf(name, sizeof name, "%s/%s%u.tail", tails, prefix, vcpu);
   int file = open(name, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (file < 0 || ftruncate(file, sizeof(struct tail)) != 0) _exit(98);
   void *memory = mmap(NULL, sizeof(struct tail), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
@@ -290,6 +421,13 @@ static void on_vcpu_init(qemu_plugin_id_t id, unsigned vcpu) {
   /* A CPU's number is used again after its thread has ended. */
   if (vcpus[vcpu].tail != NULL) munmap(vcpus[vcpu].tail, sizeof(struct tail));
   vcpus[vcpu].tail = memory;
+  if (socket_path != NULL) vcpus[vcpu].tail->attention = TELL_STATE;
+}
+
+static void on_vcpu_init(qemu_plugin_id_t id, unsigned vcpu) {
+  (void)id;
+  if (vcpu >= MAX_VCPUS) _exit(98);
+  make_tail(vcpu);
 }
 
 static void on_vcpu_exit(qemu_plugin_id_t id, unsigned vcpu) {
@@ -309,11 +447,71 @@ static void on_exit_all(qemu_plugin_id_t id, void *data) {
   pthread_mutex_unlock(&lock);
 }
 
-/* A forked child is another process: it goes on unrecorded, in memory of its own. */
+/* Notices at once when the guard is gone, also while the program waits. */
+static void *listen_for_silence(void *data) {
+  (void)data;
+  struct pollfd wait = {out, POLLRDHUP, 0};
+  while (poll(&wait, 1, -1) < 0 && errno == EINTR) continue;
+  on_silence();
+  return NULL;
+}
+
+/* Puts a descriptor out of the program's way: it gets the numbers it would have had without us. */
+static int moved_up(int file) {
+  struct rlimit limit;
+  getrlimit(RLIMIT_NOFILE, &limit);
+  rlim_t high = limit.rlim_cur > 65536 ? 65536 : limit.rlim_cur;
+  int moved = fcntl(file, F_DUPFD_CLOEXEC, (int)high - 8);
+  close(file);
+  return moved;
+}
+
+/* Connects this process to the guard, and says who it is. @param parent  prefix of who forked it, or "" */
+static bool connect_to_guard(const char *parent) {
+  struct sockaddr_un address = {.sun_family = AF_UNIX};
+  struct timespec now;
+  int size = 32768; /* The kernel doubles it. */
+  int file = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (file < 0 || strlen(socket_path) >= sizeof address.sun_path) return false;
+  strcpy(address.sun_path, socket_path);
+  setsockopt(file, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+  if (connect(file, (struct sockaddr *)&address, sizeof address) != 0) return false;
+  out = moved_up(file);
+  if (out < 0) return false;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  snprintf(prefix, sizeof prefix, "%d-%llx-", getpid(), (unsigned long long)now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec);
+  char hello[192];
+  /* Process, its parent, blocks it knows already, whether it is 32-bit; its files; whose child it is. */
+  int length = snprintf(hello, sizeof hello, "%d %d %u %d %s %s", getpid(), getppid(), next_id, is_i386, prefix, parent);
+  send_frame(FRAME_HELLO, 0, hello, (uint32_t)length, NULL, 0);
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  pthread_t thread;
+  if (pthread_create(&thread, NULL, listen_for_silence, NULL) == 0) pthread_detach(thread);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return true;
+}
+
+/*
+ * A forked child is another process, in memory of its own. To record, it goes on unseen; the guard sees it
+ * by a connection of its own.
+ */
 static void before_fork(void) { pthread_mutex_lock(&lock); }
 static void after_fork_parent(void) { pthread_mutex_unlock(&lock); }
 static void after_fork_child(void) {
   pthread_mutex_unlock(&lock);
+  if (socket_path != NULL && !is_child) {
+    char parent[sizeof prefix];
+    strcpy(parent, prefix);
+    close(out);
+    if (connect_to_guard(parent)) {
+      for (uint32_t i = 0; i < MAX_VCPUS; i++)
+        if (vcpus[i].tail != NULL) make_tail(i);
+      return;
+    }
+    on_silence();
+  }
   is_child = true;
   for (uint32_t i = 0; i < MAX_VCPUS; i++) {
     struct tail *tail = vcpus[i].tail;
@@ -327,19 +525,31 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
   if (info->system_emulation) return 1;
   is_i386 = strcmp(info->target_name, "i386") == 0;
   int given = -1;
+  char all[8192] = "";
   for (int i = 0; i < argc; i++) {
-    if (strncmp(argv[i], "fd=", 3) == 0) given = atoi(argv[i] + 3);
-    if (strncmp(argv[i], "tails=", 6) == 0) tails = argv[i] + 6;
+    const char *at = strchr(argv[i], '=');
+    const char *value = at == NULL ? "" : strdup(at + 1);
+    if (strncmp(argv[i], "fd=", 3) == 0) given = atoi(value);
+    if (strncmp(argv[i], "tails=", 6) == 0) tails = value;
+    if (strncmp(argv[i], "sock=", 5) == 0) socket_path = value;
+    if (strncmp(argv[i], "qemu64=", 7) == 0) qemu64 = value;
+    if (strncmp(argv[i], "qemu32=", 7) == 0) qemu32 = value;
+    if (strncmp(argv[i], "plugin=", 7) == 0) plugin_path = value;
+    if (strcmp(argv[i], "open=on") == 0) is_open = true;
+    if (strlen(all) + strlen(argv[i]) + 2 > sizeof all) return 1;
+    if (i > 0) strcat(all, ",");
+    strcat(all, argv[i]);
   }
-  if (given < 0 || tails == NULL) return 1;
-  /* Out of the program's way: it gets the descriptor numbers it would have had without us. */
-  struct rlimit limit;
-  getrlimit(RLIMIT_NOFILE, &limit);
-  rlim_t high = limit.rlim_cur > 65536 ? 65536 : limit.rlim_cur;
-  out = fcntl(given, F_DUPFD_CLOEXEC, (int)high - 8);
-  if (out < 0) return 1;
-  close(given);
-  tails = strdup(tails);
+  arguments = strdup(all);
+  if (tails == NULL) return 1;
+  if (socket_path != NULL) {
+    most_ids = GUARDED_IDS;
+    if (plugin_path == NULL || !connect_to_guard("")) return 1;
+  } else {
+    if (given < 0) return 1;
+    out = moved_up(given);
+    if (out < 0) return 1;
+  }
   pthread_atfork(before_fork, after_fork_parent, after_fork_child);
   qemu_plugin_register_vcpu_init_cb(id, on_vcpu_init);
   qemu_plugin_register_vcpu_exit_cb(id, on_vcpu_exit);
