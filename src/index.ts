@@ -50,6 +50,15 @@ export {
   exportFormats,
   exportSample,
 } from './commands/export.ts';
+export type { AlarmReport, PlaceName } from './commands/guard/alarm.ts';
+export type { GuardEvent, OnAlarm, ProcessVerdict } from './commands/guard/events.ts';
+export {
+  type Guarding,
+  type GuardCounters,
+  type GuardRequest,
+  type GuardResult,
+  guard,
+} from './commands/guard.ts';
 export type { ImportResult } from './commands/import.ts';
 export type { HotBlock, TraceReport } from './commands/inspect.ts';
 export type { JudgedSample, JudgeResult } from './commands/judge.ts';

@@ -1,6 +1,6 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { realpath, rename } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
@@ -16,7 +16,7 @@ import {
 } from '../base/files.ts';
 import { writeJsonFile } from '../base/json-file.ts';
 import type { LabelWord } from '../base/label.ts';
-import { toLine, toMapPath } from '../base/line.ts';
+import { toLine } from '../base/line.ts';
 import { version } from '../base/version.ts';
 import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
@@ -24,10 +24,10 @@ import { elfKind } from './qemu/elf-kind.ts';
 import { type End, emulate, type Ran } from './qemu/emulator.ts';
 import { type LoadedFile, loadedFile } from './qemu/loaded-file.ts';
 import { logBackend } from './qemu/log/backend.ts';
-import { findMadeCode } from './qemu/made-code.ts';
 import { pluginBackend } from './qemu/plugin/backend.ts';
 import { pluginFor } from './qemu/plugin/build.ts';
 import { Recording } from './qemu/recording.ts';
+import { saveImages, saveMadeCode } from './sample-images.ts';
 
 const deflate = promisify(gzip);
 
@@ -195,26 +195,6 @@ function nothingRecorded(
   });
 }
 
-/** Keeps the files whose code ran. @returns the memory map, with the names under which they are kept */
-async function saveImages(
-  { map }: Recording,
-  images: ImageCollection,
-  made: ReadonlySet<string>,
-  showPath: RecordOptions['showPath'],
-): Promise<string> {
-  let text = map.text();
-  for (const path of map.codeFiles) {
-    if (made.has(path)) continue;
-    const name = await images.add(path);
-    const shown = showPath?.(path) ?? path;
-    const renamed = name === basename(path) ? shown : join(dirname(shown), name);
-    if (renamed !== path) {
-      text = text.replaceAll(` ${toMapPath(path)}\n`, ` ${toMapPath(renamed)}\n`);
-    }
-  }
-  return text;
-}
-
 /** Writes a sample's files. @returns bytes of its traces, not compressed */
 async function writeSample(
   folder: string,
@@ -237,38 +217,4 @@ async function writeSample(
 async function loaderOf(path: string): Promise<LoadedFile> {
   const real = await realpath(path).catch(() => path);
   return loadedFile(real, await readWholeFile(real));
-}
-
-/** Puts code that ran outside files, or not as they have it, into images and into the map. */
-async function saveMadeCode(
-  { table, map }: Recording,
-  images: ImageCollection,
-  isWanted: boolean,
-): Promise<{ names: ReadonlySet<string>; bytes: number; rewrittenPages: number }> {
-  const files = new Map<string, Uint8Array | undefined>();
-  const fileOf = (path: string): Uint8Array | undefined => {
-    if (!files.has(path)) files.set(path, contentOf(path));
-    return files.get(path);
-  };
-  const { regions, rewrittenPages } = findMadeCode(table, map, fileOf);
-  for (const path of map.codeFiles) if (fileOf(path) === undefined) map.unname(path);
-  const names = new Set<string>();
-  if (!isWanted) return { names, bytes: 0, rewrittenPages };
-  let total = 0;
-  for (const { start, bytes } of regions) {
-    const name = await images.addBytes(`[code-${start.toString(16)}]`, bytes);
-    map.map(start, start + bytes.length, 5, 0, name);
-    names.add(name);
-    total += bytes.length;
-  }
-  return { names, bytes: total, rewrittenPages };
-}
-
-/** @returns `undefined` for a file that is gone, as one in memory only, or no regular one */
-function contentOf(path: string): Uint8Array | undefined {
-  try {
-    return readFileSync(path);
-  } catch {
-    return undefined;
-  }
 }

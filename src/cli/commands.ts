@@ -5,6 +5,7 @@ import { clusterCommand } from './verbs/cluster.ts';
 import { demoCommand } from './verbs/demo.ts';
 import { doctor } from './verbs/doctor.ts';
 import { exportCommand } from './verbs/export.ts';
+import { guardCommand } from './verbs/guard.ts';
 import { importCommand } from './verbs/import.ts';
 import { inspectCommand } from './verbs/inspect.ts';
 import { judgeCommand } from './verbs/judge.ts';
@@ -31,6 +32,7 @@ export function commands(): readonly Command[] {
     learnCommand,
     judgeCommand,
     acceptCommand,
+    guardCommand,
     classifyCommand,
     clusterCommand,
     reportCommand,

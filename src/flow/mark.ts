@@ -19,6 +19,8 @@ export type GapReason =
   | 'endless'
   /** More distinct blocks or marks than the decoder keeps: the rest of the trace is not decoded. */
   | 'limit'
+  /** Left out by whoever followed a run while it went on, and came too late. */
+  | 'skipped'
   /** Something in a log of calls that is none. */
   | 'no-call'
   /** Recorded in a stored trace by another tool. */

@@ -168,6 +168,15 @@ export class TraceDecoder implements BlockSource {
     this.#flush(this.#bufferOffset + this.#used);
   }
 
+  /** Between two pieces, bytes were left out, of which a piece may begin anywhere. */
+  skip(): void {
+    const at = this.#bufferOffset + this.#rest.length;
+    this.#bufferOffset = at;
+    this.#rest = new Uint8Array(0);
+    this.#used = 0;
+    if (this.#context.isSynchronized) this.#lose('skipped', at);
+  }
+
   /** No more bytes come. */
   end(): TraceSummary {
     const traceBytes = this.#bufferOffset + this.#rest.length;

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
@@ -6,20 +6,72 @@ import type { Image } from './image.ts';
 import { moduleName, qualifiedName } from './module-name.ts';
 import { parseImage } from './parse-image.ts';
 
+/** Where the images of a process come from. */
+export interface ImageSource {
+  /** @returns the same object for the same file; `undefined` when there is none */
+  find(path: string): Promise<Image | undefined>;
+  /** @returns the same array for the same part, so that caches can use it as a key */
+  part(image: Image, fileOffset: number, length: number): Uint8Array;
+}
+
+/** Parts of images, each made once. */
+export class ImageParts {
+  readonly #parts: WeakMap<Image, Map<string, Uint8Array>> = new WeakMap();
+
+  /** @returns the same array for the same part, so that caches can use it as a key */
+  part(image: Image, fileOffset: number, length: number): Uint8Array {
+    let parts = this.#parts.get(image);
+    if (parts === undefined) {
+      parts = new Map();
+      this.#parts.set(image, parts);
+    }
+    const key = `${fileOffset}+${length}`;
+    let part = parts.get(key);
+    if (part === undefined) {
+      part = image.bytes.subarray(fileOffset, fileOffset + length);
+      parts.set(key, part);
+    }
+    return part;
+  }
+}
+
+/** The files of this machine, as they lie here now: of a process that runs here. */
+export class HostImages extends ImageParts implements ImageSource {
+  readonly #images: Map<string, Image | undefined> = new Map();
+
+  async find(path: string): Promise<Image | undefined> {
+    if (!this.#images.has(path)) this.#images.set(path, await loadHost(path));
+    return this.#images.get(path);
+  }
+}
+
+const mostHostBytes = 1 << 30;
+
+/** A program names what it likes: a file that is none, or gone, has no bytes. */
+async function loadHost(path: string): Promise<Image | undefined> {
+  try {
+    const found = await stat(path);
+    if (!found.isFile() || found.size > mostHostBytes) return undefined;
+    return parseImage(await readFile(path), false);
+  } catch {
+    return undefined;
+  }
+}
+
 /**
  * The executables and libraries of a corpus, found by base name in `--bin-dir` folders and loaded
  * once for all traces that map them.
  */
-export class ImageStore {
+export class ImageStore extends ImageParts implements ImageSource {
   readonly #folders: readonly string[];
   readonly #isRaw: boolean;
   /** File path by base name, and by lower-case base name behind a `/`, which no name holds. */
   #index: Map<string, string> | undefined;
   readonly #images: Map<string, Promise<Image | undefined>> = new Map();
-  readonly #parts: WeakMap<Image, Map<string, Uint8Array>> = new WeakMap();
 
   /** @param options.rawImages  map every file flat, whatever it looks like */
   constructor(folders: readonly string[], options: { readonly rawImages?: boolean } = {}) {
+    super();
     this.#folders = folders;
     this.#isRaw = options.rawImages ?? false;
   }
@@ -45,22 +97,6 @@ export class ImageStore {
       this.#images.set(file, image);
     }
     return image;
-  }
-
-  /** @returns the same array for the same part, so that caches can use it as a key */
-  part(image: Image, fileOffset: number, length: number): Uint8Array {
-    let parts = this.#parts.get(image);
-    if (parts === undefined) {
-      parts = new Map();
-      this.#parts.set(image, parts);
-    }
-    const key = `${fileOffset}+${length}`;
-    let part = parts.get(key);
-    if (part === undefined) {
-      part = image.bytes.subarray(fileOffset, fileOffset + length);
-      parts.set(key, part);
-    }
-    return part;
   }
 
   async #list(): Promise<Map<string, string>> {

@@ -3,7 +3,7 @@ import { assert, UserError } from '../base/errors.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
-import type { ImageStore } from './image-store.ts';
+import type { ImageSource } from './image-store.ts';
 import type { Region } from './map-row.ts';
 import type { MemoryMap } from './memory-map.ts';
 import { isMadeCode, qualifiedName } from './module-name.ts';
@@ -19,7 +19,7 @@ const mostSections = 1 << 20;
  * the file is. `ldrmodules` gives base addresses only: PE and ELF files are laid out by their
  * headers there, other files flat.
  */
-export async function buildAddressSpace(map: MemoryMap, store: ImageStore): Promise<AddressSpace> {
+export async function buildAddressSpace(map: MemoryMap, store: ImageSource): Promise<AddressSpace> {
   const files = new Map<string, MappedFile>();
   for (const { path } of map.regions) {
     if (!files.has(path)) files.set(path, mappedFile(path, await store.find(path)));
@@ -111,7 +111,7 @@ class MappedSpace implements AddressSpace {
     region: Region,
     fileOffset: number,
     image: Image,
-    store: ImageStore,
+    store: ImageSource,
     module: number,
   ): void {
     const length = Math.min(region.end - region.start, image.bytes.length - fileOffset);
@@ -128,7 +128,7 @@ class MappedSpace implements AddressSpace {
     });
   }
 
-  mapSegments(region: Region, image: Image, store: ImageStore, module: number): void {
+  mapSegments(region: Region, image: Image, store: ImageSource, module: number): void {
     let free = region.start;
     for (const segment of image.segments) {
       const start = region.start + (segment.address - pageFloor(image.lowest));

@@ -33,14 +33,14 @@ export class TranslationTable {
     reader.dispose();
   }
 
-  /** @returns a table that goes its own way from here on */
-  copy(): TranslationTable {
+  /** @returns a table of the first blocks, which goes its own way from there on */
+  copy(length: number): TranslationTable {
     const other = new TranslationTable(this.bitness);
     for (const list of ['start', 'end', 'last', 'kind', 'target'] as const) {
       // One after the other: arguments of a call are limited.
-      for (const value of this[list]) other[list].push(value);
+      for (let id = 0; id < length; id++) other[list].push(this[list][id]);
     }
-    for (const value of this.bytes) other.bytes.push(value);
+    for (let id = 0; id < length; id++) other.bytes.push(this.bytes[id]);
     return other;
   }
 }

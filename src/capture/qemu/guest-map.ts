@@ -52,6 +52,10 @@ export class GuestMap {
     }
   }
 
+  get ranges(): readonly Range[] {
+    return this.#ranges;
+  }
+
   /** Paths of mapped files that hold code. */
   get codeFiles(): string[] {
     const code = this.#ranges.filter(({ path, perms }) => path !== '' && perms[2] === 'x');

@@ -23,6 +23,8 @@ export interface RecordingOptions {
   readonly onBlock?: (address: Address, thread: number) => void;
   /** Takes the packets of a thread as they are made; they are not kept here then. */
   readonly onTrace?: (bytes: Uint8Array, thread: number) => void;
+  /** Code was translated; told before it runs. */
+  readonly onTranslate?: (start: Address, bytes: Uint8Array) => void;
   /** A thread has ended: no more packets of it come. */
   readonly onThreadEnd?: (thread: number) => void;
 }
@@ -39,6 +41,8 @@ export interface RecordingState {
   readonly map: GuestMap;
   readonly table: TranslationTable;
   readonly handlers: ReadonlySet<Address>;
+  /** Blocks that were translated before. */
+  readonly known: number;
 }
 
 /** What a backend sees of a running program: its translation blocks in order, and its memory map. */
@@ -62,7 +66,7 @@ export class Recording {
   constructor(options: RecordingOptions, parent?: RecordingState) {
     this.#options = options;
     this.map = parent?.map.copy() ?? new GuestMap();
-    this.table = parent?.table.copy() ?? new TranslationTable(options.bitness);
+    this.table = parent?.table.copy(parent.known) ?? new TranslationTable(options.bitness);
     this.handlers = new Set(parent?.handlers);
     const { skipUntil } = options;
     this.#gate = skipUntil === undefined ? undefined : new StartGate(skipUntil, this.map);
@@ -76,6 +80,7 @@ export class Recording {
   /** Tells of a translation block. @param last  start of its last instruction; @param bytes  kept */
   translate(id: number, start: Address, last: Address, bytes: Uint8Array): void {
     this.table.add(id, start, last, bytes);
+    this.#options.onTranslate?.(start, bytes);
     if (this.#gate?.opensAt(start)) this.#openers.add(id);
   }
 

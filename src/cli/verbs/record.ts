@@ -1,8 +1,6 @@
-import { existsSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
-import { basename, delimiter, join } from 'node:path';
+import { basename } from 'node:path';
 import type { Command } from 'commander';
-import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import type { LabelWord } from '../../base/label.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
@@ -10,6 +8,7 @@ import type { BackendChoice } from '../../capture/qemu/backend.ts';
 import { type Recorded, record } from '../../capture/record.ts';
 import { recordInputs } from '../../capture/record-inputs.ts';
 import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { findProgram } from '../options/find-program.ts';
 import { labelOptions } from '../options/sample-flags.ts';
 
 interface Options {
@@ -128,17 +127,6 @@ const spec: CommandSpec<Options> = {
 };
 
 export const recordCommand: Command = defineCommand(spec);
-
-/** As a shell would find it. @throws UserError `program-not-found` */
-function findProgram(name: string): string {
-  if (name.includes('/')) return name;
-  const folders = (process.env.PATH ?? '').split(delimiter);
-  const found = folders.map((folder) => join(folder, name)).find((path) => existsSync(path));
-  if (found !== undefined) return found;
-  throw new UserError('program-not-found', `there is no program "${name}" on the PATH`, {
-    category: 'arguments',
-  });
-}
 
 function describe(recorded: Recorded): string[] {
   const { blocks, end, killedBy, exitCode, forks, replacedBy } = recorded;

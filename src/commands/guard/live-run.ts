@@ -15,6 +15,7 @@ import type { TraceFeatures } from '../../verdict/features.ts';
 import { RunningSurprise } from '../../verdict/running-surprise.ts';
 import { EventClassifier } from '../samples/evaluate-histories.ts';
 import { type FollowSetup, LiveThread, type ThreadTraceKind } from './live-thread.ts';
+import type { Inexact } from './outcome.ts';
 
 /** What runs are judged with while they go on. */
 export interface LiveSetup extends FollowSetup {
@@ -49,6 +50,10 @@ export interface EventSurprise {
   readonly predicted: number;
 }
 
+/** A place is told, too, that is so many nats worse than the one told before: 20 times as improbable. */
+const worse = 3;
+const mostAlarms = 16;
+
 const isBoundedSort = targetSorts.map((sort) => boundedSorts.includes(sort));
 
 interface Thread {
@@ -58,7 +63,7 @@ interface Thread {
 
 /**
  * Judges a process that still runs. Bytes of its threads' traces go in as they come; at the first place at
- * which the run so far is flagged, `onAlarm` is called, once.
+ * which the run so far is flagged, `onAlarm` is called, and again at places that are far worse.
  *
  * A run's score is that of its most improbable place, so what is found so far only grows: a run with one
  * thread is flagged at some moment if and only if `judge` flags it whole. With several threads, places are
@@ -73,11 +78,13 @@ export class LiveRun {
   readonly #shared: RunFollower = new RunFollower();
   readonly #threads: Map<number, Thread> = new Map();
   readonly #ended: { blocks: number; gaps: number; bytesLost: number; worst: TraceFeatures }[] = [];
-  #isAlarmed = false;
+  #alarms = 0;
+  /** Score of the last alarm. */
+  #alarmed = Number.NEGATIVE_INFINITY;
   /** Threads so far. */
   #started = 0;
   /** Why a look at the whole sample may find something else; empty where it cannot. */
-  readonly inexact: Set<'threads' | 'mapped-later' | 'made-code' | 'skipped'> = new Set();
+  readonly inexact: Set<Inexact> = new Set();
 
   constructor(setup: LiveSetup, space: AddressSpace, onAlarm: (place: AlarmPlace) => void) {
     this.space = new GrowingSpace(space);
@@ -104,6 +111,12 @@ export class LiveRun {
   push(number: number, bytes: Uint8Array, kind: ThreadTraceKind = {}): void {
     const thread = this.#threads.get(number) ?? this.#start(number, kind);
     thread.flow.push(bytes);
+  }
+
+  /** What would come next was left out: flow is lost until a trace says where it is. */
+  skip(): void {
+    this.inexact.add('skipped');
+    for (const { flow } of this.#threads.values()) flow.skip();
   }
 
   /** The thread ends; its number may come again. */
@@ -172,10 +185,12 @@ export class LiveRun {
     for (let i = 0; i < events.length; i++) {
       const position = events.origin + events.position[i];
       const isBounded = isBoundedSort[events.sort[i]];
-      if (!surprise.push(judgements.chance[i], isBounded, position) || this.#isAlarmed) continue;
+      const hasGrown = surprise.push(judgements.chance[i], isBounded, position);
+      if (!hasGrown || this.#alarms === mostAlarms) continue;
       const { decision } = this;
-      if (!decision.isFlagged) continue;
-      this.#isAlarmed = true;
+      if (!decision.isFlagged || decision.score < this.#alarmed + worse) continue;
+      this.#alarms++;
+      this.#alarmed = decision.score;
       this.#onAlarm({
         ...{ thread: number, position, blocks: run.blocks, decision },
         surprise: surpriseOf(events, named, judgements, i),

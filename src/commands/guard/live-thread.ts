@@ -131,6 +131,11 @@ export class LiveThread {
     this.#decoder.handOn();
   }
 
+  /** What would come next was left out. */
+  skip(): void {
+    this.#decoder.skip();
+  }
+
   end(): void {
     this.#decoder.end();
   }

@@ -38,6 +38,7 @@ const Call = {
   execve: 7,
   fork: 8,
   clone: 9,
+  exit: 10,
 } as const;
 const headerBytes = 16;
 
@@ -68,6 +69,8 @@ export class FrameReader {
   /** Ids of the next frame of blocks that were read from the tail already, by CPU. */
   readonly #readAhead: Map<number, number> = new Map();
   readonly #talk: GuardTalk | undefined;
+  /** It has asked the system to end it. */
+  hasExited = false;
   #rest: Buffer = Buffer.alloc(0);
 
   constructor(
@@ -199,6 +202,9 @@ export class FrameReader {
         return;
       case Call.execve:
         recording.replacedBy = result === 0n ? path : undefined;
+        return;
+      case Call.exit:
+        this.hasExited = true;
         return;
       case Call.fork:
         recording.forks++;

@@ -1,0 +1,195 @@
+import { appendFileSync } from 'node:fs';
+import { constants } from 'node:os';
+import type { Command } from 'commander';
+import { choice, decimal, text } from '../../base/option.ts';
+import { alarmLine } from '../../commands/guard/alarm.ts';
+import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';
+import { type Guarding, type GuardResult, guard } from '../../commands/guard.ts';
+import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { findProgram } from '../options/find-program.ts';
+
+interface Options {
+  readonly json: boolean;
+  readonly profile: readonly string[] | undefined;
+  readonly fpr: number;
+  readonly onAlarm: OnAlarm;
+  readonly evidence: string;
+  readonly keep: boolean | undefined;
+  readonly failOpen: boolean | undefined;
+  readonly slow: boolean;
+  readonly events: string | undefined;
+  readonly inheritEnv: boolean | undefined;
+  readonly exitCode: boolean | undefined;
+}
+
+const spec: CommandSpec<Options> = {
+  name: 'guard',
+  group: 'Verdict',
+  summary: 'Run a program and judge it while it runs',
+  args: [
+    ['<profile>', 'file that learn wrote, or the folder of its run'],
+    ['[program...]', 'program and its arguments, after "--"'],
+  ],
+  options: [
+    {
+      flags: '--profile <file>',
+      help: 'profile of another program that this one starts; may be given again',
+      parse: text,
+      repeats: true,
+    },
+    {
+      flags: '--fpr <rate>',
+      help: 'share of harmless runs that may raise an alarm',
+      parse: decimal(0, 1, 'open'),
+      default: 0.05,
+    },
+    {
+      flags: '--on-alarm <action>',
+      help: 'log: let it run on; stop: halt it for a debugger; kill',
+      parse: choice('log', 'stop', 'kill'),
+      default: 'log',
+    },
+    {
+      flags: '--evidence <dir>',
+      help: 'folder for alarms, and for samples of alarmed processes',
+      parse: text,
+      default: 'guard',
+    },
+    { flags: '--keep', help: 'keep the samples of all processes there' },
+    {
+      flags: '--fail-open',
+      help: 'let the program run on unguarded when the guard dies; otherwise it ends with it',
+    },
+    {
+      flags: '--no-slow',
+      help: 'leave stretches out where the program runs faster than it is judged, instead of slowing it',
+    },
+    {
+      flags: '--events <file>',
+      help: 'append what happens there, one JSON document a line',
+      parse: text,
+    },
+    {
+      flags: '--inherit-env',
+      help: 'give it the whole environment of this command, not PATH and LC_ALL=C only',
+    },
+    { flags: '--exit-code', help: 'end with 10 after an alarm, whatever the program ends with' },
+  ],
+  examples: [
+    ['wayward guard reader.wayward -- pdftotext in.pdf out.txt', 'tells when a run strays'],
+    [
+      'wayward guard server.wayward --on-alarm kill --events /var/log/guard.ndjson -- ./server',
+      'ends it at once, for a service',
+    ],
+    [
+      'wayward guard reader.wayward --on-alarm stop -- ./reader in.pdf',
+      'halts it, with a core file for gdb',
+    ],
+  ],
+  run: async ({ args: [profile = '', program = '', ...args], options: o, terminal, signal }) => {
+    const tell = (event: GuardEvent): void => {
+      if (o.events !== undefined) appendFileSync(o.events, `${JSON.stringify(event)}\n`);
+      // Standard output is the program's.
+      const lines = o.json ? [JSON.stringify(event)] : linesOf(event, o);
+      for (const line of lines) process.stderr.write(`${line}\n`);
+    };
+    const guarding = await guard(
+      {
+        ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
+        ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep ?? false },
+        ...{
+          failOpen: o.failOpen ?? false,
+          maySlow: o.slow,
+          env: o.inheritEnv ? process.env : recordedEnv,
+        },
+        searchPath: process.env.PATH ?? '',
+      },
+      tell,
+      { log: terminal, progress: () => {}, signal },
+    );
+    const result = await passingSignals(guarding);
+    return o.exitCode && result.alarms > 0 ? 10 : exitCodeOf(result);
+  },
+};
+
+/** As `record` gives it: another environment is another run to the loader and the C library. */
+const recordedEnv = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' };
+
+export const guardCommand: Command = defineCommand(spec);
+
+/** Signals that are meant for the program. */
+const passed: readonly NodeJS.Signals[] = [
+  ...(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const),
+];
+/** A terminal sends these to all processes in front of it, and so to the program by itself. */
+const fromTerminal: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
+
+async function passingSignals(guarding: Guarding): Promise<GuardResult> {
+  const handlers = passed.map((name) => {
+    const handler = (): void => {
+      if (!(process.stdin.isTTY && fromTerminal.includes(name))) guarding.signal(name);
+    };
+    // The program decides what a signal does; the guard ends when it does.
+    process.removeAllListeners(name);
+    process.on(name, handler);
+    return { name, handler };
+  });
+  try {
+    return await guarding.result;
+  } finally {
+    for (const { name, handler } of handlers) process.off(name, handler);
+  }
+}
+
+/** As a shell tells how a program ended. */
+function exitCodeOf({ exitCode, killedBy }: GuardResult): number {
+  return killedBy === undefined ? (exitCode ?? 3) : 128 + constants.signals[killedBy];
+}
+
+function linesOf(event: GuardEvent, { fpr }: Options): string[] {
+  switch (event.event) {
+    case 'started':
+      return [];
+    case 'process':
+      return event.origin === 'start'
+        ? []
+        : [
+            `guard: process ${event.pid} (${event.origin}): ${event.program}${event.profile === undefined ? ', not judged: no profile is of it' : ''}`,
+          ];
+    case 'alarm':
+      return [
+        `guard: ${alarmLine(event.program, event, fpr)}`,
+        `guard: evidence in ${event.evidence}`,
+      ];
+    case 'action':
+      return event.action === 'kill'
+        ? [`guard: process ${event.pid} was killed`]
+        : [
+            `guard: process ${event.pid} is stopped${event.registers[0] === undefined ? '' : ` at ${event.registers[0].rip ?? event.registers[0].eip}`}; go on with: kill -CONT ${event.pid}`,
+          ];
+    case 'lost':
+      return [`guard: not followed: ${event.what} (process ${event.pid})`];
+    case 'skipped':
+      return [`guard: ${event.blocks} blocks of process ${event.pid} were left out`];
+    case 'process-ended':
+      return verdictLines(event);
+    case 'ended':
+      return [];
+  }
+}
+
+function verdictLines(event: Extract<GuardEvent, { event: 'process-ended' }>): string[] {
+  const { verdict, pValue, wasAlarmed, judged, because, sample } = event;
+  if (verdict === 'not-judged') return [];
+  const reasons: Readonly<Record<string, string>> = {
+    threads: 'it ran threads',
+    'mapped-later': 'it mapped code later',
+    'made-code': 'it made code',
+    skipped: 'stretches were left out',
+  };
+  const why = because.map((reason) => reasons[reason] ?? reason).join(', ');
+  const again = judged === 'again' ? `, judged again as a whole because ${why}` : '';
+  const alarm = wasAlarmed ? ' (there was an alarm)' : '';
+  const line = `guard: process ${event.pid}: ${verdict}, p ${pValue?.toFixed(3) ?? '?'}${alarm}${again}`;
+  return sample === undefined ? [line] : [line, `guard: its sample is ${sample}`];
+}

@@ -1,0 +1,275 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { messageOf, writeFileAtomic } from '../../base/files.ts';
+import { writeJsonFile } from '../../base/json-file.ts';
+import type { GuardedProgram } from '../../capture/qemu/guarded/guarded-program.ts';
+import type { Guest, GuestEnd, GuestListener } from '../../capture/qemu/guarded/guest.ts';
+import { readStopped } from '../../capture/qemu/guarded/guest-memory.ts';
+import type { AlarmReport } from './alarm.ts';
+import type { GuardEvent, OnAlarm, ProcessVerdict } from './events.ts';
+import type { JudgeClient } from './judge-client.ts';
+import type { LiveOutcome } from './outcome.ts';
+import type { ToJudge } from './protocol.ts';
+import type { SampleSpool } from './sample-spool.ts';
+
+/** Blocks that may wait to be judged before the program waits. */
+const mostWaiting = 1 << 15;
+/** Without slowing the program: so many may wait, and after a skip so many. */
+const mostBehind = 1 << 22;
+const behindAgain = 1 << 20;
+/** How long a program is asked to stop by itself before it is stopped from outside, in ms. */
+const stopPatience = 100;
+
+export interface GuardedRunContext {
+  readonly number: number;
+  readonly guest: Guest;
+  /** Index of the profile, and its path; `undefined` = none judges it. */
+  readonly profile: { readonly index: number; readonly path: string } | undefined;
+  readonly judge: JudgeClient;
+  readonly program: () => GuardedProgram;
+  readonly spool: SampleSpool | undefined;
+  readonly evidence: string;
+  readonly onAlarm: OnAlarm;
+  readonly maySlow: boolean;
+  readonly tell: (event: GuardEvent) => void;
+  /** Judges the whole sample. */
+  readonly judgeSample: (
+    folder: string,
+    profile: string,
+  ) => Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>>;
+  readonly isKept: boolean;
+}
+
+/** One process of a guarded program: passes its traces to its sample and to the judge. */
+export class GuardedRun implements GuestListener {
+  readonly number: number;
+  readonly #context: GuardedRunContext;
+  readonly #guest: Guest;
+  #told = 0;
+  #waiting = 0;
+  #written = 0;
+  #listed = 0;
+  #isPaused = false;
+  #isSkipping = false;
+  #skippedNow = 0;
+  skippedBlocks = 0;
+  alarms = 0;
+  /** Work on an alarm that is under way. */
+  #acting: Promise<void> = Promise.resolve();
+  #end: GuestEnd | undefined;
+  #outcome: (outcome: LiveOutcome) => void = () => {};
+  /** When everything about the process is told. */
+  readonly done: Promise<ProcessVerdict>;
+
+  constructor(context: GuardedRunContext) {
+    this.#context = context;
+    this.number = context.number;
+    this.#guest = context.guest;
+    let settle: (end: GuestEnd) => void = () => {};
+    const ended = new Promise<GuestEnd>((resolve) => {
+      settle = resolve;
+    });
+    this.#settle = (end) => settle(end);
+    const outcome = new Promise<LiveOutcome>((resolve) => {
+      this.#outcome = resolve;
+    });
+    this.done = this.#finish(ended, outcome);
+    const { profile, guest } = context;
+    if (profile === undefined) return;
+    this.#send({
+      ...{ type: 'open', run: this.number, profile: profile.index },
+      bitness: guest.program.bitness,
+    });
+  }
+
+  readonly #settle: (end: GuestEnd) => void;
+
+  get guest(): Guest {
+    return this.#guest;
+  }
+
+  get waitingBlocks(): number {
+    return this.#waiting;
+  }
+
+  #send(message: ToJudge, moved: readonly ArrayBuffer[] = []): void {
+    if (this.#context.profile !== undefined) this.#context.judge.send(message, moved);
+  }
+
+  onMap(text: string): void {
+    this.#send({ type: 'map', run: this.number, text });
+  }
+
+  onMade(start: number, code: Uint8Array): void {
+    this.#send({ type: 'made', run: this.number, start, code });
+  }
+
+  onTrace(thread: number, bytes: Uint8Array): void {
+    this.#context.spool?.write(thread, bytes);
+    const blocks = this.#guest.blocks - this.#told;
+    this.#told += blocks;
+    if (this.#context.profile === undefined) return;
+    if (!this.#context.maySlow && this.#skips(blocks)) return;
+    this.#waiting += blocks;
+    const own = bytes.buffer.byteLength === bytes.length ? bytes : bytes.slice();
+    this.#send({ type: 'trace', run: this.number, thread, bytes: own, blocks }, [
+      own.buffer as ArrayBuffer,
+    ]);
+    if (this.#context.maySlow && this.#waiting > mostWaiting && !this.#isPaused) {
+      this.#isPaused = true;
+      this.#context.program().pause(this.#guest);
+    }
+  }
+
+  /** @returns whether these blocks are left out */
+  #skips(blocks: number): boolean {
+    if (!this.#isSkipping && this.#waiting > mostBehind) {
+      this.#isSkipping = true;
+      this.#send({ type: 'skip', run: this.number });
+    }
+    if (!this.#isSkipping) return false;
+    this.#skippedNow += blocks;
+    if (this.#waiting > behindAgain) return true;
+    this.#endSkip();
+    return true;
+  }
+
+  #endSkip(): void {
+    this.#isSkipping = false;
+    this.skippedBlocks += this.#skippedNow;
+    const { pid } = this.#guest.hello;
+    this.#context.tell({ event: 'skipped', pid, blocks: this.#skippedNow });
+    this.#skippedNow = 0;
+  }
+
+  onThreadEnd(thread: number): void {
+    this.#send({ type: 'end-thread', run: this.number, thread });
+  }
+
+  onEnd(end: GuestEnd): void {
+    this.#end = end;
+    if (this.#isSkipping) this.#endSkip();
+    this.#send({ type: 'end', run: this.number });
+    this.#settle(end);
+  }
+
+  /** The blocks before the last alarm, and some behind it. */
+  onLastBlocks(lines: readonly string[]): void {
+    const number = this.#listed++ === 0 ? '' : `-${this.#listed}`;
+    const { evidence } = this.#context;
+    this.#acting = this.#acting
+      .then(() =>
+        writeFileAtomic(join(evidence, `last-blocks${number}.txt`), `${lines.join('\n')}\n`),
+      )
+      .catch(() => {});
+  }
+
+  /** So many blocks have been judged. */
+  onJudged(blocks: number): void {
+    this.#waiting -= blocks;
+    if (!this.#isPaused || this.#waiting > mostWaiting / 2) return;
+    this.#isPaused = false;
+    this.#context.program().resume(this.#guest);
+  }
+
+  onOutcome(outcome: LiveOutcome): void {
+    this.#outcome(outcome);
+  }
+
+  /** No outcome comes any more. */
+  onFailure(): void {
+    this.#waiting = 0;
+    this.onJudged(0);
+    const nothing = { pValue: Number.NaN, score: Number.NaN, gaps: 0, inexact: [] };
+    this.#outcome({ verdict: 'not-judged', blocks: this.#guest.blocks, ...nothing });
+  }
+
+  onAlarm(alarm: AlarmReport): void {
+    const isFirst = this.alarms++ === 0;
+    const { tell, evidence, onAlarm } = this.#context;
+    const { pid } = this.#guest.hello;
+    const program = this.#guest.program.path;
+    // The program is acted on before anything is written: that takes time in which it would run on.
+    const acted = isFirst ? this.#act() : Promise.resolve(false);
+    tell({ event: 'alarm', pid, program, evidence, ...alarm });
+    this.#acting = this.#acting
+      .then(() => this.#write(alarm, acted))
+      .catch((error: unknown) =>
+        tell({ event: 'lost', pid, what: `the evidence: ${messageOf(error)}` }),
+      );
+    if (!isFirst) return;
+    if (onAlarm === 'kill') tell({ event: 'action', pid, action: 'kill', registers: [] });
+  }
+
+  /** @returns when the program is stopped, where it is to be */
+  async #act(): Promise<boolean> {
+    const { onAlarm, program } = this.#context;
+    if (onAlarm === 'kill') program().signalAll('SIGKILL');
+    if (onAlarm !== 'stop') return false;
+    this.#guest.askToStop();
+    const until = performance.now() + stopPatience;
+    while (
+      performance.now() < until &&
+      !this.#guest.cpuStates().some(({ isStopped }) => isStopped)
+    ) {
+      await delay(2);
+    }
+    program().signalAll('SIGSTOP');
+    await delay(2);
+    return true;
+  }
+
+  async #write(alarm: AlarmReport, acted: Promise<boolean>): Promise<void> {
+    const { evidence, spool, tell } = this.#context;
+    const { pid } = this.#guest.hello;
+    await mkdir(evidence, { recursive: true });
+    // The first one keeps its name, and is what was acted on.
+    const number = this.#written++ === 0 ? '' : `-${this.#written}`;
+    await writeJsonFile(join(evidence, `alarm${number}.json`), { schemaVersion: 1, pid, ...alarm });
+    await writeFileAtomic(join(evidence, 'map.txt'), this.#guest.recording.map.copy().text());
+    if (await acted) {
+      const stopped = this.#end === undefined ? readStopped(this.#guest) : undefined;
+      const registers = stopped?.registers ?? [];
+      if (stopped !== undefined) {
+        await writeFileAtomic(join(evidence, 'core'), stopped.core);
+        await writeJsonFile(join(evidence, 'registers.json'), { schemaVersion: 1, registers });
+      }
+      tell({ event: 'action', pid, action: 'stop', registers });
+    }
+    await spool?.describe(this.#guest.recording);
+  }
+
+  async #finish(
+    whenEnded: Promise<GuestEnd>,
+    whenJudged: Promise<LiveOutcome>,
+  ): Promise<ProcessVerdict> {
+    const { threads, damage } = await whenEnded;
+    const { profile, spool, isKept, judgeSample } = this.#context;
+    const outcome = profile === undefined ? undefined : await whenJudged;
+    await this.#acting;
+    const isSampleWanted = isKept || this.alarms > 0;
+    const isAgain = outcome !== undefined && outcome.inexact.length > 0 && spool !== undefined;
+    spool?.close(threads);
+    let verdict: Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'> =
+      outcome === undefined
+        ? { verdict: 'not-judged', pValue: undefined, score: undefined }
+        : { verdict: outcome.verdict, pValue: outcome.pValue, score: outcome.score };
+    if (spool !== undefined && threads.length > 0 && (isSampleWanted || isAgain)) {
+      await spool.describe(this.#guest.recording);
+      if (isAgain && profile !== undefined && spool.problem === undefined) {
+        verdict = await judgeSample(spool.folder, profile.path);
+      }
+    }
+    if (!isSampleWanted || threads.length === 0) await spool?.remove();
+    return {
+      ...verdict,
+      ...{ blocks: this.#guest.blocks, gaps: outcome?.gaps ?? 0 },
+      ...{ skippedBlocks: this.skippedBlocks, wasAlarmed: this.alarms > 0 },
+      judged: isAgain ? 'again' : 'live',
+      because: outcome?.inexact ?? [],
+      sample: isSampleWanted && threads.length > 0 ? spool?.folder : undefined,
+      damage: damage ?? spool?.problem,
+    };
+  }
+}
