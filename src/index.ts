@@ -53,8 +53,8 @@ export {
 export type { AlarmReport, PlaceName } from './commands/guard/alarm.ts';
 export type { GuardEvent, OnAlarm, ProcessVerdict } from './commands/guard/events.ts';
 export {
-  type Guarding,
   type GuardCounters,
+  type Guarding,
   type GuardRequest,
   type GuardResult,
   guard,

@@ -1,5 +1,6 @@
-import { featureNames, natsOfProbability, type TraceFeatures } from './features.ts';
+import { featureNames, type TraceFeatures } from './features.ts';
 import { nameOf } from './improbability.ts';
+import { countedSurprise, crowdedSurprise } from './place-surprise.ts';
 import { CrowdedSum, surpriseLengths } from './worst-window.ts';
 
 const columns = surpriseLengths.map((length) => featureNames.indexOf(nameOf(length)));
@@ -8,22 +9,18 @@ const columns = surpriseLengths.map((length) => featureNames.indexOf(nameOf(leng
 export class RunningSurprise {
   readonly #sums: readonly CrowdedSum[] = surpriseLengths.map((length) => new CrowdedSum(length));
 
-  static natsOf(chance: number): number {
-    return natsOfProbability(chance);
-  }
-
   /**
-   * @param chance  of something as improbable as what came
-   * @param isBounded  whether the code itself bounds where the transfer went
+   * @param surprise  of a transfer, in nats at the scale of its place
+   * @param sort  of its target, index into `targetSorts`
    * @param position  block index, ascending
    * @returns whether a feature has grown
    */
-  push(chance: number, isBounded: boolean, position: number): boolean {
-    const nats = natsOfProbability(chance);
+  push(surprise: number, sort: number, position: number): boolean {
+    const single = countedSurprise(surprise, sort);
+    const crowded = crowdedSurprise(surprise, sort);
     let hasGrown = false;
     for (const [i, sum] of this.#sums.entries()) {
-      const value = isBounded && surpriseLengths[i] > 1 ? 0 : nats;
-      if (sum.push(value, position)) hasGrown = true;
+      if (sum.push(surpriseLengths[i] === 1 ? single : crowded, position)) hasGrown = true;
     }
     return hasGrown;
   }

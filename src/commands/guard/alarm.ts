@@ -33,6 +33,8 @@ export interface AlarmReport {
   readonly calls: readonly PlaceName[];
   readonly reason: string;
   readonly nats: number;
+  /** At the scale of what nominal runs showed at the place. */
+  readonly scaled: number;
 }
 
 const callsTold = 16;
@@ -53,7 +55,7 @@ export function reportAlarm(
   const sources = sourcesInWords({
     ...{ sort: targetSorts[surprise.sort], allowed: surprise.count, nats: surprise.nats },
     ...{ trainedTargets: surprise.trainedTargets, trainedRuns: surprise.trainedRuns },
-    shown: surprise.shown,
+    ...{ shown: surprise.shown, scaled: surprise.scaled },
   });
   return {
     ...{ pValue: decision.pValue, score: decision.score, thread: number, position, blocks },
@@ -64,7 +66,7 @@ export function reportAlarm(
       .slice(0, callsTold)
       .flatMap((block) => nameOf(block, true) ?? []),
     reason: proof === undefined ? sources : `${evidenceNames[proof.kind].one}: ${sources}`,
-    nats: surprise.nats,
+    ...{ nats: surprise.nats, scaled: surprise.scaled },
   };
 }
 

@@ -1,4 +1,3 @@
-import { boundedSorts, targetSorts } from '../../evidence/transfer-code.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { GrowingSpace } from '../../image/growing-space.ts';
 import type { HistoryModel } from '../../model/histories/model.ts';
@@ -11,7 +10,7 @@ import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { RunFollower } from '../../sequences/histories/follower.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
 import type { NominalDecision } from '../../verdict/classify-nominal.ts';
-import type { TraceFeatures } from '../../verdict/features.ts';
+import { natsOfProbability, type TraceFeatures } from '../../verdict/features.ts';
 import { RunningSurprise } from '../../verdict/running-surprise.ts';
 import { EventClassifier } from '../samples/evaluate-histories.ts';
 import { type FollowSetup, LiveThread, type ThreadTraceKind } from './live-thread.ts';
@@ -40,6 +39,8 @@ export interface AlarmPlace {
 /** How one event surprised. */
 export interface EventSurprise {
   readonly nats: number;
+  /** At the scale of what nominal runs showed at the place. */
+  readonly scaled: number;
   /** Index into `targetSorts`, and how many targets of the sort the code allows. */
   readonly sort: number;
   readonly count: number;
@@ -53,8 +54,6 @@ export interface EventSurprise {
 /** A place is told, too, that is so many nats worse than the one told before: 20 times as improbable. */
 const worse = 3;
 const mostAlarms = 16;
-
-const isBoundedSort = targetSorts.map((sort) => boundedSorts.includes(sort));
 
 interface Thread {
   readonly flow: LiveThread;
@@ -184,8 +183,7 @@ export class LiveRun {
     const judgements = this.#judge.judge(named);
     for (let i = 0; i < events.length; i++) {
       const position = events.origin + events.position[i];
-      const isBounded = isBoundedSort[events.sort[i]];
-      const hasGrown = surprise.push(judgements.chance[i], isBounded, position);
+      const hasGrown = surprise.push(judgements.surprise[i], events.sort[i], position);
       if (!hasGrown || this.#alarms === mostAlarms) continue;
       const { decision } = this;
       if (!decision.isFlagged || decision.score < this.#alarmed + worse) continue;
@@ -206,7 +204,8 @@ function surpriseOf(
   i: number,
 ): EventSurprise {
   return {
-    nats: RunningSurprise.natsOf(judgements.chance[i]),
+    nats: natsOfProbability(judgements.chance[i]),
+    scaled: judgements.surprise[i],
     sort: events.sort[i],
     count: named.count[i],
     trainedTargets: judgements.trainedTargets[i],
