@@ -2,8 +2,9 @@ import type { Address } from '../base/address.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
-import { AllowedTargets } from './code/allowed-targets.ts';
+import type { Allowance } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';
+import { SharedTargets } from './code/shared-targets.ts';
 import { SwitchTables } from './code/switch-tables.ts';
 import type { Evidence, EvidenceKind } from './evidence.ts';
 import { Arrival, type ArrivalKind } from './follow/arrival.ts';
@@ -19,12 +20,18 @@ import {
 } from './profile.ts';
 import { evidenceRules } from './rules.ts';
 
+/** What indirect calls and jumps may reach; sites and targets are translated first, where that matters. */
+interface AllowedHere {
+  at(site: Address): Allowance | undefined;
+  translated?(address: Address): Address;
+}
+
 /** What a judge may ask. Without code and profile it tells of returns and unknown code only. */
 export interface EvidenceSources {
   readonly space?: AddressSpace;
   readonly code?: ProcessCode;
   /** What indirect calls and jumps may reach by the code; made from `code` unless given. */
-  readonly allowed?: Pick<AllowedTargets, 'at'>;
+  readonly allowed?: AllowedHere;
   /** The run has one thread; not set = it may have more. */
   readonly isAlone?: boolean;
   /** Indirect transfers of the training traces: what they did is no evidence. */
@@ -80,7 +87,7 @@ export class TransferJudge implements FlowObserver {
   readonly #told: Map<number, number> = new Map();
   /** Weights of the new targets of each site so far, by address of its instruction. */
   readonly #siteWeights: Map<Address, number> = new Map();
-  readonly #allowed: Pick<AllowedTargets, 'at'> | undefined;
+  readonly #allowed: AllowedHere | undefined;
   readonly #tables: SwitchTables | undefined;
   /** Names of functions to which some image holds a pointer; gathered when first asked for. */
   #named: Set<string> | undefined;
@@ -90,7 +97,7 @@ export class TransferJudge implements FlowObserver {
     this.#stream = stream;
     this.#sources = sources;
     const { code } = sources;
-    this.#allowed = sources.allowed ?? (code === undefined ? undefined : new AllowedTargets(code));
+    this.#allowed = sources.allowed ?? (code === undefined ? undefined : new SharedTargets(code));
     this.#tables = code === undefined ? undefined : new SwitchTables(code);
   }
 
@@ -262,16 +269,18 @@ export class TransferJudge implements FlowObserver {
   #isWrongSlot(from: number, site: Address, target: Address): boolean {
     const { profile, code } = this.#sources;
     if (profile === undefined || code === undefined) return false;
-    const classes = this.#allowed?.at(site)?.classes;
+    const translated = (address: Address): Address =>
+      this.#allowed?.translated?.(address) ?? address;
+    const classes = this.#allowed?.at(translated(site))?.classes;
     const position = classes?.find(({ name }) => name === 'position');
-    if (position === undefined || position.has(target)) return false;
+    if (position === undefined || position.has(translated(target))) return false;
     const usual = profile.targetsOf(sitePlace(this.#stream.blocks, from));
     return (
       usual.length > 0 &&
       usual.every((place) => {
         const { module, offset } = partsOf(place);
         const base = code.space.modules.find(({ name }) => name === module)?.base;
-        return base !== undefined && position.has(base + offset);
+        return base !== undefined && position.has(translated(base + offset));
       })
     );
   }

@@ -1,7 +1,8 @@
 import type { Address } from '../base/address.ts';
 import type { BlockTable } from '../flow/blocks.ts';
-import { type Allowance, AllowedTargets } from './code/allowed-targets.ts';
+import type { Allowance } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';
+import { SharedTargets } from './code/shared-targets.ts';
 import {
   type TargetOpinion,
   type TransferCode,
@@ -12,13 +13,14 @@ import {
 /** What the images of a process say about the transfers of its blocks. */
 export class ProcessTransfers implements TransferCode {
   readonly #blocks: BlockTable;
-  readonly #allowed: AllowedTargets;
+  readonly #allowed: SharedTargets;
+  readonly #addresses: Address[] = [];
   /** By block; `null` = no image tells. */
   readonly #allowances: (Allowance | null | undefined)[] = [];
 
   constructor(blocks: BlockTable, code: ProcessCode) {
     this.#blocks = blocks;
-    this.#allowed = new AllowedTargets(code);
+    this.#allowed = new SharedTargets(code);
   }
 
   /**
@@ -48,8 +50,7 @@ export class ProcessTransfers implements TransferCode {
   opinion(from: number, to: number): TargetOpinion {
     const allowance = this.#at(from);
     if (allowance === null) return { sort: targetSorts.indexOf('unknown'), count: 1000 };
-    const target = this.#address(to);
-    const found = allowance.classes.find(({ has }) => has(target));
+    const found = this.#allowed.narrowest(this.#site(from), this.#address(to));
     const name = found?.name ?? 'anywhere';
     return { sort: targetSorts.indexOf(name), count: Math.max(1, found?.count ?? 1) };
   }
@@ -61,15 +62,24 @@ export class ProcessTransfers implements TransferCode {
   #at(block: number): Allowance | null {
     let allowance = this.#allowances[block];
     if (allowance === undefined) {
-      const site = this.#address(block) + this.#blocks.lastInstruction[block];
-      allowance = this.#allowed.at(site) ?? null;
+      allowance = this.#allowed.at(this.#site(block)) ?? null;
       this.#allowances[block] = allowance;
     }
     return allowance;
   }
 
+  #site(block: number): Address {
+    return this.#address(block) + this.#blocks.lastInstruction[block];
+  }
+
+  /** Where a block begins, as the answers about it have it. */
   #address(block: number): Address {
+    const known = this.#addresses[block];
+    if (known !== undefined) return known;
     const { module, modules, offset } = this.#blocks;
-    return module[block] < 0 ? offset[block] : modules[module[block]].base + offset[block];
+    const base = module[block] < 0 ? 0 : modules[module[block]].base;
+    const address = this.#allowed.translated(base + offset[block]);
+    this.#addresses[block] = address;
+    return address;
   }
 }

@@ -9,6 +9,10 @@ import { bytesBetween, lazySlotAt, slotTransferAt } from './linkage.ts';
 /** What images say, kept for all processes that map them: by the image's identity. */
 export class ImageCodeCache {
   readonly #images: WeakMap<object, ImageCode | null> = new WeakMap();
+  readonly #numbers: WeakMap<object, number> = new WeakMap();
+  #numbered = 0;
+  /** The first process of each set of images, the one asked for last behind. */
+  readonly #firsts: Map<string, ProcessCode> = new Map();
 
   /** @returns what `read` returned for this image the first time */
   get(image: object, read: () => ImageCode | undefined): ImageCode | undefined {
@@ -19,7 +23,47 @@ export class ImageCodeCache {
     }
     return code ?? undefined;
   }
+
+  /**
+   * @returns the first process that mapped the same images in the same order, each with the same parts of it;
+   *   they may have lain elsewhere
+   */
+  firstLike(process: ProcessCode): ProcessCode {
+    const key = this.#imagesOf(process.space);
+    const first = this.#firsts.get(key) ?? process;
+    this.#firsts.delete(key);
+    this.#firsts.set(key, first);
+    for (const oldest of this.#firsts.keys()) {
+      if (this.#firsts.size <= mostFirsts) break;
+      this.#firsts.delete(oldest);
+    }
+    return first;
+  }
+
+  #imagesOf(space: AddressSpace): string {
+    const lists = sectionsByModule(space);
+    const texts = space.modules.map(({ base, name }, module) => {
+      const parts = lists[module]!.map(
+        ({ start, end, image, imageOffset, isExecutable }) =>
+          `${start - base} ${end - start} ${imageOffset} ${isExecutable} ${this.#numberOf(image)}`,
+      );
+      return `${name}\0${parts.join()}`;
+    });
+    return texts.join('\0\0');
+  }
+
+  #numberOf(image: object): number {
+    let number = this.#numbers.get(image);
+    if (number === undefined) {
+      number = this.#numbered++;
+      this.#numbers.set(image, number);
+    }
+    return number;
+  }
 }
+
+/** Sets of images that are kept: a corpus has few, as a program loads the same ones each time. */
+const mostFirsts = 16;
 
 /** First address and first address behind. */
 export interface AddressRange {
@@ -46,6 +90,7 @@ const longestResolver = 1024;
  */
 export class ProcessCode {
   readonly space: AddressSpace;
+  readonly #cache: ImageCodeCache;
   readonly #codes: (ImageCode | undefined)[] = [];
   readonly #biases: number[] = [];
   #binderEntries: Address[] | undefined;
@@ -53,6 +98,7 @@ export class ProcessCode {
 
   constructor(space: AddressSpace, cache: ImageCodeCache = new ImageCodeCache()) {
     this.space = space;
+    this.#cache = cache;
     for (const [module, sections] of sectionsByModule(space).entries()) {
       const { base } = space.modules[module]!;
       const image = sections[0]?.image;
@@ -61,6 +107,11 @@ export class ProcessCode {
       this.#codes.push(code);
       this.#biases.push(base - (code?.lowest ?? 0));
     }
+  }
+
+  /** What holds for its images wherever they lie is asked of the first process that mapped them. */
+  get firstWithTheseImages(): ProcessCode {
+    return this.#cache.firstLike(this);
   }
 
   /** What is known of each module's image, in the order of `space.modules`. */

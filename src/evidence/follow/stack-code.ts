@@ -20,10 +20,32 @@ export interface KnownCode {
   isLandingPad(address: Address): boolean | undefined;
 }
 
+/** Of a block that sets no stack pointer, and of which nobody asked more. */
+const notSet = -2;
+
+/**
+ * `StackUse` of blocks by the bytes that hold them, which all processes share that map the same part of a
+ * file.
+ */
+const uses: WeakMap<Uint8Array, Map<number, number>> = new WeakMap();
+
+function usesOf(bytes: Uint8Array): Map<number, number> {
+  let known = uses.get(bytes);
+  if (known === undefined) {
+    known = new Map();
+    uses.set(bytes, known);
+  }
+  return known;
+}
+
+/** A block is told by where it begins, and its size: the last one of a trace may be cut. */
+function keyOf(offset: number, size: number, bits: number): number {
+  return (offset * 2 ** 20 + size) * 2 + (bits === 64 ? 1 : 0);
+}
+
 /** What the bytes of a process's code say about its stack, block by block. */
 export class StackCode {
   readonly #space: AddressSpace;
-  readonly #uses: Map<Address, number> = new Map();
   readonly #shape: BlockShape = emptyShape();
 
   constructor(space: AddressSpace) {
@@ -32,20 +54,41 @@ export class StackCode {
 
   /** @returns bits of `StackUse` of the block at `start`; `undefined` when its bytes are not known */
   stackUse(start: Address, size: number): number | undefined {
-    const known = this.#uses.get(start);
-    if (known !== undefined) return known;
+    const known = this.#known(start, size);
+    if (known === undefined) return undefined;
+    if (known >= 0) return known;
     const bytes = this.#bytes(start, size);
     if (bytes === undefined) return undefined;
     const use = readStackUse(bytes, this.#bitsAt(start));
-    this.#uses.set(start, use);
+    this.#remember(start, size, use);
     return use;
   }
 
   /** `stackUse` for blocks that may set the stack pointer; 0 for all others. */
   stackUseIfSet(start: Address, size: number): number {
+    const known = this.#known(start, size);
+    if (known === undefined || known === notSet) return 0;
+    if (known >= 0) return known;
     const bytes = this.#bytes(start, size);
-    if (bytes === undefined || !maySetStackPointer(bytes, this.#bitsAt(start) === 64)) return 0;
-    return this.stackUse(start, size) ?? 0;
+    if (bytes === undefined) return 0;
+    if (maySetStackPointer(bytes, this.#bitsAt(start) === 64))
+      return this.stackUse(start, size) ?? 0;
+    this.#remember(start, size, notSet);
+    return 0;
+  }
+
+  /** @returns what was read of a block; -1 = nothing so far; `undefined` when its bytes are not known */
+  #known(start: Address, size: number): number | undefined {
+    const section = this.#space.find(start);
+    if (section === undefined || start + size > section.end) return undefined;
+    const bits = section.bits ?? 64;
+    return usesOf(section.bytes).get(keyOf(start - section.start, size, bits)) ?? -1;
+  }
+
+  #remember(start: Address, size: number, use: number): void {
+    const section = this.#space.find(start);
+    if (section === undefined) return;
+    usesOf(section.bytes).set(keyOf(start - section.start, size, section.bits ?? 64), use);
   }
 
   /**
