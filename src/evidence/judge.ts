@@ -81,8 +81,8 @@ export class TransferJudge implements FlowObserver {
   readonly #counts: Map<EvidenceKind, number> = new Map();
   /** Distinct indirect transfers: site * 2^26 + target. */
   readonly #transfers: Set<number> = new Set();
-  /** Evidence of an indirect transfer, made up once, told each time. */
-  readonly #judged: Map<number, Finding | undefined> = new Map();
+  /** Evidence of an indirect transfer, made up once, told each time; `null` = none, or told often enough. */
+  readonly #judged: Map<number, Finding | null> = new Map();
   /** How often a hint was told, by transfer. */
   readonly #told: Map<number, number> = new Map();
   /** Weights of the new targets of each site so far, by address of its instruction. */
@@ -138,19 +138,24 @@ export class TransferJudge implements FlowObserver {
 
   onIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
     const pair = from * targetRange + to;
-    const isNew = !this.#transfers.has(pair);
-    if (isNew) this.#transfers.add(pair);
     // Explained by what the run did, or nothing is known of it.
-    if (arrival === Arrival.unwound || arrival === Arrival.unknown) return true;
-    if (!this.#judged.has(pair)) this.#judged.set(pair, this.#judge(from, to, kind));
-    const item = this.#judged.get(pair);
-    if (item === undefined) return false;
+    const isJudged = arrival !== Arrival.unwound && arrival !== Arrival.unknown;
+    let item = isJudged ? this.#judged.get(pair) : undefined;
+    // Most transfers that an observer is told of change between a few ordinary targets.
+    if (item === null) return false;
+    this.#transfers.add(pair);
+    if (!isJudged) return true;
+    if (item === undefined) {
+      item = this.#judge(from, to, kind) ?? null;
+      this.#judged.set(pair, item);
+      if (item === null) return false;
+    }
     this.#tell(item, from, to);
     if (item.kind !== 'unlikely-target') return true;
     // A hint does not gain by repetition.
     const told = (this.#told.get(pair) ?? 0) + 1;
     this.#told.set(pair, told);
-    if (told === mostTellings) this.#judged.set(pair, undefined);
+    if (told === mostTellings) this.#judged.set(pair, null);
     return true;
   }
 

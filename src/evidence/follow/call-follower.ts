@@ -54,6 +54,21 @@ export interface FlowObserver {
 const madeFlag = 16;
 const loadsFlag = 32;
 
+/**
+ * What is kept of each block that ran, together in one quarter of a cache line: blocks are met in no order
+ * that a processor could foresee.
+ */
+const Ran = {
+  /** Of a block that ends in a call: the block behind it, as far as a return has shown; -1 = not yet. */
+  behind: 0,
+  /** Depth and activation in which the call was made last; -1 = never. */
+  depth: 1,
+  birth: 2,
+  /** Last target of a block that ends in an indirect call or jump; -1 = to be told. */
+  target: 3,
+} as const;
+const ranSize = 4;
+
 /** A landing place is looked for in so many of the youngest frames. */
 const searchDepth = 4096;
 /** Contexts that are compared before a switch counts as ambiguous. */
@@ -112,11 +127,8 @@ export class CallFollower {
   #taken = 0;
   /** `Transfer` kind and flags, by block. */
   #steps: Uint8Array = new Uint8Array(1024);
-  /** Last target of blocks that end in an indirect call or jump; -1 = to be told. */
-  #lastTarget: Int32Array = new Int32Array(1024).fill(-1);
-  /** Depth and activation in which a call was made last; -1 = never. */
-  #madeAt: Int32Array = new Int32Array(1024).fill(-1);
-  #madeIn: Int32Array = new Int32Array(1024);
+  /** `[blocks, 4]`, as `Ran`. */
+  #ran: Int32Array = new Int32Array(4 * 1024).fill(-1);
   /** Sites that have gone from one stack to another. */
   readonly #switches: Set<number> = new Set();
   /** Calls to which a long jump has gone. */
@@ -161,11 +173,11 @@ export class CallFollower {
     const { entries, length } = batch;
     if (this.arrivals.length < length) this.arrivals = new Uint8Array(length);
     const { arrivals } = this;
+    // Most blocks are reached in ordinary ways.
+    arrivals.fill(Arrival.none, 0, length);
     const { start, end } = this.places;
     const steps = this.#steps;
-    const lastTarget = this.#lastTarget;
-    const madeAt = this.#madeAt;
-    const madeIn = this.#madeIn;
+    const ran = this.#ran;
     if (this.position < 0 && length > 0) this.#begin(entries[0]);
     let context = this.#context;
     let { frames, births, depth, floor } = context;
@@ -182,38 +194,42 @@ export class CallFollower {
         ({ frames, births, depth, floor } = context);
         previous = -1;
         last = Transfer.none;
-        arrivals[i] = Arrival.none;
         continue;
       }
-      let arrival: number = Arrival.none;
       // Until the block is counted, `position` is that of the block that made the transfer.
-      if (last === Transfer.ret) {
-        if (depth > floor && end[frames[depth - 1]] === start[block]) {
-          depth--;
-          arrival = Arrival.returned;
-        } else {
+      if (last > Transfer.jmp) {
+        if (last === Transfer.ret) {
+          const behind = depth > floor ? frames[depth - 1] * ranSize + Ran.behind : -1;
+          if (behind >= 0 && ran[behind] === block) {
+            depth--;
+            arrivals[i] = Arrival.returned;
+          } else if (behind >= 0 && end[frames[depth - 1]] === start[block]) {
+            ran[behind] = block;
+            depth--;
+            arrivals[i] = Arrival.returned;
+          } else {
+            context.depth = depth;
+            this.position = position;
+            arrivals[i] = this.#return(previous, block, start[block]);
+            context = this.#context;
+            ({ frames, births, depth, floor } = context);
+          }
+        } else if (last === Transfer.icall || last === Transfer.ijmp) {
+          if (ran[previous * ranSize + Ran.target] !== block) {
+            context.depth = depth;
+            this.position = position;
+            arrivals[i] = this.#indirect(previous, block, last);
+            context = this.#context;
+            ({ frames, births, depth, floor } = context);
+          }
+        } else if (last >= Transfer.syscall && start[block] !== end[previous]) {
           context.depth = depth;
           this.position = position;
-          arrival = this.#return(previous, block, start[block]);
+          arrivals[i] = this.#elsewhere(previous, block, last);
           context = this.#context;
           ({ frames, births, depth, floor } = context);
         }
-      } else if (last === Transfer.icall || last === Transfer.ijmp) {
-        if (lastTarget[previous] !== block) {
-          context.depth = depth;
-          this.position = position;
-          arrival = this.#indirect(previous, block, last);
-          context = this.#context;
-          ({ frames, births, depth, floor } = context);
-        }
-      } else if (last >= Transfer.syscall && start[block] !== end[previous]) {
-        context.depth = depth;
-        this.position = position;
-        arrival = this.#elsewhere(previous, block, last);
-        context = this.#context;
-        ({ frames, births, depth, floor } = context);
       }
-      arrivals[i] = arrival;
       position++;
       const step = steps[block];
       last = step & 15;
@@ -230,8 +246,8 @@ export class CallFollower {
           context.reserve();
           ({ frames, births, depth, floor } = context);
         }
-        madeAt[block] = depth;
-        madeIn[block] = births[depth];
+        ran[block * ranSize + Ran.depth] = depth;
+        ran[block * ranSize + Ran.birth] = births[depth];
         frames[depth++] = block;
         births[depth] = position;
       }
@@ -260,9 +276,7 @@ export class CallFollower {
       const steps = new Uint8Array(capacity);
       steps.set(this.#steps);
       this.#steps = steps;
-      this.#lastTarget = longer(this.#lastTarget, capacity);
-      this.#madeAt = longer(this.#madeAt, capacity);
-      this.#madeIn = longer(this.#madeIn, capacity);
+      this.#ran = longer(this.#ran, capacity * ranSize);
     }
     for (let id = this.#taken; id < length; id++) {
       let step = kind[id];
@@ -581,7 +595,7 @@ export class CallFollower {
     const isTold = this.#tellIndirect(from, to, kind, Arrival.none);
     // Where the stack pointer is set, the same transfer may go to another stack each time.
     const isCached = !isTold && (this.#steps[from] & loadsFlag) === 0;
-    this.#lastTarget[from] = isCached ? to : -1;
+    this.#ran[from * ranSize + Ran.target] = isCached ? to : -1;
     return Arrival.none;
   }
 
@@ -669,8 +683,9 @@ export class CallFollower {
     call: number,
     add: (context: FlowContext, depth: number) => void,
   ): void {
-    const depth = this.#madeAt[call];
-    if (depth >= 0 && depth <= context.depth && context.births[depth] === this.#madeIn[call]) {
+    const depth = this.#ran[call * ranSize + Ran.depth];
+    const birth = this.#ran[call * ranSize + Ran.birth];
+    if (depth >= 0 && depth <= context.depth && context.births[depth] === birth) {
       add(context, depth);
     }
     if (!this.#returnPoints.has(call)) return;
@@ -793,7 +808,7 @@ export class CallFollower {
       else if (kind === Transfer.ijmp) {
         this.#indexBlocks();
         const block = this.#starts.get(callee);
-        const next = block === undefined ? -1 : this.#lastTarget[block];
+        const next = block === undefined ? -1 : this.#ran[block * ranSize + Ran.target];
         callee = next < 0 ? undefined : this.places.start[next];
       } else if (kind === Transfer.jcc) callee += size;
       else return false;
@@ -804,7 +819,9 @@ export class CallFollower {
   /** @returns blocks that end in a call that this run has made, and that returns to `target` */
   #callsBefore(target: Address): readonly number[] {
     this.#indexBlocks();
-    return (this.#callEnds.get(target) ?? []).filter((call) => this.#madeAt[call] >= 0);
+    return (this.#callEnds.get(target) ?? []).filter(
+      (call) => this.#ran[call * ranSize + Ran.depth] >= 0,
+    );
   }
 
   #indexBlocks(): void {

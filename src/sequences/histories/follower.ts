@@ -11,7 +11,7 @@ import { Transfer } from '../../x86/transfer.ts';
 import { outsideImages } from '../symbol-table.ts';
 import { mix } from '../window-counter.ts';
 import { EventWriter, type TransferEvents } from './events.ts';
-import { historyLevels } from './levels.ts';
+import { type HistoryName, historyLevels } from './levels.ts';
 import { PlaceHashes, type Places } from './place-hashes.ts';
 
 const levels = historyLevels.length;
@@ -25,6 +25,27 @@ const callLength = 8;
 /** Odd, so that multiplying by them loses nothing mod 2^32. */
 const lowFactor = 0x9e3779b1 | 0;
 const highFactor = 0xc2b2ae3d | 0;
+const lowFactorInverse = inverseOf(lowFactor);
+const highFactorInverse = inverseOf(highFactor);
+
+/** Of the target that leaves the path by which a transfer repeats. */
+const oldestLow = power(lowFactor, pathLength);
+const oldestHigh = power(highFactor, pathLength);
+
+/** A level of a history, and the factors to the power of its length. */
+interface PoweredLevel {
+  readonly level: number;
+  readonly length: number;
+  readonly lowPower: number;
+  readonly highPower: number;
+}
+
+const levelsOf = {
+  path: poweredLevels('path'),
+  site: poweredLevels('site'),
+  blocks: poweredLevels('blocks'),
+  calls: poweredLevels('calls'),
+};
 
 /** What a block's last instruction means to the follower. */
 /** Set in a block's role when training never ran it. */
@@ -184,6 +205,8 @@ export class TransferFollower {
   readonly #code: TransferCode;
   /** Where the code says that a block goes, as far as it went there; -1 = not yet. */
   #explainedTarget: Int32Array<ArrayBuffer> = new Int32Array(0);
+  /** The block behind a call, as far as a return has shown; -1 = not yet. */
+  #behind: Int32Array<ArrayBuffer> = new Int32Array(0);
   readonly #isKnown: (module: string, offset: number) => boolean;
   readonly #hashes: PlaceHashes;
   #roles: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
@@ -204,6 +227,18 @@ export class TransferFollower {
   readonly #pathHigh = new Int32Array(pathKept);
   #pathEnd = 0;
   #pathKnown = 0;
+  /**
+   * By place in the ring: the sum of all targets before it, each times the factor to the power of its number;
+   * that power of the next one, and one over it.
+   */
+  readonly #sumLow = new Int32Array(pathKept);
+  readonly #sumHigh = new Int32Array(pathKept);
+  #lowPower = 1;
+  #highPower = 1;
+  #lowInverse = 1;
+  #highInverse = 1;
+  readonly #itemsLow = new Int32Array(blockLength);
+  readonly #itemsHigh = new Int32Array(blockLength);
   #rollingLow = 0;
   #rollingHigh = 0;
   /** Last targets of each block, newest first: low and high halves. */
@@ -212,8 +247,6 @@ export class TransferFollower {
   /** Last blocks of the batch before, oldest first; -1 = not known. */
   readonly #tail = new Int32Array(blockLength).fill(-1);
   readonly #before = new Int32Array(blockLength);
-  readonly #oldestLow: number;
-  readonly #oldestHigh: number;
 
   constructor(
     run: RunFollower,
@@ -229,14 +262,6 @@ export class TransferFollower {
     this.#code = code;
     this.#isKnown = isKnown;
     this.#hashes = new PlaceHashes(stream.blocks);
-    let low = 1;
-    let high = 1;
-    for (let i = 0; i < pathLength; i++) {
-      low = Math.imul(low, lowFactor);
-      high = Math.imul(high, highFactor);
-    }
-    this.#oldestLow = low;
-    this.#oldestHigh = high;
     // Threads of a run follow each other.
     this.#position = run.blocks;
   }
@@ -249,6 +274,7 @@ export class TransferFollower {
     const end = this.#end;
     const run = this.#run;
     const explainedTarget = this.#explainedTarget;
+    const behind = this.#behind;
     const isReturnPredicted = this.#filter[Transfer.ret];
     let frames = this.#frames;
     let depth = this.#depth;
@@ -283,8 +309,12 @@ export class TransferFollower {
         }
         if (what === role.return) {
           const arrival = arrivals[i];
-          if (depth > 0 && end[frames[depth - 1]] === start[block]) depth--;
-          else depth = this.#cutTo(start[block], depth);
+          const call = depth > 0 ? frames[depth - 1] : -1;
+          if (call >= 0 && behind[call] === block) depth--;
+          else if (call >= 0 && end[call] === start[block]) {
+            behind[call] = block;
+            depth--;
+          } else depth = this.#cutTo(start[block], depth);
           if (arrival === Arrival.returned || arrival === Arrival.unwound) {
             explained += isReturnPredicted;
           } else if (arrival !== Arrival.unknown && isReturnPredicted === 1) {
@@ -398,16 +428,23 @@ export class TransferFollower {
     this.#rollingLow =
       (Math.imul(this.#rollingLow, lowFactor) +
         targetLow -
-        Math.imul(this.#pathLow[oldest], this.#oldestLow)) |
+        Math.imul(this.#pathLow[oldest], oldestLow)) |
       0;
     this.#rollingHigh =
       (Math.imul(this.#rollingHigh, highFactor) +
         targetHigh -
-        Math.imul(this.#pathHigh[oldest], this.#oldestHigh)) |
+        Math.imul(this.#pathHigh[oldest], oldestHigh)) |
       0;
     this.#pathLow[end] = targetLow;
     this.#pathHigh[end] = targetHigh;
-    this.#pathEnd = (end + 1) & (pathKept - 1);
+    const next = (end + 1) & (pathKept - 1);
+    this.#sumLow[next] = this.#sumLow[end] + Math.imul(targetLow, this.#lowPower);
+    this.#sumHigh[next] = this.#sumHigh[end] + Math.imul(targetHigh, this.#highPower);
+    this.#lowPower = Math.imul(this.#lowPower, lowFactor);
+    this.#highPower = Math.imul(this.#highPower, highFactor);
+    this.#lowInverse = Math.imul(this.#lowInverse, lowFactorInverse);
+    this.#highInverse = Math.imul(this.#highInverse, highFactorInverse);
+    this.#pathEnd = next;
     if (this.#pathKnown < pathKept) this.#pathKnown++;
     const at = from * 2 * siteLength;
     const sites = this.#siteLast;
@@ -417,73 +454,80 @@ export class TransferFollower {
     if (this.#siteKnown[from] < siteLength) this.#siteKnown[from]++;
   }
 
-  /** Writes the hashes of an event's contexts. */
+  /** Writes the hashes of an event's contexts: of each history as far as it is known. */
   #describe(event: number, from: number, entries: Int32Array, index: number): void {
-    const out = this.#run.events.hashes;
     const { low, high } = this.#hashes;
-    const base = event * 2 * levels;
-    const instruction = this.#blocks.offset[from] + this.#blocks.lastInstruction[from];
-    const module = this.#blocks.module[from];
-    const siteLow = this.#hashes.lowOf(module, instruction);
-    const siteHigh = this.#hashes.highOf(module, instruction);
-    let blocksKnown = -1;
-    let a = 0;
-    let b = 0;
-    let length = 0;
-    let history = 'place';
-    for (let level = 0; level < levels; level++) {
-      const wanted = historyLevels[level];
-      if (wanted.history !== history || level < 2) {
-        history = wanted.history;
-        a = level === 0 ? siteLow : low[from];
-        b = level === 0 ? siteHigh : high[from];
-        length = 0;
-      }
-      let isKnown = true;
-      for (; length < wanted.length && wanted.history !== 'place'; length++) {
-        let itemLow = 0;
-        let itemHigh = 0;
-        if (history === 'path') {
-          isKnown = length < this.#pathKnown;
-          const at = (this.#pathEnd - 1 - length) & (pathKept - 1);
-          itemLow = this.#pathLow[at];
-          itemHigh = this.#pathHigh[at];
-        } else if (history === 'site') {
-          isKnown = length < this.#siteKnown[from];
-          itemLow = this.#siteLast[from * 2 * siteLength + 2 * length];
-          itemHigh = this.#siteLast[from * 2 * siteLength + 2 * length + 1];
-        } else if (history === 'blocks') {
-          if (blocksKnown < 0) blocksKnown = this.#blocksBefore(entries, index, 1);
-          isKnown = length < blocksKnown;
-          if (isKnown) {
-            itemLow = low[this.#before[length]];
-            itemHigh = high[this.#before[length]];
-          }
-        } else {
-          // An indirect call is open already: its own block says that.
-          const own = this.#blocks.kind[from] === Transfer.icall ? 1 : 0;
-          isKnown = length + own < this.#depth && length < callLength;
-          if (isKnown) {
-            const frame = this.#frames[this.#depth - 1 - own - length];
-            itemLow = low[frame];
-            itemHigh = high[frame];
-          }
-        }
-        if (!isKnown) break;
-        a = (Math.imul(a, lowFactor) + itemLow) | 0;
-        b = (Math.imul(b, highFactor) + itemHigh) | 0;
-      }
-      if (!isKnown) {
-        // Longer ones are not known either.
-        while (level + 1 < levels && historyLevels[level + 1].history === history) level++;
-        continue;
-      }
-      const x = mix(a ^ Math.imul(level + 1, 0x27d4eb2f));
-      const y = mix(b + Math.imul(level + 1, 0x165667b1));
-      out[base + 2 * level] = x;
-      // Both 0 means that there is no context.
-      out[base + 2 * level + 1] = x === 0 && y === 0 ? 1 : y;
+    const at = event * 2 * levels;
+    const { offset, lastInstruction, module } = this.#blocks;
+    const instruction = offset[from] + lastInstruction[from];
+    const siteLow = this.#hashes.lowOf(module[from], instruction);
+    this.#write(at, 0, siteLow, this.#hashes.highOf(module[from], instruction));
+    this.#write(at, 1, low[from], high[from]);
+    this.#describePath(at, from);
+    const itemsLow = this.#itemsLow;
+    const itemsHigh = this.#itemsHigh;
+    const siteKnown = this.#siteKnown[from];
+    for (let i = 0; i < siteKnown; i++) {
+      itemsLow[i] = this.#siteLast[from * 2 * siteLength + 2 * i];
+      itemsHigh[i] = this.#siteLast[from * 2 * siteLength + 2 * i + 1];
     }
+    this.#describeItems(at, from, levelsOf.site, siteKnown);
+    const blocks = this.#blocksBefore(entries, index, 1);
+    for (let i = 0; i < blocks; i++) {
+      itemsLow[i] = low[this.#before[i]];
+      itemsHigh[i] = high[this.#before[i]];
+    }
+    this.#describeItems(at, from, levelsOf.blocks, blocks);
+    // An indirect call is open already: its own block says that.
+    const open = this.#depth - (this.#blocks.kind[from] === Transfer.icall ? 1 : 0);
+    const calls = Math.min(open, callLength);
+    for (let i = 0; i < calls; i++) {
+      const frame = this.#frames[open - 1 - i];
+      itemsLow[i] = low[frame];
+      itemsHigh[i] = high[frame];
+    }
+    this.#describeItems(at, from, levelsOf.calls, calls);
+  }
+
+  /**
+   * The polynomial of the last targets is a difference of two sums that are kept; `#describeItems` says which
+   * polynomial.
+   */
+  #describePath(at: number, from: number): void {
+    const end = this.#pathEnd;
+    for (const { level, length, lowPower, highPower } of levelsOf.path) {
+      if (length > this.#pathKnown) return;
+      const begin = (end - length) & (pathKept - 1);
+      const low = Math.imul((this.#sumLow[end] - this.#sumLow[begin]) | 0, this.#lowInverse);
+      const high = Math.imul((this.#sumHigh[end] - this.#sumHigh[begin]) | 0, this.#highInverse);
+      const a = Math.imul(lowPower, (this.#hashes.low[from] + low) | 0);
+      const b = Math.imul(highPower, (this.#hashes.high[from] + high) | 0);
+      this.#write(at, level, a, b);
+    }
+  }
+
+  /** @param known  items in `#itemsLow` and `#itemsHigh`, the newest first; longer contexts are not known */
+  #describeItems(at: number, from: number, wanted: readonly PoweredLevel[], known: number): void {
+    let a = this.#hashes.low[from];
+    let b = this.#hashes.high[from];
+    let i = 0;
+    for (const { level, length } of wanted) {
+      if (length > known) return;
+      for (; i < length; i++) {
+        a = (Math.imul(a, lowFactor) + this.#itemsLow[i]) | 0;
+        b = (Math.imul(b, highFactor) + this.#itemsHigh[i]) | 0;
+      }
+      this.#write(at, level, a, b);
+    }
+  }
+
+  #write(at: number, level: number, a: number, b: number): void {
+    const out = this.#run.events.hashes;
+    const x = mix(a ^ Math.imul(level + 1, 0x27d4eb2f));
+    const y = mix(b + Math.imul(level + 1, 0x165667b1));
+    out[at + 2 * level] = x;
+    // Both 0 means that there is no context.
+    out[at + 2 * level + 1] = x === 0 && y === 0 ? 1 : y;
   }
 
   /**
@@ -543,9 +587,8 @@ export class TransferFollower {
       this.#siteKnown = enlarged(this.#siteKnown, room);
     }
     if (length > this.#explainedTarget.length) {
-      const grown = new Int32Array(this.#roles.length).fill(-1);
-      grown.set(this.#explainedTarget);
-      this.#explainedTarget = grown;
+      this.#explainedTarget = withNone(this.#explainedTarget, this.#roles.length);
+      this.#behind = withNone(this.#behind, this.#roles.length);
     }
     for (let id = this.#known; id < length; id++) {
       const base = module[id] < 0 ? 0 : modules[module[id]].base;
@@ -576,4 +619,40 @@ export class TransferFollower {
         return role.none;
     }
   }
+}
+
+/** @returns a longer copy, -1 behind what was there */
+function withNone(array: Int32Array<ArrayBuffer>, length: number): Int32Array<ArrayBuffer> {
+  const longer = new Int32Array(length).fill(-1);
+  longer.set(array);
+  return longer;
+}
+
+function poweredLevels(wanted: HistoryName): readonly PoweredLevel[] {
+  return historyLevels.flatMap(({ history, length }, level) =>
+    history !== wanted
+      ? []
+      : [
+          {
+            level,
+            length,
+            lowPower: power(lowFactor, length),
+            highPower: power(highFactor, length),
+          },
+        ],
+  );
+}
+
+/** @returns a number to a power, mod 2^32 */
+function power(base: number, exponent: number): number {
+  let result = 1;
+  for (let i = 0; i < exponent; i++) result = Math.imul(result, base);
+  return result;
+}
+
+/** @returns one over an odd number, mod 2^32: by Newton's iteration, each step doubles the bits that are right */
+function inverseOf(odd: number): number {
+  let inverse = odd;
+  for (let i = 0; i < 5; i++) inverse = Math.imul(inverse, (2 - Math.imul(odd, inverse)) | 0);
+  return inverse;
 }
