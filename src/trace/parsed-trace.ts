@@ -48,26 +48,7 @@ export class ParsedTrace implements BlockSource {
   }
 
   async run(sink: BlockSink, options: ReadOptions = {}): Promise<TraceSummary> {
-    const entries = new Int32Array(batchSize);
-    const table = this.#table;
-    const kinds = new Map<string, TransferKind>();
-    let length = 0;
-    let batchOffset = 0;
-    let offset = 0;
-    let blocks = 0;
-    let gaps = 0;
-    let lastHigh = 0;
-    let lastLow = 0;
-    let isFirst = true;
-    const flush = (): void => {
-      if (length > 0) sink({ entries, length, traceOffset: batchOffset, time: undefined });
-      length = 0;
-      batchOffset = offset;
-    };
-    const emit = (entry: number): void => {
-      entries[length++] = entry;
-      if (length === batchSize) flush();
-    };
+    const reader = new RecordReader(this.#table, this.#marks, sink);
     let rest: Buffer = Buffer.alloc(0);
     for await (const chunk of streamMaybeGzip(this.#path)) {
       options.signal?.throwIfAborted();
@@ -78,74 +59,17 @@ export class ParsedTrace implements BlockSource {
           : Buffer.concat([rest, chunk]);
       let at = 0;
       while (at + 2 <= bytes.length) {
-        const size = bytes[at] | (bytes[at + 1] << 8);
-        const body = at + 2;
-        if (body + size > bytes.length) break;
-        const mnemonicLength = bytes[body + 16];
-        const textLength = bytes[body + 17];
-        if (size < 19 || 19 + mnemonicLength + textLength > size) {
-          throw this.#damaged(offset, 'a record is shorter than its parts');
+        const size = 2 + bytes.readUInt16LE(at);
+        if (at + size > bytes.length) break;
+        if (!reader.take(bytes, at + 2, size - 2)) {
+          throw this.#damaged(reader.offset, 'a record is shorter than its parts');
         }
-        const low = bytes.readUInt32LE(body);
-        const high = bytes.readUInt32LE(body + 4);
-        const targetLow = bytes.readUInt32LE(body + 8);
-        const targetHigh = bytes.readUInt32LE(body + 12);
-        if (low === 0 && high === 0) {
-          // The first record, and the first after the ancestor's decoder lost its way.
-          if (!isFirst) {
-            gaps++;
-            emit(~this.#gap(offset));
-          }
-        } else {
-          if (!isFirst && (low !== lastLow || high !== lastHigh)) {
-            gaps++;
-            emit(~this.#gap(offset));
-          }
-          const from = body + 19;
-          const text = bytes.toString('latin1', from, from + mnemonicLength + textLength);
-          let kind = kinds.get(text);
-          if (kind === undefined) {
-            kind = kindOf(text.slice(0, mnemonicLength), text.slice(mnemonicLength));
-            kinds.set(text, kind);
-          }
-          emit(table.intern(high, low, kind));
-          blocks++;
-        }
-        isFirst = false;
-        lastLow = targetLow;
-        lastHigh = targetHigh;
-        at = body + size;
-        offset += 2 + size;
+        at += size;
       }
       rest = bytes.subarray(at);
     }
-    if (rest.length > 0) throw this.#damaged(offset, 'the last record is cut off');
-    if (!isFirst && (lastLow !== 0 || lastHigh !== 0)) {
-      emit(table.intern(lastHigh, lastLow, Transfer.none));
-      blocks++;
-    }
-    flush();
-    return {
-      traceBytes: offset,
-      blocks,
-      distinctBlocks: table.length,
-      gaps,
-      overflows: 0,
-      bytesLost: 0,
-      asyncTransfers: 0,
-      crashed: false,
-    };
-  }
-
-  #gap(traceOffset: number): number {
-    const gap: Mark = {
-      kind: 'gap',
-      reason: 'stored',
-      traceOffset,
-      address: undefined,
-      bytesLost: 0,
-    };
-    return this.#marks.push(gap) - 1;
+    if (rest.length > 0) throw this.#damaged(reader.offset, 'the last record is cut off');
+    return reader.finish();
   }
 
   #damaged(offset: number, cause: string): UserError {
@@ -158,6 +82,110 @@ export class ParsedTrace implements BlockSource {
         place: `byte ${offset}`,
       },
     );
+  }
+}
+
+/** Makes blocks of records, in batches. */
+class RecordReader {
+  /** Bytes of the records so far. */
+  offset = 0;
+  readonly #table: ParsedBlocks;
+  readonly #marks: Mark[];
+  readonly #sink: BlockSink;
+  readonly #kinds: Map<string, TransferKind> = new Map();
+  readonly #entries: Int32Array = new Int32Array(batchSize);
+  #length = 0;
+  #batchOffset = 0;
+  #blocks = 0;
+  #gaps = 0;
+  #isFirst = true;
+  /** Target of the record before, in halves. */
+  #lastHigh = 0;
+  #lastLow = 0;
+
+  constructor(table: ParsedBlocks, marks: Mark[], sink: BlockSink) {
+    this.#table = table;
+    this.#marks = marks;
+    this.#sink = sink;
+  }
+
+  /** @returns whether the record of `size` bytes at `at` is whole */
+  take(bytes: Buffer, at: number, size: number): boolean {
+    if (size < 19) return false;
+    const mnemonicLength = bytes[at + 16];
+    const textEnd = 19 + mnemonicLength + bytes[at + 17];
+    if (textEnd > size) return false;
+    const low = bytes.readUInt32LE(at);
+    const high = bytes.readUInt32LE(at + 4);
+    // Zero in the first record, and in the first after the ancestor's decoder lost its way.
+    const isStart = low === 0 && high === 0;
+    if (!this.#isFirst && (isStart || low !== this.#lastLow || high !== this.#lastHigh)) {
+      this.#gap();
+    }
+    if (!isStart) {
+      const text = bytes.toString('latin1', at + 19, at + textEnd);
+      this.#block(high, low, this.#kindOf(text, mnemonicLength));
+    }
+    this.#isFirst = false;
+    this.#lastLow = bytes.readUInt32LE(at + 8);
+    this.#lastHigh = bytes.readUInt32LE(at + 12);
+    this.offset += 2 + size;
+    return true;
+  }
+
+  finish(): TraceSummary {
+    if (!this.#isFirst && (this.#lastLow !== 0 || this.#lastHigh !== 0)) {
+      this.#block(this.#lastHigh, this.#lastLow, Transfer.none);
+    }
+    this.#flush();
+    return {
+      traceBytes: this.offset,
+      blocks: this.#blocks,
+      distinctBlocks: this.#table.length,
+      gaps: this.#gaps,
+      overflows: 0,
+      bytesLost: 0,
+      asyncTransfers: 0,
+      crashed: false,
+    };
+  }
+
+  #kindOf(text: string, mnemonicLength: number): TransferKind {
+    let kind = this.#kinds.get(text);
+    if (kind === undefined) {
+      kind = kindOf(text.slice(0, mnemonicLength), text.slice(mnemonicLength));
+      this.#kinds.set(text, kind);
+    }
+    return kind;
+  }
+
+  #block(high: number, low: number, kind: TransferKind): void {
+    this.#blocks++;
+    this.#emit(this.#table.intern(high, low, kind));
+  }
+
+  #gap(): void {
+    this.#gaps++;
+    const gap: Mark = {
+      kind: 'gap',
+      reason: 'stored',
+      traceOffset: this.offset,
+      address: undefined,
+      bytesLost: 0,
+    };
+    this.#emit(~(this.#marks.push(gap) - 1));
+  }
+
+  #emit(entry: number): void {
+    this.#entries[this.#length++] = entry;
+    if (this.#length === batchSize) this.#flush();
+  }
+
+  #flush(): void {
+    const [length, traceOffset] = [this.#length, this.#batchOffset];
+    this.#length = 0;
+    if (length > 0) this.#sink({ entries: this.#entries, length, traceOffset, time: undefined });
+    this.#batchOffset = this.offset;
   }
 }
 

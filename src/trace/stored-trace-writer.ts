@@ -120,24 +120,44 @@ async function writeTo(
   );
   endChunk();
 
-  const table = source.blocks;
+  const dictionary = dictionaryOf(path, source, { summary, origin: origin?.(), chunks });
+  const trailer = Buffer.alloc(trailerLength);
+  trailer.writeDoubleLE(at, 0);
+  trailer.writeUInt32LE(dictionary.length, 8);
+  trailer.writeUInt32LE(crc32(dictionary), 12);
+  trailer.writeDoubleLE(at + dictionary.length + trailerLength, 16);
+  trailer.writeUInt32LE(crc32(trailer.subarray(0, 24)), 24);
+  trailer.write(trailerMagic, 28, 'latin1');
+  put(dictionary);
+  put(trailer);
+  return summary;
+}
+
+/** What stands behind the chunks: blocks, marks, and where each chunk is; compressed. @throws UserError */
+function dictionaryOf(
+  path: string,
+  { blocks: table, marks }: BlockSource,
+  facts: {
+    readonly summary: TraceSummary;
+    readonly origin: TraceOrigin | undefined;
+    readonly chunks: readonly StoredChunk[];
+  },
+): Buffer {
   const n = table.length;
   const describe = (): string =>
     JSON.stringify({
       modules: table.modules,
-      marks: source.marks,
-      summary,
-      origin: origin?.(),
-      chunks,
+      marks,
+      ...facts,
       blocks: n,
       bitness: table.bitness === undefined ? undefined : runsOf(table.bitness, n),
     });
   // A text longer than strings can be is not even tried: each mark takes some 100 bytes.
-  const text = source.marks.length > maxDictionaryBytes / 64 ? undefined : Buffer.from(describe());
+  const text = marks.length > maxDictionaryBytes / 64 ? undefined : Buffer.from(describe());
   if (text === undefined || 4 + text.length + n * blockBytes > maxDictionaryBytes) {
     throw new UserError(
       'too-large-to-store',
-      `has ${n} distinct blocks and ${source.marks.length} gaps and asynchronous transfers: too many to store`,
+      `has ${n} distinct blocks and ${marks.length} gaps and asynchronous transfers: too many to store`,
       { category: 'input', path },
     );
   }
@@ -145,7 +165,7 @@ async function writeTo(
   size.writeUInt32LE(text.length);
   const part = (array: Int32Array | Float64Array | Uint8Array): Buffer =>
     Buffer.from(array.buffer, array.byteOffset, n * array.BYTES_PER_ELEMENT);
-  const dictionary = zstdCompressSync(
+  return zstdCompressSync(
     Buffer.concat([
       size,
       text,
@@ -157,16 +177,6 @@ async function writeTo(
       part(table.kind),
     ]),
   );
-  const trailer = Buffer.alloc(trailerLength);
-  trailer.writeDoubleLE(at, 0);
-  trailer.writeUInt32LE(dictionary.length, 8);
-  trailer.writeUInt32LE(crc32(dictionary), 12);
-  trailer.writeDoubleLE(at + dictionary.length + trailerLength, 16);
-  trailer.writeUInt32LE(crc32(trailer.subarray(0, 24)), 24);
-  trailer.write(trailerMagic, 28, 'latin1');
-  put(dictionary);
-  put(trailer);
-  return summary;
 }
 
 /** @returns pairs of the first id and the width, one for each run of blocks of one width */

@@ -80,38 +80,10 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
   const file = await PerfFile.open(path);
   try {
     const recording = await PerfRecording.read(file, signal);
-    const byThread = new Map<PerfThread, ThreadPiece[]>();
-    /** Buffers of processors on which threads, or one and the kernel, took turns. */
-    const shared = new Set<TraceStream>();
-    let bytesSkipped = 0;
-    let bytesOverlapping = 0;
-    let done = 0;
-    for (const buffer of recording.buffers.values()) {
-      const stream = await TraceStream.open(file, buffer, recording.info.isSnapshot);
-      bytesOverlapping += stream.overlap;
-      const cutter = new PieceCutter(turnsOf(recording.info, buffer, stream), recording.info.mtc);
-      for await (const { bytes, isLossBefore } of stream.blocks()) {
-        signal?.throwIfAborted();
-        if (isLossBefore) cutter.lose();
-        cutter.add(bytes);
-        done += bytes.length;
-        options.progress?.({ step: 'cutting', done, total: recording.traceBytes, unit: 'bytes' });
-      }
-      cutter.finish();
-      bytesSkipped += cutter.bytesSkipped;
-      const owners = new Set(cutter.pieces.map(({ owner }) => owner));
-      const isShared = owners.size > 1 || recording.info.hasKernel;
-      if (isShared && recording.info.compressesReturns) shared.add(stream);
-      for (const piece of cutter.pieces) {
-        const pieces = byThread.get(piece.owner);
-        if (pieces === undefined) byThread.set(piece.owner, [{ stream, piece }]);
-        else pieces.push({ stream, piece });
-      }
-    }
+    const cut = await cutIntoThreads(file, recording, options);
     const maps = new PerfMapWriter(options.images, options.collection, file.buildIds);
-    const threads: ImportedThread[] = [];
     let bytesOfOthers = 0;
-    const wanted = [...byThread].filter(([thread, pieces]) => {
+    const wanted = [...cut.byThread].filter(([thread, pieces]) => {
       if (thread.tid > 0 && isWanted(thread, options.comm)) return true;
       for (const { piece } of pieces) bytesOfOthers += piece.to - piece.from;
       return false;
@@ -120,36 +92,23 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
       wanted.map(([thread]) => thread),
       options.name,
     );
+    const threads: ImportedThread[] = [];
     for (const [thread, pieces] of wanted) {
       signal?.throwIfAborted();
-      const facts = {
-        schemaVersion: 1,
-        tool: 'perf',
-        perfVersion: file.version,
-        commandLine: file.commandLine,
-        mtc: recording.info.mtc,
-        sharesProcessor:
-          pieces.some(({ stream }) => shared.has(stream)) ||
-          (recording.info.compressesReturns &&
-            new Set(pieces.map(({ stream }) => stream)).size > 1),
-      };
+      const facts = sampleFacts(file, recording, cut, pieces);
       threads.push(
         await writeSample(options, thread, pieces, names.get(thread) ?? '', facts, maps),
       );
-      options.progress?.({
-        step: 'writing',
-        done: threads.length,
-        total: wanted.length,
-        unit: 'samples',
-      });
+      const progress = { step: 'writing', done: threads.length, total: wanted.length } as const;
+      options.progress?.({ ...progress, unit: 'samples' });
     }
     return {
       path,
       threads,
       losses: recording.losses,
       traceBytes: recording.traceBytes,
-      bytesSkipped,
-      bytesOverlapping,
+      bytesSkipped: cut.bytesSkipped,
+      bytesOverlapping: cut.bytesOverlapping,
       bytesOfOthers,
       damage: file.damage,
       missing: maps.missing,
@@ -157,6 +116,70 @@ export async function importPerf(options: PerfImportOptions): Promise<PerfImport
   } finally {
     await file.close();
   }
+}
+
+/** The buffers of all processors, cut into what each thread ran. */
+interface CutRecording {
+  readonly byThread: ReadonlyMap<PerfThread, ThreadPiece[]>;
+  /** Buffers of processors on which threads, or one and the kernel, took turns, with returns compressed. */
+  readonly shared: ReadonlySet<TraceStream>;
+  readonly bytesSkipped: number;
+  readonly bytesOverlapping: number;
+}
+
+async function cutIntoThreads(
+  file: PerfFile,
+  { buffers, info, traceBytes }: PerfRecording,
+  { signal, progress }: PerfImportOptions,
+): Promise<CutRecording> {
+  const byThread = new Map<PerfThread, ThreadPiece[]>();
+  const shared = new Set<TraceStream>();
+  let bytesSkipped = 0;
+  let bytesOverlapping = 0;
+  let done = 0;
+  for (const buffer of buffers.values()) {
+    const stream = await TraceStream.open(file, buffer, info.isSnapshot);
+    bytesOverlapping += stream.overlap;
+    const cutter = new PieceCutter(turnsOf(info, buffer, stream), info.mtc);
+    for await (const { bytes, isLossBefore } of stream.blocks()) {
+      signal?.throwIfAborted();
+      if (isLossBefore) cutter.lose();
+      cutter.add(bytes);
+      done += bytes.length;
+      progress?.({ step: 'cutting', done, total: traceBytes, unit: 'bytes' });
+    }
+    cutter.finish();
+    bytesSkipped += cutter.bytesSkipped;
+    const owners = new Set(cutter.pieces.map(({ owner }) => owner));
+    const isShared = owners.size > 1 || info.hasKernel;
+    if (isShared && info.compressesReturns) shared.add(stream);
+    for (const piece of cutter.pieces) {
+      const pieces = byThread.get(piece.owner);
+      if (pieces === undefined) byThread.set(piece.owner, [{ stream, piece }]);
+      else pieces.push({ stream, piece });
+    }
+  }
+  return { byThread, shared, bytesSkipped, bytesOverlapping };
+}
+
+/** What is written beside a thread's trace. */
+function sampleFacts(
+  file: PerfFile,
+  { info }: PerfRecording,
+  { shared }: CutRecording,
+  pieces: readonly ThreadPiece[],
+): object {
+  const processors = new Set(pieces.map(({ stream }) => stream));
+  return {
+    schemaVersion: 1,
+    tool: 'perf',
+    perfVersion: file.version,
+    commandLine: file.commandLine,
+    mtc: info.mtc,
+    sharesProcessor:
+      pieces.some(({ stream }) => shared.has(stream)) ||
+      (info.compressesReturns && processors.size > 1),
+  };
 }
 
 async function writeSample(

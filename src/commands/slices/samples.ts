@@ -75,43 +75,17 @@ export async function sliceSamples(
   context: RunContext,
 ): Promise<SlicedFolder> {
   const found = await findEvaluations(path);
-  const folder = found.run === undefined ? undefined : runFolder(found.run);
-  const record = folder === undefined ? undefined : await readRunRecord(folder);
-  const known = (record?.options.binDirs as readonly string[] | undefined) ?? [];
-  const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
   const codeCache = new CodeCache();
-  const source = sourceOfRun(record?.options);
-  const traces: SourceContext = {
-    images: new ImageStore(binDirs.length > 0 ? binDirs : known, {
-      rawImages: record?.options.rawImages === true,
-    }),
-    codeCache,
-    ...readingOf(source),
-  };
-  const reader = new CodeOfSlices(source, traces, recipe.around);
-  const termOptions: TermOptions = {
-    mostClasses: recipe.mostClasses,
-    className: (output) => vocabulary?.describeOutput(output) ?? `class ${output}`,
-    ...(source.source === 'trace' ? {} : { blockName: (call) => call.function }),
-  };
-  const names: TermNames = new Map();
-  const samples: SampleSlices[] = [];
-  const skipped: SkippedSample[] = [];
-  let model: string | undefined;
-  let seen = 0;
-  const leaveOut = (name: string, reason: string): void => {
-    context.log.log('warning', `left out: ${name}: ${reason}`);
-    skipped.push({ name, reason });
-  };
   try {
+    const slicer = await Slicer.open(found.run, recipe, binDirs, codeCache, context);
+    let model: string | undefined;
     for await (const entry of evaluationsIn(found.evaluation)) {
       context.signal?.throwIfAborted();
       if ('skipped' in entry) {
-        leaveOut(entry.path, entry.skipped);
+        slicer.leaveOut(entry.path, entry.skipped);
         continue;
       }
-      const { value: evaluation } = entry;
-      const { sample } = evaluation;
+      const evaluation = entry.value;
       model ??= evaluation.model;
       if (model !== evaluation.model) {
         throw new UserError(
@@ -120,40 +94,114 @@ export async function sliceSamples(
           { category: 'input', path: found.evaluation },
         );
       }
-      if (!isWanted(sample)) continue;
-      seen++;
-      const slices = cut(evaluation, recipe);
-      let codes: readonly SliceCode[] | undefined;
-      if (needsRecording(recipe.vector) && slices.length > 0) {
-        try {
-          codes = await reader.read(evaluation, slices, context.signal);
-        } catch (error) {
-          if (!(error instanceof UserError)) throw error;
-          leaveOut(sample.name, `its recording cannot be read: ${error.message}`);
-          continue;
-        }
-      }
-      context.progress({ step: 'cutting slices', done: seen, total: 0, unit: 'traces' });
-      samples.push(countSample(evaluation, slices, codes, recipe, termOptions, names));
+      if (isWanted(evaluation.sample)) await slicer.add(evaluation);
     }
+    if (model === undefined) {
+      throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
+        category: 'input',
+        path: found.evaluation,
+      });
+    }
+    return { model, ...slicer.finish(found.evaluation) };
   } finally {
     codeCache.dispose();
   }
-  context.progress({ step: 'cutting slices', done: seen, total: seen, unit: 'traces' });
-  if (model === undefined) {
-    throw new UserError('no-evaluations', 'holds no evaluation that can be read', {
-      category: 'input',
-      path: found.evaluation,
-    });
+}
+
+/** Cuts and counts the slices of one trace after the other. */
+class Slicer {
+  readonly #recipe: SliceRecipe;
+  readonly #reader: CodeOfSlices;
+  readonly #termOptions: TermOptions;
+  readonly #context: RunContext;
+  readonly #names: TermNames = new Map();
+  readonly #samples: SampleSlices[] = [];
+  readonly #skipped: SkippedSample[] = [];
+  #seen = 0;
+
+  private constructor(
+    recipe: SliceRecipe,
+    reader: CodeOfSlices,
+    termOptions: TermOptions,
+    context: RunContext,
+  ) {
+    this.#recipe = recipe;
+    this.#reader = reader;
+    this.#termOptions = termOptions;
+    this.#context = context;
   }
-  if (samples.length === 0 && skipped.length > 0 && seen > 0) {
-    throw new UserError(
-      'no-recordings',
-      `none of the recordings can be read (${skipped[0]?.name}: ${skipped[0]?.reason}); "--vector classes" needs none`,
-      { category: 'input', path: found.evaluation },
+
+  /** @param run  folder of the run, which says where recordings and images are */
+  static async open(
+    run: string | undefined,
+    recipe: SliceRecipe,
+    binDirs: readonly string[],
+    codeCache: CodeCache,
+    context: RunContext,
+  ): Promise<Slicer> {
+    const folder = run === undefined ? undefined : runFolder(run);
+    const record = folder === undefined ? undefined : await readRunRecord(folder);
+    const known = (record?.options.binDirs as readonly string[] | undefined) ?? [];
+    const vocabulary = folder === undefined ? undefined : await findVocabulary(folder);
+    const source = sourceOfRun(record?.options);
+    const traces: SourceContext = {
+      images: new ImageStore(binDirs.length > 0 ? binDirs : known, {
+        rawImages: record?.options.rawImages === true,
+      }),
+      codeCache,
+      ...readingOf(source),
+    };
+    const reader = new CodeOfSlices(source, traces, recipe.around);
+    const termOptions: TermOptions = {
+      mostClasses: recipe.mostClasses,
+      className: (output) => vocabulary?.describeOutput(output) ?? `class ${output}`,
+      ...(source.source === 'trace' ? {} : { blockName: (call) => call.function }),
+    };
+    return new Slicer(recipe, reader, termOptions, context);
+  }
+
+  leaveOut(name: string, reason: string): void {
+    this.#context.log.log('warning', `left out: ${name}: ${reason}`);
+    this.#skipped.push({ name, reason });
+  }
+
+  async add(evaluation: Evaluation): Promise<void> {
+    this.#seen++;
+    const slices = cut(evaluation, this.#recipe);
+    let codes: readonly SliceCode[] | undefined;
+    if (needsRecording(this.#recipe.vector) && slices.length > 0) {
+      try {
+        codes = await this.#reader.read(evaluation, slices, this.#context.signal);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        this.leaveOut(evaluation.sample.name, `its recording cannot be read: ${error.message}`);
+        return;
+      }
+    }
+    this.#tell(0);
+    this.#samples.push(
+      countSample(evaluation, slices, codes, this.#recipe, this.#termOptions, this.#names),
     );
   }
-  return { model, samples, names, skipped };
+
+  /** @throws UserError when recordings were needed and none could be read */
+  finish(path: string): Omit<SlicedFolder, 'model'> {
+    this.#tell(this.#seen);
+    const [first] = this.#skipped;
+    if (this.#samples.length === 0 && first !== undefined && this.#seen > 0) {
+      throw new UserError(
+        'no-recordings',
+        `none of the recordings can be read (${first.name}: ${first.reason}); "--vector classes" needs none`,
+        { category: 'input', path },
+      );
+    }
+    return { samples: this.#samples, names: this.#names, skipped: this.#skipped };
+  }
+
+  #tell(total: number): void {
+    const done = this.#seen;
+    this.#context.progress({ step: 'cutting slices', done, total, unit: 'traces' });
+  }
 }
 
 function countSample(

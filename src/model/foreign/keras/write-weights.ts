@@ -6,6 +6,9 @@ import { eachGateRow } from './gate-rows.ts';
 import { openHdf5Library, vocabularyDataset } from './hdf5.ts';
 import { lstmName } from './names.ts';
 
+/** A weight of a layer: name, values, dimensions. */
+type NamedWeight = readonly [name: string, data: Float32Array, dimensions: number[]];
+
 /**
  * Writes what `model.save_weights()` would, HDF5 with one group a layer.
  *
@@ -16,76 +19,16 @@ export async function writeWeights(
   path: string,
   vocabulary: string | undefined,
 ): Promise<void> {
-  const { shape, parameters } = lstm;
-  const layout = parameterLayout(shape);
-  const values = (name: string): Float32Array => {
-    const { offset, length } = layout.find(name);
-    return parameters.slice(offset, offset + length);
-  };
   const h5wasm = await openHdf5Library();
   const file = new h5wasm.File(path, 'w');
   try {
-    const names = layerNames(shape);
+    const names = layerNames(lstm.shape);
+    const weighted = weightsOf(lstm);
     file.create_attribute('layer_names', names);
     file.create_attribute('backend', 'tensorflow');
     file.create_attribute('keras_version', kerasVersion);
-    const group = (layer: string, weights: readonly [string, Float32Array, number[]][]): void => {
-      const made = file.create_group(layer);
-      const paths = weights.map(([name]) => `${layer}/${name}:0`);
-      if (paths.length === 0) made.create_attribute('weight_names', new Float64Array(0), [0]);
-      else made.create_attribute('weight_names', paths);
-      for (const [name, data, dimensions] of weights) {
-        let parent = made;
-        const steps = `${layer}/${name}:0`.split('/');
-        const leaf = steps.pop()!;
-        for (const step of steps) {
-          const known = parent.get(step);
-          parent = known instanceof h5wasm.Group ? known : parent.create_group(step);
-        }
-        parent.create_dataset({ name: leaf, data, shape: dimensions, dtype: '<f' });
-      }
-    };
-    const weighted = new Set<string>();
-    const add = (layer: string, weights: readonly [string, Float32Array, number[]][]): void => {
-      weighted.add(layer);
-      group(layer, weights);
-    };
-    add('embedding_1', [
-      ['embeddings', values('embedding'), [shape.inputClasses, shape.embedding]],
-    ]);
-    const { units } = shape;
-    for (let layer = 0; layer < shape.layers; layer++) {
-      const inputs = inputsOf(shape, layer);
-      const weights: [string, Float32Array, number[]][] = [];
-      for (const direction of directions(shape)) {
-        const kernel = new Float32Array(inputs * 4 * units);
-        const recurrent = new Float32Array(units * 4 * units);
-        const bias = new Float32Array(4 * units);
-        eachGateRow(shape, layer, direction, (name, offset, row, column) => {
-          const target = row < inputs ? kernel : recurrent;
-          const to = (row < inputs ? row : row - inputs) * 4 * units + column;
-          target.set(parameters.subarray(offset, offset + units), to);
-          if (row === 0) bias.set(values(`${name}.bias`), column);
-        });
-        const prefix = shape.bidirectional ? `${direction}_lstm_${layer + 1}/` : '';
-        weights.push(
-          [`${prefix}kernel`, kernel, [inputs, 4 * units]],
-          [`${prefix}recurrent_kernel`, recurrent, [units, 4 * units]],
-          [`${prefix}bias`, bias, [4 * units]],
-        );
-      }
-      add(lstmName(shape, layer), weights);
-    }
-    const dense = (layer: string, ours: string): void => {
-      const { dimensions } = layout.find(`${ours}.kernel`);
-      add(layer, [
-        ['kernel', values(`${ours}.kernel`), [...dimensions]],
-        ['bias', values(`${ours}.bias`), [dimensions[1]!]],
-      ]);
-    };
-    dense('dense_1', 'hidden');
-    dense('dense_2', 'output');
-    for (const name of names) if (!weighted.has(name)) group(name, []);
+    for (const [layer, weights] of weighted) writeLayer(h5wasm, file, layer, weights);
+    for (const name of names) if (!weighted.has(name)) writeLayer(h5wasm, file, name, []);
     if (vocabulary !== undefined) {
       const data = new Uint8Array(gzipSync(vocabulary));
       file.create_dataset({ name: vocabularyDataset, data, shape: [data.length], dtype: '<B' });
@@ -94,4 +37,82 @@ export async function writeWeights(
   } finally {
     file.close();
   }
+}
+
+type Hdf5Library = Awaited<ReturnType<typeof openHdf5Library>>;
+
+function writeLayer(
+  h5wasm: Hdf5Library,
+  file: InstanceType<Hdf5Library['File']>,
+  layer: string,
+  weights: readonly NamedWeight[],
+): void {
+  const made = file.create_group(layer);
+  const paths = weights.map(([name]) => `${layer}/${name}:0`);
+  if (paths.length === 0) made.create_attribute('weight_names', new Float64Array(0), [0]);
+  else made.create_attribute('weight_names', paths);
+  for (const [name, data, shape] of weights) {
+    let parent = made;
+    const steps = `${layer}/${name}:0`.split('/');
+    const leaf = steps.pop()!;
+    for (const step of steps) {
+      const known = parent.get(step);
+      parent = known instanceof h5wasm.Group ? known : parent.create_group(step);
+    }
+    parent.create_dataset({ name: leaf, data, shape, dtype: '<f' });
+  }
+}
+
+/** @returns the weights of each layer that has any, in the order of Keras */
+function weightsOf(lstm: Lstm): ReadonlyMap<string, readonly NamedWeight[]> {
+  const { shape } = lstm;
+  const layout = parameterLayout(shape);
+  const values = (name: string): Float32Array => {
+    const { offset, length } = layout.find(name);
+    return lstm.parameters.slice(offset, offset + length);
+  };
+  const dense = (ours: string): NamedWeight[] => {
+    const { dimensions } = layout.find(`${ours}.kernel`);
+    return [
+      ['kernel', values(`${ours}.kernel`), [...dimensions]],
+      ['bias', values(`${ours}.bias`), [dimensions[1]!]],
+    ];
+  };
+  const weights = new Map<string, readonly NamedWeight[]>();
+  weights.set('embedding_1', [
+    ['embeddings', values('embedding'), [shape.inputClasses, shape.embedding]],
+  ]);
+  for (let layer = 0; layer < shape.layers; layer++) {
+    weights.set(lstmName(shape, layer), recurrentWeights(lstm, layer, values));
+  }
+  weights.set('dense_1', dense('hidden'));
+  weights.set('dense_2', dense('output'));
+  return weights;
+}
+
+/** Of both directions, gates side by side. @param values  of a parameter of ours, by name */
+function recurrentWeights(
+  { shape, parameters }: Lstm,
+  layer: number,
+  values: (name: string) => Float32Array,
+): NamedWeight[] {
+  const { units } = shape;
+  const inputs = inputsOf(shape, layer);
+  return directions(shape).flatMap((direction): NamedWeight[] => {
+    const kernel = new Float32Array(inputs * 4 * units);
+    const recurrent = new Float32Array(units * 4 * units);
+    const bias = new Float32Array(4 * units);
+    eachGateRow(shape, layer, direction, (name, offset, row, column) => {
+      const target = row < inputs ? kernel : recurrent;
+      const to = (row < inputs ? row : row - inputs) * 4 * units + column;
+      target.set(parameters.subarray(offset, offset + units), to);
+      if (row === 0) bias.set(values(`${name}.bias`), column);
+    });
+    const prefix = shape.bidirectional ? `${direction}_lstm_${layer + 1}/` : '';
+    return [
+      [`${prefix}kernel`, kernel, [inputs, 4 * units]],
+      [`${prefix}recurrent_kernel`, recurrent, [units, 4 * units]],
+      [`${prefix}bias`, bias, [4 * units]],
+    ];
+  });
 }
