@@ -25,6 +25,15 @@ describe('how improbable a run is', () => {
     expect(natsOf(1, sorted)).toBeCloseTo(Math.log(5 / 4));
   });
 
+  test('is not more where all nominal runs are alike', () => {
+    expect(natsOf(0, Float64Array.of(0, 0, 0))).toBe(0);
+    expect(natsOf(2, Float64Array.of(0, 0, 0))).toBeCloseTo(2 + Math.log(4 / 3));
+    expect(natsOf(7, Float64Array.of(1, 7, 7))).toBeCloseTo(Math.log(4 / 2));
+    expect(natsOf(4, Float64Array.of(1, 7, 7))).toBeCloseTo(
+      (Math.log(4 / 3) + Math.log(4 / 2)) / 2,
+    );
+  });
+
   test('grows with the surprise, nat for nat beyond all nominal runs', () => {
     const sorted = Float64Array.of(0, 0, 1, 5);
     let before = Number.NEGATIVE_INFINITY;

@@ -1,4 +1,5 @@
 import { feature, type TraceFeatures } from './features.ts';
+import { lowerBound } from './statistics/ranking.ts';
 import type { Reason, Suspicion } from './suspicion.ts';
 import { surpriseLengths } from './worst-window.ts';
 
@@ -60,22 +61,21 @@ export function improbability(trace: TraceFeatures, reference: SurpriseReference
   return { score: reasons[0].points, reasons };
 }
 
-/** @param sorted  values of nominal runs, ascending */
+/**
+ * Minus the logarithm of the share of runs, the judged one among them, that have as large a value: between
+ * values of nominal runs as far as the way, beyond the largest a nat for a nat. No surprise at all is no nat.
+ *
+ * @param value  not negative
+ * @param sorted  values of nominal runs, ascending
+ */
 export function natsOf(value: number, sorted: Float64Array): number {
   const n = sorted.length;
-  if (n === 0) return value;
-  /** Of the value with this index: so many have one as large. */
-  const at = (index: number): number => Math.log((n + 1) / (n - index));
-  if (value >= sorted[n - 1]) return at(n - 1) + (value - sorted[n - 1]);
-  if (value <= sorted[0]) return sorted[0] > 0 ? (at(0) * value) / sorted[0] : at(0);
-  let low = 0;
-  let high = n - 1;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (sorted[middle] <= value) low = middle;
-    else high = middle;
-  }
-  const span = sorted[high] - sorted[low];
-  const part = span > 0 ? (value - sorted[low]) / span : 1;
-  return at(low) + part * (at(high) - at(low));
+  if (n === 0 || value === 0) return value;
+  const natsAt = (index: number): number =>
+    index < 0 ? 0 : Math.log((n + 1) / (n - lowerBound(sorted, sorted[index])));
+  const above = lowerBound(sorted, value);
+  if (above === n) return natsAt(n - 1) + value - sorted[n - 1];
+  const lower = above === 0 ? 0 : sorted[above - 1];
+  const part = (value - lower) / (sorted[above] - lower);
+  return natsAt(above - 1) + part * (natsAt(above) - natsAt(above - 1));
 }

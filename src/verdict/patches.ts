@@ -29,7 +29,7 @@ export interface Patch {
   /** Block index of its first block, and of the one after its last. */
   readonly start: number;
   readonly end: number;
-  /** Orders patches by what the verdict rests on: those of the first are the trace's score, or nearly so. */
+  /** Orders patches by what the verdict rests on. */
   readonly points: number;
   /** Trace offset at or before the first evidence in it, when there is any. */
   readonly traceOffset: number | undefined;

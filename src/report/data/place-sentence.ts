@@ -7,7 +7,7 @@ import type { ReportTransfer, TraceDetail } from './report-data.ts';
  *
  * @returns `undefined` when nothing stands out
  */
-export function placeSentence({ patches }: TraceDetail): string | undefined {
+export function placeSentence({ patches }: Pick<TraceDetail, 'patches'>): string | undefined {
   const [patch] = patches;
   if (patch === undefined) return undefined;
   const inside = patch.transfers.filter((transfer) => transfer.isInside);
