@@ -15,26 +15,36 @@ const high = BigInt(adler32(path)) << 32n;
  */
 export function writeTinyCorpus(benign: number, malicious: number): string {
   const root = mkdtempSync(join(tmpdir(), 'wayward-corpus-'));
-  const write = (name: string, label: string, seed: number): void => {
-    const directory = join(root, name);
-    mkdirSync(directory);
-    writeFileSync(join(directory, 'info.txt'), `${name}.pdf\n${label}\n`);
-    writeFileSync(join(directory, 'mapping.txt'), `400000-500000 r-xp 00000000 00:00 0 ${path}\n`);
-    writeFileSync(join(directory, 'trace_parsed.gz'), gzipSync(walk(seed, label === 'malicious')));
-  };
+  const write = (name: string, label: string, seed: number): void =>
+    writeTinySample(root, name, label, seed, label === 'malicious' ? 30 : 0);
   for (let i = 0; i < benign; i++) write(`b${String(i).padStart(3, '0')}`, 'benign', i + 1);
   for (let i = 0; i < malicious; i++)
     write(`m${String(i).padStart(3, '0')}`, 'malicious', i + 1001);
   return root;
 }
 
-function walk(seed: number, isHijacked: boolean): Buffer {
+/** Writes one sample of such a corpus, with so many transfers in a row that go anywhere. */
+export function writeTinySample(
+  root: string,
+  name: string,
+  label: string,
+  seed: number,
+  odd: number,
+): void {
+  const directory = join(root, name);
+  mkdirSync(directory);
+  writeFileSync(join(directory, 'info.txt'), `${name}.pdf\n${label}\n`);
+  writeFileSync(join(directory, 'mapping.txt'), `400000-500000 r-xp 00000000 00:00 0 ${path}\n`);
+  writeFileSync(join(directory, 'trace_parsed.gz'), gzipSync(walk(seed, odd)));
+}
+
+function walk(seed: number, oddSteps: number): Buffer {
   const random = new Random(seed);
   const records: Buffer[] = [];
   let at = 0;
   let before = 0;
   for (let step = 0; step < 4000; step++) {
-    const odd = isHijacked && step >= 2000 && step < 2030;
+    const odd = step >= 2000 && step < 2000 + oddSteps;
     // Where it goes depends on the block before, so that there is something to learn.
     const next = odd
       ? random.below(40)

@@ -20,6 +20,7 @@ import { type VerdictFacts, watchSamples } from './judging/watch-samples.ts';
 import { openProfile, type Profile } from './profile/profile.ts';
 import { report } from './report.ts';
 import { type RunFolder, readRunRecord, runFolder } from './run/folder.ts';
+import { readKnownPlaces } from './samples/known-places.ts';
 import { layoutOf } from './samples/layout.ts';
 import { readSourceSample } from './samples/source.ts';
 import { openLocal } from './tasks/open-scheduler.ts';
@@ -65,7 +66,9 @@ export async function judgeFolder(
     checkCalibrationSize(profile.calibration.length, fpr);
     const home = homeOf(request);
     const layout = layoutOf(request.folder, binDirs);
-    const options = optionsOf(request, profile, layout.binDirs);
+    const known =
+      request.knownPlaces === undefined ? [] : await readKnownPlaces(request.knownPlaces);
+    const options = { ...optionsOf(request, profile, layout.binDirs), knownPlaces: known };
     await removeOldEvaluations(home, profile);
     const run = await JudgedRun.at(home, profile, options);
     const model = await run.shareModel();

@@ -13,6 +13,7 @@ import { type JudgedSample, Judging, type JudgingOptions } from './judging/judgi
 import type { Profile } from './profile/profile.ts';
 import { ProfileShelf } from './profile/shelf.ts';
 import type { RunFolder } from './run/folder.ts';
+import { readKnownPlaces } from './samples/known-places.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { openLocal } from './tasks/open-scheduler.ts';
 
@@ -38,6 +39,8 @@ export interface JudgeRequest {
   readonly timeout?: number | undefined;
   /** Where else names come from than the images. */
   readonly names?: NameSourceOptions | undefined;
+  /** File of transfers that somebody found harmless, see `readKnownPlaces`: they alarm nobody. */
+  readonly knownPlaces?: string | undefined;
   /** Processes that evaluate, 1 = this one; by default this one, and for many samples one a core. */
   readonly jobs?: number | undefined;
   /** The run's folder is made in `runs` below it. */
@@ -74,7 +77,9 @@ export async function judge(
     const { samples, binDirs } = await importPerfFiles(request, request.out ?? '.', context);
     const found = await findSamplesAt(samples, binDirs, source, context);
     const jobs = request.jobs ?? usualJobs(found.samples.length);
-    const reading = { source, binDirs: found.binDirs };
+    const knownPlaces =
+      request.knownPlaces === undefined ? [] : await readKnownPlaces(request.knownPlaces);
+    const reading = { source, binDirs: found.binDirs, knownPlaces };
     const bench = new Bench({ ...request, jobs }, reading, context, open);
     try {
       if (shelf.only !== undefined) await bench.prepare(await shelf.only);
@@ -174,7 +179,7 @@ class Bench {
 
   constructor(
     request: JudgeRequest & { readonly jobs: number },
-    reading: Pick<JudgingOptions, 'source' | 'binDirs'>,
+    reading: Pick<JudgingOptions, 'source' | 'binDirs' | 'knownPlaces'>,
     context: RunContext,
     open: ((folder: RunFolder, context: RunContext) => Promise<Scheduler>) | undefined,
   ) {

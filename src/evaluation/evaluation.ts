@@ -23,6 +23,16 @@ export interface Evaluation {
   readonly evidence: readonly Evidence[];
   /** Only where histories predicted. */
   readonly histories?: HistoryRecord;
+  /** Only where histories predicted: transfers by their fingerprints. */
+  readonly places?: NotedPlaces;
+}
+
+/** Transfers by their fingerprints: `module+0xOFFSET>module+0xOFFSET`. */
+export interface NotedPlaces {
+  /** Those that somebody found harmless, and how often they came: they surprise nobody. */
+  readonly passedOver: readonly { readonly fingerprint: string; readonly times: number }[];
+  /** The most surprising one of all others; `undefined` where it is outside every image. */
+  readonly worst: string | undefined;
 }
 
 /**

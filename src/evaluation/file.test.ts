@@ -97,6 +97,19 @@ describe('evaluation file', () => {
     }
   });
 
+  test('transfers by their fingerprints come back, and what is none is damage', () => {
+    const places = { passedOver: [{ fingerprint: 'a+0x1>b+0x2', times: 3 }], worst: 'a+0x1>a+0x4' };
+    const noted = { ...example, places };
+    expect(decodeEvaluation(encodeEvaluation(noted, features)).places).toEqual(places);
+    const none = { passedOver: [], worst: undefined };
+    const bytes = encodeEvaluation({ ...example, places: none }, features);
+    expect(decodeEvaluation(bytes).places).toEqual(none);
+    for (const wrong of [{}, { passedOver: [{ times: 1 }] }, { passedOver: [], worst: 4 }]) {
+      const damaged = encodeEvaluation({ ...example, places: wrong as typeof places }, features);
+      expect(() => decodeEvaluation(damaged)).toThrow(Damage);
+    }
+  });
+
   test('round trip of any evaluation', () => {
     fc.assert(
       fc.property(evaluations, (evaluation) => {

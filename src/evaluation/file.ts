@@ -11,6 +11,7 @@ import { targetSorts } from '../evidence/transfer-code.ts';
 import type {
   Evaluation,
   HistoryRecord,
+  NotedPlaces,
   PlaceList,
   PredictionTable,
   SampleIdentity,
@@ -80,6 +81,7 @@ export function encodeEvaluation(
               modules: histories.places.modules,
             },
           }),
+      places: evaluation.places,
       featureVersion: features.version,
       features: features.values,
     }),
@@ -223,6 +225,7 @@ export function decodeEvaluation(bytes: Uint8Array): Evaluation {
     unknownRuns,
     evidence,
     ...(histories === undefined ? {} : { histories }),
+    ...(metadata.places === undefined ? {} : { places: metadata.places }),
   };
 }
 
@@ -272,6 +275,7 @@ interface Metadata {
   readonly evidenceKinds: readonly EvidenceKind[];
   readonly nominalEvidence: NominalMetadata | undefined;
   readonly histories: HistoryMetadata | undefined;
+  readonly places: NotedPlaces | undefined;
   readonly features: EvaluationSummary['features'];
 }
 
@@ -316,7 +320,24 @@ function readMetadata(input: ByteReader): Metadata {
     evidenceKinds: kindsOf(root.evidenceKinds),
     nominalEvidence: nominalFrom(root.nominalEvidence),
     histories: historiesOf(root.histories),
+    places: placesOf(root.places),
     features: { version: root.featureVersion, values: root.features },
+  };
+}
+
+function placesOf(value: unknown): NotedPlaces | undefined {
+  if (value === undefined) return undefined;
+  const { passedOver, worst } = objectOf(value, 'places');
+  if (!Array.isArray(passedOver)) throw new Damage('has no list of known places');
+  return {
+    passedOver: passedOver.map((item: unknown) => {
+      const { fingerprint, times } = objectOf(item, 'places.passedOver');
+      return {
+        fingerprint: stringOf(fingerprint, 'places.passedOver.fingerprint'),
+        times: countOf(times, 'places.passedOver.times'),
+      };
+    }),
+    worst: worst === undefined ? undefined : stringOf(worst, 'places.worst'),
   };
 }
 

@@ -36,6 +36,8 @@ export interface EvidenceSources {
   readonly isAlone?: boolean;
   /** Indirect transfers of the training traces: what they did is no evidence. */
   readonly profile?: TransferProfile;
+  /** Whether somebody found a transfer between two blocks harmless: then it is no evidence. */
+  readonly isHarmless?: (from: number, to: number) => boolean;
 }
 
 /** Of each kind; more would say nothing new, and a damaged trace could bring millions. */
@@ -316,6 +318,7 @@ export class TransferJudge implements FlowObserver {
 
   /** Adds a finding about a transfer. A proof that nominal runs hold at the same place is none. */
   #tell(item: Finding, from: number, to: number): void {
+    if (to >= 0 && this.#sources.isHarmless?.(from, to) === true) return;
     if (evidenceRules[item.kind].strength !== 'proof') {
       this.#add(item);
       return;

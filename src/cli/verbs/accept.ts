@@ -1,7 +1,9 @@
 import type { Command } from 'commander';
+import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import { decimal, integer, text } from '../../base/option.ts';
 import { type AcceptedSample, type AcceptResult, accept } from '../../commands/accept.ts';
+import { type AcceptPlacesResult, acceptPlaces } from '../../commands/accept-places.ts';
 import {
   binDirsOption,
   cpuOption,
@@ -16,6 +18,7 @@ interface Options {
   readonly json: boolean;
   readonly output: string | undefined;
   readonly reason: string | undefined;
+  readonly knownPlaces: string | undefined;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean | undefined;
   readonly process: string | undefined;
@@ -42,6 +45,11 @@ const spec: CommandSpec<Options> = {
       parse: text,
     },
     { flags: '--reason <words>', help: 'why they are harmless; kept in the profile', parse: text },
+    {
+      flags: '--known-places <file>',
+      help: 'leave the profile as it is, and write the places for which they are anomalous to a list for judge',
+      parse: text,
+    },
     {
       ...specOf(binDirsOption),
       help: 'folder of executables and libraries; may be given again [bin beside traces]',
@@ -74,18 +82,34 @@ const spec: CommandSpec<Options> = {
       'wayward accept reader.wayward new/traces/doc7 --reason "new font format"',
       'writes reader-2.wayward, which knows what doc7 does',
     ],
+    [
+      'wayward accept reader.wayward new/traces/doc7 --known-places reader.known --reason "new font format"',
+      'leaves the profile as it is, and notes the places that alarm, for judge --known-places',
+    ],
     ['wayward accept reader.wayward harmless -o reader.wayward', 'writes the new one over the old'],
   ],
   run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
-    const result = await accept(
-      {
-        ...{ profile, samples, output: o.output, reason: o.reason, binDirs: o.binDir ?? [] },
-        ...{ rawImages: o.rawImages ?? false, process: o.process, cpu: o.cpu },
-        ...{ preprocessed: o.preprocessed ?? false, timeout: o.timeout },
-        ...{ fpr: o.fpr, seed: o.seed, device: o.device },
-      },
-      { log: terminal, progress: terminal.progress, signal },
-    );
+    const context = { log: terminal, progress: terminal.progress, signal };
+    const request = {
+      ...{ profile, samples, binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false },
+      ...{ process: o.process, cpu: o.cpu, preprocessed: o.preprocessed ?? false },
+      ...{ timeout: o.timeout, fpr: o.fpr, seed: o.seed, device: o.device },
+    };
+    const { knownPlaces, reason, output } = o;
+    if (knownPlaces !== undefined) {
+      if (reason === undefined || output !== undefined) {
+        throw new UserError(
+          'known-places-words',
+          '--known-places takes --reason, which whoever reviews the list needs, and no --output',
+          { category: 'arguments' },
+        );
+      }
+      const noted = await acceptPlaces({ ...request, knownPlaces, reason }, context);
+      if (o.json) print(JSON.stringify({ schemaVersion: 1, ...noted }, undefined, 2));
+      else for (const line of describePlaces(noted, profile)) print(line);
+      return 0;
+    }
+    const result = await accept({ ...request, output, reason }, context);
     if (o.json) print(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
     else for (const line of describe(result)) print(line);
     return 0;
@@ -115,7 +139,22 @@ function describe(result: AcceptResult): string[] {
   ];
 }
 
-function lineOf({ name, before, after }: AcceptedSample): string {
+function describePlaces({ accepted, knownPlaces }: AcceptPlacesResult, profile: string): string[] {
+  const lines = accepted.flatMap(({ name, before, after, places }) => [
+    lineOf({ name, before, after }),
+    ...places.map(({ fingerprint }) => `  ${fingerprint}`),
+  ]);
+  const count = accepted.reduce((sum, { places }) => sum + places.length, 0);
+  return [
+    ...lines,
+    '',
+    `Noted        ${count} places in ${knownPlaces}`,
+    '',
+    `Next: wayward judge ${profile} SAMPLE... --known-places ${knownPlaces}`,
+  ];
+}
+
+function lineOf({ name, before, after }: Omit<AcceptedSample, 'directory'>): string {
   const verdicts =
     before.verdict === after.verdict ? before.verdict : `${before.verdict} -> ${after.verdict}`;
   const was = before.place === undefined ? '' : `  ${before.place}`;

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { decimal, text } from '../../base/option.ts';
+import type { JudgedSample } from '../../commands/judge.ts';
 import { homeOf, type JudgeFolderRequest, judgeFolder } from '../../commands/judge-folder.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import type { RunContext } from '../../model/first-layer.ts';
@@ -43,6 +44,7 @@ export interface FolderLine {
   readonly pValue?: number;
   readonly place?: string;
   readonly page?: string;
+  readonly knownPlaces?: JudgedSample['knownPlaces'];
   readonly error?: string;
 }
 

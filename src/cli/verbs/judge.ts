@@ -41,6 +41,7 @@ interface Options extends FolderWords {
   readonly seed: number;
   readonly device: string;
   readonly timeout: number | undefined;
+  readonly knownPlaces: string | undefined;
   readonly jobs: number | undefined;
   readonly queue: string | undefined;
   readonly report: string | undefined;
@@ -91,6 +92,11 @@ const spec: CommandSpec<Options> = {
       parse: decimal(0, 1e6, 'open'),
     },
     {
+      flags: '--known-places <file>',
+      help: 'transfers that somebody found harmless, a line each: they do not alarm, and are told',
+      parse: text,
+    },
+    {
       flags: '-j, --jobs <n>',
       help: 'processes that judge [1; with many samples one a core]',
       parse: integer(1, 256),
@@ -129,7 +135,7 @@ const spec: CommandSpec<Options> = {
       ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
       ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false, process: o.process },
       ...{ preprocessed: o.preprocessed ?? false, cpu: o.cpu, timeout: o.timeout },
-      ...{ names: namesOf(o.debugDir), jobs: o.jobs },
+      ...{ names: namesOf(o.debugDir), jobs: o.jobs, knownPlaces: o.knownPlaces },
       ...(o.features === undefined ? {} : { features: o.features }),
     };
     if (o.watch !== undefined) {
@@ -169,9 +175,10 @@ const spec: CommandSpec<Options> = {
 
 export const judgeCommand: Command = defineCommand(spec);
 
-function folderLineOf({ verdict, name, pValue = 1, place, page, error }: FolderLine): string {
+function folderLineOf(folderLine: FolderLine): string {
+  const { verdict, name, pValue = 1, place, page, error, knownPlaces = [] } = folderLine;
   if (verdict === null) return `not judged         ${name}  ${error ?? ''}`;
-  const line = lineOf({ verdict, pValue, name, place });
+  const line = lineOf({ verdict, pValue, name, place, knownPlaces });
   return page === undefined ? line : `${line}  ${page}`;
 }
 
@@ -180,10 +187,14 @@ function lineOf({
   pValue,
   name,
   place,
-}: Pick<JudgedSample, 'verdict' | 'pValue' | 'name' | 'place'>): string {
+  knownPlaces,
+}: Pick<JudgedSample, 'verdict' | 'pValue' | 'name' | 'place' | 'knownPlaces'>): string {
   const word = verdict === 'anomalous' ? 'ANOMALOUS' : 'nominal  ';
   const why = place === undefined ? '' : `  ${place}`;
-  return `${word}  p ${pValue.toFixed(3)}  ${name}${why}`;
+  const passed = knownPlaces.reduce((sum, { times }) => sum + times, 0);
+  const known =
+    passed === 0 ? '' : `  (${knownPlaces.length} known places passed over, ${passed} times)`;
+  return `${word}  p ${pValue.toFixed(3)}  ${name}${why}${known}`;
 }
 
 /** Writes a page for each profile's run: the second one as `page-2.html`. @returns the files */

@@ -16,6 +16,7 @@ import type { Profile } from '../profile/profile.ts';
 import { loadTrained } from '../run/trained.ts';
 import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
+import type { KnownPlace, PassedPlace } from '../samples/known-places.ts';
 import { lookInto } from '../samples/look-into.ts';
 import { readingOf, type SampleSource, sourceFilter } from '../samples/source.ts';
 import { verdictRow } from '../samples/verdict-row.ts';
@@ -36,6 +37,8 @@ export interface JudgingOptions {
   readonly timeout: number | undefined;
   /** Where else names come from than the images. */
   readonly names?: NameSourceOptions | undefined;
+  /** Transfers that somebody found harmless: they alarm nobody. */
+  readonly knownPlaces?: readonly KnownPlace[] | undefined;
   /** Folder that gets an evaluation of each sample. */
   readonly out: string;
   /** Folder of the model, where those who evaluate see another one than this process does. */
@@ -52,6 +55,10 @@ export interface JudgedSample {
   readonly score: number;
   /** Where it strayed most, in words; of nominal samples `undefined`. */
   readonly place: string | undefined;
+  /** The most surprising transfer of an anomalous sample, as a list of known places has it. */
+  readonly fingerprint: string | undefined;
+  /** Transfers that were passed over, because a list says that they are harmless. */
+  readonly knownPlaces: readonly (KnownPlace & PassedPlace)[];
   readonly reasons: readonly string[];
   /** Share of its blocks that training never ran. */
   readonly unknownBlockRate: number | undefined;
@@ -122,8 +129,15 @@ export class Judging {
         `${changed.length} of ${profile.facts.images.length} images are other builds than those that were learned: ${names}${changed.length > 5 ? ', ...' : ''}; what is new in them is suspicious: learn again`,
       );
     }
-    const { device } = options;
+    const { device, knownPlaces = [] } = options;
     const trained = await loadTrained(profile.folder.root, { workers: 1, device, seed: 0 });
+    if (knownPlaces.length > 0 && windowLengthOf(trained.layer) > 0) {
+      throw new UserError(
+        'known-places-not-here',
+        'places are known by histories, and this profile predicts from windows: accept takes whole runs in',
+        { category: 'arguments', path: profile.path },
+      );
+    }
     return new Judging(profile, options, context, trained, images, elsewhere);
   }
 
@@ -133,8 +147,11 @@ export class Judging {
   }
 
   /** @throws UserError when the sample cannot be read */
-  async judge(sample: Sample): Promise<JudgedSample> {
-    const file = await this.#evaluate(sample);
+  async judge(
+    sample: Sample,
+    known: readonly KnownPlace[] = this.#options.knownPlaces ?? [],
+  ): Promise<JudgedSample> {
+    const file = await this.#evaluate(sample, known);
     const features = wholeOf(await readFeaturesOf(this.#options.out, file, false));
     const row = verdictRow(
       features,
@@ -150,12 +167,22 @@ export class Judging {
         `${name}: ${Math.round(100 * unknownBlockRate)} % of its blocks are code that no training run ran: is it the program that was learned?`,
       );
     }
+    const evaluation =
+      isFlagged || known.length > 0
+        ? wholeOf(await readEntry(this.#options.out, file, decodeWhole))
+        : undefined;
+    const { passedOver = [], worst } = evaluation?.places ?? {};
     return {
       ...{ name, directory: sample.directory, label },
       verdict: isFlagged ? 'anomalous' : 'nominal',
       pValue: row.pValue ?? Number.NaN,
       score: row.score ?? Number.NaN,
-      place: isFlagged ? await this.#placeIn(file) : undefined,
+      place: isFlagged && evaluation !== undefined ? await this.#placeIn(evaluation) : undefined,
+      fingerprint: isFlagged ? worst : undefined,
+      knownPlaces: known.flatMap((place) => {
+        const passed = passedOver.find(({ fingerprint }) => fingerprint === place.fingerprint);
+        return passed === undefined ? [] : [{ ...place, ...passed }];
+      }),
       ...{ reasons, unknownBlockRate, gaps, profile: this.#profile.path, evaluation: file },
     };
   }
@@ -192,8 +219,12 @@ export class Judging {
   }
 
   /** @returns the name of the file of its evaluation */
-  async #evaluate({ directory, name }: Sample): Promise<string> {
-    const job = evaluateJob(directory, 'test', this.#setup, name);
+  async #evaluate(
+    { directory, name }: Sample,
+    knownPlaces: readonly KnownPlace[],
+  ): Promise<string> {
+    const known = knownPlaces.map(({ fingerprint }) => fingerprint);
+    const job = evaluateJob(directory, 'test', this.#setup, { name, known });
     const outcome = await this.#scheduler.submit(job);
     if (outcome.status === 'failed') throw unreadable(outcome.reason);
     for (const message of outcome.warnings) this.#context.log.log('warning', message);
@@ -203,8 +234,7 @@ export class Judging {
     return value.file;
   }
 
-  async #placeIn(file: string): Promise<string | undefined> {
-    const evaluation: Evaluation = wholeOf(await readEntry(this.#options.out, file, decodeWhole));
+  async #placeIn(evaluation: Evaluation): Promise<string | undefined> {
     const { detail } = await lookInto(evaluation, {
       ...{ source: this.#options.source, unit: this.#unit, traces: this.#traces },
       ...{ imageCode: this.#imageCode, vocabulary: this.#trained.vocabulary },

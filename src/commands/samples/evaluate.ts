@@ -20,6 +20,7 @@ import type { LeftOut } from '../../verdict/left-out.ts';
 import { classifyEvents, recordEvents } from './evaluate-histories.ts';
 import { followTrace } from './follow.ts';
 import type { ImageNotes } from './image-notes.ts';
+import { knownIn, passOver } from './known-places.ts';
 import { type OpenedSample, openSample, type SourceContext } from './source.ts';
 import { within } from './time-limit.ts';
 
@@ -37,6 +38,8 @@ export interface Trained {
 export interface EvaluationTask {
   readonly sample: Sample;
   readonly role: Evaluation['sample']['role'];
+  /** Fingerprints of transfers that somebody found harmless. */
+  readonly known?: readonly string[] | undefined;
 }
 
 export interface EvaluateOptions {
@@ -94,7 +97,7 @@ export class Evaluator {
     const { layer } = this.#trained;
     const body =
       layer instanceof HistoryModel
-        ? await this.#judge(layer, task.sample, context)
+        ? await this.#judge(layer, task, context)
         : await this.#predict(task.sample, context);
     return {
       sample: identityOf(task.sample, task.role),
@@ -105,28 +108,35 @@ export class Evaluator {
   }
 
   /** By histories: the run is judged from its beginning to its end. */
-  async #judge(layer: HistoryModel, sample: Sample, context: RunContext): Promise<Findings> {
+  async #judge(
+    layer: HistoryModel,
+    { sample, known: harmless = [] }: EvaluationTask,
+    context: RunContext,
+  ): Promise<Findings> {
     const { vocabulary } = this.#trained;
+    const knownPlaces = new Set(harmless);
     const run = new RunFollower();
     const known = knownBlocks(vocabulary);
     const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
-      this.#read(sample, { ...context, signal }, (trace, calls, code) => {
-        const follower = followTrace(run, trace, this.#options.filter, code, known);
-        return { add: (batch) => follower.push(batch, calls.arrivals), finish: () => {} };
-      }),
+      this.#read(
+        sample,
+        { ...context, signal },
+        (trace, calls, code) => {
+          const follower = followTrace(run, trace, this.#options.filter, code, known);
+          return { add: (batch) => follower.push(batch, calls.arrivals), finish: () => {} };
+        },
+        knownPlaces,
+      ),
     );
     const events = run.finish();
     const { events: named, places } = classifyEvents(events, vocabulary);
-    const record = recordEvents(
-      named,
-      layer.judge(named),
-      events,
-      places,
-      vocabulary.outputClasses,
-    );
+    const judged = layer.judge(named);
+    const noted = passOver(knownPlaces, events, judged, named);
+    const record = recordEvents(named, judged, events, places, vocabulary.outputClasses);
     const { facts, evidence } = reading;
     return {
       ...record,
+      places: noted,
       trace: { ...facts, unknownBlocks: run.unknownBlocks },
       unknownRuns: Int32Array.from(run.unknownRuns),
       evidence,
@@ -205,11 +215,15 @@ export class Evaluator {
     return this.predictions;
   }
 
-  /** @param open  makes what takes the batches of one trace */
+  /**
+   * @param open  makes what takes the batches of one trace
+   * @param knownPlaces  fingerprints of transfers that are no evidence
+   */
   async #read(
     sample: Sample,
     context: RunContext,
     open: (trace: OpenedSample, calls: CallFollower, code: ProcessCode | undefined) => BatchTaker,
+    knownPlaces: ReadonlySet<string> = new Set(),
   ): Promise<Reading> {
     const { traces, notes } = this.#options;
     const { profile } = this.#trained;
@@ -227,17 +241,13 @@ export class Evaluator {
     for (const trace of opened) {
       notes.tell(trace, context.log);
       const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
+      const isHarmless = knownIn(knownPlaces, stream.blocks);
       const code = trace.space === undefined ? undefined : new ProcessCode(trace.space, this.#code);
       const collector = new EvidenceCollector(
         stream,
         trace.space === undefined || code === undefined
-          ? { profile }
-          : {
-              space: trace.space,
-              code,
-              profile,
-              isAlone: opened.length === 1,
-            },
+          ? { profile, isHarmless }
+          : { space: trace.space, code, profile, isHarmless, isAlone: opened.length === 1 },
       );
       const taker = open(trace, collector.follower, code);
       const summary = await trace.source.run((batch) => {

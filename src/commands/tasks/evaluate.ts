@@ -44,6 +44,8 @@ interface Options extends EvaluateSetup {
   readonly sample: string;
   /** What it is called, where another one has the folder's name. */
   readonly name: string | undefined;
+  /** Fingerprints of transfers that somebody found harmless. */
+  readonly known: readonly string[] | undefined;
   readonly role: 'calibration' | 'test';
 }
 
@@ -62,6 +64,7 @@ const read = record({
   cpu: optional(text(20)),
   sample: path,
   name: optional(text(1000)),
+  known: optional(listOf(text(1000), 10_000)),
   role: oneOf('calibration', 'test'),
 });
 
@@ -84,15 +87,15 @@ export function evaluateJob(
   sample: string,
   role: 'calibration' | 'test',
   setup: EvaluateSetup,
-  name?: string,
+  more: Partial<Pick<Options, 'name' | 'known'>> = {},
 ): Job {
-  return { task: 'evaluate', options: { ...setup, sample, name, role } };
+  return { task: 'evaluate', options: { ...setup, ...more, sample, role } };
 }
 
 /** Does the job with an evaluator that is at hand. @throws UserError when nothing can be written */
 export async function evaluateSample(
   evaluator: Evaluator,
-  { sample: directory, name, role, out, format, ...source }: Options,
+  { sample: directory, name, known, role, out, format, ...source }: Options,
   context: TaskContext,
 ): Promise<EvaluatedSample> {
   const quiet: RunContext = { ...context, progress: () => {} };
@@ -100,7 +103,7 @@ export async function evaluateSample(
   try {
     const found = await readSourceSample(directory, source);
     const sample = { ...found, name: name ?? found.name };
-    evaluation = await evaluator.evaluate({ sample, role }, quiet);
+    evaluation = await evaluator.evaluate({ sample, role, known }, quiet);
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     return { status: 'unreadable', reason: error.message };
