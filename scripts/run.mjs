@@ -14,6 +14,7 @@ const tasks = {
   demo: { build: true, run: [['bin/wayward.cjs', 'demo']] },
   wayward: { build: true, run: [['bin/wayward.cjs']] },
   build: { build: true, run: [] },
+  manual: { build: true, run: [['scripts/manual.mjs', '--schema']] },
   test: {
     build: true,
     debian: true,

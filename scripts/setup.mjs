@@ -65,6 +65,7 @@ export function build(node) {
     rmSync('dist', { recursive: true, force: true });
     run(node, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
     copyAssets();
+    run(node, ['scripts/manual.mjs']);
   });
 }
 
@@ -78,6 +79,9 @@ export function debianPackages() {
     'libc6-i386': '/lib32/libc.so.6',
     'linux-perf': '/usr/bin/perf',
     iproute2: '/usr/bin/ip',
+    zsh: '/usr/bin/zsh',
+    fish: '/usr/bin/fish',
+    mandoc: '/usr/bin/mandoc',
   };
   const missing = Object.keys(wanted).filter((name) => !existsSync(wanted[name]));
   if (missing.length === 0) return;

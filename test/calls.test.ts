@@ -123,7 +123,7 @@ describe.each(['ngram', 'lstm'])('logs of calls in three formats, with %s', (mod
   });
 
   test.skipIf(model === 'lstm')('clusters name calls', () => {
-    const { status, out, log } = wayward('cluster', '-t', run);
+    const { status, out, log } = wayward('cluster', run);
     expect(status, log).toBe(0);
     expect(out).toMatch(/shared: .*\b(?:socket|connect|dup2|ptrace)\b/);
     expect(out).not.toContain('call/');

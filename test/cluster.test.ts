@@ -193,7 +193,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
     );
     expect(stdout).toMatch(/adjusted Rand index 0\.[789]/);
 
-    const dense = wayward('cluster', '-t', run, '--radius', '0.2', '-l', 'error');
+    const dense = wayward('cluster', run, '--radius', '0.2', '-l', 'error');
     expect(dense.stdout).toMatch(/^Clusters: DBSCAN with radius 0\.200$/m);
   });
 
@@ -233,9 +233,8 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
     const { status, stderr } = wayward(
       ...[
         'cluster',
-        '-t',
         run,
-        '-r',
+        '--redis',
         '--store',
         'x',
         '-m',
@@ -248,7 +247,8 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       ...['--window', '5'],
     );
     expect(status).toBe(1);
-    for (const word of ['--window', '-r and --store', '--max-val']) expect(stderr).toContain(word);
+    for (const word of ['--window', '--redis and --store', '--max-val'])
+      expect(stderr).toContain(word);
   });
 
   describe.skipIf(!hasRedisServer)('with slices in Redis', () => {
@@ -266,7 +266,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       );
       const { status, stderr } = wayward(
         ...['cluster', '--add', even, '--bin-dir', usual.binDirs[0] ?? ''],
-        ...['-r', '--hostname', '127.0.0.1', '-p', String(server.port), '-d', '1'],
+        ...['--redis', '--hostname', '127.0.0.1', '--port', String(server.port), '--db', '1'],
       );
       expect(status, stderr).toBe(0);
       const asked = await find({ query: [odd], store: url });

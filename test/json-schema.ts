@@ -9,8 +9,8 @@ export interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
   readonly items?: Schema;
-  /** Of every field that `properties` does not name. */
-  readonly additionalProperties?: Schema;
+  /** Of every field that `properties` does not name; false: there may be none. */
+  readonly additionalProperties?: Schema | false;
 }
 
 const known = new Set([
@@ -54,7 +54,8 @@ export function violations(
     }
     for (const [key, field] of Object.entries(value)) {
       const each = schema.properties?.[key] ?? schema.additionalProperties;
-      if (each !== undefined) found.push(...violations(root, field, each, `${path}.${key}`));
+      if (each === false) found.push(`${path}.${key} is not known`);
+      else if (each !== undefined) found.push(...violations(root, field, each, `${path}.${key}`));
     }
   }
   return found;
@@ -77,7 +78,7 @@ export function undescribed(
   if (typeof value !== 'object' || value === null) return [];
   return Object.entries(value).flatMap(([key, item]) => {
     const field = own.properties?.[key] ?? own.additionalProperties;
-    return field === undefined
+    return field === undefined || field === false
       ? [`${path}.${key}`]
       : undescribed(root, item, field, `${path}.${key}`);
   });

@@ -249,6 +249,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
     types: ['commands/training', 'model'],
   },
   'cli/frame': { values: ['base'] },
+  'cli/manual': { values: ['cli/frame'] },
   'cli/options': {
     values: [
       'base',
@@ -267,7 +268,6 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'x86',
       'trace',
       'capture',
-      'sequences',
       'likeness',
       'report/words',
       'report/charts',
@@ -280,6 +280,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/tasks',
       'commands',
       'cli/frame',
+      'cli/manual',
       'cli/options',
       'commands/guard',
     ],

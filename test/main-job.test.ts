@@ -200,7 +200,7 @@ describe('the main job on stored traces', () => {
       'labelled',
       '--folds',
       '3',
-      '-s',
+      '--save',
       join(out, 'svm.json'),
     ]);
     expect(stdout).toContain('fitted');
@@ -458,7 +458,7 @@ describe('bad input', () => {
     [['inspect', '/nowhere'], 5, '/nowhere: cannot be read'],
     [['learn'], 1, 'learn needs the folder of the samples, or --resume'],
     [['classify'], 1, "classify needs a run's folder"],
-    [['lern'], 1, "unknown command 'lern'"],
+    [['lern'], 1, 'there is no command lern; did you mean learn?'],
   ])('%j exits with %i', (words, code, message) => {
     const { status, stderr } = wayward(words as string[]);
     expect(stderr).toContain(message);

@@ -32,3 +32,19 @@ export function showValue(value: unknown): string {
   const text = String(value);
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
+
+/** A text that was given, short enough to stand in a sentence. */
+export function shorten(text: string): string {
+  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** Breaks a text into lines between words; a word that is longer than a line stands by itself. */
+export function wrap(text: string, width: number): string {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines[lines.length - 1] ?? '';
+    if (line !== '' && line.length + 1 + word.length > width) lines.push(word);
+    else lines[lines.length - 1] = line === '' ? word : `${line} ${word}`;
+  }
+  return lines.join('\n');
+}

@@ -1,5 +1,10 @@
-/** How one option reads its text. Returns the value, or a sentence that says what is wrong. */
-export type Parse<T> = (text: string) => { readonly value: T } | { readonly problem: string };
+/** How one option reads its text. */
+export interface Parse<T> {
+  /** @returns the value, or a sentence that says what is wrong */
+  (text: string): { readonly value: T } | { readonly problem: string };
+  /** The words that it takes, or takes a list of, where there are no others. */
+  readonly words?: readonly string[];
+}
 
 /** A text is read as the whole list, or as one element of a list that is written word by word. */
 type Written<T> = T extends readonly (infer Element)[] ? T | Element : T;
@@ -13,6 +18,8 @@ export interface Option<T, Settled = unknown> {
   /** As the command line has it, `-s, --sequence-len <n>`; without it, only a library call can say it. */
   readonly flags?: string;
   readonly help: string;
+  /** Other words for it on the command line, without dashes. */
+  readonly synonyms?: readonly string[];
   /** Heading in the help text. */
   readonly group?: string;
   /** None: a flag without a value. */
@@ -53,19 +60,20 @@ export function decimal(
 }
 
 export function choice<T extends string>(...names: readonly T[]): Parse<T> {
-  return (text) => {
+  const parse: Parse<T> = (text) => {
     const value = names.find((name) => name === text);
     if (value !== undefined) return { value };
     const near = nearest(text, names);
     const advice = near === undefined ? '' : `; did you mean "${near}"?`;
     return { problem: `takes ${names.join(', ')}${advice}` };
   };
+  return Object.assign(parse, { words: names });
 }
 
 /** A comma-separated list of names, kept in the order of `names`. */
 export function choices<T extends string>(...names: readonly T[]): Parse<readonly T[]> {
   const one = choice(...names);
-  return (text) => {
+  const parse: Parse<readonly T[]> = (text) => {
     const values: string[] = [];
     for (const word of text.split(',')) {
       const result = one(word.trim());
@@ -74,6 +82,7 @@ export function choices<T extends string>(...names: readonly T[]): Parse<readonl
     }
     return { value: names.filter((name) => values.includes(name)) };
   };
+  return Object.assign(parse, { words: names });
 }
 
 export const text: Parse<string> = (value) =>

@@ -1,15 +1,15 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { readSample } from '../trace/sample.ts';
 import { elfKind } from './qemu/elf-kind.ts';
-import { type RecordOptions, record } from './record.ts';
+import { imagesBeside, type RecordOptions, record } from './record.ts';
 import { recordInputs } from './record-inputs.ts';
 
 const canRecord = existsSync('/usr/bin/qemu-x86_64') && existsSync('/usr/bin/cc');
@@ -265,9 +265,97 @@ describe.skipIf(!canRecord)('record', () => {
     expect(whole.recorded.slice(-recorded.length)).toEqual(recorded);
     const program = await recordAndDecode('module', { ...options, skipUntil: 'start' });
     expect(program.recorded.length).toBeLessThan(whole.recorded.length);
-    await expect(recordAndDecode('x', { ...options, skipUntil: 'no_such' })).rejects.toThrow(
-      /never came/,
+  });
+
+  it('looks for the beginning before anything runs, and gives up at the first run without it', async () => {
+    const source = join(folder, 'never.c');
+    const command = join(folder, 'never');
+    const ran = join(folder, 'never-ran');
+    await writeFile(
+      source,
+      `#include <fcntl.h>
+       #include <stdlib.h>
+       void sometimes(void) {}
+       int main(int c, char **v) {
+         creat("${ran}", 0600);
+         if (c > 2) sometimes();
+         return 0;
+       }`,
     );
+    execFileSync('cc', ['-O0', '-o', command, source]);
+    const inputs = join(folder, 'never-inputs');
+    await mkdir(inputs);
+    for (const name of ['a', 'b', 'c', 'd']) await writeFile(join(inputs, name), name);
+    const root = join(folder, 'never-root');
+    const common = { command, args: [], label: 'benign', inputDir: inputs, root, jobs: 1 } as const;
+    await expect(recordInputs({ ...common, skipUntil: 'somtimes' })).rejects.toMatchObject({
+      code: 'no-such-start',
+      message: expect.stringContaining('did you mean sometimes?'),
+    });
+    const misspelt = {
+      command,
+      args: [],
+      label: 'benign',
+      name: 'x',
+      out: join(root, 'x'),
+    } as const;
+    await expect(record({ ...misspelt, skipUntil: 'no_such' })).rejects.toMatchObject({
+      code: 'no-such-start',
+    });
+    expect(existsSync(ran)).toBe(false);
+    // It has the function, but does not come to it; libraries' functions count, too.
+    const steps: number[] = [];
+    const failing = recordInputs({ ...common, skipUntil: 'sometimes' }, ({ done }) =>
+      steps.push(done),
+    );
+    await expect(failing).rejects.toMatchObject({ code: 'never-started' });
+    expect(steps).toEqual([]);
+    const results = await recordInputs({ ...common, skipUntil: 'exit' });
+    expect(results.every(({ recorded }) => recorded !== undefined)).toBe(true);
+  });
+
+  it('gives the program the environment that was asked for, and QEMU none of what is for the program', async () => {
+    const source = join(folder, 'environment.c');
+    const command = join(folder, 'environment');
+    await writeFile(
+      source,
+      `#include <stdio.h>
+       extern char **environ;
+       int main(int c, char **v) {
+         FILE *f = fopen(v[1], "w");
+         for (char **e = environ; *e; e++) fprintf(f, "%s\\n", *e);
+         return 0;
+       }`,
+    );
+    execFileSync('cc', ['-o', command, source]);
+    const seen = async (options: Partial<RecordOptions>): Promise<string[]> => {
+      const list = join(folder, 'environment.txt');
+      const out = join(folder, 'traces', 'environment');
+      await record({ command, args: [list], label: 'benign', name: 'env', out, ...options });
+      await rm(out, { recursive: true });
+      return readFileSync(list, 'utf8').split('\n').filter(Boolean).sort();
+    };
+    expect(await seen({})).toEqual(['LC_ALL=C', 'PATH=/usr/local/bin:/usr/bin:/bin']);
+    expect(await seen({ env: { LC_ALL: 'C.UTF-8', A: 'b=c,d' } })).toEqual([
+      ...['A=b=c,d', 'LC_ALL=C.UTF-8', 'PATH=/usr/local/bin:/usr/bin:/bin'],
+    ]);
+    expect(await seen({ baseEnv: { B: '' }, env: { LD_BIND_NOW: '1' } })).toEqual([
+      ...['B=', 'LD_BIND_NOW=1'],
+    ]);
+    // The emulator itself would not even start with it.
+    const unfit = { LD_PRELOAD: join(folder, 'gone.so'), QEMU_CPU: 'none' };
+    expect(await seen({ baseEnv: {}, env: unfit })).toHaveLength(2);
+    await expect(seen({ env: { LD_DEBUG: 'libs,files' } })).rejects.toThrow(
+      /no value with a comma/,
+    );
+  });
+
+  it.each([
+    ['root/traces/one', 'root/bin'],
+    ['sample', 'bin'],
+    ['/a/one', '/a/bin'],
+  ])('of %s puts images into %s', (sample, images) => {
+    expect(imagesBeside(sample)).toBe(resolve(images));
   });
 
   it('gives a file to the program on its standard input', async () => {

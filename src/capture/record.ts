@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { realpath, rename } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
@@ -22,12 +22,16 @@ import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
 import { elfKind } from './qemu/elf-kind.ts';
 import { type End, emulate, type Ran } from './qemu/emulator.ts';
+import { standardEnvironment } from './qemu/environment.ts';
 import { type LoadedFile, loadedFile } from './qemu/loaded-file.ts';
 import { logBackend } from './qemu/log/backend.ts';
 import { pluginBackend } from './qemu/plugin/backend.ts';
 import { pluginFor } from './qemu/plugin/build.ts';
 import { Recording } from './qemu/recording.ts';
+import { checkStart } from './qemu/start-check.ts';
 import { saveImages, saveMadeCode } from './sample-images.ts';
+
+export { standardEnvironment };
 
 const deflate = promisify(gzip);
 
@@ -37,7 +41,7 @@ export interface RecordOptions {
   readonly args: readonly string[];
   /** Folder of the sample; must not exist. */
   readonly out: string;
-  /** Where the images go; by default `bin` beside the sample's parent folder. */
+  /** Where the images go; by default as `imagesBeside` says. */
   readonly images?: ImageCollection;
   readonly binDir?: string;
   readonly label: LabelWord;
@@ -45,6 +49,9 @@ export interface RecordOptions {
   readonly name: string;
   /** Third line of `info.txt`. */
   readonly family?: string;
+  /** What the program's environment is made from; by default `standardEnvironment`. */
+  readonly baseEnv?: Readonly<Record<string, string>>;
+  /** Added to it. */
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
   /** File that the program reads on its standard input, which is empty otherwise; its output goes nowhere. */
@@ -53,6 +60,8 @@ export interface RecordOptions {
   readonly maxBlocks?: number;
   /** Symbol, or base name of a file, before whose first block nothing is recorded. */
   readonly skipUntil?: string;
+  /** Whether `checkStart` has been asked about it. */
+  readonly isStartChecked?: boolean;
   readonly compressReturns?: boolean;
   /** How QEMU is asked what it executes; by default `auto`. */
   readonly backend?: BackendChoice;
@@ -93,7 +102,8 @@ export interface Recorded {
  * Runs a program under QEMU's user mode and writes its control flow as a sample folder with Intel
  * PT traces, one for each thread (`trace_0.gz` is the first thread's).
  *
- * @throws UserError `not-readable`, `not-recordable`, `no-compiler`, `no-qemu`, `out-exists`, `nothing-recorded`
+ * @throws UserError `not-readable`, `not-recordable`, `no-such-start`, `no-compiler`, `no-qemu`, `out-exists`,
+ *   `never-started`, `nothing-recorded`
  */
 export async function record(options: RecordOptions): Promise<Recorded> {
   const out = resolve(options.out);
@@ -106,6 +116,8 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   if (existsSync(out)) {
     throw new UserError('out-exists', 'exists already', { category: 'arguments', path: out });
   }
+  if (skipUntil !== undefined && !options.isStartChecked)
+    await checkProgramStart(options, skipUntil);
   await makeFolder(dirname(out));
   const work = await makeWorkFolder('wayward-record-');
   const part = `${out}.part`;
@@ -124,7 +136,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
       plugin === undefined
         ? await logBackend(recording, work, program, loader, options.cwd ?? process.cwd())
         : pluginBackend(recording, plugin, work, loaded);
-    const qemu = options.qemu ?? (kind.bitness === 64 ? 'qemu-x86_64' : 'qemu-i386');
+    const qemu = emulatorFor(options, kind.bitness);
     const ran = await emulate(
       { ...options, qemu, command, isFull: () => recording.isFull },
       backend,
@@ -133,8 +145,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     const threads = recording.finish(ran.end === 'signal');
     if (threads.length === 0) throw nothingRecorded(recording, ran, { command, skipUntil, qemu });
     await removeAll(part);
-    const images =
-      options.images ?? new ImageCollection(options.binDir ?? join(dirname(dirname(out)), 'bin'));
+    const images = options.images ?? new ImageCollection(options.binDir ?? imagesBeside(out));
     const made = await saveMadeCode(recording, images, options.saveMadeCode ?? true);
     const map = await saveImages(recording, images, made.names, options.showPath);
     const traceBytes = await writeSample(part, threads, map, options);
@@ -172,6 +183,33 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   }
 }
 
+/** Where a sample's images go by themselves: `bin` beside its `traces`, or beside the sample. */
+export function imagesBeside(sample: string): string {
+  const parent = dirname(resolve(sample));
+  return join(basename(parent) === 'traces' ? dirname(parent) : parent, 'bin');
+}
+
+function emulatorFor({ qemu }: Pick<RecordOptions, 'qemu'>, bitness: 32 | 64): string {
+  return qemu ?? (bitness === 64 ? 'qemu-x86_64' : 'qemu-i386');
+}
+
+/**
+ * Looks for what recording is to begin at, before anything of the program runs.
+ *
+ * @throws UserError `no-such-start`, `not-readable`, `not-recordable`
+ */
+export async function checkProgramStart(
+  options: Pick<RecordOptions, 'command' | 'qemu' | 'baseEnv' | 'env' | 'cwd'>,
+  start: string,
+): Promise<void> {
+  const command = await realpath(options.command).catch(() => resolve(options.command));
+  const bytes = await readWholeFile(command);
+  const { bitness, loader } = elfKind(bytes, command);
+  const { baseEnv = standardEnvironment, env = {}, cwd } = options;
+  const qemu = emulatorFor(options, bitness);
+  await checkStart(start, { command, bytes, loader, qemu, variables: { ...baseEnv, ...env }, cwd });
+}
+
 function nothingRecorded(
   { map }: Recording,
   { errors }: Pick<Ran, 'errors'>,
@@ -183,7 +221,7 @@ function nothingRecorded(
 ): UserError {
   const { command, skipUntil, qemu } = asked;
   if (skipUntil !== undefined && map.codeFiles.length > 0) {
-    return new UserError('nothing-recorded', `never came to ${skipUntil}`, {
+    return new UserError('never-started', `never came to ${skipUntil}, so nothing was recorded`, {
       category: 'input',
       path: command,
     });

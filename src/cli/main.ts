@@ -1,11 +1,13 @@
 #!/usr/bin/env node
-import { describeFailure } from './frame/failure.ts';
-import { guardOutput } from './frame/output.ts';
+import { asksForJson, describeFailure } from './frame/failure.ts';
+import { guardOutput, writeOut } from './frame/output.ts';
 import { runCommand } from './run-command.ts';
 
 guardOutput();
-await runCommand(process.argv.slice(2)).catch((error: unknown) => {
-  const { text, code } = describeFailure(error);
+const words = process.argv.slice(2);
+await runCommand(words).catch((error: unknown) => {
+  const { text, document, code } = describeFailure(error);
   process.stderr.write(text);
+  if (asksForJson(words, process.env)) writeOut(`${JSON.stringify(document)}\n`);
   process.exitCode = code;
 });

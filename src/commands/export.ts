@@ -316,7 +316,7 @@ async function readTimeline(
         if (builder.length > mostEvents) {
           throw new UserError(
             'export-too-large',
-            `more than ${mostEvents} openings and closings of calls: choose a stretch with --blocks or --patch`,
+            `more than ${mostEvents} openings and closings of calls: choose a stretch with --range or --patch`,
             { category: 'arguments', path },
           );
         }

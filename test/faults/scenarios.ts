@@ -86,7 +86,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'learn, n-gram',
-    words: [...ngram, '--out', '.', '-o', 'sets.txt'],
+    words: [...ngram, '--out', '.', '--output-sets', 'sets.txt'],
     setup: async (root) => {
       await withSamples(root);
       writeFileSync(join(root, 'sets.txt'), '[b_train]\nold\n');

@@ -5,11 +5,15 @@ import { UserError } from '../../base/errors.ts';
 import { messageOf } from '../../base/files.ts';
 import type { Backend } from './backend.ts';
 import { streamSource } from './chunk-source.ts';
+import { guestEnvironment, standardEnvironment } from './environment.ts';
 
 export interface EmulatorOptions {
   readonly qemu: string;
   readonly command: string;
   readonly args: readonly string[];
+  /** What the environment is made from; by default `standardEnvironment`. */
+  readonly baseEnv?: Readonly<Record<string, string>> | undefined;
+  /** Added to it. */
   readonly env?: Readonly<Record<string, string>> | undefined;
   readonly cwd?: string | undefined;
   /** File that the program reads on its standard input; otherwise that is empty. */
@@ -37,12 +41,15 @@ export interface Ran {
  * @throws UserError `no-qemu`, `not-readable` for the file of `stdin`, and what the backend throws
  */
 export async function emulate(options: EmulatorOptions, backend: Backend): Promise<Ran> {
-  const { qemu, command, args, env, cwd, stdin, timeoutSeconds, signal } = options;
+  const { qemu, command, args, cwd, stdin, timeoutSeconds, signal } = options;
+  const { baseEnv = standardEnvironment, env = {} } = options;
+  const guest = guestEnvironment({ ...baseEnv, ...env });
   const input = stdin === undefined ? undefined : await openInput(stdin);
   const isOwn = backend.source !== 'descriptor';
   // The processor is the same whatever the host has, so that libraries choose the same code.
-  const child: ChildProcess = spawn(qemu, ['-cpu', 'max', ...backend.flags, command, ...args], {
-    env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C', ...env },
+  const words = ['-cpu', 'max', ...backend.flags, ...guest.flags, command, ...args];
+  const child: ChildProcess = spawn(qemu, words, {
+    env: guest.env,
     stdio: [input?.fd ?? 'ignore', 'ignore', 'pipe', isOwn ? 'ignore' : 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
   });

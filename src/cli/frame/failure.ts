@@ -1,4 +1,3 @@
-import { CommanderError } from 'commander';
 import { type ErrorCategory, UserError } from '../../base/errors.ts';
 import { forTerminal, inOneLine } from '../../base/format.ts';
 
@@ -11,23 +10,63 @@ export const exitCodes: Record<ErrorCategory, number> = {
   input: 5,
 };
 
-/** @returns what a command that threw says on standard error, and what it exits with */
-export function describeFailure(error: unknown): { readonly text: string; readonly code: number } {
-  if (error instanceof CommanderError) {
-    // Commander has printed its message; help and version are no failures.
-    return { text: '', code: error.exitCode === 0 ? 0 : exitCodes.arguments };
-  }
+/** What a command that failed says. */
+export interface Failure {
+  /** On standard error. */
+  readonly text: string;
+  /** On standard output, with `--json`; see docs/schemas/error.schema.json. */
+  readonly document: object;
+  readonly code: number;
+}
+
+export function describeFailure(error: unknown): Failure {
   if (error instanceof UserError) {
+    const { code, category, path, place, message } = error;
     // Only where there are several mistakes is a line break ours, and none of a name's.
-    const lines = error.code === 'bad-options' ? error.message.split('\n') : [error.message];
+    const problems = code === 'bad-options' ? message.split('\n') : [message];
+    const exitCode = exitCodes[category];
     return {
-      text: lines.map((line) => `wayward: ${inOneLine(line)}\n`).join(''),
-      code: exitCodes[error.category],
+      text: problems.map((line) => `wayward: ${inOneLine(line)}\n`).join(''),
+      document: documentOf({ code, category, message, problems, path, place, exitCode }),
+      code: exitCode,
     };
   }
   const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const exitCode = exitCodes.runtime;
   return {
     text: `wayward: this is a mistake in Wayward itself, please report it:\n${forTerminal(shown)}\n`,
-    code: exitCodes.runtime,
+    document: documentOf({
+      code: 'internal',
+      category: 'runtime',
+      message: shown,
+      problems: [shown],
+      exitCode,
+    }),
+    code: exitCode,
   };
+}
+
+interface ErrorFacts {
+  /** Stable, as `not-readable`; `internal` for a mistake in Wayward itself. */
+  readonly code: string;
+  readonly category: ErrorCategory;
+  readonly message: string;
+  /** Each thing that is wrong; several where options are. */
+  readonly problems: readonly string[];
+  readonly path?: string | undefined;
+  readonly place?: string | undefined;
+  readonly exitCode: number;
+}
+
+function documentOf(facts: ErrorFacts): object {
+  return { schemaVersion: 1, error: facts };
+}
+
+/** Whether a command line asks for JSON, however wrong the rest of it is. */
+export function asksForJson(
+  words: readonly string[],
+  environment: Readonly<Record<string, string | undefined>>,
+): boolean {
+  const ours = words.includes('--') ? words.slice(0, words.indexOf('--')) : words;
+  return ours.includes('--json') || /^(1|true|yes|on)$/i.test(environment.WAYWARD_JSON ?? '');
 }

@@ -36,6 +36,11 @@ export function writeOut(text: string): void {
   }
 }
 
+/** Columns for help texts: those of the terminal, as far as lines can be read well. */
+export function helpWidth(): number {
+  return Math.min(Math.max(process.stdout.columns ?? 80, 60), 100);
+}
+
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
 function endBecauseOf(error: NodeJS.ErrnoException): never {

@@ -23,7 +23,7 @@ afterEach(() => {
 
 describe('where there is no terminal', () => {
   test('a status line comes with each step, and then once an interval', () => {
-    const { progress } = openTerminal(20, 60);
+    const { progress } = openTerminal({ minimum: 20, statusSeconds: 60, showsProgress: true });
     const at = (seconds: number, done: number, step: Step = 'training'): void => {
       vi.advanceTimersByTime(seconds * 1000);
       progress({ step, done, total: 4000, unit: 'windows', facts: { loss: 0.12345 } });
@@ -45,12 +45,27 @@ describe('where there is no terminal', () => {
     [30, ['warning c\n', 'error   d\n']],
     [50, []],
   ])('--log-level %d hides what is less important, status lines too', (level, expected) => {
-    const { log, progress } = openTerminal(level, 60);
+    const { log, progress } = openTerminal({
+      minimum: level,
+      statusSeconds: 60,
+      showsProgress: true,
+    });
     log('debug', 'a');
     log('info', 'b');
     log('warning', 'c');
     log('error', 'd');
     if (level > 20) progress({ step: 'training', done: 1, total: 2, unit: 'windows' });
     expect(written).toEqual(expected);
+  });
+
+  test('--no-progress hides the status lines and nothing else', () => {
+    const { log, progress } = openTerminal({
+      minimum: 20,
+      statusSeconds: 60,
+      showsProgress: false,
+    });
+    progress({ step: 'training', done: 1, total: 2, unit: 'windows' });
+    log('info', 'b');
+    expect(written).toEqual(['info    b\n']);
   });
 });

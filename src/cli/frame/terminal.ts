@@ -24,13 +24,19 @@ export interface Terminal extends Logger {
   finish(): void;
 }
 
+export interface TerminalOptions {
+  /** Log lines below this level are not shown. */
+  readonly minimum: number;
+  /** Time between status lines where there is no terminal. */
+  readonly statusSeconds: number;
+  readonly showsProgress: boolean;
+}
+
 /**
  * What a command tells while it works, on standard error: log lines, and a progress bar on a
  * terminal or status lines elsewhere.
- *
- * @param statusSeconds  time between status lines where there is no terminal
  */
-export function openTerminal(minimum: number, statusSeconds: number): Terminal {
+export function openTerminal({ minimum, statusSeconds, showsProgress }: TerminalOptions): Terminal {
   const stream = process.stderr;
   const isLive = stream.isTTY === true && process.env.CI === undefined;
   let bar: SingleBar | undefined;
@@ -54,7 +60,7 @@ export function openTerminal(minimum: number, statusSeconds: number): Terminal {
   };
 
   const progress = (p: Progress): void => {
-    if (logLevels.info < minimum) return;
+    if (!showsProgress || logLevels.info < minimum) return;
     if (isLive) {
       if (p.step !== step) {
         finish();

@@ -5,7 +5,9 @@ import type { OptionSpec } from '../frame/option.ts';
 import { debugDirsOption, namesOf } from './name-flags.ts';
 
 /** Options of `classify` and `report` that say how traces are judged. */
-export interface JudgeOptions extends Omit<ClassifyOptions, 'path' | 'version' | 'names'> {
+export interface JudgeOptions
+  extends Omit<ClassifyOptions, 'path' | 'version' | 'names' | 'force'> {
+  readonly zeroFpr: boolean;
   readonly debugDir: readonly string[] | undefined;
 }
 
@@ -34,7 +36,7 @@ export const judgeOptions: readonly OptionSpec[] = [
     default: 1,
   },
   {
-    flags: '-f, --force',
+    flags: '--zero-fpr',
     help: 'labelled: no false positives on the traces that make the classifier',
   },
   {
@@ -49,14 +51,14 @@ export const judgeOptions: readonly OptionSpec[] = [
     parse: integer(2, 1000),
     default: 10,
   },
-  { flags: '-s, --save <file>', help: 'labelled: write the classifier', parse: text },
+  { flags: '--save <file>', help: 'labelled: write the classifier', parse: text },
   {
     flags: '--load <file>',
     help: 'labelled: use a classifier instead of fitting one',
     parse: text,
   },
   {
-    flags: '-i, --ignore-cache',
+    flags: '--ignore-cache',
     help: 'compute features anew, though the evaluations hold them',
   },
   debugDirsOption,
@@ -65,16 +67,16 @@ export const judgeOptions: readonly OptionSpec[] = [
 export function toClassifyOptions(path: string, o: JudgeOptions): ClassifyOptions {
   return {
     path,
-    method: o.save !== undefined || o.load !== undefined || o.force ? 'labelled' : o.method,
+    method: o.save !== undefined || o.load !== undefined || o.zeroFpr ? 'labelled' : o.method,
     fpr: o.fpr,
     features: o.features,
     seed: o.seed,
-    force: o.force ?? false,
+    force: o.zeroFpr,
     cost: o.cost,
     folds: o.folds,
     save: o.save,
     load: o.load,
-    ignoreCache: o.ignoreCache ?? false,
+    ignoreCache: o.ignoreCache,
     version,
     names: namesOf(o.debugDir),
   };

@@ -1,11 +1,11 @@
 import { expect, test } from 'vitest';
 import { learnTable, settleLearn } from '../../commands/training/options.ts';
-import { givenOf, wordOf } from '../frame/option.ts';
+import { defaultOf, flagsOf, givenOf } from '../frame/option.ts';
 import { type LearnWords, learnRequestOf, learnSpecs } from './learn-words.ts';
 
 /** What the command line hands over when a user says only these words. */
 function words(said: Readonly<Record<string, unknown>>): LearnWords {
-  const defaults = learnSpecs.map(({ flags, default: value }) => [wordOf(flags), value]);
+  const defaults = learnSpecs.map((option) => [flagsOf(option).key, defaultOf(option)]);
   return { ...Object.fromEntries(defaults), ...said } as LearnWords;
 }
 
@@ -17,7 +17,7 @@ test('a command line without words asks for what a library call asks for', () =>
 });
 
 test('every option has a word of its own, and a place in the help text', () => {
-  const names = learnSpecs.map(({ flags }) => wordOf(flags));
+  const names = learnSpecs.map((option) => flagsOf(option).key);
   expect(new Set(names).size).toBe(names.length);
   for (const { flags, group } of learnSpecs) expect(group, flags).toMatch(/:$/);
   expect(givenOf(learnTable, { units: 7 })).toMatchObject({ network: { units: 7 } });
@@ -35,6 +35,12 @@ test('what follows from other options follows from those that were said', () => 
 test('the words of the ancestor mean what they say', () => {
   const all = { disableRet: true, learnJmp: true, learnCall: true };
   expect(settled(all).filter).toEqual(['call', 'icall', 'jmp', 'ijmp']);
+  expect(settled({ learnRet: true }).filter).toEqual(['ret']);
+  expect(settled({ learnIjmp: true, learnRet: true, learnCall: true }).filter).toEqual([
+    'ret',
+    'call',
+    'ijmp',
+  ]);
   expect(settled({ testSize: 10, ratio: 0.3 }).sizes).toMatchObject({
     train: undefined,
     testNominal: 3,

@@ -7,7 +7,7 @@ import {
   settleLearn,
 } from '../../commands/training/options.ts';
 import { type FilterName, filterNames } from '../../sequences/filter.ts';
-import { givenOf, type OptionSpec, specsOf, wordOf } from '../frame/option.ts';
+import { flagsOf, givenOf, type OptionSpec, specsOf } from '../frame/option.ts';
 import { attachOption, type QueueOptions, queueOption } from './queue-options.ts';
 
 /** What the command line says to `learn`, parsed: options of the table by their words, and those below. */
@@ -56,6 +56,14 @@ const shorthands: readonly Shorthand[] = [
     group: windows,
     means: without('ijmp'),
   },
+  {
+    flags: '--learn-ret',
+    help: 'predict returns; with --learn-icall or --learn-ijmp these kinds only',
+    group: windows,
+    means: onlyNamed,
+  },
+  { flags: '--learn-icall', help: 'predict indirect calls', group: windows, means: onlyNamed },
+  { flags: '--learn-ijmp', help: 'predict indirect jumps', group: windows, means: onlyNamed },
   { flags: '--learn-call', help: 'predict direct calls, too', group: windows, means: also('call') },
   { flags: '--learn-jmp', help: 'predict direct jumps, too', group: windows, means: also('jmp') },
   {
@@ -95,8 +103,8 @@ export const learnSpecs: readonly OptionSpec[] = [
 /** @throws UserError when words contradict each other */
 export function learnRequestOf(root: string | undefined, words: LearnWords): LearnRequest {
   let request: LearnRequest = { ...givenOf(learnTable, words), root };
-  for (const { flags, means } of shorthands) {
-    const value = words[wordOf(flags)];
+  for (const { means, ...option } of shorthands) {
+    const value = words[flagsOf(option).key];
     if (value === undefined || value === false) continue;
     request = { ...request, ...means(value as never, settleLearn(request), words) };
   }
@@ -106,6 +114,20 @@ export function learnRequestOf(root: string | undefined, words: LearnWords): Lea
 /** In the order of `filterNames`, whatever the order of the words: the record says one thing one way. */
 function without(left: FilterName): Shorthand['means'] {
   return (_, { filter }) => ({ filter: filter.filter((name) => name !== left) });
+}
+
+/** `--learn-ret` and its like name the indirect transfers that are predicted; direct ones stay. */
+function onlyNamed(
+  _: true,
+  { filter }: LearnOptions,
+  { learnRet, learnIcall, learnIjmp }: LearnWords,
+): LearnRequest {
+  const isLeft: Partial<Record<FilterName, boolean>> = {
+    ret: learnRet !== true,
+    icall: learnIcall !== true,
+    ijmp: learnIjmp !== true,
+  };
+  return { filter: filter.filter((name) => isLeft[name] !== true) };
 }
 
 function also(added: FilterName): Shorthand['means'] {

@@ -50,7 +50,7 @@ export interface SourceFlags {
 }
 
 export function sourceOf({ source, process, preprocessed, cpu }: SourceFlags): SampleSource {
-  return { source, process, preprocessed: preprocessed ?? false, cpu };
+  return { source, process, preprocessed, cpu };
 }
 
 /** How many samples go into each set; `sets` has these, too. */

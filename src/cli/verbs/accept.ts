@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import { decimal, integer, text } from '../../base/option.ts';
@@ -11,18 +10,18 @@ import {
   processOption,
   rawImagesOption,
 } from '../../commands/samples/options.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
 
 interface Options {
   readonly json: boolean;
-  readonly output: string | undefined;
+  readonly out: string | undefined;
   readonly reason: string | undefined;
   readonly knownPlaces: string | undefined;
   readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean | undefined;
+  readonly rawImages: boolean;
   readonly process: string | undefined;
-  readonly preprocessed: boolean | undefined;
+  readonly preprocessed: boolean;
   readonly cpu: string | undefined;
   readonly fpr: number;
   readonly seed: number;
@@ -31,16 +30,14 @@ interface Options {
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'accept',
-  group: 'Verdict',
-  summary: 'Take harmless runs into a profile',
   args: [
     ['<profile>', 'file that learn wrote, or the folder of its run'],
     ['<sample...>', 'harmless samples, or folders of them'],
   ],
   options: [
     {
-      flags: '-o, --output <file>',
+      flags: '-o, --out <file>',
+      synonyms: ['output'],
       help: 'the new profile [a new name beside the old one, as reader-2.wayward]',
       parse: text,
     },
@@ -91,16 +88,16 @@ const spec: CommandSpec<Options> = {
   run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const request = {
-      ...{ profile, samples, binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false },
-      ...{ process: o.process, cpu: o.cpu, preprocessed: o.preprocessed ?? false },
+      ...{ profile, samples, binDirs: o.binDir ?? [], rawImages: o.rawImages },
+      ...{ process: o.process, cpu: o.cpu, preprocessed: o.preprocessed },
       ...{ timeout: o.timeout, fpr: o.fpr, seed: o.seed, device: o.device },
     };
-    const { knownPlaces, reason, output } = o;
+    const { knownPlaces, reason, out: output } = o;
     if (knownPlaces !== undefined) {
       if (reason === undefined || output !== undefined) {
         throw new UserError(
           'known-places-words',
-          '--known-places takes --reason, which whoever reviews the list needs, and no --output',
+          '--known-places takes --reason, which whoever reviews the list needs, and no --out',
           { category: 'arguments' },
         );
       }

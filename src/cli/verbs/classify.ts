@@ -1,5 +1,4 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { removeAll, writeFileAtomic } from '../../base/files.ts';
 import { text } from '../../base/option.ts';
@@ -19,7 +18,7 @@ import {
   renderSummary,
   type Style,
 } from '../../report/text/terminal-table.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { paint } from '../frame/paint.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 import {
@@ -62,11 +61,30 @@ interface Options extends JudgeOptions, WatchWords, QueueOptions {
 const anomaliesFound = 10;
 
 const spec: CommandSpec<Options> = {
-  name: 'classify',
-  aliases: ['classifier'],
-  group: 'Verdict',
-  summary: 'Give a verdict for each evaluated trace, with error rates',
   args: [['[run]', "a run's folder, or a folder of evaluations"]],
+  usual: [
+    ...['method', 'fpr', 'features', 'watch', 'bin-dir', 'timeout', 'jobs', 'all', 'plot', 'csv'],
+    ...['roc', 'sarif', 'exit-code'],
+  ],
+  ancestor: {
+    classifier: {
+      script: 'classifier.py',
+      letters: {
+        ...{ f: 'zero-fpr', s: 'save', l: 'load', c: 'csv', p: 'plot', r: 'roc' },
+        ...{ w: 'jobs', i: 'ignore-cache' },
+      },
+      words: { force: 'zero-fpr', workers: 'jobs' },
+      moot: {
+        nu: { takesValue: true, letter: 'n', advice: '--fpr takes its place' },
+        gamma: { takesValue: true, letter: 'g', advice: 'the classifier is linear' },
+        'black-list': {
+          takesValue: true,
+          letter: 'b',
+          advice: 'leave evaluations out by moving them elsewhere',
+        },
+      },
+    },
+  },
   options: [
     ...judgeOptions,
     ...watchWords,
@@ -74,12 +92,12 @@ const spec: CommandSpec<Options> = {
     attachOption,
     { flags: '--all', help: 'list the calibration traces, too' },
     {
-      flags: '-p, --plot <dir>',
+      flags: '--plot <dir>',
       help: 'write scatter, scores and ROC as SVG and PNG',
       parse: text,
     },
-    { flags: '-c, --csv <file>', help: 'write the table', parse: text },
-    { flags: '-r, --roc <file>', help: 'write the ROC curve as CSV', parse: text },
+    { flags: '--csv <file>', help: 'write the table', parse: text },
+    { flags: '--roc <file>', help: 'write the ROC curve as CSV', parse: text },
     { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
     { flags: '--exit-code', help: `exit with ${anomaliesFound} when a trace is flagged` },
   ],
@@ -94,7 +112,7 @@ const spec: CommandSpec<Options> = {
       'leaves out what the trace proves by itself',
     ],
     [
-      'wayward classify runs/RUN --method labelled -f -s svm.json',
+      'wayward classify runs/RUN --method labelled --zero-fpr --save svm.json',
       'fits the linear SVM to the labels and keeps it',
     ],
     [

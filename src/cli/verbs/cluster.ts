@@ -1,6 +1,5 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { messageOf, writeFileAtomic } from '../../base/files.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
@@ -17,7 +16,7 @@ import {
 } from '../../likeness/vector-kinds.ts';
 import { renderClusterReport } from '../../report/page/clusters.ts';
 import { clusterLines, clustersToJson } from '../../report/text/cluster-text.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 
 interface Options {
   readonly json: boolean;
@@ -41,7 +40,7 @@ interface Options {
   readonly radius: number | undefined;
   readonly least: number | undefined;
   readonly mostClustered: number;
-  readonly output: string | undefined;
+  readonly out: string | undefined;
   readonly store: string | undefined;
   readonly redis: boolean;
   readonly hostname: string;
@@ -51,15 +50,32 @@ interface Options {
   readonly patience: number;
 }
 
+/** With the runs of the arguments among those of `--train`. */
+type Request = Options & { readonly train: readonly string[] };
+
 const spec: CommandSpec<Options> = {
-  name: 'cluster',
-  aliases: ['knn'],
-  group: 'Verdict',
-  summary: 'Find which anomalies are alike, and which known one a new trace resembles',
-  args: [],
+  args: [['[run...]', 'known anomalies, as --train']],
+  usual: [
+    ...['query', 'k', 'traces', 'bin-dir', 'vector', 'method', 'radius', 'least', 'add', 'remove'],
+    ...['store', 'out'],
+  ],
+  ancestor: {
+    knn: {
+      script: 'knn.py',
+      letters: { t: 'train', r: 'redis', p: 'port', d: 'db' },
+      words: { 'train-dir': 'train', 'query-dir': 'query', 'use-redis': 'redis' },
+      moot: {
+        blacklist: {
+          takesValue: true,
+          letter: 'b',
+          advice: 'leave samples out by moving their evaluations elsewhere',
+        },
+      },
+    },
+  },
   options: [
     {
-      flags: '-t, --train <run>',
+      flags: '--train <run>',
       help: "known anomalies: a run's folder, or a folder of evaluations; may be given again",
       parse: text,
       repeats: true,
@@ -165,19 +181,20 @@ const spec: CommandSpec<Options> = {
       default: 4000,
     },
     {
-      flags: '-o, --output <file>',
-      help: 'the page: map, heat map, clusters, neighbours [clusters.html in the run of -t]',
+      flags: '-o, --out <file>',
+      synonyms: ['output'],
+      help: 'the page: map, heat map, clusters, neighbours [clusters.html in the first run]',
       parse: text,
     },
     {
       flags: '--store <place>',
-      help: 'file, redis:// or rediss:// that keeps slices [slices.wayward in the run of -t, made anew]',
+      help: 'file, redis:// or rediss:// that keeps slices [slices.wayward in the first run, made anew]',
       parse: text,
     },
-    { flags: '-r, --redis', help: 'keep slices in Redis, as the ancestor' },
-    { flags: '--hostname <host>', help: '-r: its host', parse: text, default: 'localhost' },
-    { flags: '-p, --port <n>', help: '-r: its port', parse: integer(1, 65535), default: 6379 },
-    { flags: '-d, --db <n>', help: '-r: its database', parse: integer(0, 1_000_000), default: 0 },
+    { flags: '--redis', help: 'keep slices in Redis, as the ancestor' },
+    { flags: '--hostname <host>', help: '--redis: its host', parse: text, default: 'localhost' },
+    { flags: '--port <n>', help: '--redis: its port', parse: integer(1, 65535), default: 6379 },
+    { flags: '--db <n>', help: '--redis: its database', parse: integer(0, 1_000_000), default: 0 },
     {
       flags: '--tls-ca <file>',
       help: "rediss: certificates of authorities (PEM) [the system's]",
@@ -191,8 +208,8 @@ const spec: CommandSpec<Options> = {
     },
   ],
   examples: [
-    ['wayward cluster -t runs/RUN', 'which of its anomalies are alike'],
-    ['wayward cluster -t runs/KNOWN -q runs/NEW -k 3', 'what do the new ones resemble?'],
+    ['wayward cluster runs/RUN', 'which of its anomalies are alike'],
+    ['wayward cluster runs/KNOWN -q runs/NEW -k 3', 'what do the new ones resemble?'],
     [
       'wayward cluster --add runs/RUN --store redis://localhost:6379/0',
       'keeps its slices in Redis',
@@ -201,16 +218,17 @@ const spec: CommandSpec<Options> = {
       'wayward cluster -q runs/NEW --store redis://localhost:6379/0 --traces flagged',
       'looks up what classify flagged in what is kept there',
     ],
-    ['wayward cluster -t runs/RUN -m 1024 --slices correctness', 'as the ancestor did it'],
+    ['wayward cluster runs/RUN -m 1024 --slices correctness', 'as the ancestor did it'],
   ],
-  run: async ({ options: o, terminal, signal, print }) => {
+  run: async ({ args, options: given, terminal, signal, print }) => {
+    const o = { ...given, train: [...args, ...(given.train ?? [])] };
     const result = await cluster(await requestOf(o), {
       log: terminal,
       progress: terminal.progress,
       signal,
     });
     const data = clusterDataOf(result, version);
-    const page = o.output ?? (await pageOf(o.train?.[0]));
+    const page = o.out ?? (await pageOf(o.train[0]));
     if (page !== undefined) await writeFileAtomic(page, renderClusterReport(data));
     if (o.json) print(clustersToJson(data));
     else for (const line of clusterLines(data)) print(line);
@@ -226,27 +244,27 @@ async function pageOf(train: string | undefined): Promise<string | undefined> {
   return join(run ?? evaluation, 'clusters.html');
 }
 
-async function requestOf(o: Options): Promise<ClusterRequest> {
+async function requestOf(o: Request): Promise<ClusterRequest> {
   const problems: string[] = [];
   const kind =
     o.slices ?? (o.window !== undefined || o.threshold !== undefined ? 'correctness' : 'patches');
   if (kind === 'patches' && (o.window !== undefined || o.threshold !== undefined)) {
     problems.push('--window and --threshold belong to --slices correctness');
   }
-  if (o.redis && o.store !== undefined) problems.push('-r and --store both name a store');
+  if (o.redis && o.store !== undefined) problems.push('--redis and --store both name a store');
   const vector = o.vector ?? (o.maxVal === undefined ? 'behaviour' : 'classes');
   if (o.maxVal !== undefined && vector !== 'classes') {
     problems.push('--max-val belongs to --vector classes');
   }
   const store = o.redis ? `redis://${hostOf(o.hostname)}:${o.port}/${o.db}` : o.store;
   if ((o.add ?? o.remove) !== undefined && store === undefined) {
-    problems.push('--add and --remove need a store: --store or -r');
+    problems.push('--add and --remove need a store: --store or --redis');
   }
   if (problems.length > 0) {
     throw new UserError('bad-options', problems.join('\n'), { category: 'arguments' });
   }
   return {
-    train: o.train ?? [],
+    train: o.train,
     query: o.query ?? [],
     add: o.add ?? [],
     remove: o.remove ?? [],

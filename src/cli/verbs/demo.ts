@@ -1,6 +1,5 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Command } from 'commander';
 import { choices, decimal, integer, text } from '../../base/option.ts';
 import { isInstalled } from '../../base/optional-package.ts';
 import {
@@ -10,7 +9,7 @@ import {
   demo,
   findDemoCorpus,
 } from '../../commands/demo.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { summaryFor } from './classify.ts';
 
 type FirstLayerName = 'ngram' | 'lstm';
@@ -29,9 +28,6 @@ interface Options {
 const bundled = fileURLToPath(new URL('../../../examples/corpus', import.meta.url));
 
 const spec: CommandSpec<Options> = {
-  name: 'demo',
-  group: 'System',
-  summary: 'The main job on real recordings, from learning to the report',
   args: [],
   options: [
     {
@@ -62,7 +58,7 @@ const spec: CommandSpec<Options> = {
       parse: decimal(0, 1, 'open'),
       default: 0.05,
     },
-    { flags: '--out <dir>', help: 'folder in which runs/ is made', parse: text, default: '.' },
+    { flags: '-o, --out <dir>', help: 'folder in which runs/ is made', parse: text, default: '.' },
   ],
   examples: [
     ['wayward demo', 'learns, judges, prints the table and says where the page is'],

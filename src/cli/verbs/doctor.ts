@@ -1,16 +1,12 @@
 import { styleText } from 'node:util';
-import type { Command } from 'commander';
 import { examineMachine } from '../../commands/doctor.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { paint } from '../frame/paint.ts';
 
 const signs = { ok: 'yes', missing: 'no', unsuitable: 'low' } as const;
 const colours = { ok: 'green', missing: 'gray', unsuitable: 'yellow' } as const;
 
 const spec: CommandSpec<{ readonly json: boolean }> = {
-  name: 'doctor',
-  group: 'System',
-  summary: 'Say what this machine can do',
   args: [],
   options: [],
   examples: [['wayward doctor', 'lists what is there, what is missing and what it would bring']],
@@ -32,4 +28,4 @@ const spec: CommandSpec<{ readonly json: boolean }> = {
   },
 };
 
-export const doctor: Command = defineCommand(spec);
+export const doctorCommand: Command = defineCommand(spec);

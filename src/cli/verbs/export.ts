@@ -1,10 +1,9 @@
 import { basename, resolve } from 'node:path';
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import { choice, integer, type Parse, text } from '../../base/option.ts';
 import { type ExportFormat, exportFormats, exportSample } from '../../commands/export.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
@@ -20,7 +19,7 @@ interface Options {
   readonly run: string | undefined;
   readonly patch: number | undefined;
   readonly around: number;
-  readonly blocks: { readonly start: number; readonly end: number } | undefined;
+  readonly range: { readonly start: number; readonly end: number } | undefined;
   readonly without: readonly string[] | undefined;
   readonly out: string | undefined;
 }
@@ -46,9 +45,6 @@ const stretch: Parse<{ readonly start: number; readonly end: number }> = (value)
 };
 
 const spec: CommandSpec<Options> = {
-  name: 'export',
-  group: 'Trace',
-  summary: 'Write a run, or a place in it, for other tools',
   args: [['<sample>', "a sample's folder"]],
   options: [
     {
@@ -69,14 +65,18 @@ const spec: CommandSpec<Options> = {
       parse: integer(0),
       default: 2000,
     },
-    { flags: '--blocks <from..to>', help: 'cut out these blocks', parse: stretch },
+    { flags: '--range <from..to>', help: 'cut out these blocks', parse: stretch },
     {
       flags: '--without <sample>',
       help: 'leave out blocks that this run has (drcov); may be repeated',
       parse: text,
       repeats: true,
     },
-    { flags: '--out <file>', help: 'file to write [SAMPLE.<ending of the format>]', parse: text },
+    {
+      flags: '-o, --out <file>',
+      help: 'file to write [SAMPLE.<ending of the format>]',
+      parse: text,
+    },
   ],
   examples: [
     [
@@ -92,7 +92,7 @@ const spec: CommandSpec<Options> = {
       'calls around the most suspicious place, for Perfetto',
     ],
     [
-      'wayward export samples/A --bin-dir bin --blocks 1200..1800 --format speedscope',
+      'wayward export samples/A --bin-dir bin --range 1200..1800 --format speedscope',
       'calls of 601 blocks, for speedscope',
     ],
   ],
@@ -101,8 +101,8 @@ const spec: CommandSpec<Options> = {
     if (o.patch !== undefined && o.run === undefined) {
       problems.push('--patch takes --run, the run whose verdict says where it is');
     }
-    if (o.patch !== undefined && o.blocks !== undefined) {
-      problems.push('--patch and --blocks both say what to cut out: give one');
+    if (o.patch !== undefined && o.range !== undefined) {
+      problems.push('--patch and --range both say what to cut out: give one');
     }
     if (o.without !== undefined && o.format !== 'drcov') {
       problems.push('--without takes --format drcov: only it lists blocks');
@@ -115,13 +115,13 @@ const spec: CommandSpec<Options> = {
       {
         sample,
         binDirs: o.binDir ?? [],
-        rawImages: o.rawImages ?? false,
+        rawImages: o.rawImages,
         process: o.process,
         cpu: o.cpu,
-        preprocessed: o.preprocessed ?? false,
+        preprocessed: o.preprocessed,
         format: o.format,
         out: o.out ?? `${basename(resolve(sample))}.${ending}`,
-        blocks: o.blocks,
+        blocks: o.range,
         run: o.run,
         patch: o.patch,
         around: o.around,

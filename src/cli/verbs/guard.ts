@@ -1,11 +1,10 @@
 import { appendFileSync } from 'node:fs';
 import { constants } from 'node:os';
-import type { Command } from 'commander';
 import { choice, decimal, text } from '../../base/option.ts';
 import { alarmLine } from '../../commands/guard/alarm.ts';
 import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';
 import { type Guarding, type GuardResult, guard } from '../../commands/guard.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { findProgram } from '../options/find-program.ts';
 
 interface Options {
@@ -14,18 +13,15 @@ interface Options {
   readonly fpr: number;
   readonly onAlarm: OnAlarm;
   readonly evidence: string;
-  readonly keep: boolean | undefined;
-  readonly failOpen: boolean | undefined;
+  readonly keep: boolean;
+  readonly failOpen: boolean;
   readonly slow: boolean;
   readonly events: string | undefined;
-  readonly inheritEnv: boolean | undefined;
-  readonly exitCode: boolean | undefined;
+  readonly inheritEnv: boolean;
+  readonly exitCode: boolean;
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'guard',
-  group: 'Verdict',
-  summary: 'Run a program and judge it while it runs',
   args: [
     ['<profile>', 'file that learn wrote, or the folder of its run'],
     ['[program...]', 'program and its arguments, after "--"'],
@@ -96,9 +92,9 @@ const spec: CommandSpec<Options> = {
     const guarding = await guard(
       {
         ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
-        ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep ?? false },
+        ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
         ...{
-          failOpen: o.failOpen ?? false,
+          failOpen: o.failOpen,
           maySlow: o.slow,
           env: o.inheritEnv ? process.env : recordedEnv,
         },

@@ -1,13 +1,12 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { showCount } from '../../base/format.ts';
 import type { LabelWord } from '../../base/label.ts';
 import { text } from '../../base/option.ts';
 import type { PerfImported } from '../../capture/perf/import.ts';
 import { importRecordings } from '../../commands/import.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import type { Terminal } from '../frame/terminal.ts';
 import { labelOptions } from '../options/sample-flags.ts';
 
@@ -24,9 +23,6 @@ interface Options {
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'import',
-  group: 'Capture',
-  summary: 'Make samples of Intel PT recordings of Linux perf',
   args: [['<file...>', 'files of perf record -e intel_pt//u']],
   options: [
     {

@@ -1,4 +1,3 @@
-import type { Command } from 'commander';
 import { formatAddress } from '../../base/address.ts';
 import { showCount } from '../../base/format.ts';
 import { integer } from '../../base/option.ts';
@@ -11,7 +10,7 @@ import {
 } from '../../commands/inspect.ts';
 import type { Mark } from '../../flow/mark.ts';
 import { transferNames } from '../../x86/transfer.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { cpuOption, imageOptions } from '../options/sample-flags.ts';
 
@@ -32,9 +31,6 @@ interface Options {
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'inspect',
-  group: 'Trace',
-  summary: 'Show what is in a trace: counts, gaps, modules, blocks, packets',
   args: [['<sample>', "a sample's folder"]],
   options: [
     ...imageOptions,
@@ -67,11 +63,11 @@ const spec: CommandSpec<Options> = {
     const inspected: InspectOptions = {
       sample,
       binDirs: o.binDir ?? [],
-      rawImages: o.rawImages ?? false,
+      rawImages: o.rawImages,
       process: o.process,
       cpu: o.cpu,
-      preprocessed: o.preprocessed ?? false,
-      hash: o.hash ?? false,
+      preprocessed: o.preprocessed,
+      hash: o.hash,
       hottest: o.hottest,
       names: namesOf(o.debugDir),
     };

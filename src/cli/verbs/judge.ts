@@ -1,5 +1,4 @@
 import { join, parse } from 'node:path';
-import type { Command } from 'commander';
 import { writeFileAtomic } from '../../base/files.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
 import { version } from '../../base/version.ts';
@@ -16,7 +15,7 @@ import {
 } from '../../commands/samples/options.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { reportToSarif } from '../../report/text/sarif.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { queueOpener, queueOption } from '../options/queue-options.ts';
@@ -31,10 +30,10 @@ import {
 interface Options extends FolderWords {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean | undefined;
+  readonly rawImages: boolean;
   readonly debugDir: readonly string[] | undefined;
   readonly process: string | undefined;
-  readonly preprocessed: boolean | undefined;
+  readonly preprocessed: boolean;
   readonly cpu: string | undefined;
   readonly fpr: number;
   readonly features: string | undefined;
@@ -47,16 +46,28 @@ interface Options extends FolderWords {
   readonly report: string | undefined;
   readonly sarif: string | undefined;
   readonly out: string;
-  readonly exitCode: boolean | undefined;
+  readonly exitCode: boolean;
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'judge',
-  group: 'Verdict',
-  summary: 'Judge recordings with what was learned before',
   args: [
     ['<profile>', 'file that learn wrote, the folder of its run, or a folder of profiles'],
     ['[sample...]', 'samples, folders of them, perf.data files; logs of calls'],
+  ],
+  usual: [
+    ...[
+      'bin-dir',
+      'fpr',
+      'watch',
+      'once',
+      'report',
+      'sarif',
+      'exit-code',
+      'jobs',
+      'timeout',
+      'queue',
+    ],
+    ...['preprocessed', 'debug-dir', 'out'],
   ],
   options: [
     {
@@ -106,7 +117,7 @@ const spec: CommandSpec<Options> = {
     { flags: '--report <file>', help: 'write the HTML page, too', parse: text },
     { flags: '--sarif <file>', help: 'write what is anomalous for CI systems, too', parse: text },
     {
-      flags: '--out <dir>',
+      flags: '-o, --out <dir>',
       help: "folder below which runs/ gets the run's folder",
       parse: text,
       default: '.',
@@ -133,8 +144,8 @@ const spec: CommandSpec<Options> = {
     const { queue } = o;
     const request = {
       ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
-      ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages ?? false, process: o.process },
-      ...{ preprocessed: o.preprocessed ?? false, cpu: o.cpu, timeout: o.timeout },
+      ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages, process: o.process },
+      ...{ preprocessed: o.preprocessed, cpu: o.cpu, timeout: o.timeout },
       ...{ names: namesOf(o.debugDir), jobs: o.jobs, knownPlaces: o.knownPlaces },
       ...(o.features === undefined ? {} : { features: o.features }),
     };

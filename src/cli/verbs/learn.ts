@@ -1,32 +1,70 @@
-import type { Command } from 'commander';
 import { showCount } from '../../base/format.ts';
 import { type LearnResult, learn } from '../../commands/learn.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import { inUnits, type Unit } from '../../report/words/unit.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import {
+  type AncestorName,
+  type Command,
+  type CommandSpec,
+  defineCommand,
+} from '../frame/command.ts';
 import { type LearnWords, learnRequestOf, learnSpecs } from '../options/learn-words.ts';
 import { checkQueueOptions, queueOpener } from '../options/queue-options.ts';
+
+const redisIsNotNeeded =
+  'counts are kept in memory and files; --store keeps what is learned in Redis';
 
 /** Under the ancestor's names its sizes of sets hold. */
 const ancestorsSizes = { trainSize: 8, testSizeBenign: 2, testSizeMalicious: 2 };
 
+/** What its scripts have in common; each had but a part of it. */
+const ancestor: Omit<AncestorName, 'script'> = {
+  letters: { t: 'jobs', o: 'output-sets', r: 'ratio' },
+  words: { logging: 'log-level', 'embedding-dim': 'embedding-output-dimension' },
+  args: [['[bin-dir]', 'folder of executables and libraries, as --bin-dir']],
+  moot: {
+    'use-cudnn': { takesValue: false, advice: '--device says where to compute' },
+    hostname: { takesValue: true, advice: redisIsNotNeeded },
+    port: { takesValue: true, advice: redisIsNotNeeded },
+    db: { takesValue: true, advice: redisIsNotNeeded },
+    'eval-threshold': { takesValue: true, advice: 'classify finds a threshold, see its --fpr' },
+    'hidden-layers': { takesValue: true, advice: 'the network has three layers' },
+    'tip-only': { takesValue: false, advice: '--filter says which transfers are predicted' },
+    'no-sliding-window': { takesValue: false, advice: 'every transfer is predicted' },
+  },
+};
+
 const spec: CommandSpec<LearnWords> = {
-  name: 'learn',
-  aliases: ['lstm', 'prob', 'syscall'],
-  aliasDefaults: {
-    lstm: { ...ancestorsSizes, model: 'lstm' },
-    prob: { trainSize: 8, model: 'ngram', context: 'blocks', testSize: 2, maxClasses: 256 },
+  ancestor: {
+    lstm: { ...ancestor, script: 'lstm.py', defaults: { ...ancestorsSizes, model: 'lstm' } },
+    prob: {
+      ...ancestor,
+      script: 'prob.py',
+      defaults: {
+        trainSize: 8,
+        model: 'ngram',
+        context: 'blocks',
+        testSize: 2,
+        maxClasses: 256,
+      },
+    },
     syscall: {
-      ...ancestorsSizes,
-      model: 'lstm',
-      source: 'api',
-      batchSize: 128,
-      maxClasses: 400,
-      embeddingInputDimension: 400,
+      ...ancestor,
+      script: 'syscall.py',
+      defaults: {
+        ...ancestorsSizes,
+        model: 'lstm',
+        source: 'api',
+        batchSize: 128,
+        maxClasses: 400,
+        embeddingInputDimension: 400,
+      },
     },
   },
-  group: 'Model',
-  summary: 'Learn normal control flow from benign samples, predict the rest',
+  usual: [
+    ...['bin-dir', 'profile', 'model', 'source', 'preprocessed', 'input-sets', 'train-size'],
+    ...['test-size-benign', 'seed', 'jobs', 'resume', 'out'],
+  ],
   args: [['[root]', 'folder that holds one folder a sample']],
   options: learnSpecs,
   examples: [
@@ -51,10 +89,10 @@ const spec: CommandSpec<LearnWords> = {
     ],
     ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
   ],
-  run: async ({ args: [root], options: o, terminal, signal, print }) => {
+  run: async ({ args: [root, binDir], options: o, terminal, signal, print }) => {
     checkQueueOptions(o);
     const context = { log: terminal, progress: terminal.progress, signal };
-    const request = learnRequestOf(root, o);
+    const request = learnRequestOf(root, binDir === undefined ? o : { ...o, binDir: [binDir] });
     const { queue } = o;
     const result =
       queue === undefined

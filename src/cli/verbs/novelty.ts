@@ -1,48 +1,34 @@
-import type { Command } from 'commander';
 import { showCount } from '../../base/format.ts';
-import { decimal, integer, text } from '../../base/option.ts';
+import { decimal, text } from '../../base/option.ts';
 import { type NoveltyResult, novelty } from '../../commands/novelty.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import {
-  cpuOption,
-  imageOptions,
-  preprocessedOption,
-  type SourceFlags,
-  sourceOf,
-  sourceOptions,
-} from '../options/sample-flags.ts';
-import { type FilterFlags, filterOf, filterOptions } from './stats.ts';
+  ancestorsSequenceWords,
+  type SequenceFlags,
+  sequenceOptions,
+  sequencesOf,
+} from '../options/sequence-flags.ts';
 
-interface Options extends FilterFlags, SourceFlags {
+interface Options extends SequenceFlags {
   readonly json: boolean;
-  readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean;
   readonly sequenceLen: number;
   readonly errorRate: number;
   readonly exact: boolean;
-  readonly maxWindows: number;
   readonly csv: string | undefined;
   readonly plot: string | undefined;
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'novelty',
-  aliases: ['bloom'],
-  group: 'Trace',
-  summary: 'Show how many new sequences each trace of a sets file adds',
   args: [['<sets>', 'sets file']],
+  usual: [
+    ...['bin-dir', 'source', 'preprocessed', 'sequence-len', 'filter', 'exact', 'csv', 'plot'],
+  ],
+  ancestor: { bloom: { ...ancestorsSequenceWords, script: 'bloom.py' } },
   options: [
-    ...imageOptions,
-    ...sourceOptions,
-    cpuOption,
-    preprocessedOption,
-    ...filterOptions,
-    {
-      flags: '-s, --sequence-len <n>',
-      help: 'blocks in a sequence',
-      parse: integer(1, 1024),
-      default: 32,
-    },
+    ...sequenceOptions({
+      sequenceLen: 'blocks in a sequence',
+      maxWindows: 'distinct sequences of a trace in memory, unless --exact',
+    }),
     {
       flags: '--error-rate <share>',
       help: 'share of new sequences that may be taken for known',
@@ -50,12 +36,6 @@ const spec: CommandSpec<Options> = {
       default: 0.001,
     },
     { flags: '--exact', help: 'count exactly, in more memory' },
-    {
-      flags: '--max-windows <n>',
-      help: 'distinct sequences of a trace in memory, unless --exact',
-      parse: integer(1024, 2 ** 26),
-      default: 2_000_000,
-    },
     { flags: '--csv <file>', help: 'write the counts', parse: text },
     { flags: '--plot <file>', help: 'draw the curve', parse: text },
   ],
@@ -69,12 +49,8 @@ const spec: CommandSpec<Options> = {
         sets,
         output: o.csv,
         plot: o.plot,
-        binDirs: o.binDir ?? [],
-        rawImages: o.rawImages ?? false,
-        ...sourceOf(o),
-        filter: filterOf(o),
+        ...sequencesOf(o),
         windowLength: o.sequenceLen,
-        maxWindows: o.maxWindows,
         errorRate: o.exact ? undefined : o.errorRate,
       },
       { log: terminal, progress: terminal.progress, signal },

@@ -1,6 +1,5 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
 import { type PreprocessOptions, preprocess } from '../../commands/preprocess.ts';
@@ -8,7 +7,7 @@ import { readQueueRun, startQueueRun } from '../../commands/run/queue-run.ts';
 import type { PreprocessedSample } from '../../commands/samples/preprocess.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { holdsSamples, isSampleFolder } from '../../trace/sample.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import {
   attachOption,
   checkQueueOptions,
@@ -28,15 +27,23 @@ interface Options extends QueueOptions {
   readonly force: boolean;
   readonly timeout: number | undefined;
   readonly partial: boolean;
-  readonly threads: number | undefined;
+  readonly jobs: number | undefined;
   readonly out: string;
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'preprocess',
-  group: 'Trace',
-  summary: 'Decode raw traces once and store the result beside them',
   args: [['[sample...]', 'folders of samples, or a folder of such folders']],
+  ancestor: {
+    preprocess: {
+      script: 'preprocess.py',
+      letters: { p: 'no-partial' },
+      moot: {
+        hostname: { takesValue: true, advice: '--queue names a Redis' },
+        port: { takesValue: true, advice: '--queue names a Redis' },
+        db: { takesValue: true, advice: '--queue names a Redis' },
+      },
+    },
+  },
   options: [
     ...imageOptions,
     cpuOption,
@@ -53,11 +60,16 @@ const spec: CommandSpec<Options> = {
       parse: decimal(0, 1e6, 'open'),
     },
     { flags: '--no-partial', help: 'store no sample whose trace has gaps' },
-    { flags: '--threads <n>', help: 'processes of this machine [cores]', parse: integer(1, 256) },
+    {
+      flags: '-j, --jobs <n>',
+      synonyms: ['threads'],
+      help: 'processes of this machine [cores]',
+      parse: integer(1, 256),
+    },
     queueOption,
     attachOption,
     {
-      flags: '--out <dir>',
+      flags: '-o, --out <dir>',
       help: 'folder in which runs/ is made for a queue',
       parse: text,
       default: '.',
@@ -104,14 +116,14 @@ function preprocessOptions(args: readonly string[], o: Options): PreprocessOptio
   return {
     paths: paths.map((path) => resolve(path)),
     binDirs: binDirs.map((path) => resolve(path)),
-    rawImages: o.rawImages ?? false,
+    rawImages: o.rawImages,
     process: o.process,
     cpu: o.cpu,
     format: o.format,
-    force: o.force ?? false,
+    force: o.force,
     timeout: o.timeout,
-    partial: o.partial ?? true,
-    workers: o.threads ?? availableParallelism(),
+    partial: o.partial,
+    workers: o.jobs ?? availableParallelism(),
   };
 }
 

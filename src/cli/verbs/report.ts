@@ -1,14 +1,13 @@
 import { join } from 'node:path';
-import type { Command } from 'commander';
 import { choice, integer, text } from '../../base/option.ts';
 import { report } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 
 interface Options extends JudgeOptions {
   readonly json: boolean;
-  readonly output: string | undefined;
+  readonly out: string | undefined;
   readonly only: string | undefined;
   readonly detailed: number;
   readonly patches: number;
@@ -16,13 +15,12 @@ interface Options extends JudgeOptions {
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'report',
-  group: 'Verdict',
-  summary: 'Write one HTML page: verdicts, error rates, and where traces strayed',
   args: [['<run>', "a run's folder, or a folder of evaluations"]],
+  usual: ['out', 'detailed', 'patches', 'pictures', 'method', 'fpr', 'features', 'load'],
   options: [
     {
-      flags: '-o, --output <file>',
+      flags: '-o, --out <file>',
+      synonyms: ['output'],
       help: "the page [report.html in the run's folder]",
       parse: text,
     },
@@ -55,7 +53,7 @@ const spec: CommandSpec<Options> = {
   ],
   run: async ({ args: [path = ''], options, terminal, signal, print }) => {
     const { run, evaluation } = await findEvaluations(path);
-    const output = options.output ?? join(run ?? evaluation, `${options.only ?? 'report'}.html`);
+    const output = options.out ?? join(run ?? evaluation, `${options.only ?? 'report'}.html`);
     const result = await report(
       {
         ...toClassifyOptions(path, options),

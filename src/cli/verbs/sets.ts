@@ -1,10 +1,9 @@
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { inOneLine } from '../../base/format.ts';
 import { integer } from '../../base/option.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type SourceFlags, sizeOptions, sourceOf, sourceOptions } from '../options/sample-flags.ts';
 
 interface Options extends SourceFlags {
@@ -17,14 +16,12 @@ interface Options extends SourceFlags {
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'sets',
-  group: 'Trace',
-  summary: 'Make, show and check sets files: which sample trains, which is judged',
   args: [
     ['<action>', 'make, show or check'],
     ['<path>', 'make: the folder of the samples; show and check: the sets file'],
     ['[file]', 'make: the sets file to write'],
   ],
+  firstWords: ['make', 'show', 'check'],
   options: [
     ...sourceOptions,
     { flags: '-p, --preprocessed', help: 'stored traces (see preprocess) are what counts' },

@@ -1,88 +1,38 @@
-import type { Command } from 'commander';
 import { showCount } from '../../base/format.ts';
-import { choices, integer, text } from '../../base/option.ts';
+import { text } from '../../base/option.ts';
 import { type StatsResult, stats } from '../../commands/stats.ts';
 import { shareWithin } from '../../report/charts/target-chart.ts';
-import { defaultFilter, type FilterName, filterNames } from '../../sequences/filter.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
-import type { OptionSpec } from '../frame/option.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import {
-  cpuOption,
-  imageOptions,
-  preprocessedOption,
-  type SourceFlags,
-  sourceOf,
-  sourceOptions,
-} from '../options/sample-flags.ts';
+  ancestorsSequenceWords,
+  type SequenceFlags,
+  sequenceOptions,
+  sequencesOf,
+} from '../options/sequence-flags.ts';
 
-export interface FilterFlags {
-  readonly filter: readonly FilterName[];
-  readonly ret: boolean;
-  readonly call: boolean;
-  readonly jmp: boolean;
-}
-
-/** The ancestor's flags add to the indirect transfers, or replace what `--filter` says. */
-export const filterOptions: readonly OptionSpec[] = [
-  {
-    flags: '--filter <list>',
-    help: `transfers to count: ${filterNames.join(', ')}`,
-    parse: choices(...filterNames),
-    default: defaultFilter,
-  },
-  { flags: '-r, --ret', help: 'count returns; with -c or -j these kinds only' },
-  { flags: '-c, --call', help: 'count indirect calls; with -r or -j these kinds only' },
-  { flags: '-j, --jmp', help: 'count indirect jumps; with -r or -c these kinds only' },
-];
-
-export function filterOf({ filter, ret, call, jmp }: FilterFlags): readonly FilterName[] {
-  const named: FilterName[] = [];
-  if (ret) named.push('ret');
-  if (call) named.push('icall');
-  if (jmp) named.push('ijmp');
-  return named.length > 0 ? named : filter;
-}
-
-interface Options extends FilterFlags, SourceFlags {
+interface Options extends SequenceFlags {
   readonly json: boolean;
-  readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean;
   readonly sequenceLen: number;
-  readonly maxWindows: number;
   readonly plot: string | undefined;
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'stats',
-  group: 'Trace',
-  summary: 'Show how many unique targets the sources of a corpus have, by sequence length',
   args: [
     ['<root>', "folder that holds one folder a sample, or a sample's folder"],
     ['[csv]', 'file for the distribution'],
   ],
+  usual: ['bin-dir', 'source', 'preprocessed', 'sequence-len', 'filter', 'plot'],
+  ancestor: { stats: { ...ancestorsSequenceWords, script: 'stats.py' } },
   options: [
-    ...imageOptions,
-    ...sourceOptions,
-    cpuOption,
-    preprocessedOption,
-    ...filterOptions,
-    {
-      flags: '-s, --sequence-len <n>',
-      help: 'longest sequence, in blocks',
-      parse: integer(1, 1024),
-      default: 32,
-    },
-    {
-      flags: '--max-windows <n>',
-      help: 'distinct sequences in memory; beyond it sources are sampled',
-      parse: integer(1024, 2 ** 26),
-      default: 2_000_000,
-    },
+    ...sequenceOptions({
+      sequenceLen: 'longest sequence, in blocks',
+      maxWindows: 'distinct sequences in memory; beyond it sources are sampled',
+    }),
     { flags: '--plot <file>', help: 'draw the distribution, as SVG or PNG', parse: text },
   ],
   examples: [
     ['wayward stats samples targets.csv --bin-dir bin --plot targets.svg', 'all lengths up to 32'],
-    ['wayward stats samples -p -r -s 8', 'returns only, stored traces, up to 8 blocks'],
+    ['wayward stats samples -p --ret -s 8', 'returns only, stored traces, up to 8 blocks'],
   ],
   run: async ({ args: [root = '', output], options: o, terminal, signal, print }) => {
     const result = await stats(
@@ -90,12 +40,8 @@ const spec: CommandSpec<Options> = {
         root,
         output,
         plot: o.plot,
-        binDirs: o.binDir ?? [],
-        rawImages: o.rawImages ?? false,
-        ...sourceOf(o),
-        filter: filterOf(o),
+        ...sequencesOf(o),
         maxLength: o.sequenceLen,
-        maxWindows: o.maxWindows,
       },
       { log: terminal, progress: terminal.progress, signal },
     );

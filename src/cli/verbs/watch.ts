@@ -27,7 +27,7 @@ export interface WatchWords {
   readonly binDir: readonly string[] | undefined;
   readonly device: string;
   readonly timeout: number | undefined;
-  readonly threads: number | undefined;
+  readonly jobs: number | undefined;
   readonly queue: string | undefined;
 }
 
@@ -56,7 +56,12 @@ export const watchWords: readonly OptionSpec[] = [
     help: 'watch: time to read a sample [any]',
     parse: decimal(0, 1e6, 'open'),
   },
-  { flags: '--threads <n>', help: 'watch: processes [cores]', parse: integer(1, 256) },
+  {
+    flags: '-j, --jobs <n>',
+    synonyms: ['threads'],
+    help: 'watch: processes [cores]',
+    parse: integer(1, 256),
+  },
 ];
 
 /** Scores a folder's samples until stopped. @returns the exit code */
@@ -76,7 +81,7 @@ export async function watchCommand(
   const { queue } = words;
   let scheduler: Awaited<ReturnType<typeof openLocal>>;
   if (queue === undefined) {
-    scheduler = openLocal(words.threads ?? availableParallelism(), context);
+    scheduler = openLocal(words.jobs ?? availableParallelism(), context);
   } else {
     const noted = await reopenQueueRun(home, 'classify');
     scheduler = await queueOpener(queue, home, noted, { device: options.device, attach: run })(

@@ -1,5 +1,4 @@
 import { availableParallelism } from 'node:os';
-import type { Command } from 'commander';
 import { UserError } from '../../base/errors.ts';
 import { decimal, integer, text } from '../../base/option.ts';
 import { version } from '../../base/version.ts';
@@ -9,24 +8,21 @@ import { Confinement } from '../../workers/confinement.ts';
 import { serveMetrics } from '../../workers/metrics-server.ts';
 import { laneOf } from '../../workers/queue-names.ts';
 import { showRedisUrl } from '../../workers/redis-link.ts';
-import { type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { queueOption } from '../options/queue-options.ts';
 
 interface Options {
   readonly queue: string | undefined;
   readonly root: readonly string[] | undefined;
-  readonly processes: number | undefined;
+  readonly jobs: number | undefined;
   readonly device: string;
   readonly lease: number;
-  readonly jobTimeout: number | undefined;
+  readonly timeout: number | undefined;
   readonly port: number | undefined;
   readonly host: string;
 }
 
 const spec: CommandSpec<Options> = {
-  name: 'worker',
-  group: 'System',
-  summary: 'Take jobs from a queue and do them, on any machine that sees the same files',
   args: [],
   options: [
     queueOption,
@@ -37,7 +33,8 @@ const spec: CommandSpec<Options> = {
       repeats: true,
     },
     {
-      flags: '--processes <n>',
+      flags: '-j, --jobs <n>',
+      synonyms: ['processes'],
       help: 'jobs at the same time, each in a process [cores; 1 for another device]',
       parse: integer(1, 1024),
     },
@@ -49,7 +46,8 @@ const spec: CommandSpec<Options> = {
       default: 30,
     },
     {
-      flags: '--job-timeout <seconds>',
+      flags: '-t, --timeout <seconds>',
+      synonyms: ['job-timeout'],
       help: 'time after which the process of a job is ended [any]',
       parse: decimal(0, 1e6, 'open'),
     },
@@ -80,12 +78,12 @@ const spec: CommandSpec<Options> = {
     }
     const confinement = new Confinement(o.root);
     const lane = laneOf(o.device);
-    const width = o.processes ?? (lane === 'cpu' ? availableParallelism() : 1);
+    const width = o.jobs ?? (lane === 'cpu' ? availableParallelism() : 1);
     // Loaded late: no other command needs BullMQ.
     const { QueueWorker } = await import('../../workers/queue-worker.ts');
     const worker = await QueueWorker.start({
       ...{ url: o.queue, version, lane, width, entry: taskProcess },
-      ...{ leaseSeconds: o.lease, jobSeconds: o.jobTimeout, tasks: taskNames, log: terminal },
+      ...{ leaseSeconds: o.lease, jobSeconds: o.timeout, tasks: taskNames, log: terminal },
       admit: (job) => admitJob(job, confinement, o.device),
     });
     try {

@@ -67,7 +67,7 @@ export class LearnTable {
     default: undefined,
   };
   readonly outputSets: Option<string | undefined> = {
-    flags: '-o, --output-sets <file>',
+    flags: '--output-sets <file>',
     help: "write the sets that were used, beside the run's own copy",
     group: samples,
     parse: text,
@@ -87,7 +87,7 @@ export class LearnTable {
   };
   readonly seed: Option<number> = seedOption;
   readonly timeout: Option<number | undefined> = {
-    flags: '--timeout <seconds>',
+    flags: '-t, --timeout <seconds>',
     help: 'time for reading one sample; one that takes longer is left out',
     group: samples,
     parse: decimal(0, 1e6, 'open'),
@@ -311,7 +311,8 @@ export class LearnTable {
     default: 'cpu',
   };
   readonly workers: Option<number> = {
-    flags: '-t, --threads <n>',
+    flags: '-j, --jobs <n>',
+    synonyms: ['threads'],
     help: 'worker threads',
     group: machine,
     parse: integer(1, 256),
@@ -427,7 +428,7 @@ export class LearnTable {
     default: undefined,
   };
   readonly out: Option<string> = {
-    flags: '--out <dir>',
+    flags: '-o, --out <dir>',
     help: 'folder in which runs/ is made',
     group: results,
     parse: text,
