@@ -15,12 +15,13 @@ import { featuresOfLeftOut, leftOutOf } from '../verdict/left-out.ts';
 import { readTraceFeatures } from '../verdict/stored-features.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
-import { identifyImages } from './profile/image-identities.ts';
+import { changedImages, identifyImages } from './profile/image-identities.ts';
 import { nextPath } from './profile/next-path.ts';
 import { openProfile, type Profile, writeProfile } from './profile/profile.ts';
 import { runFolder } from './run/folder.ts';
 import { loadTrained, runsName, saveTrained } from './run/trained.ts';
 import { findVocabulary } from './run/vocabulary.ts';
+import { writeFunctions } from './samples/earlier-builds.ts';
 import { identityOf, modelIdentity } from './samples/evaluate.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { sourceFilter } from './samples/source.ts';
@@ -197,6 +198,17 @@ class Accepting {
         path: harmful.directory,
       });
     }
+    const changed = await changedImages(
+      profile.facts.images,
+      new ImageStore(found.binDirs, { rawImages }),
+    );
+    if (changed.length > 0) {
+      throw new UserError(
+        'images-changed',
+        `the samples ran other builds than those that were learned (${changed.slice(0, 5).join(', ')}): two builds do not mix in a profile; record and learn the new ones`,
+        { category: 'input', path: profile.path },
+      );
+    }
     const runs = await keptRunsOf(profile);
     const learned = new Set<string>();
     for (const { sample } of runs?.() ?? []) learned.add(sample.directory);
@@ -297,9 +309,10 @@ class Accepting {
     const renewed = runFolder(join(this.#work, 'model'));
     await makeFolder(renewed.model);
     await saveTrained(renewed, { ...trained, leftOut }, old.filter);
+    const images = new ImageStore(binDirs, { rawImages });
+    await writeFunctions(renewed.model, trained.vocabulary, images);
     const known = new Set(facts.images.map(({ name }) => name));
     const modules = trained.vocabulary.modules.filter((name) => !known.has(name));
-    const images = new ImageStore(binDirs, { rawImages });
     return {
       folder: renewed,
       trained: summary.traces,

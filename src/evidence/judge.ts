@@ -1,4 +1,5 @@
 import type { Address } from '../base/address.ts';
+import type { BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
@@ -36,6 +37,8 @@ export interface EvidenceSources {
   readonly isAlone?: boolean;
   /** Indirect transfers of the training traces: what they did is no evidence. */
   readonly profile?: TransferProfile;
+  /** The blocks by the names that places in the profile have; the stream's own unless given. */
+  readonly named?: BlockTable;
   /** Whether somebody found a transfer between two blocks harmless: then it is no evidence. */
   readonly isHarmless?: (from: number, to: number) => boolean;
 }
@@ -183,6 +186,10 @@ export class TransferJudge implements FlowObserver {
     this.#add({ kind: 'gap' }, this.#position + 1);
   }
 
+  get #namedBlocks(): BlockTable {
+    return this.#sources.named ?? this.#stream.blocks;
+  }
+
   get #position(): number {
     return this.#follower!.position;
   }
@@ -194,7 +201,8 @@ export class TransferJudge implements FlowObserver {
     const site = start[from] + blocks.lastInstruction[from];
     const target = start[to];
     const isJump = kind === Transfer.ijmp;
-    const novelty = profile?.novelty(sitePlace(blocks, from), targetPlace(blocks, to));
+    const named = this.#namedBlocks;
+    const novelty = profile?.novelty(sitePlace(named, from), targetPlace(named, to));
     if (profile !== undefined && novelty === undefined) return undefined;
     const range = code?.functionRange(target);
     const isWithin = range !== undefined && site >= range.start && site < range.end;
@@ -281,7 +289,7 @@ export class TransferJudge implements FlowObserver {
     const classes = this.#allowed?.at(translated(site))?.classes;
     const position = classes?.find(({ name }) => name === 'position');
     if (position === undefined || position.has(translated(target))) return false;
-    const usual = profile.targetsOf(sitePlace(this.#stream.blocks, from));
+    const usual = profile.targetsOf(sitePlace(this.#namedBlocks, from));
     return (
       usual.length > 0 &&
       usual.every((place) => {
@@ -323,11 +331,11 @@ export class TransferJudge implements FlowObserver {
       this.#add(item);
       return;
     }
-    const { blocks } = this.#stream;
+    const named = this.#namedBlocks;
     const place: OddPlace = {
       kind: item.kind,
-      site: sitePlace(blocks, from),
-      target: to < 0 ? '?' : targetPlace(blocks, to),
+      site: sitePlace(named, from),
+      target: to < 0 ? '?' : targetPlace(named, to),
     };
     const nominal = this.#sources.profile?.evidence;
     if (nominal === undefined || nominal.runs === 0) {

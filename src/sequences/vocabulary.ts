@@ -189,6 +189,17 @@ export class Vocabulary {
     return block < 0 ? 0 : this.#outputClass[block];
   }
 
+  /** Offsets of the blocks that training ran, ascending, by module. */
+  offsetsByModule(): ReadonlyMap<string, readonly number[]> {
+    const { modules, module, offset } = this.#content;
+    const offsets = new Map<string, number[]>(modules.map((name) => [name, []]));
+    for (let block = 0; block < this.blocks; block++) {
+      offsets.get(modules[module[block]])?.push(offset[block]);
+    }
+    for (const list of offsets.values()) list.sort((a, b) => a - b);
+    return offsets;
+  }
+
   /** Modules whose blocks training ran. */
   get modules(): readonly string[] {
     return this.#content.modules;

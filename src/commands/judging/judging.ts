@@ -14,6 +14,7 @@ import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
 import type { Profile } from '../profile/profile.ts';
 import { loadTrained } from '../run/trained.ts';
+import { type EarlierBuilds, matchEarlierBuilds } from '../samples/earlier-builds.ts';
 import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
 import type { KnownPlace, PassedPlace } from '../samples/known-places.ts';
@@ -73,6 +74,15 @@ export interface JudgedSample {
 /** More of the run's code is new than a verdict can be based on. */
 const muchUnknown = 0.25;
 
+/** What judging takes beside its options. */
+interface Known {
+  readonly trained: Awaited<ReturnType<typeof loadTrained>>;
+  readonly images: ImageStore;
+  /** Modules of which other builds are at hand than those that were learned. */
+  readonly changed: readonly string[];
+  readonly builds: EarlierBuilds;
+}
+
 /** Judges samples by a profile: each is evaluated, and compared with the runs that calibrate. */
 export class Judging {
   readonly #profile: Profile;
@@ -83,6 +93,7 @@ export class Judging {
   readonly #imageCode = new ImageCodeCache();
   readonly #names: NameSources;
   readonly #images: ImageStore;
+  readonly #builds: EarlierBuilds;
   readonly #setup: EvaluateSetup;
   readonly #scheduler: Scheduler;
   readonly #isOwnScheduler: boolean;
@@ -91,8 +102,7 @@ export class Judging {
     profile: Profile,
     options: JudgingOptions,
     context: RunContext,
-    trained: Awaited<ReturnType<typeof loadTrained>>,
-    images: ImageStore,
+    { trained, images, changed, builds }: Known,
     elsewhere: Scheduler | undefined,
   ) {
     this.#profile = profile;
@@ -100,11 +110,12 @@ export class Judging {
     this.#context = context;
     this.#trained = trained;
     this.#images = images;
+    this.#builds = builds;
     this.#names = new NameSources(options.names);
     const { source, binDirs, rawImages, device, timeout, out } = options;
     this.#setup = {
       ...{ ...source, run: options.model ?? profile.folder.root, model: modelIdentity(trained) },
-      ...{ binDirs, rawImages, timeout, out, format: 'eval', device },
+      ...{ binDirs, rawImages, changed, timeout, out, format: 'eval', device },
     };
     this.#isOwnScheduler = elsewhere === undefined;
     this.#scheduler = elsewhere ?? openInProcess(this.#evaluator(), context);
@@ -122,13 +133,8 @@ export class Judging {
   ): Promise<Judging> {
     const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
     const changed = await changedImages(profile.facts.images, images);
-    if (changed.length > 0) {
-      const names = changed.slice(0, 5).join(', ');
-      context.log.log(
-        'warning',
-        `${changed.length} of ${profile.facts.images.length} images are other builds than those that were learned: ${names}${changed.length > 5 ? ', ...' : ''}; what is new in them is suspicious: learn again`,
-      );
-    }
+    const builds = await matchEarlierBuilds(profile.folder.model, changed, images);
+    if (changed.length > 0) context.log.log('warning', tellBuilds(changed, builds, profile));
     const { device, knownPlaces = [] } = options;
     const trained = await loadTrained(profile.folder.root, { workers: 1, device, seed: 0 });
     if (knownPlaces.length > 0 && windowLengthOf(trained.layer) > 0) {
@@ -138,7 +144,8 @@ export class Judging {
         { category: 'arguments', path: profile.path },
       );
     }
-    return new Judging(profile, options, context, trained, images, elsewhere);
+    const known = { trained, images, changed, builds };
+    return new Judging(profile, options, context, known, elsewhere);
   }
 
   /** How many samples are judged at the same time. */
@@ -164,7 +171,7 @@ export class Judging {
     if (unknownBlockRate !== undefined && unknownBlockRate > muchUnknown) {
       this.#context.log.log(
         'warning',
-        `${name}: ${Math.round(100 * unknownBlockRate)} % of its blocks are code that no training run ran: is it the program that was learned?`,
+        `${name}: ${Math.round(100 * unknownBlockRate)} % of its blocks are code that no training run ran: ${this.#builds.size > 0 ? 'record the new builds and learn again' : 'is it the program that was learned?'}`,
       );
     }
     const evaluation =
@@ -214,6 +221,7 @@ export class Judging {
       filter: sourceFilter(source.source, this.#trained.filter),
       traces: this.#traces,
       notes: new ImageNotes(rawImages),
+      builds: this.#builds,
       timeout,
     });
   }
@@ -245,6 +253,17 @@ export class Judging {
     });
     return placeSentence(detail);
   }
+}
+
+/** How far a profile holds for other builds than those that were learned. */
+function tellBuilds(changed: readonly string[], builds: EarlierBuilds, { facts }: Profile): string {
+  const told = changed.slice(0, 5).map((name) => {
+    const match = builds.get(name);
+    if (match === undefined) return `${name} (its functions are not known)`;
+    return `${name} (${match.same} of ${match.same + match.changed} functions that ran are the same)`;
+  });
+  const more = changed.length > 5 ? ', ...' : '';
+  return `${changed.length} of ${facts.images.length} images are other builds than those that were learned: ${told.join(', ')}${more}; what is new in them is suspicious: record and learn again where it is much`;
 }
 
 /** @param reason  names the file that is wrong */

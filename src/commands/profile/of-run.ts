@@ -6,6 +6,7 @@ import type { Sample } from '../../trace/sample.ts';
 import { calibrates } from '../../verdict/classify-nominal.ts';
 import type { RunFolder } from '../run/folder.ts';
 import type { SampleSets } from '../samples/choose.ts';
+import { writeFunctions } from '../samples/earlier-builds.ts';
 import { type Trained, windowLengthOf } from '../samples/evaluate.ts';
 import { readFeatures } from '../tasks/read-features.ts';
 import type { LearnOptions } from '../training/options.ts';
@@ -33,6 +34,7 @@ export async function keepProfile(
   const calibration = await calibrationIn(folder, evaluation, context);
   if (calibration.length === 0) return undefined;
   const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
+  if (options.source === 'trace') await writeFunctions(folder.model, vocabulary, images);
   const path = options.profile ?? profileOf(folder);
   await writeProfile(
     path,

@@ -6,7 +6,7 @@ import { EvidenceCollector } from '../../evidence/collector.ts';
 import type { Evidence } from '../../evidence/evidence.ts';
 import type { CallFollower } from '../../evidence/follow/call-follower.ts';
 import type { TransferProfile } from '../../evidence/profile.ts';
-import type { BlockBatch } from '../../flow/blocks.ts';
+import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
 import type { FirstLayer, RunContext } from '../../model/first-layer.ts';
 import { HistoryModel } from '../../model/histories/model.ts';
 import { PredictionCache } from '../../model/prediction-cache.ts';
@@ -17,6 +17,7 @@ import type { Vocabulary } from '../../sequences/vocabulary.ts';
 import { WindowCounter } from '../../sequences/window-counter.ts';
 import type { Sample } from '../../trace/sample.ts';
 import type { LeftOut } from '../../verdict/left-out.ts';
+import { type EarlierBuilds, namedAsBefore } from './earlier-builds.ts';
 import { classifyEvents, recordEvents } from './evaluate-histories.ts';
 import { followTrace } from './follow.ts';
 import type { ImageNotes } from './image-notes.ts';
@@ -47,6 +48,8 @@ export interface EvaluateOptions {
   readonly filter: Uint8Array;
   readonly traces: SourceContext;
   readonly notes: ImageNotes;
+  /** Where the code of other builds was in those that were learned. */
+  readonly builds?: EarlierBuilds | undefined;
   /** Seconds for reading one sample. */
   readonly timeout?: number | undefined;
 }
@@ -121,8 +124,8 @@ export class Evaluator {
       this.#read(
         sample,
         { ...context, signal },
-        (trace, calls, code) => {
-          const follower = followTrace(run, trace, this.#options.filter, code, known);
+        (trace, calls, code, named) => {
+          const follower = followTrace(run, trace, this.#options.filter, code, known, named);
           return { add: (batch) => follower.push(batch, calls.arrivals), finish: () => {} };
         },
         knownPlaces,
@@ -151,11 +154,11 @@ export class Evaluator {
     const windowed = { occurrences: [], positions: [], unknownRuns: [] } as Windowed;
     let unknownBlocks = 0;
     const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
-      this.#read(sample, { ...context, signal }, ({ source, fromStart = false }) => {
+      this.#read(sample, { ...context, signal }, ({ source, fromStart = false }, _, __, named) => {
         const windower = new TraceWindower({
           counter,
           table,
-          ...{ blocks: source.blocks, marks: source.marks },
+          ...{ blocks: named, marks: source.marks },
           filter: this.#options.filter,
           record: true,
           knownSymbols: vocabulary.blocks,
@@ -222,7 +225,12 @@ export class Evaluator {
   async #read(
     sample: Sample,
     context: RunContext,
-    open: (trace: OpenedSample, calls: CallFollower, code: ProcessCode | undefined) => BatchTaker,
+    open: (
+      trace: OpenedSample,
+      calls: CallFollower,
+      code: ProcessCode | undefined,
+      named: BlockTable,
+    ) => BatchTaker,
     knownPlaces: ReadonlySet<string> = new Set(),
   ): Promise<Reading> {
     const { traces, notes } = this.#options;
@@ -241,15 +249,16 @@ export class Evaluator {
     for (const trace of opened) {
       notes.tell(trace, context.log);
       const stream = { blocks: trace.source.blocks, marks: trace.source.marks };
-      const isHarmless = knownIn(knownPlaces, stream.blocks);
+      const named = namedAsBefore(stream.blocks, this.#options.builds ?? new Map());
+      const isHarmless = knownIn(knownPlaces, named);
       const code = trace.space === undefined ? undefined : new ProcessCode(trace.space, this.#code);
       const collector = new EvidenceCollector(
         stream,
         trace.space === undefined || code === undefined
-          ? { profile, isHarmless }
-          : { space: trace.space, code, profile, isHarmless, isAlone: opened.length === 1 },
+          ? { profile, named, isHarmless }
+          : { space: trace.space, code, profile, named, isHarmless, isAlone: opened.length === 1 },
       );
-      const taker = open(trace, collector.follower, code);
+      const taker = open(trace, collector.follower, code, named);
       const summary = await trace.source.run((batch) => {
         collector.push(batch);
         taker.add(batch);

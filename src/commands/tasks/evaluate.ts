@@ -10,6 +10,7 @@ import type { Job } from '../../workers/job.ts';
 import { flag, listOf, number, oneOf, optional, path, record, text } from '../../workers/schema.ts';
 import { runFolder } from '../run/folder.ts';
 import { loadTrained } from '../run/trained.ts';
+import { matchEarlierBuilds } from '../samples/earlier-builds.ts';
 import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
 import {
@@ -32,6 +33,8 @@ export interface EvaluateSetup extends SampleSource {
   readonly rawImages: boolean;
   /** Seconds to read one sample; `undefined` = any. */
   readonly timeout: number | undefined;
+  /** Modules of which other builds are at hand than those that were learned. */
+  readonly changed?: readonly string[] | undefined;
   /** Folder for the evaluations. */
   readonly out: string;
   readonly format: 'eval' | 'text';
@@ -55,6 +58,7 @@ const read = record({
   binDirs: listOf(path, 100),
   rawImages: flag,
   timeout: optional(number(0, 1e6)),
+  changed: optional(listOf(text(1000), 10_000)),
   out: path,
   format: oneOf('eval', 'text'),
   device: text(20),
@@ -121,9 +125,9 @@ let kept:
   | undefined;
 
 async function evaluatorFor(options: Options): Promise<Evaluator> {
-  const { run, model, binDirs, rawImages, source, device, timeout } = options;
+  const { run, model, binDirs, rawImages, source, device, timeout, changed = [] } = options;
   const key = JSON.stringify([
-    ...[run, model, rawImages, source, readingOf(options), device, timeout],
+    ...[run, model, rawImages, source, readingOf(options), device, timeout, changed],
     ...[...binDirs, runFolder(run).model].map(folderState),
   ]);
   if (kept?.key === key) return kept.evaluator;
@@ -140,15 +144,18 @@ async function evaluatorFor(options: Options): Promise<Evaluator> {
     });
   }
   const codeCache = new CodeCache();
+  const images = new ImageStore(binDirs, { rawImages });
+  const builds = await matchEarlierBuilds(runFolder(run).model, changed, images);
   const evaluator = new Evaluator(trained, {
     windowLength: windowLengthOf(trained.layer),
     filter: sourceFilter(source, trained.filter),
     traces: {
-      images: new ImageStore(binDirs, { rawImages }),
+      images,
       codeCache,
       ...readingOf(options),
     },
     notes: new ImageNotes(rawImages),
+    builds,
     timeout,
   });
   const dispose = async (): Promise<void> => {
