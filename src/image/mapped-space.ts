@@ -25,25 +25,23 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageSource): Pro
     if (!files.has(path)) files.set(path, mappedFile(path, await store.find(path)));
   }
   const space = new MappedSpace(map.regions);
-  const missing = new Set<string>();
-  const flat = new Set<string>();
   for (const region of map.regions) {
     const file = files.get(region.path);
     assert(file !== undefined, 'the loop above has seen the path of each region');
     const module = space.moduleFor(region, file);
     const { image } = file;
-    if (image === undefined) {
-      if (region.path !== '' && region.isExecutable !== false) missing.add(region.path);
-      continue;
-    }
-    if (image.kind === 'raw' && region.isExecutable !== false && !file.isMade) {
-      flat.add(region.path);
-    }
+    const isUnknown = image === undefined || (image.kind === 'raw' && !file.isMade);
+    if (isUnknown && region.isExecutable !== false) file.lacksHeader = true;
+    if (image === undefined) continue;
     if (region.fileOffset !== undefined)
       space.mapPart(region, region.fileOffset, image, store, module);
     else space.mapSegments(region, image, store, module);
   }
-  space.settle([...missing], [...flat]);
+  const lacking = [...files].filter(([path, { lacksHeader }]) => path !== '' && lacksHeader);
+  const [missing, flat] = [false, true].map((isThere) =>
+    lacking.filter(([, { image }]) => (image !== undefined) === isThere).map(([path]) => path),
+  );
+  space.settle(missing ?? [], flat ?? []);
   return space;
 }
 
@@ -53,6 +51,8 @@ interface MappedFile {
   readonly name: string;
   /** Code that a program made itself. */
   readonly isMade: boolean;
+  /** It is mapped for code, and there is no image of it, or one that does not say where its code is. */
+  lacksHeader: boolean;
   /** Where the last region so far lies that shows the file from its beginning. */
   beginning: Address | undefined;
   readonly moduleByBase: Map<Address, number>;
@@ -63,6 +63,7 @@ function mappedFile(path: string, image: Image | undefined): MappedFile {
     image,
     name: qualifiedName(path),
     isMade: isMadeCode(path),
+    lacksHeader: false,
     beginning: undefined,
     moduleByBase: new Map(),
   };

@@ -73,12 +73,14 @@ function onlyOne(maps: readonly MemoryMap[], path: string): MemoryMap {
 function inOrder({ regions, lines }: MapRows, path: string): readonly Region[] {
   const by = (a: number, b: number): number =>
     regions[a].start - regions[b].start || regions[a].end - regions[b].end;
+  const order = new Uint32Array(regions.length);
+  for (let i = 0; i < order.length; i++) order[i] = i;
   // As the kernel lists them.
-  const isSorted = regions.every((_, i) => i === 0 || by(i - 1, i) <= 0);
-  const order = Uint32Array.from(regions.keys());
+  const isSorted = order.every((i) => i === 0 || by(i - 1, i) <= 0);
   if (!isSorted) order.sort((a, b) => by(a, b) || a - b);
   for (let i = 1; i < order.length; i++) {
-    const [before, after] = [order[i - 1], order[i]];
+    const before = order[i - 1];
+    const after = order[i];
     if (regions[after].start >= regions[before].end) continue;
     const show = (index: number): string => {
       const { start, end, path: name } = regions[index];

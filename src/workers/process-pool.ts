@@ -80,6 +80,8 @@ export class ProcessPool {
     while (process?.hasEnded) process = this.#idle.pop();
     process ??= new PoolProcess(this.#options.entry);
     this.#busy.add(process);
+    // Starting it, which takes long on a busy machine, is no part of the job.
+    await process.begun;
     const seconds = this.#options.jobSeconds;
     let isLate = false;
     const timer =

@@ -132,8 +132,9 @@ static void opened(int fd, const char *path, int flags) {
   static __typeof__(&name) next;                              \
   if (!next) next = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
-#define OPEN_AT(name)                                                                    \
-  int name(int folder, const char *path, int flags, ...) {                               \
+/* The mode is there only where a file may be made. */
+#define OPEN(name, folder, parameters, arguments)                                        \
+  int name parameters {                                                                  \
     NEXT(name);                                                                          \
     mode_t mode = 0;                                                                     \
     if (flags & (O_CREAT | O_TMPFILE)) {                                                 \
@@ -145,32 +146,14 @@ static void opened(int fd, const char *path, int flags) {
     char into[PATH_MAX];                                                                 \
     const char *full = wanted(folder, path, into);                                       \
     if (strike(flags & (O_CREAT | O_TRUNC) ? MAKE : OPEN, "open", full) < 0) return -1;  \
-    int fd = next(folder, path, flags, mode);                                            \
+    int fd = next arguments;                                                             \
     opened(fd, full, flags);                                                             \
     return fd;                                                                           \
   }
-OPEN_AT(openat)
-OPEN_AT(openat64)
-
-#define OPEN(name)                                                                       \
-  int name(const char *path, int flags, ...) {                                           \
-    NEXT(name);                                                                          \
-    mode_t mode = 0;                                                                     \
-    if (flags & (O_CREAT | O_TMPFILE)) {                                                 \
-      va_list rest;                                                                      \
-      va_start(rest, flags);                                                             \
-      mode = va_arg(rest, mode_t);                                                       \
-      va_end(rest);                                                                      \
-    }                                                                                    \
-    char into[PATH_MAX];                                                                 \
-    const char *full = wanted(AT_FDCWD, path, into);                                     \
-    if (strike(flags & (O_CREAT | O_TRUNC) ? MAKE : OPEN, "open", full) < 0) return -1;  \
-    int fd = next(path, flags, mode);                                                    \
-    opened(fd, full, flags);                                                             \
-    return fd;                                                                           \
-  }
-OPEN(open)
-OPEN(open64)
+OPEN(open, AT_FDCWD, (const char *path, int flags, ...), (path, flags, mode))
+OPEN(open64, AT_FDCWD, (const char *path, int flags, ...), (path, flags, mode))
+OPEN(openat, folder, (int folder, const char *path, int flags, ...), (folder, path, flags, mode))
+OPEN(openat64, folder, (int folder, const char *path, int flags, ...), (folder, path, flags, mode))
 
 #define FOPEN(name)                                                                      \
   FILE *name(const char *path, const char *mode) {                                       \
