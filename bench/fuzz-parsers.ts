@@ -7,7 +7,7 @@
  * node bench/fuzz-parsers.ts [INPUTS=1000000] [SEED=1] [PARSER...]
  */
 
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -16,20 +16,27 @@ import { Damage } from '../src/base/byte-reader.ts';
 import { UserError } from '../src/base/errors.ts';
 import { Random } from '../src/base/random.ts';
 import { parseScriptLine } from '../src/capture/perf/script/line.ts';
+import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
 import { decodeEvaluation, encodeEvaluation, unpack } from '../src/evaluation/file.ts';
 import { decodeTextEvaluation } from '../src/evaluation/text.ts';
 import { elfBuildId } from '../src/image/build-id.ts';
 import { demangle } from '../src/image/demangle.ts';
 import { parseMemoryMaps } from '../src/image/memory-map.ts';
 import { parseImage } from '../src/image/parse-image.ts';
+import { readWeights } from '../src/model/foreign/keras/weights.ts';
+import { chainOf } from '../src/model/foreign/onnx/chain.ts';
+import { layersOf, shapeOf } from '../src/model/foreign/onnx/layers.ts';
+import { readOnnxModel } from '../src/model/onnx/read-model.ts';
 import { findPsb, packetLength } from '../src/pt/packet.ts';
 import { describePacket } from '../src/pt/packet-text.ts';
 import { readIntegers } from '../src/sequences/calls/integer-log.ts';
+import { readCalls } from '../src/sequences/calls/read-calls.ts';
 import { readReport } from '../src/sequences/calls/report-log.ts';
 import { readStrace } from '../src/sequences/calls/strace-log.ts';
 import { BlockReader, emptyShape } from '../src/x86/block-reader.ts';
 import { readInstructions } from '../src/x86/instruction-text.ts';
 import { exampleEvaluation } from '../test/example-evaluation.ts';
+import { jsonSubjects, tryStrangeJson } from '../test/hostile-json.ts';
 
 const [inputs = 1_000_000, seed = 1] = process.argv.slice(2, 4).map(Number);
 const wanted = process.argv.slice(4);
@@ -64,6 +71,41 @@ const evaluation = exampleEvaluation(
 /** Headers and tables: what lies far behind them is passed over. */
 const head = (path: string, length: number): Buffer => here(path).subarray(0, length);
 
+/** One in each format whose lines are read; see `line-log.test.ts`. */
+const callLogs: readonly Buffer[] = [
+  text(
+    '1631209047761312895 33 7 apache2 7 open > ',
+    '1631209047761313395 33 7 apache2 7 open < fd=3(<f>/etc/passwd) name=/etc/passwd',
+    '1631209047761314895 33 7 apache2 7 close > fd=3',
+  ),
+  text(
+    '71 14:05:21.123456789 2 33 nginx worker 4711 > open ',
+    '72 14:05:21.123456989 2 33 nginx worker 4711 < open fd=3(<f>/etc/passwd)',
+  ),
+  text(
+    '34378 12:02:36.269753803 2 echo (7896) > close fd=3(<f>/usr/lib/locale/locale-archive)',
+    '34379 12:02:36.269754164 2 echo (7896) < close res=0',
+  ),
+  text(
+    '     0.032 ( 0.003 ms): cat/2110 brk() = 0x5581e6a4e000',
+    '     0.048 (         ): cat/2111 read(fd: 3, buf: 0x7ffd, count: 832) ...',
+  ),
+  text(
+    'type=SYSCALL msg=audit(1364481363.243:24287): arch=c000003e syscall=2 success=no pid=3538 comm="cat"',
+    'type=CWD msg=audit(1364481363.243:24287):  cwd="/home"',
+    'type=EOE msg=audit(1364481363.244:24288): ',
+  ),
+  text(
+    '{"Plugin":"syscall","PID":3888,"TID":368,"ProcessName":"\\\\a.exe","Method":"NtClose"}',
+    '{"Plugin":"apimon","PID":3888,"TID":368,"Method":"HttpOpen","Event":"api_called"}',
+  ),
+  text(
+    '"Time of Day","Process Name","PID","Operation","Path","Result","Detail","TID"',
+    '"1:00:00.1 AM","a.exe","12","CreateFile","C:\\a, ""b"".txt","SUCCESS","Desired\nAccess","77"',
+  ),
+];
+const scratch = mkdtempSync(join(tmpdir(), 'wayward-fuzz-'));
+
 const subjects: readonly Subject[] = [
   {
     name: 'memory-map',
@@ -80,6 +122,28 @@ const subjects: readonly Subject[] = [
         '    1234 a.exe                0x77c10000 True   True   True  \\Windows\\msvcrt.dll',
       ),
       Buffer.from('[{"Pid": 7, "Process": "a", "Base": 4194304, "MappedPath": "\\\\a.exe"}]'),
+    ],
+    parse: (bytes) => parseMemoryMaps(bytes, 'map'),
+  },
+  {
+    name: 'map-tables',
+    files: [
+      text(
+        'TreeDepth,PID,Process,Offset,Start VPN,End VPN,Tag,Protection,File',
+        '0,8,a.exe,0xffff,0x400000,0x41ffff,Vad ,PAGE_EXECUTE_WRITECOPY,\\\\a.exe',
+        '0,8,a.exe,0xffff,0x20000,0x2ffff,VadS,PAGE_READWRITE,"a, ""b"""',
+      ),
+      text(
+        '  | PID | Process |        Start |          End | Flags | PgOff |         File Path',
+        '* |   7 |      ls | 0x5500001000 | 0x5500002000 |   r-x |   0x0 |       /usr/bin/ls',
+        '* |   7 |      ls | 0x7ff0000000 | 0x7ff0001000 |   rw- |   0x0 | Anonymous Mapping',
+      ),
+      text(
+        '{"PID": 7, "Process": "ls", "Start": 4096, "End": 8192, "Flags": "r-x", "PgOff": 0, "File Path": "/a"}',
+        '{"PID": 7, "Process": "ls", "Start": 8192, "End": 9999, "Flags": "r--", "PgOff": 1, "File Path": "/a"}',
+      ),
+      text('==> /proc/7/smaps <==', '1000-3000 r-xp 00001000 08:02 5 /a b', 'Rss:    4 kB'),
+      Buffer.from('\ufeff1000-2000 r-xp 0 00:00 0 /a\n', 'utf16le'),
     ],
     parse: (bytes) => parseMemoryMaps(bytes, 'map'),
   },
@@ -143,6 +207,47 @@ const subjects: readonly Subject[] = [
       ),
     ],
     parse: (bytes) => readStrace(once(bytes)),
+  },
+  {
+    name: 'calls',
+    files: callLogs,
+    parse: (bytes) => readCalls(once(bytes), 'log'),
+  },
+  {
+    name: 'onnx',
+    files: ['both-directions', 'logits', 'one-direction'].map((name) =>
+      here(`../test/fixtures/onnx-pytorch/${name}.onnx`),
+    ),
+    parse: (bytes) => {
+      const model = readOnnxModel(bytes, 'a.onnx');
+      shapeOf(layersOf(chainOf(model, 'a.onnx'), 'a.onnx'), model, 'a.onnx', 4);
+    },
+  },
+  {
+    name: 'keras-weights',
+    files: [here('../test/fixtures/keras-float16/weights.h5')],
+    // In a file: the library that reads it takes no bytes.
+    parse: async (bytes) => {
+      const path = join(scratch, 'weights.h5');
+      writeFileSync(path, bytes);
+      await readWeights(path, ['embedding_1', 'lstm_1', 'dense_1']);
+    },
+  },
+  {
+    name: 'profile',
+    files: [
+      packFiles(
+        new Map([
+          ['profile.json', text('{}')],
+          ['model/a.bin', text('a', 'b')],
+        ]),
+      ),
+    ],
+    parse: (bytes) => unpackFiles(bytes, 'a.wayward'),
+    seal: (bytes) => {
+      const end = bytes.length - 4;
+      if (end > 4) bytes.writeUInt32LE(crc32(bytes.subarray(0, end - 4)), end);
+    },
   },
   {
     name: 'integers',
@@ -211,6 +316,15 @@ for (const { name, files, parse, seal } of subjects) {
     `${name}: ${inputs} inputs in ${seconds.toFixed(0)} s, ${refused} refused by name, slowest ${slowest.toFixed(1)} ms, ${memory.toFixed(0)} MB`,
   );
 }
+
+// JSON that is well formed and holds what nobody expects, a hundredth as often: most of it is in files.
+for (const subject of await jsonSubjects(scratch)) {
+  if (wanted.length > 0 && !wanted.includes('json')) break;
+  const tried = Math.ceil(inputs / 100);
+  const { refused } = await tryStrangeJson(subject, tried, seed);
+  console.log(`JSON of ${subject.name}: ${tried} inputs, ${refused} refused by name`);
+}
+rmSync(scratch, { recursive: true });
 
 function damaged(file: Uint8Array, draw: Random): Buffer {
   let bytes = Buffer.from(file);

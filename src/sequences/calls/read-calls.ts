@@ -28,10 +28,19 @@ export interface CallLogOptions {
  *
  * @throws UserError when the file cannot be read, is no such log, has no such process or no call
  */
-export async function readCallLog(path: string, options: CallLogOptions = {}): Promise<CallLog> {
+export function readCallLog(path: string, options: CallLogOptions = {}): Promise<CallLog> {
+  return readCalls(streamMaybeGzip(path), path, options);
+}
+
+/** As `readCallLog`. @param path  for messages only */
+export async function readCalls(
+  bytes: AsyncIterable<Uint8Array>,
+  path: string,
+  options: CallLogOptions = {},
+): Promise<CallLog> {
   const notes: string[] = [];
   let isCutOff = false;
-  const whole = tolerant(streamMaybeGzip(path), options.signal, () => {
+  const whole = tolerant(bytes, options.signal, () => {
     isCutOff = true;
     notes.push('the gzip data is cut off or damaged: what came before counts');
   });
