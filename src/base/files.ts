@@ -1,6 +1,16 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream, type Stats, writeSync } from 'node:fs';
-import { type FileHandle, mkdir, mkdtemp, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import {
+  type FileHandle,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { hostname, tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -163,6 +173,11 @@ export async function makeWorkFolder(name: string, parent: string = tmpdir()): P
   return guardWrite(start, () => mkdtemp(start));
 }
 
+/** Writes a file of a work folder: nobody needs it after a kill, so it is not synced. @throws UserError `write-failed` */
+export async function writeWorkFile(path: string, bytes: Uint8Array): Promise<void> {
+  await guardWrite(path, () => writeFile(path, bytes));
+}
+
 /** Takes a file or folder away, whatever is in it. One that is not there is none to take away. @throws UserError `write-failed` */
 export async function removeAll(path: string): Promise<void> {
   try {
@@ -248,14 +263,26 @@ export async function readWholeFile(path: string, most: number = mostWhole): Pro
     try {
       const found = await file.stat();
       if (found.size > most) throw tooLarge(path, most);
-      if (found.isFile() && found.size > 0) return await file.readFile();
-      return await readUpTo(file, path, most);
+      const isSized = found.isFile() && found.size > 0;
+      return isSized ? await readSized(file, found.size) : await readUpTo(file, path, most);
     } finally {
       await file.close();
     }
   } catch (cause) {
     throw cause instanceof UserError ? cause : notReadable(path, cause);
   }
+}
+
+/** `readFile` takes a read that gives less than was asked for, as shared disks may, for the end of the file. */
+async function readSized(file: FileHandle, size: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(size);
+  let length = 0;
+  while (length < size) {
+    const { bytesRead } = await file.read(bytes, length, size - length, null);
+    if (bytesRead === 0) break;
+    length += bytesRead;
+  }
+  return bytes.subarray(0, length);
 }
 
 async function readUpTo(file: FileHandle, path: string, most: number): Promise<Buffer> {
@@ -273,8 +300,22 @@ async function readUpTo(file: FileHandle, path: string, most: number): Promise<B
 
 /** @returns whether reading failed because there is no such file */
 export function isAbsent(error: unknown): boolean {
+  return failureOf(error) === 'ENOENT';
+}
+
+/** @returns the system's word for why reading or writing failed, as `EISDIR`; `undefined` where it was something else */
+export function failureOf(error: unknown): string | undefined {
   const cause = error instanceof UserError ? error.cause : error;
-  return (cause as NodeJS.ErrnoException | undefined)?.code === 'ENOENT';
+  return (cause as NodeJS.ErrnoException | undefined)?.code;
+}
+
+/** @returns names of what lies in a folder; @throws UserError `not-readable` */
+export async function listFolder(path: string): Promise<string[]> {
+  try {
+    return await readdir(path);
+  } catch (cause) {
+    throw notReadable(path, cause);
+  }
 }
 
 /** Texts that are read whole are smaller; a few kilobytes of gzip could claim a thousand times as many. */

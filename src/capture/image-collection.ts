@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readWholeFile, writeFileAtomic } from '../base/files.ts';
 import { moduleName } from '../image/module-name.ts';
@@ -67,7 +67,7 @@ export class ImageCollection {
         this.#added.add(target);
         return name;
       }
-      if (Buffer.compare(bytes, await readFile(target)) === 0) return name;
+      if (Buffer.compare(bytes, await readWholeFile(target)) === 0) return name;
     }
     return `${own}.${hash}`;
   }

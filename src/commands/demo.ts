@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { readWholeFile } from '../base/files.ts';
 import { version } from '../base/version.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { writeSets } from '../trace/sets-file.ts';
@@ -96,7 +96,7 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
 }
 
 async function readSplit(path: string): Promise<Split> {
-  const value = JSON.parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+  const value = JSON.parse((await readWholeFile(path)).toString('utf8')) as Record<string, unknown>;
   const lists = ['train', 'test', 'controls', 'attacks'].map((key) => value[key]);
   if (
     !lists.every((list) => Array.isArray(list) && list.every((name) => typeof name === 'string'))

@@ -1,7 +1,7 @@
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { failureOf, messageOf, readWholeFile } from '../base/files.ts';
 import type { Image } from './image.ts';
 import { moduleName, qualifiedName } from './module-name.ts';
 import { parseImage } from './parse-image.ts';
@@ -134,9 +134,10 @@ async function filesIn(folder: string): Promise<string[]> {
 
 async function load(file: string, isRaw: boolean): Promise<Image | undefined> {
   try {
-    return { ...parseImage(await readFile(file), isRaw), path: file };
+    return { ...parseImage(await readWholeFile(file), isRaw), path: file };
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'EISDIR') return undefined;
+    if (failureOf(cause) === 'EISDIR') return undefined;
+    if (cause instanceof UserError) throw cause;
     throw new UserError('image-unreadable', `cannot be read: ${messageOf(cause)}`, {
       category: 'input',
       path: file,

@@ -1,8 +1,15 @@
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import {
+  listFolder,
+  makeFolder,
+  makeWorkFolder,
+  readWholeFile,
+  removeQuietly,
+  writeFileAtomic,
+  writeWorkFile,
+} from '../../base/files.ts';
 import { showValue } from '../../base/format.ts';
 import { readJsonFile } from '../../base/json-file.ts';
 import { sealJson, unsealJson } from '../../base/sealed.ts';
@@ -80,20 +87,20 @@ export async function writeProfile(
   };
   files.set(factsName, Buffer.from(sealJson(whole)));
   const vocabulary = `${folder.vocabulary}.json.gz`;
-  files.set('vocabulary.json.gz', await readFile(vocabulary));
-  for (const name of await readdir(folder.model)) {
+  files.set('vocabulary.json.gz', await readWholeFile(vocabulary));
+  for (const name of await listFolder(folder.model)) {
     // What calibrates stands beside the model only once, with traces that trained nothing.
     if (name === 'left-out.json') continue;
-    files.set(`model/${name}`, await readFile(join(folder.model, name)));
+    files.set(`model/${name}`, await readWholeFile(join(folder.model, name)));
   }
-  const draft = await mkdtemp(join(tmpdir(), 'wayward-profile-'));
+  const draft = await makeWorkFolder('wayward-profile-');
   try {
     await writeCalibration(draft, calibration);
-    for (const name of await readdir(draft)) {
-      files.set(`evaluation/${name}`, await readFile(join(draft, name)));
+    for (const name of await listFolder(draft)) {
+      files.set(`evaluation/${name}`, await readWholeFile(join(draft, name)));
     }
   } finally {
-    await rm(draft, { recursive: true, force: true });
+    await removeQuietly(draft);
   }
   await writeFileAtomic(path, packFiles(files));
 }
@@ -107,13 +114,13 @@ export async function writeProfile(
 export async function openProfile(path: string): Promise<Profile> {
   const file = await fileOf(path);
   const files = unpackFiles(await readWholeFile(file), file);
-  const root = await mkdtemp(join(tmpdir(), 'wayward-profile-'));
-  const close = (): Promise<void> => rm(root, { recursive: true, force: true });
+  const root = await makeWorkFolder('wayward-profile-');
+  const close = (): Promise<void> => removeQuietly(root);
   try {
     for (const [name, bytes] of files) {
       const to = join(root, name);
-      await mkdir(dirname(to), { recursive: true });
-      await writeFile(to, bytes);
+      await makeFolder(dirname(to));
+      await writeWorkFile(to, bytes);
     }
     const facts = checkFacts(await readJsonFile(join(root, factsName)), file);
     const folder = runFolder(root);

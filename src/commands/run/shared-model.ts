@@ -1,8 +1,13 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { makeWorkFolder, removeQuietly, writeFileAtomic } from '../../base/files.ts';
+import {
+  listFolder,
+  makeWorkFolder,
+  readWholeFile,
+  removeQuietly,
+  writeFileAtomic,
+} from '../../base/files.ts';
 import { openStore } from '../../likeness/store/open-store.ts';
 import type { Collection, SampleStore } from '../../likeness/store/sample-store.ts';
 import type { RunFolder } from './folder.ts';
@@ -34,7 +39,7 @@ export async function shareModel(place: string, folder: RunFolder): Promise<void
   try {
     const files: SharedFile[] = [];
     for (const name of await modelFiles(folder)) {
-      const bytes = await readFile(join(folder.root, name));
+      const bytes = await readWholeFile(join(folder.root, name));
       const parts = new Map<string, Uint8Array>();
       for (let at = 0; at === 0 || at < bytes.length; at += partBytes) {
         parts.set(`${name}#${parts.size}`, bytes.subarray(at, at + partBytes));
@@ -118,8 +123,8 @@ function damaged(place: string, why: string): UserError {
 
 /** Of the run's folder, what using the model takes. */
 async function modelFiles(folder: RunFolder): Promise<string[]> {
-  const beside = (await readdir(folder.root)).filter((name) => name.startsWith('vocabulary'));
-  const inside = await readdir(folder.model);
+  const beside = (await listFolder(folder.root)).filter((name) => name.startsWith('vocabulary'));
+  const inside = await listFolder(folder.model);
   return [...beside, ...inside.map((name) => `model/${name}`)];
 }
 

@@ -1,8 +1,7 @@
-import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
 import { UserError } from '../../base/errors.ts';
-import { messageOf, writeFileAtomic } from '../../base/files.ts';
+import { isAbsent, messageOf, readWholeFile, writeFileAtomic } from '../../base/files.ts';
 import { describeHolder, releaseLock, takeLock } from '../../base/lock-file.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
@@ -148,14 +147,10 @@ async function readStore(
 ): Promise<{ readonly collection: Collection; readonly held: Held } | undefined> {
   let bytes: Buffer;
   try {
-    bytes = await readFile(path);
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new UserError('not-readable', `cannot be read: ${messageOf(cause)}`, {
-      category: 'input',
-      path,
-      cause,
-    });
+    bytes = await readWholeFile(path);
+  } catch (error) {
+    if (isAbsent(error)) return undefined;
+    throw error;
   }
   try {
     return decode(await unframe(bytes, mostBytes));

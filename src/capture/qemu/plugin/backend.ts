@@ -1,5 +1,5 @@
-import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { listFolder, readWholeFile } from '../../../base/files.ts';
 import type { Backend } from '../backend.ts';
 import type { LoadedFile } from '../loaded-file.ts';
 import type { Recording } from '../recording.ts';
@@ -24,10 +24,10 @@ export function pluginBackend(
     isBlind: () => false,
     ended: async () => {},
     finish: async () => {
-      for (const name of await readdir(work)) {
+      for (const name of await listFolder(work)) {
         const cpu = /^(\d+)\.tail$/.exec(name)?.[1];
         if (cpu !== undefined)
-          reader.addTail(Number(cpu), readTail(await readFile(join(work, name))));
+          reader.addTail(Number(cpu), readTail(await readWholeFile(join(work, name))));
       }
       reader.finish();
     },

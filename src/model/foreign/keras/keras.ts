@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../../base/errors.ts';
 import {
@@ -115,7 +114,7 @@ export async function saveKeras(
   try {
     const draft = join(folder, 'weights.h5');
     await writeWeights(lstm, draft, vocabulary?.serialized);
-    await writeFileAtomic(weightsPath, await readFile(draft));
+    await writeFileAtomic(weightsPath, await readWholeFile(draft));
   } finally {
     await removeQuietly(folder);
   }
