@@ -297,10 +297,11 @@ class StackReader {
     this.#origin[register] = this.#origin[source];
     const from = source === stackRegister ? this.#at : this.#distance[source];
     this.#distance[register] = from + extra;
+    if (this.#origin[source] !== Origin.before) return;
     // Registers of a callee's caller are not the frame pointer, wherever they are copied to.
-    if (this.#origin[source] === Origin.before && source === frameRegister) {
-      this.#origin[register] = Origin.frame;
-    }
+    if (source === frameRegister) this.#origin[register] = Origin.frame;
+    // What another register held when the block began points to no frame of this function.
+    else if (register === frameRegister) this.#origin[register] = Origin.elsewhere;
   }
 
   /** The stack pointer becomes that of another register, and a number. */

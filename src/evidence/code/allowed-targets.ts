@@ -208,14 +208,8 @@ export class AllowedTargets {
   #isTaken(target: Address): boolean {
     const place = this.#process.place(target);
     if (place === undefined) return false;
-    if (holds(place.code.pointerTargets.taken, place.own)) return true;
-    const names = place.code.namesAt(place.own);
-    if (names.length === 0) return false;
-    for (const { code } of this.#known()) {
-      const { namedPointers } = code.pointerTargets;
-      if (names.some((name) => namedPointers.has(name))) return true;
-    }
-    return false;
+    const { taken } = place.code.pointerTargets;
+    return holds(taken, place.own) || this.#process.isPointedToByName(target);
   }
 
   *#known(): Generator<{ code: ImageCode; bias: number; module: number }> {

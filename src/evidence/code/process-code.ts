@@ -190,8 +190,20 @@ export class ProcessCode {
     const { code, own } = place;
     const { taken } = code.references;
     if (taken[firstAtLeast(taken, own)] === own || code.unwind.handlers.includes(own)) return true;
+    if (this.isPointedToByName(address)) return true;
     const { isFixed, pointers } = code.tables;
     return !isFixed && pointers.places.length === 0 ? undefined : false;
+  }
+
+  /** @returns whether an image, its own or another, holds a pointer to this place by its name */
+  isPointedToByName(address: Address): boolean {
+    const names = this.exportedNames(address);
+    if (names.length === 0) return false;
+    for (let module = 0; module < this.images.length; module++) {
+      const named = this.imageOf(module)?.code.pointerTargets.namedPointers;
+      if (named !== undefined && names.some((name) => named.has(name))) return true;
+    }
+    return false;
   }
 
   /** @returns the format of the image that holds this address */

@@ -75,6 +75,8 @@ const searchDepth = 4096;
 const mostCandidates = 64;
 /** Bytes around a switch in which its other end may lie, where no table of functions tells. */
 const routineBytes = 256;
+/** Most bytes that a call may have behind it for its callee to read: what Poly/ML needs, and room. */
+const callDataBytes = 8;
 
 /** Where flow may have gone on. */
 interface Candidate {
@@ -139,6 +141,7 @@ export class CallFollower {
   #loadedDepth = 0;
   #loadedBirth = 0;
   #loadedBlock = -1;
+  #loadedAt = -1;
   #loadedUse = 0;
   #floorBefore = 0;
 
@@ -313,6 +316,7 @@ export class CallFollower {
     this.#loadedDepth = context.depth;
     this.#loadedBirth = context.births[context.depth];
     this.#loadedBlock = block;
+    this.#loadedAt = this.position;
     this.#loadedUse = this.#useOf(block) ?? 0;
     // Returns from this activation need a closer look.
     context.floor = Math.max(context.floor, context.depth);
@@ -343,10 +347,17 @@ export class CallFollower {
     context.floor = Math.min(this.#floorBefore, context.depth);
   }
 
-  /** Whether the block that makes the transfer under way has just set another stack pointer. */
+  /**
+   * Whether the activation that makes the transfer under way has put another stack to use and is about to go
+   * on there: in the same block, or from memory in one before, with no call in between.
+   */
   #takesOtherStack(from: number): boolean {
-    if (this.#loadedBlock !== from) return false;
-    const start = this.places.start[from];
+    const { births, depth } = this.#context;
+    if (this.#loadedBlock !== from) {
+      const isFromMemory = (this.#loadedUse & StackUse.fromRegister) === 0;
+      if (!isFromMemory || births[depth + 1] > this.#loadedAt) return false;
+    }
+    const start = this.places.start[this.#loadedBlock];
     const begin = this.#known?.functionRange(start)?.start ?? start;
     return this.#stack?.isOtherStack(this.#loadedUse, begin, start) === true;
   }
@@ -710,11 +721,16 @@ export class CallFollower {
     }
   }
 
-  /** Without a table of functions: a label near the instruction that left the other stack. */
+  /**
+   * Without a table of functions: a label near the instruction that left the other stack, or behind data
+   * that stands behind the call in which it was left, which the callee reads and skips.
+   */
   #addNearby(target: Address, add: (context: FlowContext, depth: number) => void): void {
     for (const context of this.#pool.contexts) {
       const { leftFrom, depth } = context;
       if (leftFrom >= 0 && Math.abs(target - leftFrom) < routineBytes) add(context, depth);
+      const behind = depth > 0 ? target - this.#endOf(context.frames[depth - 1]) : 0;
+      if (behind > 0 && behind <= callDataBytes) add(context, depth - 1);
     }
   }
 
