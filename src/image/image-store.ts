@@ -52,7 +52,7 @@ async function loadHost(path: string): Promise<Image | undefined> {
   try {
     const found = await stat(path);
     if (!found.isFile() || found.size > mostHostBytes) return undefined;
-    return parseImage(await readFile(path), false);
+    return parseImage(await readWholeFile(path), false);
   } catch {
     return undefined;
   }
