@@ -6,8 +6,15 @@ export default defineConfig({
   resolve: { alias: { wayward: fileURLToPath(new URL('src/index.ts', import.meta.url)) } },
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
+    globalSetup: 'test/temporary-folder.ts',
     pool: 'forks',
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    tags: [
+      {
+        name: 'slow',
+        description: 'compiles, records, starts servers or browsers, or goes through much data',
+      },
+    ],
   },
 });

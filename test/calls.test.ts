@@ -1,21 +1,18 @@
-import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Random } from '../src/base/random.ts';
+import { wayward as inProcess } from './wayward.ts';
 
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'wayward-calls-'));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
-function wayward(...words: readonly string[]): { status: number | null; out: string; log: string } {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], {
-    encoding: 'utf8',
-    cwd: root,
-  });
+async function wayward(
+  ...words: readonly string[]
+): Promise<{ status: number; out: string; log: string }> {
+  const { status, stdout, stderr } = await inProcess(words, {}, root);
   return { status, out: stdout, log: stderr };
 }
 
@@ -74,10 +71,10 @@ function makeCorpus(): void {
 describe.each(['ngram', 'lstm'])('logs of calls in three formats, with %s', (model) => {
   let run = '';
   let said = '';
-  beforeAll(() => {
+  beforeAll(async () => {
     rmSync(join(root, 'corpus'), { recursive: true, force: true });
     makeCorpus();
-    const { status, out, log } = wayward(
+    const { status, out, log } = await wayward(
       ...['learn', 'corpus', '--source', 'api', '--model', model, '-s', '8', '--seed', '2'],
       ...['--train-size', '20', '--test-size-benign', '10', '--test-size-malicious', '8'],
       ...['--units', '8', '--layers', '1', '--dense', '8', '--embedding-output-dimension', '8'],
@@ -95,8 +92,8 @@ describe.each(['ngram', 'lstm'])('logs of calls in three formats, with %s', (mod
     expect(said).toMatch(/Learned .* 12 calls, 10 targets/);
   });
 
-  test('verdicts tell nominal from anomalous logs, whatever their formats are', () => {
-    const { status, out, log } = wayward('classify', run, '--json');
+  test('verdicts tell nominal from anomalous logs, whatever their formats are', async () => {
+    const { status, out, log } = await wayward('classify', run, '--json');
     expect(status, log).toBe(0);
     const { rows, unit } = JSON.parse(out) as {
       unit: string;
@@ -110,8 +107,8 @@ describe.each(['ngram', 'lstm'])('logs of calls in three formats, with %s', (mod
   });
 
   // The second layer and what follows do not look at which model it was.
-  test.skipIf(model === 'lstm')('the page shows calls, and nothing of code', () => {
-    const { status, log } = wayward('report', run);
+  test.skipIf(model === 'lstm')('the page shows calls, and nothing of code', async () => {
+    const { status, log } = await wayward('report', run);
     expect(status, log).toBe(0);
     expect(log).not.toContain('warning');
     const page = readFileSync(join(root, run, 'report.html'), 'utf8');
@@ -122,16 +119,16 @@ describe.each(['ngram', 'lstm'])('logs of calls in three formats, with %s', (mod
     expect(trace.replace(/<[^>]*>/g, ' ')).not.toMatch(/block|instruction|module|code/i);
   });
 
-  test.skipIf(model === 'lstm')('clusters name calls', () => {
-    const { status, out, log } = wayward('cluster', run);
+  test.skipIf(model === 'lstm')('clusters name calls', async () => {
+    const { status, out, log } = await wayward('cluster', run);
     expect(status, log).toBe(0);
     expect(out).toMatch(/shared: .*\b(?:socket|connect|dup2|ptrace)\b/);
     expect(out).not.toContain('call/');
   });
 });
 
-test('a model of calls and traces of another source do not go together', () => {
-  const { status, log } = wayward('learn', 'corpus');
+test('a model of calls and traces of another source do not go together', async () => {
+  const { status, log } = await wayward('learn', 'corpus');
   expect(status).toBe(5);
   expect(log).toContain('add --source api');
 });

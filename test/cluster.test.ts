@@ -1,4 +1,3 @@
-import { spawnSync } from 'node:child_process';
 import {
   copyFileSync,
   existsSync,
@@ -24,23 +23,12 @@ import type { ClusterData } from '../src/report/data/cluster-data.ts';
 import { clusterLines } from '../src/report/text/cluster-text.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
 import { hasRedisServer, type RedisServer, startRedisServer } from './redis-server.ts';
+import { type Ended, wayward as inProcess } from './wayward.ts';
 
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const corpus = fileURLToPath(new URL('../examples/corpus', import.meta.url));
 const root = mkdtempSync(join(tmpdir(), 'wayward-cluster-'));
 
-function wayward(...words: readonly string[]): {
-  status: number | null;
-  stdout: string;
-  stderr: string;
-} {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], {
-    encoding: 'utf8',
-    cwd: root,
-    maxBuffer: 1 << 26,
-  });
-  return { status, stdout, stderr };
-}
+const wayward = (...words: readonly string[]): Promise<Ended> => inProcess(words, {}, root);
 
 const usual: ClusterRequest = {
   train: [],
@@ -98,7 +86,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       testNominal: [],
       testAnomalous: folders(split.attacks),
     });
-    const { status, stderr } = wayward(
+    const { status, stderr } = await wayward(
       ...['learn', join(corpus, 'traces'), '--bin-dir', usual.binDirs[0] ?? '', '--model', 'ngram'],
       ...['-i', sets, '--skip-test', '--out', root],
     );
@@ -183,8 +171,8 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
     expect(flagged.size).toBeLessThanOrEqual(35);
   });
 
-  test('says in words what it found', () => {
-    const { stdout, status } = wayward('knn', '-t', run, '-l', 'error');
+  test('says in words what it found', async () => {
+    const { stdout, status } = await wayward('knn', '-t', run, '-l', 'error');
     expect(status).toBe(0);
     expect(stdout).toMatch(/^Neighbours$/m);
     expect(stdout).toMatch(/^Clusters: linked by nearest neighbours$/m);
@@ -193,7 +181,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
     );
     expect(stdout).toMatch(/adjusted Rand index 0\.[789]/);
 
-    const dense = wayward('cluster', run, '--radius', '0.2', '-l', 'error');
+    const dense = await wayward('cluster', run, '--radius', '0.2', '-l', 'error');
     expect(dense.stdout).toMatch(/^Clusters: DBSCAN with radius 0\.200$/m);
   });
 
@@ -229,8 +217,8 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
     });
   });
 
-  test('options that contradict each other are told together', () => {
-    const { status, stderr } = wayward(
+  test('options that contradict each other are told together', async () => {
+    const { status, stderr } = await wayward(
       ...[
         'cluster',
         run,
@@ -264,7 +252,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       const [even = '', odd = ''] = [0, 1].map((half) =>
         partOf(run, `half-${half}`, (name) => Number(/\d+$/.exec(name)?.[0]) % 2 === half),
       );
-      const { status, stderr } = wayward(
+      const { status, stderr } = await wayward(
         ...['cluster', '--add', even, '--bin-dir', usual.binDirs[0] ?? ''],
         ...['--redis', '--hostname', '127.0.0.1', '--port', String(server.port), '--db', '1'],
       );

@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   existsSync,
@@ -14,18 +14,9 @@ import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyCorpus } from './tiny-corpus.ts';
+import { type Ended, wayward } from './wayward.ts';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
-
-function wayward(words: readonly string[], env: Record<string, string> = {}, cwd?: string) {
-  const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...words], {
-    encoding: 'utf8',
-    env: { ...process.env, ...env },
-    maxBuffer: 1 << 26,
-    ...(cwd === undefined ? {} : { cwd }),
-  });
-  return { status, stdout, stderr };
-}
 
 const runIn = (out: string): string =>
   join(out, 'runs', readdirSync(join(out, 'runs')).sort().at(-1) ?? '');
@@ -35,11 +26,22 @@ const sizes = ['--train-size', '10', '--test-size-benign', '5', '--test-size-mal
 describe('the main job on stored traces', () => {
   let root = '';
   const out = folder();
-  let learned: ReturnType<typeof wayward>;
+  let learned: Ended;
 
-  beforeAll(() => {
+  beforeAll(async () => {
     root = writeTinyCorpus(40, 4);
-    learned = wayward(['learn', root, '-p', '--model', 'ngram', '-s', '4', '--out', out, ...sizes]);
+    learned = await wayward([
+      'learn',
+      root,
+      '-p',
+      '--model',
+      'ngram',
+      '-s',
+      '4',
+      '--out',
+      out,
+      ...sizes,
+    ]);
   });
 
   test('learn says what it did and leaves a whole run', () => {
@@ -59,22 +61,22 @@ describe('the main job on stored traces', () => {
     ).toEqual([]);
   });
 
-  test('classify names verdict, p-value, misprediction rate, unknown-block rate and gaps of each trace', () => {
-    const { stdout, status } = wayward(['classify', runIn(out)]);
+  test('classify names verdict, p-value, misprediction rate, unknown-block rate and gaps of each trace', async () => {
+    const { stdout, status } = await wayward(['classify', runIn(out)]);
     expect(status).toBe(0);
     expect(stdout).toMatch(
       /trace\s+label\s+verdict\s+p-value\s+score\s+evidence\s+mispred\.\s+unknown\s+gaps/,
     );
     expect(stdout.match(/^m\d+ .*anomalous/gm)).toHaveLength(4);
     expect(stdout).toContain('held-out');
-    expect(wayward(['classify', runIn(out), '--ignore-cache']).stdout).toBe(stdout);
+    expect((await wayward(['classify', runIn(out), '--ignore-cache'])).stdout).toBe(stdout);
   });
 
-  test('classify as JSON, CSV, SARIF, ROC and exit code', () => {
+  test('classify as JSON, CSV, SARIF, ROC and exit code', async () => {
     const files = Object.fromEntries(
       ['csv', 'roc', 'sarif'].map((name) => [name, join(out, name)]),
     );
-    const { stdout, status } = wayward([
+    const { stdout, status } = await wayward([
       'classify',
       runIn(out),
       '--json',
@@ -94,13 +96,13 @@ describe('the main job on stored traces', () => {
     expect(readFileSync(files.roc, 'utf8')).toContain(',');
   });
 
-  test('stats counts unique targets by length, as table, JSON, CSV and plot', () => {
+  test('stats counts unique targets by length, as table, JSON, CSV and plot', async () => {
     const [csv, plot] = [join(out, 'targets.csv'), join(out, 'targets.svg')];
     const words = ['stats', root, '-p', '-s', '4'];
-    const shown = wayward([...words, csv, '--plot', plot]);
+    const shown = await wayward([...words, csv, '--plot', plot]);
     expect(shown.status).toBe(0);
     expect(shown.stdout).toContain('Read         44 samples');
-    const { distributions } = JSON.parse(wayward([...words, '--json']).stdout) as {
+    const { distributions } = JSON.parse((await wayward([...words, '--json'])).stdout) as {
       distributions: { length: number; histogram: [number, number][] }[];
     };
     expect(distributions.map(({ length }) => length)).toEqual([1, 2, 3, 4]);
@@ -119,7 +121,7 @@ describe('the main job on stored traces', () => {
     expect(readFileSync(plot, 'utf8')).toContain('Unique targets by sequence length');
   });
 
-  test('novelty counts what each trace adds, exactly or within its error rate', () => {
+  test('novelty counts what each trace adds, exactly or within its error rate', async () => {
     const sets = join(out, 'novelty-sets.txt');
     const list = (prefix: string, from: number, to: number): string =>
       Array.from(
@@ -133,7 +135,7 @@ describe('the main job on stored traces', () => {
     );
     const [csv, plot] = [join(out, 'novelty.csv'), join(out, 'novelty.svg')];
     const words = ['novelty', sets, '-p', '-s', '4'];
-    const shown = wayward([...words, '--exact', '--csv', csv, '--plot', plot]);
+    const shown = await wayward([...words, '--exact', '--csv', csv, '--plot', plot]);
     expect(shown.status).toBe(0);
     expect(shown.stderr).toContain('gone is not there');
     expect(shown.stdout).toMatch(
@@ -157,7 +159,7 @@ describe('the main job on stored traces', () => {
     // Stray transfers are new; nothing else in this little program is after ten traces.
     expect(Number(exact.at(-1)?.[2])).toBeGreaterThan(Number(exact.at(-3)?.[2]));
     const { points } = JSON.parse(
-      wayward(['bloom', ...words.slice(1), '--error-rate', '0.01', '--json']).stdout,
+      (await wayward(['bloom', ...words.slice(1), '--error-rate', '0.01', '--json'])).stdout,
     ) as { points: { total: number }[] };
     const approximate = points.at(-1)?.total ?? 0;
     expect(approximate).toBeLessThanOrEqual(total);
@@ -165,35 +167,35 @@ describe('the main job on stored traces', () => {
     expect(readFileSync(plot, 'utf8')).toContain('Unique sequences by trace');
   });
 
-  test('sets makes, shows and checks a sets file; no trace is dealt out twice', () => {
+  test('sets makes, shows and checks a sets file; no trace is dealt out twice', async () => {
     const twins = writeTinyCorpus(12, 2);
     for (const name of ['b010', 'b011']) {
       const copy = readFileSync(join(twins, 'b000', 'trace_parsed.gz'));
       writeFileSync(join(twins, name, 'trace_parsed.gz'), copy);
     }
     const file = join(out, 'made-sets.txt');
-    const made = wayward(['sets', 'make', twins, file, '-p', '--train-size', '5']);
+    const made = await wayward(['sets', 'make', twins, file, '-p', '--train-size', '5']);
     expect(made.status).toBe(0);
     expect(made.stderr).toContain('b010 has the same trace as');
     expect(made.stdout).toContain('5 training, 3 calibration, 2 benign and 2 malicious');
     expect(made.stdout).toContain('Duplicates   2 samples');
-    const checked = wayward(['sets', 'check', file, '-p']);
+    const checked = await wayward(['sets', 'check', file, '-p']);
     expect(checked.stdout).toContain('no trace is there twice');
     expect(checked.status).toBe(0);
     const bad = join(out, 'bad-sets.txt');
     const [zero, ten, stray] = ['b000', 'b010', 'm000'].map((name) => join(twins, name));
     writeFileSync(bad, `[b_train]\n${zero}\n${stray}\n[b_test]\n${ten}\n[m_test]\n`);
-    const found = wayward(['sets', 'check', bad, '-p']);
+    const found = await wayward(['sets', 'check', bad, '-p']);
     expect(found.status).toBe(5);
     expect(found.stdout).toContain('m000: is labelled malicious but stands in [b_train]');
     expect(found.stdout).toMatch(/b010 in \[b_test\]: has the same trace as .*b000 in \[b_train\]/);
-    const shown = wayward(['sets', 'show', file, '--json']);
+    const shown = await wayward(['sets', 'show', file, '--json']);
     expect((JSON.parse(shown.stdout) as { train: string[] }).train).toHaveLength(5);
-    expect(wayward(['sets', 'shuffle', file]).status).toBe(1);
+    expect((await wayward(['sets', 'shuffle', file])).status).toBe(1);
   });
 
-  test('figures on fitted data are labelled so', () => {
-    const { stdout } = wayward([
+  test('figures on fitted data are labelled so', async () => {
+    const { stdout } = await wayward([
       'classify',
       runIn(out),
       '--method',
@@ -205,7 +207,7 @@ describe('the main job on stored traces', () => {
     ]);
     expect(stdout).toContain('fitted');
     expect(stdout).toContain('cross-validated');
-    const loaded = wayward([
+    const loaded = await wayward([
       'classify',
       runIn(out),
       '--method',
@@ -218,8 +220,8 @@ describe('the main job on stored traces', () => {
     expect(loaded.stdout).not.toContain('held-out');
   });
 
-  test('report writes one page', () => {
-    const { stdout, status } = wayward(['report', runIn(out)]);
+  test('report writes one page', async () => {
+    const { stdout, status } = await wayward(['report', runIn(out)]);
     expect(status).toBe(0);
     const page = readFileSync(join(runIn(out), 'report.html'), 'utf8');
     expect(stdout).toContain(join(runIn(out), 'report.html'));
@@ -227,15 +229,15 @@ describe('the main job on stored traces', () => {
     expect(page).not.toMatch(/(?:src|href)="https?:/);
   });
 
-  test('too few calibration traces are refused with the number that it takes', () => {
-    const { stderr, status } = wayward(['classify', runIn(out), '--fpr', '0.01']);
+  test('too few calibration traces are refused with the number that it takes', async () => {
+    const { stderr, status } = await wayward(['classify', runIn(out), '--fpr', '0.01']);
     expect(status).not.toBe(0);
     expect(stderr).toContain('99');
   });
 
-  test('a model can be used again on other samples, and the LSTM does the same job', () => {
+  test('a model can be used again on other samples, and the LSTM does the same job', async () => {
     const again = folder();
-    const used = wayward([
+    const used = await wayward([
       'learn',
       root,
       '-p',
@@ -260,7 +262,7 @@ describe('the main job on stored traces', () => {
       '--embedding-output-dimension',
       '4',
     ];
-    const trained = wayward([
+    const trained = await wayward([
       'learn',
       root,
       '-p',
@@ -279,10 +281,12 @@ describe('the main job on stored traces', () => {
     ]);
     expect(trained.stderr).toContain('epoch 1');
     expect(trained.status).toBe(0);
-    expect(wayward(['classify', runIn(lstm)]).stdout.match(/^m\d+ .*anomalous/gm)).toHaveLength(4);
+    expect(
+      (await wayward(['classify', runIn(lstm)])).stdout.match(/^m\d+ .*anomalous/gm),
+    ).toHaveLength(4);
   });
 
-  test('the ancestor’s text format is written and read', () => {
+  test('the ancestor’s text format is written and read', async () => {
     const text = folder();
     const words = [
       'learn',
@@ -298,8 +302,8 @@ describe('the main job on stored traces', () => {
       'text',
       ...sizes,
     ];
-    expect(wayward(words).status).toBe(0);
-    const { stdout, status } = wayward([
+    expect((await wayward(words)).status).toBe(0);
+    const { stdout, status } = await wayward([
       'classify',
       runIn(text),
       '--method',
@@ -348,7 +352,7 @@ describe('a run that is killed', () => {
   test('goes on from its checkpoint to the same weights', async () => {
     const root = writeTinyCorpus(40, 4);
     const whole = folder();
-    expect(wayward(words(root, whole)).status).toBe(0);
+    expect((await wayward(words(root, whole))).status).toBe(0);
     const broken = folder();
     const child = spawn(process.execPath, [main, ...words(root, broken)], { stdio: 'ignore' });
     const ended = once(child, 'exit');
@@ -359,26 +363,26 @@ describe('a run that is killed', () => {
     child.kill('SIGKILL');
     await ended;
     expect(existsSync(join(runIn(broken), 'model', 'model.json'))).toBe(false);
-    const { status, stdout } = wayward(['learn', '--resume', runIn(broken)]);
+    const { status, stdout } = await wayward(['learn', '--resume', runIn(broken)]);
     expect(stdout).toContain(runIn(broken));
     expect(status).toBe(0);
     expect(weights(broken)).toEqual(weights(whole));
     expect(existsSync(join(runIn(broken), 'training.bin'))).toBe(false);
-    const again = wayward(['learn', '--resume', runIn(broken)]);
+    const again = await wayward(['learn', '--resume', runIn(broken)]);
     expect(again.status).toBe(1);
     expect(again.stderr).toContain('is finished since');
   });
 
-  test('a network is written for Keras and as ONNX, and read back', () => {
+  test('a network is written for Keras and as ONNX, and read back', async () => {
     const root = writeTinyCorpus(40, 4);
     const out = folder();
     const [model, hdf5, onnx] = ['model.json', 'weights.h5', 'model.onnx'].map((name) =>
       join(out, name),
     );
-    const half = wayward([...words(root, out), '--save-model', model]);
+    const half = await wayward([...words(root, out), '--save-model', model]);
     expect(half.status).toBe(1);
     expect(half.stderr).toContain('--save-model and --save-weights go together');
-    const saved = wayward([
+    const saved = await wayward([
       ...words(root, out),
       '--prior',
       'none',
@@ -398,7 +402,7 @@ describe('a run that is killed', () => {
     expect(saved.stderr).not.toContain('mistake');
     expect(saved.status).toBe(0);
     const back = folder();
-    const used = wayward([
+    const used = await wayward([
       'learn',
       root,
       '-p',
@@ -419,8 +423,8 @@ describe('a run that is killed', () => {
 });
 
 describe('bad input', () => {
-  test('all bad options are told at once', () => {
-    const { status, stderr } = wayward([
+  test('all bad options are told at once', async () => {
+    const { status, stderr } = await wayward([
       'learn',
       'x',
       '--epochs',
@@ -438,10 +442,10 @@ describe('bad input', () => {
     }
   });
 
-  test('variables and the configuration file are checked like flags', () => {
+  test('variables and the configuration file are checked like flags', async () => {
     const cwd = folder();
     writeFileSync(join(cwd, 'wayward.config.json'), '{"learn":{"dropout":7}}');
-    const { status, stderr } = wayward(['learn', 'x'], { WAYWARD_EPOCHS: 'many' }, cwd);
+    const { status, stderr } = await wayward(['learn', 'x'], { WAYWARD_EPOCHS: 'many' }, cwd);
     expect(status).toBe(1);
     expect(stderr).toContain('WAYWARD_EPOCHS takes a whole number from 1 to 100000, not "many"');
     expect(stderr).toContain('wayward.config.json: dropout takes a number from 0 to 0.95, not "7"');
@@ -459,13 +463,13 @@ describe('bad input', () => {
     [['learn'], 1, 'learn needs the folder of the samples, or --resume'],
     [['classify'], 1, "classify needs a run's folder"],
     [['lern'], 1, 'there is no command lern; did you mean learn?'],
-  ])('%j exits with %i', (words, code, message) => {
-    const { status, stderr } = wayward(words as string[]);
+  ])('%j exits with %i', async (words, code, message) => {
+    const { status, stderr } = await wayward(words as string[]);
     expect(stderr).toContain(message);
     expect(status).toBe(code);
   });
 
-  test('damaged samples are named and left out, the others are processed', () => {
+  test('damaged samples are named and left out, the others are processed', async () => {
     const root = writeTinyCorpus(30, 3);
     const path = join(root, 'b003', 'trace_parsed.gz');
     writeFileSync(path, readFileSync(path).subarray(0, 500));
@@ -480,7 +484,7 @@ describe('bad input', () => {
       sets,
       `[b_train]\n${list(0, 8)}\n[b_calibrate]\n${list(8, 28)}\n[b_test]\n${list(28, 30)}\n[m_test]\n${join(root, 'm000')}\n`,
     );
-    const { status, stderr, stdout } = wayward([
+    const { status, stderr, stdout } = await wayward([
       'learn',
       root,
       '-p',
@@ -517,23 +521,23 @@ describe('bad input', () => {
       '1000-3000 r-xp 0 00:00 0 /a\n2000-4000 r-xp 0 00:00 0 /b',
       'mapping.txt: line 2: two regions overlap: 0x1000-0x3000 /a (line 1) and 0x2000-0x4000 /b (line 2)',
     ],
-  ])('the map %j is refused by name and line', (map, message) => {
-    const { status, stderr } = wayward(['inspect', rawSample(map)]);
+  ])('the map %j is refused by name and line', async (map, message) => {
+    const { status, stderr } = await wayward(['inspect', rawSample(map)]);
     expect(stderr).toContain(message);
     expect(status).toBe(5);
   });
 
-  test('a binary that is no ELF file, or missing, is named', () => {
+  test('a binary that is no ELF file, or missing, is named', async () => {
     const map =
       '1000-2000 r-xp 00000000 00:00 0 /lib/a.so\n3000-4000 r-xp 00000000 00:00 0 /lib/b.so';
     const bin = folder();
     writeFileSync(join(bin, 'a.so'), 'no ELF file');
-    const { status, stdout } = wayward(['inspect', rawSample(map), '--bin-dir', bin]);
+    const { status, stdout } = await wayward(['inspect', rawSample(map), '--bin-dir', bin]);
     expect(status).toBe(0);
     expect(stdout).toContain('memory dump  /lib/a.so');
     expect(stdout).toContain('no image     /lib/b.so');
     const root = join(rawSample(map), '..');
-    const learned = wayward([
+    const learned = await wayward([
       'learn',
       root,
       '--bin-dir',
@@ -555,10 +559,10 @@ describe('bad input', () => {
     expect(learned.status).toBe(5);
   });
 
-  test('too few samples are refused before anything is written', () => {
+  test('too few samples are refused before anything is written', async () => {
     const root = writeTinyCorpus(4, 1);
     const out = folder();
-    const { status, stderr } = wayward(['lstm', root, '-p', '--out', out]);
+    const { status, stderr } = await wayward(['lstm', root, '-p', '--out', out]);
     expect(status).toBe(1);
     expect(stderr).toContain(
       'too few samples: 10 benign ones are asked for, 4 are there; 2 malicious ones are asked for, 1 are there',
@@ -566,11 +570,11 @@ describe('bad input', () => {
     expect(existsSync(join(out, 'runs'))).toBe(false);
   });
 
-  test('a malicious sample in the training set is refused', () => {
+  test('a malicious sample in the training set is refused', async () => {
     const root = writeTinyCorpus(4, 1);
     const out = folder();
     writeFileSync(join(out, 's.txt'), `[b_train]\n${join(root, 'm000')}\n[b_test]\n[m_test]\n`);
-    const { status, stderr } = wayward([
+    const { status, stderr } = await wayward([
       'learn',
       root,
       '-p',
@@ -597,14 +601,14 @@ describe('help', () => {
     'report',
     'demo',
     'doctor',
-  ])('of %s ends in examples', (name) => {
-    const { stdout, status } = wayward(['help', name]);
+  ])('of %s ends in examples', async (name) => {
+    const { stdout, status } = await wayward(['help', name]);
     expect(status).toBe(0);
     expect(stdout.split('Examples:')[1]).toContain(`wayward ${name}`);
   });
 
-  test('wayward alone says what it is in a dozen lines', () => {
-    const { stdout, status } = wayward([]);
+  test('wayward alone says what it is in a dozen lines', async () => {
+    const { stdout, status } = await wayward([]);
     expect(status).toBe(0);
     expect(stdout.split('\n').length).toBeLessThan(16);
   });
@@ -615,7 +619,7 @@ const data = resolve('../shared/data');
 describe.skipIf(!existsSync(join(data, 'acrobat')))(
   "the ancestor's traces of Acrobat Reader",
   () => {
-    test('go through learn --preprocessed', () => {
+    test('go through learn --preprocessed', async () => {
       const out = folder();
       const words = [
         'learn',
@@ -626,7 +630,7 @@ describe.skipIf(!existsSync(join(data, 'acrobat')))(
         '--out',
         out,
       ];
-      const { status, stderr, stdout } = wayward([
+      const { status, stderr, stdout } = await wayward([
         ...words,
         '--train-size',
         '1',
@@ -645,9 +649,9 @@ describe.skipIf(!existsSync(join(data, 'acrobat')))(
 );
 
 describe.skipIf(!existsSync(join(data, 'acrobat/model')))("the ancestor's Keras model", () => {
-  test('predicts the traces of Acrobat Reader', () => {
+  test('predicts the traces of Acrobat Reader', async () => {
     const out = folder();
-    const { status, stderr } = wayward([
+    const { status, stderr } = await wayward([
       'learn',
       join(data, 'acrobat'),
       '-p',
@@ -675,7 +679,7 @@ describe.skipIf(!existsSync(join(data, 'acrobat/model')))("the ancestor's Keras 
 });
 
 describe.skipIf(!existsSync(join(data, 'pdftotext')))('raw traces of pdftotext', () => {
-  test('give verdicts: hijacked runs are flagged, others not', () => {
+  test('give verdicts: hijacked runs are flagged, others not', async () => {
     const out = folder();
     const root = join(out, 'samples');
     mkdirSync(root);
@@ -710,7 +714,7 @@ describe.skipIf(!existsSync(join(data, 'pdftotext')))('raw traces of pdftotext',
       writeFileSync(join(cut, name), readFileSync(join(data, 'pdftotext/traces/nom005', name)));
     }
     writeFileSync(sets, `${readFileSync(sets, 'utf8')}${cut}\n`);
-    const learned = wayward([
+    const learned = await wayward([
       'learn',
       root,
       '--bin-dir',
@@ -724,7 +728,7 @@ describe.skipIf(!existsSync(join(data, 'pdftotext')))('raw traces of pdftotext',
     ]);
     expect(learned.status).toBe(0);
     expect(learned.stderr).toContain('cut/trace_0.gz: the gzip data is cut off or damaged');
-    const { stdout } = wayward(['classify', runIn(out), '--json']);
+    const { stdout } = await wayward(['classify', runIn(out), '--json']);
     const { rows } = JSON.parse(stdout) as {
       rows: { name: string; role: string; verdict: string }[];
     };

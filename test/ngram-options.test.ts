@@ -1,22 +1,16 @@
-import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { learn as call } from '../src/commands/learn.ts';
 import { writeTinyCorpus } from './tiny-corpus.ts';
+import { wayward } from './wayward.ts';
 
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const root = writeTinyCorpus(40, 4);
 
-function learn(...words: string[]) {
+async function learn(...words: string[]) {
   const out = mkdtempSync(join(tmpdir(), 'wayward-'));
-  const { status, stdout, stderr } = spawnSync(
-    process.execPath,
-    [main, ...words, '-p', '-s', '4', '--out', out],
-    { encoding: 'utf8' },
-  );
+  const { status, stdout, stderr } = await wayward([...words, '-p', '-s', '4', '--out', out]);
   const run = (): string => join(out, 'runs', readdirSync(join(out, 'runs'))[0]);
   const json = (name: string): Record<string, unknown> =>
     JSON.parse(readFileSync(join(run(), name), 'utf8')) as Record<string, unknown>;
@@ -24,7 +18,7 @@ function learn(...words: string[]) {
 }
 
 test('a library call that names the samples does what the command line does', async () => {
-  const words = learn('learn', root, '--model', 'ngram');
+  const words = await learn('learn', root, '--model', 'ngram');
   expect(words.status, words.stderr).toBe(0);
   const out = mkdtempSync(join(tmpdir(), 'wayward-'));
   const result = await call({ root, preprocessed: true, windowLength: 4, model: 'ngram', out });
@@ -37,8 +31,8 @@ test('a library call that names the samples does what the command line does', as
 });
 
 describe('learn with an n-gram', () => {
-  test('prob has defaults of its own, and confidences are set right by held-out traces', () => {
-    const result = learn('prob', root, '--train-size', '25');
+  test('prob has defaults of its own, and confidences are set right by held-out traces', async () => {
+    const result = await learn('prob', root, '--train-size', '25');
     expect(result.status, result.stderr).toBe(0);
     expect(result.stderr).toContain('confidences set right by 2 training traces held out');
     expect(result.stdout).toContain('25 training, 14 calibration, 1 benign and 1 malicious');
@@ -57,7 +51,7 @@ describe('learn with an n-gram', () => {
     expect((model.calibration as unknown[]).length).toBeGreaterThan(0);
   });
 
-  test('takes smoothing, order and the share of benign test samples', () => {
+  test('takes smoothing, order and the share of benign test samples', async () => {
     const words = [
       '--order',
       '2',
@@ -68,7 +62,7 @@ describe('learn with an n-gram', () => {
       '--ratio',
       '0.25',
     ];
-    const result = learn('learn', root, '--model', 'ngram', '--train-size', '5', ...words);
+    const result = await learn('learn', root, '--model', 'ngram', '--train-size', '5', ...words);
     expect(result.status, result.stderr).toBe(0);
     expect(result.stdout).toContain('5 training, 34 calibration, 1 benign and 3 malicious');
     expect(result.json('model/model.json')).toMatchObject({
@@ -77,8 +71,8 @@ describe('learn with an n-gram', () => {
     });
   });
 
-  test('refuses contexts that are longer than the windows', () => {
-    const result = learn('learn', root, '--model', 'ngram', '--order', '9');
+  test('refuses contexts that are longer than the windows', async () => {
+    const result = await learn('learn', root, '--model', 'ngram', '--order', '9');
     expect(result.status).toBe(1);
     expect(result.stderr).toContain('--order 9 is longer than the windows, which have 4 blocks');
   });

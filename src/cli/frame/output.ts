@@ -21,6 +21,7 @@ const longestWait = 16;
  * not take in memory, without an end.
  */
 export function writeOut(text: string): void {
+  if (taker !== undefined) return taker(text);
   const bytes = Buffer.from(text);
   let wait = shortestWait;
   for (let done = 0; done < bytes.length; ) {
@@ -39,6 +40,20 @@ export function writeOut(text: string): void {
 /** Columns for help texts: those of the terminal, as far as lines can be read well. */
 export function helpWidth(): number {
   return Math.min(Math.max(process.stdout.columns ?? 80, 60), 100);
+}
+
+let taker: ((text: string) => void) | undefined;
+
+/**
+ * Gives what is written to the caller instead, for tests that run commands in their own process.
+ *
+ * @returns ends that
+ */
+export function takeOutput(take: (text: string) => void): () => void {
+  taker = take;
+  return () => {
+    taker = undefined;
+  };
 }
 
 const nothing = new Int32Array(new SharedArrayBuffer(4));
