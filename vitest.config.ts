@@ -10,6 +10,7 @@ export default defineConfig({
     pool: 'forks',
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    coverage: { include: ['src/**/*.ts'], reporter: ['text-summary', 'html'] },
     tags: [
       {
         name: 'slow',

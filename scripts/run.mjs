@@ -9,22 +9,27 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const bin = (name) => `node_modules/.bin/${name}`;
 const sources = ['src', 'bin', 'test', 'bench', 'scripts', 'examples'];
 
+const checks = [
+  [bin('tsc'), '-p', 'tsconfig.json'],
+  [bin('biome'), 'check', '--diagnostic-level=error', ...sources],
+];
+/** Leaves out what compiles and records programs, starts servers and browsers, or takes much time. */
+const notSlow = '--tagsFilter=!slow';
+
 /** What each name needs beyond the dependencies, and the commands that it runs, in order. */
 const tasks = {
   demo: { build: true, run: [['bin/wayward.cjs', 'demo']] },
   wayward: { build: true, run: [['bin/wayward.cjs']] },
   build: { build: true, run: [] },
   manual: { build: true, run: [['scripts/manual.mjs', '--schema']] },
-  test: {
+  test: { build: true, run: [...checks, [bin('vitest'), 'run', notSlow]] },
+  'test:all': {
     build: true,
     debian: true,
-    run: [
-      [bin('tsc'), '-p', 'tsconfig.json'],
-      [bin('biome'), 'check', '--diagnostic-level=error', ...sources],
-      [bin('vitest'), 'run'],
-    ],
+    run: [...checks, [bin('vitest'), 'run'], ['scripts/package/check.mjs']],
   },
-  vitest: { build: true, run: [[bin('vitest'), 'run']] },
+  'test:package': { build: true, run: [['scripts/package/check.mjs']] },
+  coverage: { build: true, debian: true, run: [[bin('vitest'), 'run', '--coverage']] },
   check: {
     run: [
       [bin('tsc'), '-p', 'tsconfig.json'],
@@ -54,6 +59,11 @@ const task = tasks[name];
 if (task === undefined) {
   console.error(`There is no "${name ?? ''}" here. Names: ${Object.keys(tasks).join(', ')}.`);
   process.exit(1);
+}
+
+// Who names files wants all of their tests, and now.
+if (name === 'test' && rest.some((word) => !word.startsWith('-'))) {
+  task.run = [[bin('vitest'), 'run']];
 }
 
 process.chdir(root);

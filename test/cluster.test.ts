@@ -239,7 +239,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       expect(stderr).toContain(word);
   });
 
-  describe.skipIf(!hasRedisServer)('with slices in Redis', () => {
+  describe.skipIf(!hasRedisServer)('with slices in Redis', { tags: 'slow' }, () => {
     let server: RedisServer;
     let url = '';
     beforeAll(async () => {

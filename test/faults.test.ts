@@ -1,3 +1,5 @@
+// @module-tag slow
+
 import { expect, test } from 'vitest';
 import { missingForFaults } from './faults/injector.ts';
 import { canRun, scenarios } from './faults/scenarios.ts';

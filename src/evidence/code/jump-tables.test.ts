@@ -1,3 +1,5 @@
+// @module-tag slow
+
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasTool, mapFiles, run, Workshop } from '../../../test/compiled.ts';

@@ -1,3 +1,5 @@
+// @module-tag slow
+
 import { describe, expect, test } from 'vitest';
 import { hasTool, mapFiles, run, Workshop } from '../../../test/compiled.ts';
 import { AllowedTargets, defaultShares, probabilityOf } from './allowed-targets.ts';

@@ -1,3 +1,5 @@
+// @module-tag slow
+
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {
