@@ -13,8 +13,31 @@ const checks = [
   [bin('tsc'), '-p', 'tsconfig.json'],
   [bin('biome'), 'check', '--diagnostic-level=error', ...sources],
 ];
-/** Leaves out what compiles and records programs, starts servers and browsers, or takes much time. */
-const notSlow = '--tagsFilter=!slow';
+/** Tests that compile and record programs, start servers and browsers, or take much time. */
+const slow = [
+  'src/capture/corpus.test.ts',
+  'src/capture/perf/import.test.ts',
+  'src/capture/qemu/backends.test.ts',
+  'src/capture/record.test.ts',
+  'src/commands/run/shared-model.test.ts',
+  'src/commands/tasks/queue.test.ts',
+  'src/commands/guard.test.ts',
+  'src/commands/watch.test.ts',
+  'src/evidence/code/jump-tables.test.ts',
+  'src/evidence/code/pe-code.test.ts',
+  'src/evidence/code/virtual-calls.test.ts',
+  'src/evidence/recordings.test.ts',
+  'src/likeness/store/redis-store.test.ts',
+  'src/names/place-names.test.ts',
+  'src/report/page/html-report.test.ts',
+  'src/workers/queue-scheduler.test.ts',
+  'test/evidence-windows.test.ts',
+  'test/evidence/mechanisms.test.ts',
+  'test/faults.test.ts',
+  'test/output.test.ts',
+];
+/** Beside those files: tests inside others that carry the tag. */
+const notSlow = ['--tagsFilter=!slow', ...slow.map((path) => `--exclude=${path}`)];
 
 /** What each name needs beyond the dependencies, and the commands that it runs, in order. */
 const tasks = {
@@ -22,7 +45,7 @@ const tasks = {
   wayward: { build: true, run: [['bin/wayward.cjs']] },
   build: { build: true, run: [] },
   manual: { build: true, run: [['scripts/manual.mjs', '--schema']] },
-  test: { build: true, run: [...checks, [bin('vitest'), 'run', notSlow]] },
+  test: { build: true, run: [...checks, [bin('vitest'), 'run', ...notSlow]] },
   'test:all': {
     build: true,
     debian: true,

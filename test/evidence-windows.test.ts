@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { ProcessCode } from '../src/evidence/code/process-code.ts';

@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { expect, test } from 'vitest';
 import { missingForFaults } from './faults/injector.ts';
 import { canRun, scenarios } from './faults/scenarios.ts';

@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdtempSync, openSync, writeFileSync } from 'node:fs';

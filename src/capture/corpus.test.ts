@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';

@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import {
   appendFileSync,

@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { existsSync, readFileSync } from 'node:fs';
 import { gunzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';

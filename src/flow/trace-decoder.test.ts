@@ -276,7 +276,7 @@ describe('any bytes', () => {
   });
 });
 
-describe.skipIf(!existsSync(`${data}/pt-bench`))('large traces of python', { tags: 'slow' }, () => {
+describe.skipIf(!existsSync(`${data}/pt-bench`))('large traces of python', () => {
   test.each(['py', 'py-noretc'])(
     '%s has the fingerprint that the recorder computed',
     async (name) => {
@@ -297,7 +297,7 @@ describe.skipIf(!existsSync(`${data}/pt-bench`))('large traces of python', { tag
   );
 });
 
-describe.skipIf(!existsSync(`${data}/pdftotext`))('traces of pdftotext', { tags: 'slow' }, () => {
+describe.skipIf(!existsSync(`${data}/pdftotext`))('traces of pdftotext', () => {
   test('have the blocks that the recorder counted', async () => {
     const root = `${data}/pdftotext`;
     const images = new ImageStore([`${root}/bin`]);

@@ -21,7 +21,10 @@ const longestWait = 16;
  * not take in memory, without an end.
  */
 export function writeOut(text: string): void {
-  if (taker !== undefined) return taker(text);
+  if (taker !== undefined) {
+    taker(text);
+    return;
+  }
   const bytes = Buffer.from(text);
   let wait = shortestWait;
   for (let done = 0; done < bytes.length; ) {

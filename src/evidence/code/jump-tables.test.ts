@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { hasTool, mapFiles, run, Workshop } from '../../../test/compiled.ts';

@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { describe, expect, test } from 'vitest';
 import { hasTool, mapFiles, run, Workshop } from '../../../test/compiled.ts';
 import { AllowedTargets, defaultShares, probabilityOf } from './allowed-targets.ts';

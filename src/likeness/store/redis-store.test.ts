@@ -1,5 +1,3 @@
-// @module-tag slow
-
 import { createClient } from 'redis';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import {

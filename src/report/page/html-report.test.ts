@@ -108,7 +108,6 @@ const executable = '/usr/bin/chromium';
 
 describe.skipIf(!existsSync(executable))(
   'the page in Chromium (skipped where /usr/bin/chromium is absent)',
-  { tags: 'slow' },
   () => {
     let folder: string;
     let context: BrowserContext;
