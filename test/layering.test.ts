@@ -180,8 +180,9 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/samples',
       'commands/profile',
       'commands/tasks',
+      'commands/training',
     ],
-    types: ['model', 'trace', 'workers', 'commands/training'],
+    types: ['likeness', 'model', 'trace', 'workers'],
   },
   'commands/guard': {
     values: [

@@ -2,7 +2,9 @@ import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'nod
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { undescribed, violations } from '../../test/json-schema.ts';
 import { PerfDataWriter, type When } from '../../test/perf-data.ts';
+import { publishedSchema } from '../../test/published-schema.ts';
 import { PtEncoder } from '../pt/encoder.ts';
 import { importRecordings } from './import.ts';
 
@@ -78,7 +80,13 @@ test('without the files that ran there is a sample with gaps, and no folder of i
   writeFileSync(text, branches.replaceAll(program, '/nowhere/loop'));
   const root = join(folder, 'elsewhere');
   const options = { root, binDirs: [], label: 'benign' as const, files: [text] };
-  const [result] = await importRecordings({ ...options, isPerfScript: true });
+  const results = await importRecordings({ ...options, isPerfScript: true });
+  const [result] = results;
+  // As import --json prints it.
+  const schema = publishedSchema('import');
+  const document = JSON.parse(JSON.stringify({ schemaVersion: 1, results })) as unknown;
+  expect(violations(schema, document)).toEqual([]);
+  expect(undescribed(schema, document)).toEqual([]);
   expect(result?.imported?.missing.map(({ path }) => path)).toEqual(['/nowhere/loop']);
   expect(readdirSync(root)).toEqual(['traces']);
   expect(readdirSync(join(root, 'traces'))).toHaveLength(1);

@@ -128,8 +128,8 @@ async function judgeOne(
   try {
     const sample = await readSourceSample(directory, source);
     const judged = await judging.judge(sample);
-    // The journal has its own name and folder.
-    const { name: _, directory: __, evaluation: ___, ...facts } = judged;
+    // The journal has its own name and folder; the alarm's page has the places.
+    const { name: _, directory: __, evaluation: ___, detail: ____, ...facts } = judged;
     return judged.verdict === 'nominal' ? facts : { ...facts, page: await writePage(judged) };
   } catch (error) {
     if (context.signal?.aborted === true) return undefined;

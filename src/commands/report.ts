@@ -19,7 +19,7 @@ import { openProfile } from './profile/profile.ts';
 import { type RunFolder, type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
 import { runsName } from './run/trained.ts';
 import { findVocabulary } from './run/vocabulary.ts';
-import { lookInto } from './samples/look-into.ts';
+import { lookInto, patchesForPrograms } from './samples/look-into.ts';
 import { readingOf, sourceOfRun, unitOf } from './samples/source.ts';
 import { clusterDataOf } from './slices/cluster-data.ts';
 import { compareSlices, usualComparison } from './slices/compare.ts';
@@ -133,9 +133,6 @@ function mostSuspicious(data: ReportData, count: number): ReadonlySet<string> {
   );
   return new Set(ranked.slice(0, count).map(({ name }) => name));
 }
-
-/** Places looked at in each trace whose verdict is for programs. */
-const patchesForPrograms = 5;
 
 /**
  * Adds to each flagged trace where it strayed, read again from its recording, for the programs that read a

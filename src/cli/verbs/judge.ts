@@ -14,6 +14,7 @@ import {
   rawImagesOption,
 } from '../../commands/samples/options.ts';
 import type { RunContext } from '../../model/first-layer.ts';
+import { documentText } from '../../report/text/json-report.ts';
 import { reportToSarif } from '../../report/text/sarif.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
@@ -176,7 +177,7 @@ const spec: CommandSpec<Options> = {
     if (o.sarif !== undefined) {
       await writeFileAtomic(o.sarif, await sarifOf(result, o.fpr, context));
     }
-    if (o.json) print(JSON.stringify(documentOf(result), undefined, 2));
+    if (o.json) print(documentText(documentOf(result)));
     else for (const line of summaryOf(result, pages)) print(line);
     const isAnomalous = result.judged.some(({ verdict }) => verdict === 'anomalous');
     if (o.exitCode && isAnomalous) return 10;

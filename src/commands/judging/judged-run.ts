@@ -70,7 +70,12 @@ export class JudgedRun {
         model: this.#profile.calibration[0]?.model,
       },
       sets: { testNominal: skipped === undefined ? [] : this.judged.map(({ name }) => name) },
-      result: skipped === undefined ? {} : { judged: this.judged, skipped },
+      // Places are found again from the evaluations.
+      result: skipped === undefined ? {} : { judged: this.judged.map(withoutDetail), skipped },
     });
   }
+}
+
+function withoutDetail({ detail: _, ...rest }: JudgedSample): Omit<JudgedSample, 'detail'> {
+  return rest;
 }

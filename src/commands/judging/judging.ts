@@ -1,28 +1,31 @@
+import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { decodeWhole, readEntry } from '../../evaluation/folder.ts';
 import { ImageCodeCache } from '../../evidence/code/process-code.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
+import type { NominalRuns } from '../../likeness/nominal-runs.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
 import { placeSentence } from '../../report/data/place-sentence.ts';
-import type { ReportRow } from '../../report/data/report-data.ts';
+import type { ReportRow, TraceDetail } from '../../report/data/report-data.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { readFeaturesOf } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
 import type { Profile } from '../profile/profile.ts';
-import { loadTrained } from '../run/trained.ts';
+import { loadTrained, runsName } from '../run/trained.ts';
 import { type EarlierBuilds, matchEarlierBuilds } from '../samples/earlier-builds.ts';
 import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
 import { ImageNotes } from '../samples/image-notes.ts';
 import type { KnownPlace, PassedPlace } from '../samples/known-places.ts';
-import { lookInto } from '../samples/look-into.ts';
+import { lookInto, patchesForPrograms } from '../samples/look-into.ts';
 import { readingOf, type SampleSource, sourceFilter } from '../samples/source.ts';
 import { verdictRow } from '../samples/verdict-row.ts';
 import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from '../tasks/evaluate.ts';
 import { openInProcess } from '../tasks/evaluate-samples.ts';
+import { readNominalRuns } from '../training/nominal-runs.ts';
 
 /** How samples are read and judged. */
 export interface JudgingOptions {
@@ -60,6 +63,8 @@ export interface JudgedSample {
   readonly fingerprint: string | undefined;
   /** Transfers that were passed over, because a list says that they are harmless. */
   readonly knownPlaces: readonly (KnownPlace & PassedPlace)[];
+  /** The places where it strayed, and the nominal run beside it; of nominal samples `undefined`. */
+  readonly detail: TraceDetail | undefined;
   readonly reasons: readonly string[];
   /** Share of its blocks that training never ran. */
   readonly unknownBlockRate: number | undefined;
@@ -92,6 +97,7 @@ export class Judging {
   readonly #codeCache = new CodeCache();
   readonly #imageCode = new ImageCodeCache();
   readonly #names: NameSources;
+  #nominalRuns: Promise<NominalRuns | undefined> | undefined;
   readonly #images: ImageStore;
   readonly #builds: EarlierBuilds;
   readonly #setup: EvaluateSetup;
@@ -179,12 +185,14 @@ export class Judging {
         ? wholeOf(await readEntry(this.#options.out, file, decodeWhole))
         : undefined;
     const { passedOver = [], worst } = evaluation?.places ?? {};
+    const detail =
+      isFlagged && evaluation !== undefined ? await this.#lookInto(evaluation) : undefined;
     return {
       ...{ name, directory: sample.directory, label },
       verdict: isFlagged ? 'anomalous' : 'nominal',
       pValue: row.pValue ?? Number.NaN,
       score: row.score ?? Number.NaN,
-      place: isFlagged && evaluation !== undefined ? await this.#placeIn(evaluation) : undefined,
+      ...{ place: detail && placeSentence(detail), detail },
       fingerprint: isFlagged ? worst : undefined,
       knownPlaces: known.flatMap((place) => {
         const passed = passedOver.find(({ fingerprint }) => fingerprint === place.fingerprint);
@@ -242,16 +250,22 @@ export class Judging {
     return value.file;
   }
 
-  async #placeIn(evaluation: Evaluation): Promise<string | undefined> {
+  async #lookInto(evaluation: Evaluation): Promise<TraceDetail> {
     const { detail } = await lookInto(evaluation, {
       ...{ source: this.#options.source, unit: this.#unit, traces: this.#traces },
       ...{ imageCode: this.#imageCode, vocabulary: this.#trained.vocabulary },
-      nameSources: this.#names,
-      ...{ patches: 1, bins: 1, pictures: undefined },
+      ...{ nameSources: this.#names, nominalRuns: await this.#nominal() },
+      ...{ patches: patchesForPrograms, bins: 1, pictures: undefined },
       withEvidence: this.#options.features !== 'first-layer',
       context: this.#context,
     });
-    return placeSentence(detail);
+    return { ...detail, timeline: undefined };
+  }
+
+  /** Read when the first sample is flagged. */
+  #nominal(): Promise<NominalRuns | undefined> {
+    this.#nominalRuns ??= readNominalRuns(join(this.#profile.folder.model, runsName));
+    return this.#nominalRuns;
   }
 }
 

@@ -33,6 +33,9 @@ import {
   type SourceContext,
 } from './source.ts';
 
+/** Places told of each trace whose verdict is for programs. */
+export const patchesForPrograms = 5;
+
 /** Patches looked at, to tell how often a trace strayed at each place. */
 const mostPatches = 64;
 const around = 24;

@@ -12,7 +12,12 @@ export const reportSchemaVersion = 1;
 export function reportToJson(data: ReportData): string {
   const document = { schemaVersion: reportSchemaVersion, kind: 'wayward-report', ...data };
   const rows = bySuspicion(data.rows);
-  return `${JSON.stringify({ ...document, rows }, replace, 2)}\n`;
+  return `${documentText({ ...document, rows })}\n`;
+}
+
+/** @returns a document with places as JSON, in the form that its schema describes; see `reportToJson` */
+export function documentText(document: object): string {
+  return JSON.stringify(document, replace, 2);
 }
 
 function replace(key: string, value: unknown): unknown {
