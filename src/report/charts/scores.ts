@@ -7,10 +7,24 @@ import { emptyNote } from './roc.ts';
 import { legend } from './scatter.ts';
 import { traceMark } from './shapes.ts';
 import { type ChartOptions, chart, element, text } from './svg.ts';
-import { light } from './theme.ts';
+import { light, type Palette } from './theme.ts';
 
 const rowHeight = 40;
 const markSize = 7.5;
+
+/** Where things stand, and in which colours. */
+interface Plot {
+  readonly palette: Palette;
+  readonly frame: {
+    readonly left: number;
+    readonly top: number;
+    readonly right: number;
+    readonly bottom: number;
+  };
+  /** From score to px. */
+  readonly x: (score: number) => number;
+  readonly link: ((row: ReportRow) => string) | undefined;
+}
 
 /**
  * Where the scores of each kind of trace lie: one row a label and family, one mark a trace, the
@@ -25,100 +39,100 @@ export function renderScores(
   const scored = rows.filter((row) => row.score !== undefined && Number.isFinite(row.score));
   const groups = groupRows(scored);
   const width = 1000;
-  const frame = { left: 180, top: 30, right: width - 28, bottom: 0 };
-  frame.bottom = frame.top + Math.max(1, groups.length) * rowHeight;
-  const size = { width, height: frame.bottom + 84 };
-  const scores = scored.map((row) => row.score!);
-  if (rule.threshold !== undefined && Number.isFinite(rule.threshold)) scores.push(rule.threshold);
-  const low = scores.reduce((a, b) => Math.min(a, b), 0);
-  const high = scores.reduce((a, b) => Math.max(a, b), low + 1e-9);
-  const sizes = scores.map(Math.abs).sort((a, b) => a - b);
+  const bottom = 30 + Math.max(1, groups.length) * rowHeight;
+  const frame = { left: 180, top: 30, right: width - 28, bottom };
+  const isCut = rule.threshold !== undefined && Number.isFinite(rule.threshold);
+  const values = scored.map((row) => row.score!).concat(isCut ? [rule.threshold!] : []);
+  const { x, ticks, isWide } = scoreScale(values, frame);
+  const at: Plot = { palette, frame, x, link: options.link };
+  const content = [
+    bottomAxis(Object.assign(x, { ticks }), frame, {
+      palette,
+      title: `${rule.scoreName}${isWide ? ', compressed scale' : ''}: more suspicious →`,
+      format: formatNumber,
+      count: 7,
+    }),
+    ...groups.map((group, index) => drawGroup(group, index, at)),
+    isCut ? drawThreshold(rule.threshold!, at) : '',
+    scored.length === 0 ? emptyNote(frame, palette, 'no trace has a score') : '',
+    legend(
+      scored.map((row) => ({ row })),
+      frame.left,
+      frame.bottom + 62,
+      palette,
+      false,
+    ),
+  ];
+  const names = {
+    title: 'Scores by kind of trace',
+    description: `${rule.scoreName}; ${groups.map((g) => `${visible(g.name)}: ${g.rows.length} traces, median ${formatNumber(g.median)}`).join('; ')}.`,
+    className: 'scores',
+  };
+  const look = { ...options, hasLinks: options.link !== undefined };
+  return chart({ width, height: bottom + 84 }, names, look, content.join(''));
+}
+
+/** Linear, or compressed where a few scores a hundred times the rest would press the rest into a line. */
+function scoreScale(
+  values: readonly number[],
+  { left, right }: Plot['frame'],
+): {
+  readonly x: (score: number) => number;
+  readonly ticks: (count: number) => number[];
+  readonly isWide: boolean;
+} {
+  const low = values.reduce((a, b) => Math.min(a, b), 0);
+  const high = values.reduce((a, b) => Math.max(a, b), low + 1e-9);
+  const sizes = values.map(Math.abs).sort((a, b) => a - b);
   const middle = sizes[sizes.length >> 1] ?? 0;
   const most = Math.max(high, -low);
-  // A few scores a hundred times the rest would press the rest into a line.
   const isWide = most > 50 * Math.max(middle, 1e-9);
   const constant = Math.max(middle, most / 1000);
-  const scale = isWide
-    ? scaleSymlog([low, high], [frame.left, frame.right]).constant(constant)
-    : scaleLinear([low, high], [frame.left, frame.right]).nice(6);
-  const x = Object.assign((value: number) => scale(value), {
-    ticks: (count: number) => (isWide ? symlogTicks(low, high, constant) : scale.ticks(count)),
-  });
+  if (isWide) {
+    const scale = scaleSymlog([low, high], [left, right]).constant(constant);
+    return { x: (v) => scale(v), ticks: () => symlogTicks(low, high, constant), isWide };
+  }
+  const scale = scaleLinear([low, high], [left, right]).nice(6);
+  return { x: (v) => scale(v), ticks: (count) => scale.ticks(count), isWide };
+}
 
-  let content = bottomAxis(x, frame, {
-    palette,
-    title: `${rule.scoreName}${isWide ? ', compressed scale' : ''}: more suspicious →`,
-    format: formatNumber,
-    count: 7,
+function drawGroup(group: Group, index: number, { palette, frame, x, link }: Plot): string {
+  const y = frame.top + (index + 0.5) * rowHeight;
+  const line = { d: `M16 ${y - rowHeight / 2}H${frame.right}`, stroke: palette.line, fill: 'none' };
+  const count = `${group.rows.length} ${group.rows.length === 1 ? 'trace' : 'traces'}${group.note}`;
+  const marks = stack(group.rows, (row) => x(row.score!)).map(({ row, dy }) => {
+    const isFlagged = row.verdict === 'anomalous';
+    const mark = traceMark(x(row.score!), y + dy, row.label, isFlagged, palette);
+    const title = `<title>${escapeMarkup(shorten(row.name, 80))}: ${formatNumber(row.score)}</title>`;
+    return link === undefined
+      ? `<g>${title}${mark}</g>`
+      : element('a', { href: link(row), tabindex: -1 }, title + mark);
   });
-  groups.forEach((group, index) => {
-    const y = frame.top + (index + 0.5) * rowHeight;
-    if (index > 0) {
-      content += element('path', {
-        d: `M16 ${y - rowHeight / 2}H${frame.right}`,
-        stroke: palette.line,
-        fill: 'none',
-      });
-    }
-    content += text(visible(shorten(group.name, 22)), { x: 16, y: y + 1 });
-    content += text(
-      `${group.rows.length} ${group.rows.length === 1 ? 'trace' : 'traces'}${group.note}`,
-      {
-        x: 16,
-        y: y + 15,
-        fill: palette.muted,
-        'font-size': 10.5,
-      },
-    );
-    for (const { row, dy } of stack(group.rows, (row) => x(row.score!))) {
-      const mark = traceMark(
-        x(row.score!),
-        y + dy,
-        row.label,
-        row.verdict === 'anomalous',
-        palette,
-      );
-      const title = `<title>${escapeMarkup(shorten(row.name, 80))}: ${formatNumber(row.score)}</title>`;
-      content +=
-        options.link === undefined
-          ? `<g>${title}${mark}</g>`
-          : element('a', { href: options.link(row), tabindex: -1 }, title + mark);
-    }
-  });
-  if (rule.threshold !== undefined && Number.isFinite(rule.threshold)) {
-    const at = x(rule.threshold);
-    content += element('path', {
+  return [
+    index > 0 ? element('path', line) : '',
+    text(visible(shorten(group.name, 22)), { x: 16, y: y + 1 }),
+    text(count, { x: 16, y: y + 15, fill: palette.muted, 'font-size': 10.5 }),
+    ...marks,
+  ].join('');
+}
+
+function drawThreshold(threshold: number, { palette, frame, x }: Plot): string {
+  const at = x(threshold);
+  const isRight = at > (frame.left + frame.right) / 2;
+  return (
+    element('path', {
       d: `M${at} ${frame.top - 6}V${frame.bottom}`,
       stroke: palette.text,
       'stroke-width': 1.5,
       'stroke-dasharray': '5 3',
       fill: 'none',
-    });
-    const isRight = at > (frame.left + frame.right) / 2;
-    content += text(`threshold ${formatNumber(rule.threshold)}`, {
+    }) +
+    text(`threshold ${formatNumber(threshold)}`, {
       x: at,
       y: frame.top - 12,
       'text-anchor': isRight ? 'end' : 'start',
       'font-size': 11,
-    });
-  }
-  if (scored.length === 0) content += emptyNote(frame, palette, 'no trace has a score');
-  content += legend(
-    scored.map((row) => ({ row })),
-    frame.left,
-    frame.bottom + 62,
-    palette,
-    false,
-  );
-  return chart(
-    size,
-    {
-      title: 'Scores by kind of trace',
-      description: `${rule.scoreName}; ${groups.map((g) => `${visible(g.name)}: ${g.rows.length} traces, median ${formatNumber(g.median)}`).join('; ')}.`,
-      className: 'scores',
-    },
-    { ...options, hasLinks: options.link !== undefined },
-    content,
+    })
   );
 }
 

@@ -1,10 +1,16 @@
 import { scaleLinear } from 'd3-scale';
-import type { ReportPatch, Timeline, TimelineLane } from '../data/report-data.ts';
+import type {
+  EvidenceKind,
+  PlaceOccurrence,
+  ReportPatch,
+  Timeline,
+  TimelineLane,
+} from '../data/report-data.ts';
 import { shorten } from '../words/escape.ts';
 import { evidenceNames, evidenceOrder } from '../words/evidence-names.ts';
 import { formatCount } from '../words/numbers.ts';
 import { type ChartOptions, chart, element, text } from './svg.ts';
-import { light } from './theme.ts';
+import { light, type Palette } from './theme.ts';
 
 export const timelineFrame = { width: 1000, left: 150, right: 988, top: 26 } as const;
 const laneHeight = 44;
@@ -13,12 +19,29 @@ const eventHeight = 16;
 /** Events drawn of each kind: more would only paint the lane full. */
 const eventLimit = 400;
 
+/** Where things stand, and in which colours. */
+interface Plot {
+  readonly palette: Palette;
+  /** From block index to px. */
+  readonly x: (block: number) => number;
+  readonly plotWidth: number;
+  /** Below the last lane, and below the last row of evidence. */
+  readonly lanesEnd: number;
+  readonly bottom: number;
+}
+
+/** What stands beside the plot, and what in it. */
+interface Drawn {
+  readonly labels: string;
+  readonly plot: string;
+}
+
 /**
  * A trace from its first block to its last: one lane a rate, one row a kind of evidence, patches
- * as numbered bands across all of them.
+ * as numbered bands across all of them, at each of the times that the trace strayed there.
  *
  * Everything inside the plot is a nested `svg` of its own, so that zooming only changes view boxes
- * and positions (see `page-script.ts`).
+ * and positions (see `page/script.ts`).
  */
 export function renderTimeline(
   timeline: Timeline,
@@ -28,31 +51,57 @@ export function renderTimeline(
   const palette = options.palette ?? light;
   const { left, right, top, width } = timelineFrame;
   const plotWidth = right - left;
-  const blocks = Math.max(1, timeline.blocks);
-  const x = scaleLinear([0, blocks], [0, plotWidth]);
+  const scale = scaleLinear([0, Math.max(1, timeline.blocks)], [0, plotWidth]);
   const kinds = evidenceOrder.filter((kind) => timeline.events.some((e) => e.kind === kind));
   const lanesEnd = top + timeline.lanes.length * (laneHeight + laneGap);
   const bottom = lanesEnd + kinds.length * (eventHeight + 6) + (kinds.length > 0 ? 4 : -4);
-  const height = bottom + 26;
+  const at: Plot = { palette, x: (block) => scale(block), plotWidth, lanesEnd, bottom };
+  const rows = [
+    ...timeline.lanes.map((lane, index) => drawLane(lane, index, at)),
+    ...kinds.map((kind, index) => drawEvidence(kind, index, timeline, at)),
+  ];
+  const { bands, flags } = drawPatches(patches, at);
+  const inPlot = (content: string): string =>
+    element(
+      'svg',
+      { x: left, y: top, width: plotWidth, height: bottom - top, class: 'plot' },
+      content,
+    );
+  const content = [
+    inPlot(bands),
+    rows.map(({ labels }) => labels).join(''),
+    inPlot(rows.map(({ plot }) => plot).join('')),
+    element(
+      'svg',
+      { x: left - 8, y: 2, width: plotWidth + 16, height: 22, class: 'flags' },
+      element('g', { transform: 'translate(8 0)' }, flags),
+    ),
+    element('g', { class: 'ticks' }, drawAxis(scale.ticks(8), at)),
+    text(timeline.unit ?? 'block', { x: 0, y: bottom + 16, fill: palette.muted, 'font-size': 11 }),
+  ];
+  const names = {
+    title: 'Timeline of the trace',
+    description: describe(timeline, patches),
+    className: 'timeline',
+    margin: 12,
+  };
+  return chart({ width, height: bottom + 26 }, names, options, content.join(''));
+}
 
-  let labels = '';
-  let plot = '';
-  timeline.lanes.forEach((lane, index) => {
-    const y = top + index * (laneHeight + laneGap);
-    const colour = [palette.anomalous, palette.unknown, palette.nominal][index % 3];
-    const ceiling = laneCeiling(lane);
-    labels += text(shorten(lane.name, 20), { x: 0, y: y + 14 });
-    labels += text(`0 to ${percentText(ceiling)}`, {
-      x: 0,
-      y: y + 29,
-      fill: palette.muted,
-      'font-size': 10.5,
-    });
-    labels += element('path', {
-      d: `M${left} ${y + laneHeight + 0.5}H${right}`,
-      stroke: palette.line,
-    });
-    plot += element(
+function drawLane(lane: TimelineLane, index: number, { palette, plotWidth }: Plot): Drawn {
+  const { left, right, top } = timelineFrame;
+  const y = top + index * (laneHeight + laneGap);
+  const colour = [palette.anomalous, palette.unknown, palette.nominal][index % 3];
+  const ceiling = laneCeiling(lane);
+  const area = (values: ArrayLike<number>, opacity: number): string =>
+    element('path', { d: areaPath(values, ceiling), fill: colour, 'fill-opacity': opacity });
+  const small = { x: 0, y: y + 29, fill: palette.muted, 'font-size': 10.5 };
+  return {
+    labels:
+      text(shorten(lane.name, 20), { x: 0, y: y + 14 }) +
+      text(`0 to ${percentText(ceiling)}`, small) +
+      element('path', { d: `M${left} ${y + laneHeight + 0.5}H${right}`, stroke: palette.line }),
+    plot: element(
       'svg',
       {
         x: 0,
@@ -63,74 +112,81 @@ export function renderTimeline(
         preserveAspectRatio: 'none',
         'data-bins': lane.mean.length,
       },
-      (lane.peak === undefined
-        ? ''
-        : element('path', {
-            d: areaPath(lane.peak, ceiling),
-            fill: colour,
-            'fill-opacity': 0.28,
-          })) +
-        element('path', { d: areaPath(lane.mean, ceiling), fill: colour, 'fill-opacity': 0.85 }),
-    );
+      (lane.peak === undefined ? '' : area(lane.peak, 0.28)) + area(lane.mean, 0.85),
+    ),
+  };
+}
+
+function drawEvidence(kind: EvidenceKind, index: number, timeline: Timeline, at: Plot): Drawn {
+  const { left, right, top } = timelineFrame;
+  const { palette, x, plotWidth, lanesEnd } = at;
+  const y = lanesEnd + index * (eventHeight + 6);
+  const all = timeline.events.filter((e) => e.kind === kind);
+  const marks = thin(all.map((e) => e.position)).map((position) =>
+    element('rect', {
+      x: Math.min(x(position), plotWidth - 2),
+      y: y - top,
+      width: 2,
+      height: eventHeight,
+      fill: kind === 'gap' ? palette.muted : palette.text,
+      'data-at': position,
+    }),
+  );
+  return {
+    labels:
+      text(evidenceNames[kind].short, { x: 0, y: y + 12 }) +
+      element('path', { d: `M${left} ${y + eventHeight + 0.5}H${right}`, stroke: palette.line }),
+    plot: marks.join(''),
+  };
+}
+
+/** Low ranks last, so that the most suspicious one is on top. */
+function drawPatches(
+  patches: readonly ReportPatch[],
+  at: Plot,
+): { readonly bands: string; readonly flags: string } {
+  const ranked = patches.map((patch, index) => ({ patch, rank: index + 1 })).reverse();
+  const times = ranked.flatMap(({ patch }) => patch.occurrences ?? [patch]);
+  return {
+    bands: times.map((time) => drawBand(time, at)).join(''),
+    flags: ranked.map(({ patch, rank }) => drawFlag(patch, rank, at)).join(''),
+  };
+}
+
+function drawBand(
+  { firstBlock, lastBlock }: PlaceOccurrence,
+  { palette, x, bottom }: Plot,
+): string {
+  return element('rect', {
+    x: x(firstBlock),
+    y: 0,
+    width: Math.max(3, x(lastBlock + 1) - x(firstBlock)),
+    height: bottom - timelineFrame.top,
+    fill: palette.patch,
+    'data-from': firstBlock,
+    'data-to': lastBlock + 1,
   });
+}
 
-  kinds.forEach((kind, index) => {
-    const y = lanesEnd + index * (eventHeight + 6);
-    const all = timeline.events.filter((e) => e.kind === kind);
-    const shown = thin(all.map((e) => e.position));
-    labels += text(evidenceNames[kind].short, { x: 0, y: y + 12 });
-    labels += element('path', {
-      d: `M${left} ${y + eventHeight + 0.5}H${right}`,
-      stroke: palette.line,
-    });
-    for (const position of shown) {
-      plot += element('rect', {
-        x: Math.min(x(position), plotWidth - 2) - 0,
-        y: y - top,
-        width: 2,
-        height: eventHeight,
-        fill: kind === 'gap' ? palette.muted : palette.text,
-        'data-at': position,
-      });
-    }
-  });
+function drawFlag({ firstBlock }: ReportPatch, rank: number, { palette, x }: Plot): string {
+  const number = { x: 0, y: 12, 'text-anchor': 'middle', 'font-size': 10, 'font-weight': 'bold' };
+  return element(
+    'g',
+    {
+      transform: `translate(${Math.round(x(firstBlock) * 100) / 100} 0)`,
+      'data-at': firstBlock,
+    },
+    element('path', { d: 'M-7 1h14v13l-7 6l-7 -6z', fill: palette.anomalous }) +
+      text(String(rank), { ...number, fill: palette.surface }),
+  );
+}
 
-  let bands = '';
-  let flags = '';
-  // Low ranks last, so that the most suspicious one is on top.
-  for (let index = patches.length - 1; index >= 0; index--) {
-    const patch = patches[index];
-    const from = x(patch.firstBlock);
-    const band = { 'data-from': patch.firstBlock, 'data-to': patch.lastBlock + 1 };
-    bands += element('rect', {
-      x: from,
-      y: 0,
-      width: Math.max(3, x(patch.lastBlock + 1) - from),
-      height: bottom - top,
-      fill: palette.patch,
-      ...band,
-    });
-    flags += element(
-      'g',
-      { transform: `translate(${Math.round(from * 100) / 100} 0)`, 'data-at': patch.firstBlock },
-      element('path', { d: 'M-7 1h14v13l-7 6l-7 -6z', fill: palette.anomalous }) +
-        text(String(index + 1), {
-          x: 0,
-          y: 12,
-          'text-anchor': 'middle',
-          'font-size': 10,
-          'font-weight': 'bold',
-          fill: palette.surface,
-        }),
-    );
-  }
-
-  const axis = x
-    .ticks(8)
+function drawAxis(ticks: readonly number[], { palette, x, plotWidth, bottom }: Plot): string {
+  return ticks
     .filter((tick) => x(tick) <= plotWidth - 24)
     .map((tick) =>
       text(formatCount(tick), {
-        x: left + x(tick),
+        x: timelineFrame.left + x(tick),
         y: bottom + 16,
         'text-anchor': tick === 0 ? 'start' : 'middle',
         fill: palette.muted,
@@ -138,36 +194,6 @@ export function renderTimeline(
       }),
     )
     .join('');
-  const content =
-    element(
-      'svg',
-      { x: left, y: top, width: plotWidth, height: bottom - top, class: 'plot' },
-      bands,
-    ) +
-    labels +
-    element(
-      'svg',
-      { x: left, y: top, width: plotWidth, height: bottom - top, class: 'plot' },
-      plot,
-    ) +
-    element(
-      'svg',
-      { x: left - 8, y: 2, width: plotWidth + 16, height: 22, class: 'flags' },
-      element('g', { transform: 'translate(8 0)' }, flags),
-    ) +
-    element('g', { class: 'ticks' }, axis) +
-    text(timeline.unit ?? 'block', { x: 0, y: bottom + 16, fill: palette.muted, 'font-size': 11 });
-  return chart(
-    { width, height },
-    {
-      title: 'Timeline of the trace',
-      description: describe(timeline, patches),
-      className: 'timeline',
-      margin: 12,
-    },
-    options,
-    content,
-  );
 }
 
 /** A filled step line over bins of width 1 in a view box 100 high. NaN is a hole. */
