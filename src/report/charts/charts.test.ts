@@ -135,10 +135,18 @@ test('marks stand on a patch and on the events of a timeline', () => {
     events: [{ kind: 'return-mismatch' as const, position: 500 }],
   };
   const [patch] = madeUpReport({ traces: 1 }).rows[0]!.detail!.patches;
-  const svg = renderTimeline(timeline, [{ ...patch!, firstBlock: 250, lastBlock: 499 }]);
+  const { occurrences: _, ...alone } = patch!;
+  const once = { ...alone, firstBlock: 250, lastBlock: 499 };
+  const svg = renderTimeline(timeline, [once]);
   // The plot is 838 units wide.
   expect(svg).toContain('<rect x="209.5" y="0" width="209.5"');
   expect(svg).toContain('data-from="250" data-to="500"');
   expect(svg).toMatch(/<rect x="419" y="\d+" width="2" height="16" fill="[^"]+" data-at="500"/);
   expect(svg).toContain('d="M0 100H1V0H2V100H4V100z"');
+  // A place at which the trace strayed twice has one flag, and a band for each time.
+  const times = [once, { ...once, firstBlock: 600, lastBlock: 699 }];
+  const twice = renderTimeline(timeline, [{ ...once, occurrences: times }]);
+  expect(twice).toContain('data-from="250" data-to="500"');
+  expect(twice).toContain('data-from="600" data-to="700"');
+  expect(twice.match(/<g transform="[^"]*" data-at=/g)).toHaveLength(1);
 });
