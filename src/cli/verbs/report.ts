@@ -16,7 +16,7 @@ interface Options extends JudgeOptions {
 
 const spec: CommandSpec<Options> = {
   args: [['<run>', "a run's folder, or a folder of evaluations"]],
-  usual: ['out', 'detailed', 'patches', 'pictures', 'method', 'fpr', 'features', 'load'],
+  usual: ['out', 'only', 'detailed', 'patches', 'pictures', 'method', 'fpr', 'features', 'load'],
   options: [
     {
       flags: '-o, --out <file>',
