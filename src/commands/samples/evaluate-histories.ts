@@ -8,6 +8,7 @@ import type { EventJudgements, NamedEvents, RunEvents } from '../../model/histor
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import type { Places } from '../../sequences/histories/place-hashes.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
+import { distinctRows } from './distinct-rows.ts';
 
 /** Events with their targets numbered as a vocabulary does. */
 export interface ClassifiedEvents {
@@ -74,21 +75,22 @@ export function recordEvents(
   readonly histories: HistoryRecord;
 } {
   const { length, target, sort, count } = events;
-  const rows = new Map<string, number>();
-  const first: number[] = [];
-  const occurrences = new Int32Array(length);
   const { predicted, confidence, chance, trainedTargets, trainedCount, shownCount, surprise } =
     judgements;
-  for (let i = 0; i < length; i++) {
-    const key = `${predicted[i]} ${target[i]} ${confidence[i]} ${chance[i]} ${sort[i]} ${trainedTargets[i]} ${trainedCount[i]} ${shownCount[i]} ${surprise[i]}`;
-    let row = rows.get(key);
-    if (row === undefined) {
-      row = first.length;
-      rows.set(key, row);
-      first.push(i);
-    }
-    occurrences[i] = row;
-  }
+  const { first, indexOf } = distinctRows(
+    [
+      predicted,
+      target,
+      confidence,
+      chance,
+      sort,
+      trainedTargets,
+      trainedCount,
+      shownCount,
+      surprise,
+    ],
+    length,
+  );
   const predictions: PredictionTable = {
     length: first.length,
     // Class 0 is none.
@@ -100,7 +102,7 @@ export function recordEvents(
   };
   return {
     predictions,
-    occurrences,
+    occurrences: indexOf,
     positions: run.position,
     histories: {
       transfers: run.transfers,
