@@ -40,8 +40,15 @@ function isSame(words: readonly Int32Array[], a: number, b: number): boolean {
 /** @returns something for each number that is the same for equal numbers only: as they are written in a file */
 function wordsOf(column: Column, length: number): Int32Array {
   if (column instanceof Int32Array) return column;
-  if (column instanceof Uint8Array) return Int32Array.from(column);
+  const words = new Int32Array(length);
+  const to = column instanceof Float32Array ? new Float32Array(words.buffer) : words;
   // Adding 0 makes 0 of -0.
-  const floats = Float32Array.from({ length }, (_, row) => column[row] + 0);
-  return new Int32Array(floats.buffer);
+  for (let row = 0; row < length; row++) to[row] = column[row] + 0;
+  return words;
+}
+
+/** Fills an array with the values of some rows of a column. @returns the array */
+export function pick<T extends Column>(into: T, column: Column, rows: Int32Array): T {
+  for (let i = 0; i < rows.length; i++) into[i] = column[rows[i]];
+  return into;
 }

@@ -8,7 +8,7 @@ import type { EventJudgements, NamedEvents, RunEvents } from '../../model/histor
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import type { Places } from '../../sequences/histories/place-hashes.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
-import { distinctRows } from './distinct-rows.ts';
+import { type Column, distinctRows, pick } from './distinct-rows.ts';
 
 /** Events with their targets numbered as a vocabulary does. */
 export interface ClassifiedEvents {
@@ -91,14 +91,21 @@ export function recordEvents(
     ],
     length,
   );
+  const rows = first.length;
+  const ints = (column: Column): Int32Array<ArrayBuffer> =>
+    pick(new Int32Array(rows), column, first);
+  const bytes = (column: Column): Uint8Array<ArrayBuffer> =>
+    pick(new Uint8Array(rows), column, first);
+  const floats = (column: Column): Float32Array<ArrayBuffer> =>
+    pick(new Float32Array(rows), column, first);
   const predictions: PredictionTable = {
-    length: first.length,
+    length: rows,
     // Class 0 is none.
-    predicted: Int32Array.from(first, (i) => Math.max(0, predicted[i])),
-    confidence: Float32Array.from(first, (i) => confidence[i]),
-    actual: Int32Array.from(first, (i) => target[i]),
-    actualProbability: Float32Array.from(first, (i) => chance[i]),
-    unseenTransfer: Uint8Array.from(first, (i) => (trainedCount[i] === 0 ? 1 : 0)),
+    predicted: ints(predicted).map((place) => Math.max(0, place)),
+    confidence: floats(confidence),
+    actual: ints(target),
+    actualProbability: floats(chance),
+    unseenTransfer: bytes(trainedCount).map((runs) => (runs === 0 ? 1 : 0)),
   };
   return {
     predictions,
@@ -109,12 +116,12 @@ export function recordEvents(
       explained: run.explained,
       ordinals: run.ordinal,
       sources: {
-        sort: Uint8Array.from(first, (i) => sort[i]),
+        sort: bytes(sort),
         count: Int32Array.from(first, (i) => Math.min(0x7fff_ffff, count[i])),
-        trainedTargets: Int32Array.from(first, (i) => trainedTargets[i]),
-        trainedCount: Uint8Array.from(first, (i) => trainedCount[i]),
-        shownCount: Uint8Array.from(first, (i) => shownCount[i]),
-        surprise: Float32Array.from(first, (i) => surprise[i]),
+        trainedTargets: ints(trainedTargets),
+        trainedCount: bytes(trainedCount),
+        shownCount: bytes(shownCount),
+        surprise: floats(surprise),
       },
       firstPlace,
       places: { modules: places.modules, module: places.module, offset: places.offset },

@@ -15,6 +15,9 @@ export const noRun = -2;
 /** Contexts that a run keeps, so that memory is bounded; those that come later are not learned. */
 export const mostContexts: number = 1 << 21;
 
+/** Room for so many is made at once. */
+const usualContexts = 1 << 14;
+
 /** Integers of a context of a run behind its hash. */
 export const Shown = {
   /** The context of training; -1 = there is none. */
@@ -74,6 +77,7 @@ export class RunContexts extends ContextIndex {
     most: number = mostContexts,
   ) {
     super();
+    this.reserve(Math.min(most, usualContexts));
     this.#most = most;
     this.#training = training;
     this.#leftOut = leftOut;
