@@ -61,6 +61,8 @@ export class RunContexts extends ContextIndex {
   #cellsEnd = 1;
   /** Candidate + 1 by target. */
   #slot: Int32Array<ArrayBuffer>;
+  /** Contexts that there were before the event. */
+  #before = 0;
   /** Where contexts and cells end without those of the event, where there is no more room to keep them. */
   #keptLength = -1;
   #keptCells = 0;
@@ -160,7 +162,8 @@ export class RunContexts extends ContextIndex {
 
   /** @returns the context with this hash, made when the run has not been there */
   #enter(low: number, high: number, level: number, parent: number): number {
-    const known = this.find(low, high, parent);
+    // What has just been made leads nowhere yet.
+    const known = parent >= this.#before ? -1 : this.find(low, high, parent);
     if (known >= 0) return known;
     const training = this.#training;
     // Who never saw the shorter context never saw the longer one.
@@ -293,6 +296,7 @@ export class RunContexts extends ContextIndex {
   #forget(): void {
     if (this.at[0] >= 0) this.#setSlots(true);
     this.#dropWhatIsTooMuch();
+    this.#before = this.length;
     if (this.length < this.#most) return;
     this.#keptLength = this.length;
     this.#keptCells = this.#cellsEnd;
