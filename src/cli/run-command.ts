@@ -3,7 +3,7 @@ import { shorten } from '../base/format.ts';
 import { nearest } from '../base/option.ts';
 import { version } from '../base/version.ts';
 import { commands } from './commands.ts';
-import type { CommandEntry, LoadedCommand } from './frame/command.ts';
+import type { CommandEntry } from './frame/command.ts';
 import { readCommandLine } from './frame/command-line.ts';
 import { grammarOf } from './frame/grammar.ts';
 import { commandList, helpText } from './frame/help.ts';
@@ -39,11 +39,7 @@ export async function runCommand(words: readonly string[]): Promise<void> {
   if (line.asks !== undefined) {
     return writeOut(helpText(grammar, command, line.asks === 'help-all', helpWidth()));
   }
-  await invoke(grammar, command, line, loadAll);
-}
-
-async function loadAll(): Promise<readonly LoadedCommand[]> {
-  return Promise.all(commands.map(async (entry) => ({ ...entry, command: await entry.load() })));
+  await invoke(grammar, command, line, commands);
 }
 
 /** @throws UserError `no-command` */

@@ -18,7 +18,6 @@ import { JudgedRun } from './judging/judged-run.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
 import { type VerdictFacts, watchSamples } from './judging/watch-samples.ts';
 import { openProfile, type Profile } from './profile/profile.ts';
-import { report } from './report.ts';
 import { type RunFolder, readRunRecord, runFolder } from './run/folder.ts';
 import { readKnownPlaces } from './samples/known-places.ts';
 import { layoutOf } from './samples/layout.ts';
@@ -152,6 +151,8 @@ async function writeAlarmPage(
     await JudgedRun.at(work, profile, options);
     await copyWholeFile(join(home.evaluation, evaluation), join(work.evaluation, evaluation));
     await makeFolder(join(home.root, 'alarms'));
+    // Loaded at the first alarm: most runs have none.
+    const { report } = await import('./report.ts');
     await report(
       {
         ...{ ...defaultJudging, path: work.root, fpr: options.fpr, version, names: options.names },

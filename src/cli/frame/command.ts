@@ -10,7 +10,7 @@ export interface Invocation<Options> {
   /** Prints one line of the result on standard output, and comes back once it is written. */
   readonly print: (line: string) => void;
   /** Every command there is, for those that write about commands. */
-  readonly manual: () => Promise<readonly LoadedCommand[]>;
+  readonly commands: readonly CommandEntry[];
 }
 
 /** A command as the list of commands has it: enough to find it, and to say what it is for. */
@@ -26,6 +26,11 @@ export interface CommandEntry {
 
 export interface LoadedCommand extends Omit<CommandEntry, 'load'> {
   readonly command: Command;
+}
+
+/** Loads everything that commands are made of, which takes long. */
+export function loadAll(entries: readonly CommandEntry[]): Promise<readonly LoadedCommand[]> {
+  return Promise.all(entries.map(async (entry) => ({ ...entry, command: await entry.load() })));
 }
 
 /**

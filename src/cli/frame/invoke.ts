@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import type { Command, Invocation } from './command.ts';
+import { type Command, type CommandEntry, loadAll } from './command.ts';
 import type { CommandLine } from './command-line.ts';
 import { type CommonOptions, levelOf } from './common-options.ts';
 import { problemsOfOthers, readConfig } from './config-file.ts';
@@ -8,8 +8,6 @@ import { writeOut } from './output.ts';
 import { printable } from './paint.ts';
 import { settleOptions } from './settings.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
-
-type Manual = Invocation<never>['manual'];
 
 /**
  * Runs a command as its words say, and sets the exit code of the process.
@@ -21,9 +19,9 @@ export async function invoke(
   grammar: Grammar,
   command: Command,
   line: CommandLine,
-  manual: Manual,
+  commands: readonly CommandEntry[],
 ): Promise<void> {
-  const { options, level, common } = await settle(grammar, line, manual);
+  const { options, level, common } = await settle(grammar, line, commands);
   const terminal = openTerminal({
     minimum: level,
     statusSeconds: 60 * common.statusInterval,
@@ -37,7 +35,7 @@ export async function invoke(
       options: options as never,
       terminal,
       signal,
-      manual,
+      commands,
       print: (text) => {
         terminal.finish();
         writeOut(`${printable(text)}\n`);
@@ -53,10 +51,15 @@ interface Settled {
   readonly level: number;
 }
 
-async function settle(grammar: Grammar, line: CommandLine, manual: Manual): Promise<Settled> {
+async function settle(
+  grammar: Grammar,
+  line: CommandLine,
+  commands: readonly CommandEntry[],
+): Promise<Settled> {
   const problems = [...line.problems];
   const config = readConfig(grammar, problems);
-  if (config.others.length > 0) problems.push(...problemsOfOthers(config.others, await manual()));
+  if (config.others.length > 0)
+    problems.push(...problemsOfOthers(config.others, await loadAll(commands)));
   const options = settleOptions(
     grammar.options,
     {

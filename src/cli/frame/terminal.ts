@@ -1,5 +1,5 @@
 import { styleText } from 'node:util';
-import { Presets, SingleBar } from 'cli-progress';
+import type { SingleBar } from 'cli-progress';
 import { inOneLine } from '../../base/format.ts';
 import {
   type Logger,
@@ -39,6 +39,13 @@ export interface TerminalOptions {
 export function openTerminal({ minimum, statusSeconds, showsProgress }: TerminalOptions): Terminal {
   const stream = process.stderr;
   const isLive = stream.isTTY === true && process.env.CI === undefined;
+  let bars: typeof import('cli-progress') | undefined;
+  // Only who looks at a terminal has to wait for it; until it has come, no bar is shown.
+  if (isLive) {
+    void import('cli-progress').then((loaded) => {
+      bars = loaded;
+    });
+  }
   let bar: SingleBar | undefined;
   let step = '';
   let lastStatus = 0;
@@ -62,10 +69,11 @@ export function openTerminal({ minimum, statusSeconds, showsProgress }: Terminal
   const progress = (p: Progress): void => {
     if (!showsProgress || logLevels.info < minimum) return;
     if (isLive) {
+      if (bars === undefined) return;
       if (p.step !== step) {
         finish();
         step = p.step;
-        bar = new SingleBar(
+        bar = new bars.SingleBar(
           {
             format: `{step} {bar} {percentage}% {counted} {facts}`,
             hideCursor: true,
@@ -74,7 +82,7 @@ export function openTerminal({ minimum, statusSeconds, showsProgress }: Terminal
             fps: 5,
             stream,
           },
-          Presets.shades_grey,
+          bars.Presets.shades_grey,
         );
         bar.start(p.total || 1, 0, payload(p));
       }

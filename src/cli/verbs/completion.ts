@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import { shorten } from '../../base/format.ts';
-import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
+import { type Command, type CommandSpec, defineCommand, loadAll } from '../frame/command.ts';
 import { bashCompletion } from '../manual/bash.ts';
 import { type CompletedCommand, completionOf } from '../manual/completion.ts';
 import { fishCompletion } from '../manual/fish.ts';
@@ -24,7 +24,7 @@ const spec: CommandSpec<object> = {
     ['wayward completion zsh > ~/.zfunc/_wayward', 'for zsh, where ~/.zfunc is in $fpath'],
     ['wayward completion fish > ~/.config/fish/completions/wayward.fish', 'for fish'],
   ],
-  run: async ({ args: [shell = ''], manual, print }) => {
+  run: async ({ args: [shell = ''], commands, print }) => {
     const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined;
     if (script === undefined) {
       const known = Object.keys(shells).join(', ');
@@ -32,7 +32,7 @@ const spec: CommandSpec<object> = {
         category: 'arguments',
       });
     }
-    print(script(completionOf(await manual())).trimEnd());
+    print(script(completionOf(await loadAll(commands))).trimEnd());
     return 0;
   },
 };

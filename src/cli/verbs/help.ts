@@ -20,8 +20,7 @@ const spec: CommandSpec<Options> = {
     ['wayward help learn', 'the same as wayward learn --help'],
     ['wayward help exit-codes', 'what each exit code means'],
   ],
-  run: async ({ args: [topic], options: o, manual, print }) => {
-    const commands = await manual();
+  run: async ({ args: [topic], options: o, commands, print }) => {
     const width = helpWidth();
     const text = topics.find(({ name }) => name === topic)?.text;
     const entry = commands.find(
@@ -32,9 +31,8 @@ const spec: CommandSpec<Options> = {
       print(`${commandList(commands, width)}\nMore:\n${more.join('\n')}`);
     } else if (text !== undefined) print(text);
     else if (entry !== undefined) {
-      print(
-        helpText(grammarOf(entry, entry.command, topic), entry.command, o.all, width).trimEnd(),
-      );
+      const command = await entry.load();
+      print(helpText(grammarOf(entry, command, topic), command, o.all, width).trimEnd());
     } else {
       const known = [...topics, ...commands].map(({ name }) => name);
       const near = nearest(topic, known);

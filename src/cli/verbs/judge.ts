@@ -2,9 +2,7 @@ import { join, parse } from 'node:path';
 import { writeFileAtomic } from '../../base/files.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
 import { version } from '../../base/version.ts';
-import { classify, defaultJudging } from '../../commands/classify.ts';
 import { type JudgedSample, type JudgeResult, judge } from '../../commands/judge.ts';
-import { report, withPlaces } from '../../commands/report.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import {
   binDirsOption,
@@ -15,7 +13,6 @@ import {
 } from '../../commands/samples/options.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { documentText } from '../../report/text/json-report.ts';
-import { reportToSarif } from '../../report/text/sarif.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
@@ -216,6 +213,9 @@ async function writePages(
   { fpr, debugDir }: Options,
   context: RunContext,
 ): Promise<string[]> {
+  // Pages, charts and what draws them are loaded for those who want them.
+  const { report } = await import('../../commands/report.ts');
+  const { defaultJudging } = await import('../../commands/classify.ts');
   const pages: string[] = [];
   for (const { root } of folders) {
     const { dir, name, ext } = parse(file);
@@ -238,6 +238,9 @@ async function sarifOf(
   fpr: number,
   context: RunContext,
 ): Promise<string> {
+  const { withPlaces } = await import('../../commands/report.ts');
+  const { classify, defaultJudging } = await import('../../commands/classify.ts');
+  const { reportToSarif } = await import('../../report/text/sarif.ts');
   const documents: { runs: unknown[] }[] = [];
   for (const { root } of folders) {
     const options = { ...defaultJudging, path: root, fpr, version };
