@@ -52,12 +52,15 @@ export {
 } from './commands/export.ts';
 export type { AlarmReport, PlaceName } from './commands/guard/alarm.ts';
 export type { GuardEvent, OnAlarm, ProcessVerdict } from './commands/guard/events.ts';
+export type { GuardCounters } from './commands/guard/guard-metrics.ts';
 export {
-  type GuardCounters,
+  type FollowedRequest,
   type Guarding,
   type GuardRequest,
   type GuardResult,
   guard,
+  guardFollow,
+  guardPerfPipe,
 } from './commands/guard.ts';
 export type { ImportResult } from './commands/import.ts';
 export type { HotBlock, TraceReport } from './commands/inspect.ts';

@@ -7,10 +7,14 @@ import type { Guest, GuestListener, GuestProgram } from '../capture/qemu/guarded
 import { buildPlugin } from '../capture/qemu/plugin/build.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import type { GuardEvent, OnAlarm, ProcessVerdict } from './guard/events.ts';
+import { followSample } from './guard/follow-sample.ts';
+import type { GuardCounters } from './guard/guard-metrics.ts';
 import { GuardedRun } from './guard/guarded-run.ts';
 import { JudgeClient } from './guard/judge-client.ts';
+import { openSetup } from './guard/open-setup.ts';
+import { guardPerf } from './guard/perf-guard.ts';
 import { SampleSpool } from './guard/sample-spool.ts';
-import { judge } from './judge.ts';
+import { type JudgeRequest, judge } from './judge.ts';
 import { openProfile } from './profile/profile.ts';
 
 export interface GuardRequest {
@@ -45,16 +49,6 @@ export interface GuardResult {
   readonly processes: readonly (ProcessVerdict & { readonly pid: number })[];
 }
 
-/** Counters of a guard, for monitoring. */
-export interface GuardCounters {
-  readonly processes: number;
-  readonly blocks: number;
-  readonly waitingBlocks: number;
-  readonly skippedBlocks: number;
-  readonly alarms: number;
-  readonly lost: number;
-}
-
 /** A guard at work. */
 export interface Guarding {
   readonly result: Promise<GuardResult>;
@@ -82,6 +76,57 @@ export async function guard(
   } catch (error) {
     await removeQuietly(work);
     throw error;
+  }
+}
+
+export interface FollowedRequest {
+  readonly profile: string;
+  readonly fpr: number;
+  /** Folder for alarms. */
+  readonly evidence: string;
+  readonly binDirs: readonly string[];
+}
+
+/**
+ * Judges a sample while somebody else writes it.
+ *
+ * @param idle  seconds without growth after which it has ended; without it, when the signal says so
+ * @returns `undefined` where nothing came
+ * @throws UserError
+ */
+export async function guardFollow(
+  request: FollowedRequest & { readonly folder: string; readonly idle: number | undefined },
+  tell: (event: GuardEvent) => void,
+  signal: AbortSignal,
+): Promise<ProcessVerdict | undefined> {
+  const { profile, fpr, evidence, binDirs, folder } = request;
+  const setup = await openSetup(profile, fpr);
+  const out = await makeWorkFolder('wayward-guard-');
+  try {
+    const judgeSample = (): ReturnType<typeof judgeWhole> =>
+      judgeWhole({ profile, samples: [folder], binDirs, fpr, out }, silentContext);
+    return await followSample({ ...request, evidence, signal, judgeSample }, setup, tell);
+  } finally {
+    await setup.close();
+    await removeQuietly(out);
+  }
+}
+
+/**
+ * Judges what `perf record --per-thread -e intel_pt//u -o -` writes, while it does.
+ *
+ * @param path  of what is read, for messages
+ * @throws UserError
+ */
+export async function guardPerfPipe(
+  request: FollowedRequest & { readonly input: AsyncIterable<Buffer>; readonly path: string },
+  tell: (event: GuardEvent) => void,
+): Promise<readonly ProcessVerdict[]> {
+  const setup = await openSetup(request.profile, request.fpr);
+  try {
+    return await guardPerf(request, setup, tell);
+  } finally {
+    await setup.close();
   }
 }
 
@@ -267,13 +312,8 @@ class Guards {
   ): Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>> {
     const { fpr, evidence } = this.#request;
     const binDirs = [join(resolve(evidence), 'bin')];
-    const { judged } = await judge(
-      { profile, samples: [sample], binDirs, fpr, out: this.#work },
-      { ...this.#context, progress: () => {} },
-    );
-    const [found] = judged;
-    if (found === undefined) return { verdict: 'not-judged', pValue: undefined, score: undefined };
-    return { verdict: found.verdict, pValue: found.pValue, score: found.score };
+    const request = { profile, samples: [sample], binDirs, fpr, out: this.#work };
+    return judgeWhole(request, this.#context);
   }
 
   async #result(program: GuardedProgram): Promise<GuardResult> {
@@ -292,6 +332,17 @@ class Guards {
       await removeQuietly(this.#work);
     }
   }
+}
+
+/** Judges one sample as `judge` does. */
+async function judgeWhole(
+  request: JudgeRequest,
+  context: RunContext,
+): Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>> {
+  const { judged } = await judge(request, { ...context, progress: () => {} });
+  const [found] = judged;
+  if (found === undefined) return { verdict: 'not-judged', pValue: undefined, score: undefined };
+  return { verdict: found.verdict, pValue: found.pValue, score: found.score };
 }
 
 /** In a folder of this guard, by which its processes are known. */

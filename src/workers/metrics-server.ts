@@ -2,7 +2,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { UserError } from '../base/errors.ts';
 import { messageOf } from '../base/files.ts';
-import type { QueueWorker } from './queue-worker.ts';
+
+/** What is served. */
+export interface MetricsSource {
+  /** `ok` is healthy. */
+  readonly state: string;
+  /** @returns lines of Prometheus' text format */
+  toPrometheus(): string;
+}
 
 export interface MetricsServer {
   readonly port: number;
@@ -16,7 +23,7 @@ export interface MetricsServer {
  * @throws UserError `port-unavailable`
  */
 export function serveMetrics(
-  worker: Pick<QueueWorker, 'metrics' | 'isConnected' | 'isDraining'>,
+  source: MetricsSource,
   host: string,
   port: number,
 ): Promise<MetricsServer> {
@@ -33,9 +40,9 @@ export function serveMetrics(
     };
     if (!isRead) say(405, 'text/plain', 'only GET and HEAD\n');
     else if (path === '/metrics') {
-      say(200, 'text/plain; version=0.0.4', worker.metrics.toPrometheus(worker.isConnected));
+      say(200, 'text/plain; version=0.0.4', source.toPrometheus());
     } else if (path === '/healthz') {
-      const state = worker.isDraining ? 'draining' : worker.isConnected ? 'ok' : 'disconnected';
+      const { state } = source;
       say(state === 'ok' ? 200 : 503, 'text/plain', `${state}\n`);
     } else say(404, 'text/plain', 'there are /healthz and /metrics\n');
   });

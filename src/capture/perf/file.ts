@@ -300,10 +300,8 @@ export class PerfFile {
   }
 
   #pipeAttr(body: Buffer): void {
-    if (body.length < 48 || this.attrs.length >= maxAttrs) return;
-    const size = body.readUInt32LE(4);
-    if (size < 48 || size > body.length) return;
-    this.attrs.push(parseAttr(body.subarray(0, size), idsOf(body.subarray(size))));
+    const attr = this.attrs.length >= maxAttrs ? undefined : pipeAttr(body);
+    if (attr !== undefined) this.attrs.push(attr);
   }
 
   /** The table of sections lies behind the data, one for each bit that is set. */
@@ -378,6 +376,17 @@ export class PerfFile {
     const buildId = record.toString('hex', 12, 12 + length);
     this.buildIds.push({ path: cString(record, 36), buildId });
   }
+}
+
+/** What readers of records ask about the file that they are in. */
+export type PerfFacts = Pick<PerfFile, 'path' | 'size' | 'attrs'>;
+
+/** @returns what an attribute's record in a pipe says; `undefined` where it is none */
+export function pipeAttr(body: Buffer): PerfAttr | undefined {
+  if (body.length < 48) return undefined;
+  const size = body.readUInt32LE(4);
+  if (size < 48 || size > body.length) return undefined;
+  return parseAttr(body.subarray(0, size), idsOf(body.subarray(size)));
 }
 
 /** @returns an unsigned 64-bit number as a double; above 2^53 rounded, which no valid offset reaches */

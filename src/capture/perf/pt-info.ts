@@ -1,7 +1,7 @@
 import { UserError } from '../../base/errors.ts';
 import type { MtcRate } from '../../pt/clock.ts';
 import { PerfClock } from './clock.ts';
-import { number64, type PerfFile, SampleField } from './file.ts';
+import { number64, type PerfFacts, SampleField } from './file.ts';
 
 /** `type` of AUXTRACE_INFO: which hardware traced. */
 const tracers: Readonly<Record<number, string>> = {
@@ -33,7 +33,7 @@ export interface PtInfo {
  * @returns `undefined` where the record has not even a type
  * @throws UserError `perf-other-trace`, `perf-damaged`
  */
-export function parsePtInfo(body: Buffer, file: PerfFile): PtInfo | undefined {
+export function parsePtInfo(body: Buffer, file: PerfFacts): PtInfo | undefined {
   if (body.length < 8) return undefined;
   const type = body.readUInt32LE(0);
   const fail = (code: string, message: string): UserError =>

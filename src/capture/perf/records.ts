@@ -1,6 +1,6 @@
 import { addressFromBigInt } from '../../base/address.ts';
 import { UserError } from '../../base/errors.ts';
-import { cString, number64, type PerfFile, type RawRecord, RecordType } from './file.ts';
+import { cString, number64, type PerfFacts, type RawRecord, RecordType } from './file.ts';
 import { type PtInfo, parsePtInfo } from './pt-info.ts';
 import { TrailerReader, type WhereAndWhen } from './trailer.ts';
 
@@ -92,13 +92,13 @@ export class PerfRecords {
     badMappings: 0,
   };
   info: PtInfo | undefined;
-  readonly #file: PerfFile;
+  readonly #file: PerfFacts;
   #trailers: TrailerReader | undefined;
   readonly events: LifeEvent[] = [];
   /** Ends of AUX records that say that data was lost, by CPU, or by thread where there is none. */
   readonly breaks: { readonly cpu: number; readonly tid: number; readonly position: number }[] = [];
 
-  constructor(file: PerfFile) {
+  constructor(file: PerfFacts) {
     this.#file = file;
   }
 

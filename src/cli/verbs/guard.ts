@@ -1,10 +1,20 @@
-import { appendFileSync } from 'node:fs';
+import { appendFileSync, createReadStream } from 'node:fs';
 import { constants } from 'node:os';
-import { choice, decimal, text } from '../../base/option.ts';
+import { UserError } from '../../base/errors.ts';
+import { choice, decimal, integer, text } from '../../base/option.ts';
 import { alarmLine } from '../../commands/guard/alarm.ts';
 import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';
-import { type Guarding, type GuardResult, guard } from '../../commands/guard.ts';
-import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
+import { guardMetrics } from '../../commands/guard/guard-metrics.ts';
+import {
+  type Guarding,
+  type GuardResult,
+  guard,
+  guardFollow,
+  guardPerfPipe,
+} from '../../commands/guard.ts';
+import { serveMetrics } from '../../workers/metrics-server.ts';
+import { type Command, type CommandSpec, defineCommand, type Invocation } from '../frame/command.ts';
+import { printable } from '../frame/paint.ts';
 import { findProgram } from '../options/find-program.ts';
 
 interface Options {
@@ -17,6 +27,11 @@ interface Options {
   readonly failOpen: boolean;
   readonly slow: boolean;
   readonly events: string | undefined;
+  readonly follow: string | undefined;
+  readonly perf: string | undefined;
+  readonly idle: number | undefined;
+  readonly binDir: readonly string[] | undefined;
+  readonly metrics: number | undefined;
   readonly inheritEnv: boolean;
   readonly exitCode: boolean;
 }
@@ -30,6 +45,27 @@ const spec: CommandSpec<Options> = {
     {
       flags: '--profile <file>',
       help: 'profile of another program that this one starts; may be given again',
+      parse: text,
+      repeats: true,
+    },
+    {
+      flags: '--follow <sample>',
+      help: 'instead of a program: the folder of a sample that somebody else writes, as a hypervisor does',
+      parse: text,
+    },
+    {
+      flags: '--idle <seconds>',
+      help: 'with --follow: it has ended when it did not grow for so long [when interrupted]',
+      parse: decimal(0, 1e6, 'open'),
+    },
+    {
+      flags: '--perf <file>',
+      help: 'instead of a program: what perf record --per-thread -e intel_pt//u -o - writes; - = standard input',
+      parse: text,
+    },
+    {
+      flags: '--bin-dir <dir>',
+      help: 'with --follow and --perf: folder of executables and libraries; may be given again',
       parse: text,
       repeats: true,
     },
@@ -69,6 +105,11 @@ const spec: CommandSpec<Options> = {
       flags: '--inherit-env',
       help: 'give it the whole environment of this command, not PATH and LC_ALL=C only',
     },
+    {
+      flags: '--metrics <port>',
+      help: 'serve /metrics (Prometheus) and /healthz there, on the loopback interface',
+      parse: integer(0, 65535),
+    },
     { flags: '--exit-code', help: 'end with 10 after an alarm, whatever the program ends with' },
   ],
   examples: [
@@ -82,31 +123,74 @@ const spec: CommandSpec<Options> = {
       'halts it, with a core file for gdb',
     ],
   ],
-  run: async ({ args: [profile = '', program = '', ...args], options: o, terminal, signal }) => {
-    const tell = (event: GuardEvent): void => {
-      if (o.events !== undefined) appendFileSync(o.events, `${JSON.stringify(event)}\n`);
-      // Standard output is the program's.
-      const lines = o.json ? [JSON.stringify(event)] : linesOf(event, o);
-      for (const line of lines) process.stderr.write(`${line}\n`);
-    };
-    const guarding = await guard(
-      {
-        ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
-        ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
-        ...{
-          failOpen: o.failOpen,
-          maySlow: o.slow,
-          env: o.inheritEnv ? process.env : recordedEnv,
-        },
-        searchPath: process.env.PATH ?? '',
-      },
-      tell,
-      { log: terminal, progress: () => {}, signal },
-    );
-    const result = await passingSignals(guarding);
-    return o.exitCode && result.alarms > 0 ? 10 : exitCodeOf(result);
+  run: async (invocation) => {
+    const { args, options: o } = invocation;
+    const ways = [o.follow, o.perf, args[1]].filter((way) => way !== undefined);
+    if (ways.length !== 1) {
+      throw new UserError(
+        'guard-what',
+        'takes a program after "--", or --follow SAMPLE, or --perf FILE: one of them',
+        { category: 'arguments' },
+      );
+    }
+    const tell = teller(o, invocation.print);
+    const { profile: _, fpr, evidence, binDir: binDirs = [] } = o;
+    const followed = { profile: args[0] ?? '', fpr, evidence, binDirs };
+    if (o.follow !== undefined) {
+      const request = { ...followed, folder: o.follow, idle: o.idle };
+      const verdict = await guardFollow(request, tell, invocation.signal);
+      return verdict === undefined ? 5 : alarmCode(o, verdict.wasAlarmed);
+    }
+    if (o.perf !== undefined) {
+      const input: AsyncIterable<Buffer> =
+        o.perf === '-' ? process.stdin : createReadStream(o.perf, { highWaterMark: 1 << 20 });
+      const verdicts = await guardPerfPipe({ ...followed, input, path: o.perf }, tell);
+      const wasAlarmed = verdicts.some((verdict) => verdict.wasAlarmed);
+      return verdicts.length === 0 ? 5 : alarmCode(o, wasAlarmed);
+    }
+    return guardProgram(invocation, tell);
   },
 };
+
+async function guardProgram(
+  { args: [profile = '', program = '', ...args], options: o, terminal }: Invocation<Options>,
+  tell: (event: GuardEvent) => void,
+): Promise<number> {
+  const guarding = await guard(
+    {
+      ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
+      ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
+      ...{ failOpen: o.failOpen, maySlow: o.slow },
+      env: o.inheritEnv ? process.env : recordedEnv,
+      searchPath: process.env.PATH ?? '',
+    },
+    tell,
+    { log: terminal, progress: () => {} },
+  );
+  if (o.metrics !== undefined) {
+    const toPrometheus = (): string => guardMetrics(guarding.counters());
+    const { port } = await serveMetrics({ state: 'ok', toPrometheus }, '127.0.0.1', o.metrics);
+    terminal.log('info', `metrics at http://127.0.0.1:${port}/metrics`);
+  }
+  const result = await passingSignals(guarding);
+  return o.exitCode && result.alarms > 0 ? 10 : exitCodeOf(result);
+}
+
+function alarmCode({ exitCode }: Options, wasAlarmed: boolean): number {
+  return exitCode && wasAlarmed ? 10 : 0;
+}
+
+/** Tells on standard output where it is free, else on standard error. */
+function teller(o: Options, print: (line: string) => void): (event: GuardEvent) => void {
+  const isFree = o.follow !== undefined || o.perf !== undefined;
+  return (event) => {
+    if (o.events !== undefined) appendFileSync(o.events, `${JSON.stringify(event)}\n`);
+    for (const line of o.json ? [JSON.stringify(event)] : linesOf(event, o)) {
+      if (isFree) print(line);
+      else process.stderr.write(`${printable(line)}\n`);
+    }
+  };
+}
 
 /** As `record` gives it: another environment is another run to the loader and the C library. */
 const recordedEnv = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' };

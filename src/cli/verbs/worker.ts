@@ -5,8 +5,9 @@ import { version } from '../../base/version.ts';
 import { taskProcess } from '../../commands/tasks/open-scheduler.ts';
 import { admitJob, taskNames } from '../../commands/tasks/tasks.ts';
 import { Confinement } from '../../workers/confinement.ts';
-import { serveMetrics } from '../../workers/metrics-server.ts';
+import { type MetricsSource, serveMetrics } from '../../workers/metrics-server.ts';
 import { laneOf } from '../../workers/queue-names.ts';
+import type { QueueWorker } from '../../workers/queue-worker.ts';
 import { showRedisUrl } from '../../workers/redis-link.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { queueOption } from '../options/queue-options.ts';
@@ -88,7 +89,7 @@ const spec: CommandSpec<Options> = {
     });
     try {
       if (o.port !== undefined) {
-        const { port } = await serveMetrics(worker, o.host, o.port);
+        const { port } = await serveMetrics(sourceOf(worker), o.host, o.port);
         terminal.log('info', `health and metrics at http://${o.host}:${port}`);
       }
       terminal.log(
@@ -109,3 +110,12 @@ const spec: CommandSpec<Options> = {
 };
 
 export const workerCommand: Command = defineCommand(spec);
+
+function sourceOf(worker: QueueWorker): MetricsSource {
+  return {
+    get state() {
+      return worker.isDraining ? 'draining' : worker.isConnected ? 'ok' : 'disconnected';
+    },
+    toPrometheus: () => worker.metrics.toPrometheus(worker.isConnected),
+  };
+}

@@ -1,0 +1,277 @@
+/**
+ * How a guard does: how soon it notices a hijack, what it costs the program, and whether its verdicts are those
+ * of `judge`.
+ *
+ *     node bench/guard.bench.ts [latency|cost|field] [--runs N] [--field DIR]
+ *
+ * - `latency`: `test/guard/victim.c` is hijacked in five ways after some work at full speed. From the moment at which it
+ *   writes over a return address or a pointer to the moment at which the guard's main thread has the alarm: ms of
+ *   wall time, and blocks that the program ran behind the place when the alarm was told.
+ * - `cost`: the same harmless run bare under qemu-user, recorded, and guarded, taking turns.
+ * - `field`: recordings replayed as they would come, against `judge` of the same samples; and blocks between the first
+ *   hijacked transfer and the alarm, where that is known.
+ */
+import { execFileSync, spawn } from 'node:child_process';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
+import { silentLogger } from '../src/base/log.ts';
+import { type AlarmPlace, LiveRun } from '../src/commands/guard/live-run.ts';
+import { openSetup } from '../src/commands/guard/open-setup.ts';
+import { judge } from '../src/commands/judge.ts';
+import { learn } from '../src/commands/learn.ts';
+import { ImageStore } from '../src/image/image-store.ts';
+import { buildAddressSpace } from '../src/image/mapped-space.ts';
+import { readMemoryMap } from '../src/image/memory-map.ts';
+import { readSample } from '../src/trace/sample.ts';
+import { harmlessInput, hijacks, learnVictim, type Victim } from '../test/guard/victim.ts';
+
+const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const quiet = { log: silentLogger, progress: () => {} };
+const words = process.argv.slice(2);
+const option = (name: string, otherwise: string): string =>
+  words.includes(name) ? (words[words.indexOf(name) + 1] ?? otherwise) : otherwise;
+const parts = words.filter((word) => ['latency', 'cost', 'field'].includes(word));
+const wanted = (part: string): boolean => parts.length === 0 || parts.includes(part);
+const runs = Number(option('--runs', '10'));
+const field = option('--field', fileURLToPath(new URL('../../shared/data/field', import.meta.url)));
+const rounds = 400;
+
+const folder = mkdtempSync(join(tmpdir(), 'wayward-guard-bench-'));
+try {
+  console.log(`${cpus()[0]?.model ?? '?'}, ${cpus().length} cores, Node ${process.version}`);
+  if (wanted('latency') || wanted('cost')) {
+    const victim = await learnVictim(folder, 24, rounds);
+    if (wanted('latency')) await measureLatency(victim);
+    if (wanted('cost')) measureCost(victim);
+  }
+  if (wanted('field')) await compareField();
+} finally {
+  rmSync(folder, { recursive: true, force: true });
+}
+
+/** Work before the hijack: some seconds at full speed. */
+function workBefore(): string {
+  return Array.from({ length: 12 }, (_, i) => harmlessInput(3 * i + 1)).join('');
+}
+
+async function measureLatency(victim: Victim): Promise<void> {
+  console.log(
+    '\nfrom hijack to alarm     ms: least  median  p90  most     blocks behind: median  most',
+  );
+  for (const kind of hijacks) {
+    const times: number[] = [];
+    const behind: number[] = [];
+    for (let run = 0; run < runs; run++) {
+      const found = await guardOnce(victim, kind);
+      if (found === undefined) continue;
+      times.push(found.ms);
+      behind.push(found.blocks);
+    }
+    const show = (value: number): string => value.toFixed(1).padStart(8);
+    console.log(
+      `${kind.padEnd(12)} ${times.length} of ${runs}    ${show(quantile(times, 0))}${show(quantile(times, 0.5))}${show(quantile(times, 0.9))}${show(quantile(times, 1))}     ${show(quantile(behind, 0.5))}${show(quantile(behind, 1))}`,
+    );
+  }
+}
+
+interface Noticed {
+  readonly ms: number;
+  readonly blocks: number;
+}
+
+/** Guards one hijacked run in a process of its own, which tells when it has the alarm. */
+function guardOnce(victim: Victim, kind: string): Promise<Noticed | undefined> {
+  const moment = join(folder, 'moment');
+  const script = `
+    import { readFileSync } from 'node:fs';
+    import { guard } from ${JSON.stringify(fileURLToPath(new URL('../src/commands/guard.ts', import.meta.url)))};
+    const guarding = await guard({ profiles: [${JSON.stringify(victim.profile)}], command: ${JSON.stringify(victim.program)},
+      args: [${JSON.stringify(moment)}, '${rounds}'], fpr: 0.05, onAlarm: 'kill', evidence: ${JSON.stringify(join(folder, 'evidence'))},
+      searchPath: process.env.PATH, env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' } }, (event) => {
+      if (event.event !== 'alarm') return;
+      const now = process.hrtime.bigint();
+      const then = readFileSync(${JSON.stringify(moment)}).readBigUInt64LE(0);
+      console.error('NOTICED ' + JSON.stringify({ ms: Number(now - then) / 1e6, blocks: guarding.counters().blocks - event.position }));
+    });
+    await guarding.result;`;
+  const file = join(folder, 'guard-once.ts');
+  writeFileSync(file, script);
+  const child = spawn(process.execPath, [file], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(`${workBefore()}attack ${kind}\n`);
+  let text = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    text += chunk.toString();
+  });
+  return new Promise((resolve) => {
+    child.on('close', () => {
+      const found = /NOTICED (\{.*\})/.exec(text)?.[1];
+      if (found === undefined) console.log(`  ${kind}: no alarm: ${text.slice(0, 300)}`);
+      resolve(found === undefined ? undefined : (JSON.parse(found) as Noticed));
+    });
+  });
+}
+
+function measureCost({ program, profile }: Victim): void {
+  const input = `${workBefore()}${workBefore()}`;
+  const args = [program, join(folder, 'moment'), String(rounds)];
+  const env = { PATH: process.env.PATH, LC_ALL: 'C' };
+  const timed = (command: string, all: readonly string[]): number => {
+    const before = performance.now();
+    execFileSync(command, all, { input, env, stdio: ['pipe', 'ignore', 'ignore'] });
+    return (performance.now() - before) / 1000;
+  };
+  const sample = join(folder, 'cost');
+  const stdin = join(folder, 'in', 'cost');
+  execFileSync('cp', ['/dev/stdin', stdin], { input });
+  const ways: Readonly<Record<string, () => number>> = {
+    bare: () => timed('qemu-x86_64', ['-cpu', 'max', ...args]),
+    recorded: () => {
+      rmSync(sample, { recursive: true, force: true });
+      const words = [
+        'record',
+        '-o',
+        sample,
+        '--bin-dir',
+        join(folder, 'cost-bin'),
+        '--stdin',
+        stdin,
+      ];
+      return timed(process.execPath, [main, ...words, '--', ...args]);
+    },
+    guarded: () => {
+      const words = ['guard', profile, '--evidence', join(folder, 'cost-evidence')];
+      return timed(process.execPath, [main, ...words, '--', ...args]);
+    },
+    'guarded, --no-slow': () => {
+      const words = ['guard', profile, '--no-slow', '--evidence', join(folder, 'cost-evidence')];
+      return timed(process.execPath, [main, ...words, '--', ...args]);
+    },
+  };
+  const seconds = new Map<string, number[]>(Object.keys(ways).map((name) => [name, []]));
+  for (let run = 0; run < runs; run++) {
+    for (const [name, way] of Object.entries(ways)) seconds.get(name)?.push(way());
+  }
+  console.log('\nthe same run             s: median  against recorded, turn by turn: median');
+  for (const [name, each] of seconds) {
+    const ratios = each.map((value, i) => value / (seconds.get('recorded')?.[i] ?? Number.NaN));
+    console.log(
+      `${name.padEnd(24)} ${quantile(each, 0.5).toFixed(2).padStart(8)} ${quantile(ratios, 0.5).toFixed(2).padStart(8)}`,
+    );
+  }
+}
+
+interface Split {
+  readonly train: readonly string[];
+  readonly [set: string]: readonly string[];
+}
+
+async function compareField(): Promise<void> {
+  console.log(
+    '\nreplayed        samples  threads  equal to judge  alarmed = flagged   blocks from hijack to alarm: median  most',
+  );
+  for (const name of ['xmllint', 'lua5.4', 'perl', 'optipng', 'fzf', 'ruby']) {
+    const corpus = join(field, name);
+    if (!existsSync(corpus)) continue;
+    const split = JSON.parse(readFileSync(join(corpus, 'split.json'), 'utf8')) as Split;
+    const train = split.train.slice(0, 20);
+    const samples = [...new Set(Object.values(split).flat())].filter(
+      (each) => !train.includes(each),
+    );
+    const profile = await learnFrom(corpus, name, train);
+    await compareCorpus(corpus, name, profile, samples, 1.001 / (train.length + 1));
+  }
+}
+
+async function learnFrom(corpus: string, name: string, train: readonly string[]): Promise<string> {
+  const root = join(folder, name);
+  mkdirSync(join(root, 'traces'), { recursive: true });
+  symlinkSync(join(corpus, 'bin'), join(root, 'bin'));
+  for (const sample of train)
+    symlinkSync(join(corpus, 'traces', sample), join(root, 'traces', sample));
+  const profile = join(folder, `${name}.wayward`);
+  await learn({ root, out: folder, profile, workers: 1 }, quiet);
+  return profile;
+}
+
+async function compareCorpus(
+  corpus: string,
+  name: string,
+  profile: string,
+  samples: readonly string[],
+  fpr: number,
+): Promise<void> {
+  const paths = samples.map((sample) => join(corpus, 'traces', sample));
+  const binDirs = [join(corpus, 'bin')];
+  const { judged } = await judge({ profile, samples: paths, binDirs, fpr, out: folder }, quiet);
+  const setup = await openSetup(profile, fpr);
+  const truth = readTruth(corpus);
+  const distances: number[] = [];
+  let equal = 0;
+  let alarmedRight = 0;
+  let threaded = 0;
+  for (const whole of judged) {
+    const sample = await readSample(whole.directory);
+    const images = new ImageStore(binDirs);
+    const space = await buildAddressSpace(await readMemoryMap(sample.map ?? ''), images);
+    const alarms: AlarmPlace[] = [];
+    const run = new LiveRun(setup, space, (place) => alarms.push(place));
+    for (const [thread, path] of sample.traces.entries()) {
+      const bytes = path.endsWith('.gz') ? gunzipSync(readFileSync(path)) : readFileSync(path);
+      for (let at = 0; at < bytes.length; at += 4096)
+        run.push(thread, bytes.subarray(at, at + 4096));
+      // Recordings say nothing of the order of threads in time: one after the other.
+      run.endThread(thread);
+    }
+    run.end();
+    if (sample.traces.length > 1) threaded++;
+    const { pValue, score } = run.decision;
+    if (pValue === whole.pValue && score === whole.score) equal++;
+    if (alarms.length > 0 === (whole.verdict === 'anomalous')) alarmedRight++;
+    const hit = truth.get(whole.name);
+    const first = alarms.find(({ position }) => hit !== undefined && position >= hit - 16);
+    if (hit !== undefined && first !== undefined) distances.push(first.position - hit);
+  }
+  await setup.close();
+  const far =
+    distances.length === 0
+      ? '-'
+      : `${quantile(distances, 0.5)}  ${quantile(distances, 1)}  (${distances.length} of ${[...truth.keys()].filter((each) => samples.includes(each)).length} attacks)`;
+  console.log(
+    `${name.padEnd(12)} ${String(judged.length).padStart(10)} ${String(threaded).padStart(8)} ${String(equal).padStart(15)} ${String(alarmedRight).padStart(18)}   ${far}`,
+  );
+}
+
+/** Block index of the first hijacked transfer, by sample. */
+function readTruth(corpus: string): Map<string, number> {
+  const path = join(corpus, 'truth.json');
+  if (!existsSync(path)) return new Map();
+  const truth = JSON.parse(readFileSync(path, 'utf8')) as Record<
+    string,
+    { hits?: readonly (readonly [number])[] }
+  >;
+  return new Map(
+    Object.entries(truth).flatMap(([name, { hits }]) => {
+      const first = hits?.[0]?.[0];
+      return typeof first === 'number' ? [[name, first] as const] : [];
+    }),
+  );
+}
+
+function quantile(values: readonly number[], share: number): number {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? Number.NaN;
+}

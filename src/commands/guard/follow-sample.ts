@@ -1,0 +1,152 @@
+import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { basename, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { UserError } from '../../base/errors.ts';
+import { readJsonFile } from '../../base/json-file.ts';
+import { ImageStore } from '../../image/image-store.ts';
+import { buildAddressSpace } from '../../image/mapped-space.ts';
+import { parseMemoryMap } from '../../image/memory-map.ts';
+import { layoutOf } from '../samples/layout.ts';
+import type { GuardEvent, ProcessVerdict } from './events.ts';
+import { FollowedRun } from './followed-run.ts';
+import type { OpenedSetup } from './open-setup.ts';
+
+/** Between two looks at what has grown, in ms. */
+const lookInterval = 20;
+const chunkBytes = 1 << 18;
+
+export interface FollowRequest {
+  readonly folder: string;
+  readonly binDirs: readonly string[];
+  readonly evidence: string;
+  /** Seconds without growth after which the run has ended; `undefined` = when the signal says so. */
+  readonly idle: number | undefined;
+  readonly signal: AbortSignal;
+  /** Judges the sample as a whole. */
+  readonly judgeSample: () => Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>>;
+}
+
+/** One trace file that grows. */
+interface GrowingTrace {
+  readonly file: FileHandle;
+  offset: number;
+}
+
+/**
+ * Follows a sample while somebody writes it: `trace_0` and on, not compressed, and `mapping.txt`, which may
+ * change. Waits for what is not there yet.
+ *
+ * @throws UserError when the map or the images cannot be read
+ */
+export async function followSample(
+  request: FollowRequest,
+  setup: OpenedSetup,
+  tell: (event: GuardEvent) => void,
+): Promise<ProcessVerdict | undefined> {
+  const follower = new SampleFollower(request, setup, tell);
+  try {
+    return await follower.follow();
+  } finally {
+    await follower.close();
+  }
+}
+
+class SampleFollower {
+  readonly #request: FollowRequest;
+  readonly #setup: OpenedSetup;
+  readonly #tell: (event: GuardEvent) => void;
+  readonly #images: ImageStore;
+  readonly #traces: Map<number, GrowingTrace> = new Map();
+  readonly #buffer = Buffer.alloc(chunkBytes);
+  #map = '';
+  #run: FollowedRun | undefined;
+  #kind: { readonly sharesProcessor?: boolean } = {};
+
+  constructor(request: FollowRequest, setup: OpenedSetup, tell: (event: GuardEvent) => void) {
+    this.#request = request;
+    this.#setup = setup;
+    this.#tell = tell;
+    this.#images = new ImageStore(layoutOf(request.folder, request.binDirs).binDirs);
+  }
+
+  async follow(): Promise<ProcessVerdict | undefined> {
+    const { idle, signal, folder, judgeSample } = this.#request;
+    let grewAt = performance.now();
+    while (!signal.aborted) {
+      if (await this.#grow()) grewAt = performance.now();
+      else if (idle !== undefined && performance.now() - grewAt > idle * 1000) break;
+      else await delay(lookInterval, undefined, { signal }).catch(() => {});
+    }
+    while (await this.#grow());
+    return this.#run?.end(resolve(folder), signal.aborted ? undefined : judgeSample);
+  }
+
+  async close(): Promise<void> {
+    for (const { file } of this.#traces.values()) await file.close();
+  }
+
+  /** @returns whether anything has grown */
+  async #grow(): Promise<boolean> {
+    await this.#readMap();
+    const run = this.#run;
+    if (run === undefined) return false;
+    let hasGrown = false;
+    for (const [thread, trace] of await this.#openTraces()) {
+      const { size } = await trace.file.stat();
+      if (size < trace.offset) {
+        throw new UserError('trace-cut', 'has become shorter while it was followed', {
+          ...{ category: 'input', path: join(this.#request.folder, `trace_${thread}`) },
+        });
+      }
+      const { bytesRead } = await trace.file.read(this.#buffer, 0, chunkBytes, trace.offset);
+      if (bytesRead === 0) continue;
+      trace.offset += bytesRead;
+      hasGrown = true;
+      run.live.push(thread, new Uint8Array(this.#buffer.subarray(0, bytesRead)), this.#kind);
+      await run.writeEvidence();
+    }
+    return hasGrown;
+  }
+
+  async #openTraces(): Promise<ReadonlyMap<number, GrowingTrace>> {
+    const names = await readdir(this.#request.folder).catch(() => []);
+    for (const name of names) {
+      const thread = /^trace_(\d+)(\.gz)?$/.exec(name);
+      if (thread === null || this.#traces.has(Number(thread[1]))) continue;
+      if (thread[2] !== undefined) {
+        throw new UserError('trace-compressed', 'is compressed: what is followed must not be', {
+          ...{ category: 'input', path: join(this.#request.folder, name) },
+        });
+      }
+      const file = await open(join(this.#request.folder, name));
+      this.#traces.set(Number(thread[1]), { file, offset: 0 });
+    }
+    return this.#traces;
+  }
+
+  async #readMap(): Promise<void> {
+    const { folder, evidence } = this.#request;
+    const path = join(folder, 'mapping.txt');
+    // Half a map that is being written is no map yet; a map that is none for good is told by `judge`.
+    const text = await readFile(path, 'utf8').catch(() => '');
+    if (text === this.#map || !text.endsWith('\n')) return;
+    this.#map = text;
+    const space = await buildAddressSpace(parseMemoryMap(text, path), this.#images);
+    if (this.#run !== undefined) {
+      this.#run.live.remap(space);
+      return;
+    }
+    const name = basename(resolve(folder));
+    const recording = join(folder, 'recording.json');
+    if ((await stat(recording).catch(() => undefined)) !== undefined) {
+      const { sharesProcessor } = await readJsonFile(recording);
+      this.#kind = { sharesProcessor: sharesProcessor === true };
+    }
+    const followed = { pid: 0, program: name, evidence: join(evidence, 'alarms', name) };
+    this.#run = new FollowedRun(this.#setup, space, followed, this.#tell);
+    this.#tell({
+      ...{ event: 'process', pid: 0, parentPid: 0, program: name },
+      ...{ origin: 'start', profile: this.#setup.opened.path },
+    });
+  }
+}
