@@ -192,6 +192,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'flow',
       'capture',
       'capture/qemu/guarded',
+      'capture/perf',
       'evidence',
       'evidence/code',
       'evidence/follow',
