@@ -1,10 +1,11 @@
-import { execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { canGuard, harmlessInput, learnVictim, type Victim } from '../../test/guard/victim.ts';
+import { type Schema, undescribed, violations } from '../../test/json-schema.ts';
 import { silentLogger } from '../base/log.ts';
 import type { GuardEvent } from './guard/events.ts';
 import { judge } from './judge.ts';
@@ -18,7 +19,11 @@ beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), 'wayward-guard-'));
   victim = await learnVictim(folder, 20, 5);
 }, 300_000);
-afterAll(() => rmSync(folder, { recursive: true, force: true }));
+afterAll(() => {
+  // Only a test that failed leaves any; their programs end with them.
+  for (const child of running) child.kill('SIGKILL');
+  rmSync(folder, { recursive: true, force: true });
+});
 
 interface Guarded {
   readonly events: readonly GuardEvent[];
@@ -28,6 +33,13 @@ interface Guarded {
 }
 
 let guards = 0;
+const running: Set<ChildProcess> = new Set();
+
+const schema = JSON.parse(
+  readFileSync(new URL('../../docs/schemas/guard-event.schema.json', import.meta.url), 'utf8'),
+) as Schema;
+/** What events broke of their schema. */
+const broken: string[] = [];
 
 /**
  * Guards the victim as a user does.
@@ -43,6 +55,8 @@ function guardVictim(
   const words = ['guard', victim.profile, '--json', '--evidence', evidence, ...flags, '--'];
   const args = [main, ...words, victim.program, join(folder, 'moment'), '5'];
   const child = spawn(process.execPath, args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
+  running.add(child);
+  child.on('exit', () => running.delete(child));
   const events: GuardEvent[] = [];
   let output = '';
   let rest = '';
@@ -55,6 +69,11 @@ function guardVictim(
     for (const line of lines) {
       if (!line.startsWith('{')) continue;
       const event = JSON.parse(line) as GuardEvent;
+      const described = schema.$defs?.[event.event] ?? { enum: [] };
+      broken.push(
+        ...violations(schema, event, described),
+        ...undescribed(schema, event, described),
+      );
       events.push(event);
       whileItRuns?.(event, child.pid ?? -1, () => child.stdin.end());
     }
@@ -82,7 +101,7 @@ describe.skipIf(!canGuard)('guard', () => {
     expect(only(guarded, 'alarm')).toEqual([]);
     expect(only(guarded, 'process-ended')).toMatchObject([{ verdict: 'nominal', judged: 'live' }]);
     expect(readdirSync(join(guarded.evidence, 'traces'))).toEqual([]);
-  }, 60_000);
+  }, 180_000);
 
   // The other kinds are measured by bench/guard.bench.ts.
   test.each(['rop_near', 'pointer'])(
@@ -127,7 +146,7 @@ describe.skipIf(!canGuard)('guard', () => {
     const [end] = only(guarded, 'process-ended');
     expect(end).toMatchObject({ verdict: 'anomalous', wasAlarmed: true });
     expect(existsSync(join(end?.sample ?? '', 'mapping.txt'))).toBe(true);
-  }, 60_000);
+  }, 180_000);
 
   test('stops the program with a core file that a debugger reads', async () => {
     let stopped = -1;
@@ -157,7 +176,7 @@ describe.skipIf(!canGuard)('guard', () => {
     expect(shown).toContain(registers?.rip ?? '?');
     expect(shown).toContain(registers?.rsp ?? '?');
     expect(shown).not.toContain('Cannot access memory');
-  }, 60_000);
+  }, 180_000);
 
   test('ends the program when the guard is killed, also while it waits, and lets it run by choice', async () => {
     for (const isOpen of [false, true]) {
@@ -169,7 +188,7 @@ describe.skipIf(!canGuard)('guard', () => {
       // The last thing that it does is to print a line.
       expect([isOpen, output]).toEqual([isOpen, isOpen ? '1\n' : '']);
     }
-  }, 60_000);
+  }, 180_000);
 
   test('judges to the last block what was killed', async () => {
     const guarded = await guardVictim(harmlessInput(2), ['--keep'], (event) => {
@@ -184,7 +203,7 @@ describe.skipIf(!canGuard)('guard', () => {
       { log: silentLogger, progress: () => {} },
     );
     expect(judged).toMatchObject([{ pValue: end?.pValue, score: end?.score, gaps: 0 }]);
-  }, 60_000);
+  }, 180_000);
 
   test('follows forked children, and programs of which there is a profile; tells of others', async () => {
     const guarded = await guardVictim(
@@ -200,5 +219,9 @@ describe.skipIf(!canGuard)('guard', () => {
     expect(ends.length).toBe(5);
     expect(ends.filter(({ damage }) => damage !== undefined)).toEqual([]);
     expect(ends.every(({ blocks }) => blocks > 0)).toBe(true);
-  }, 60_000);
+  }, 180_000);
+
+  test('tells nothing but what the schema of events describes', () => {
+    expect(broken).toEqual([]);
+  });
 });

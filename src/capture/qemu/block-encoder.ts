@@ -15,6 +15,8 @@ export class TranslationTable {
   readonly target: Address[] = [];
   readonly bytes: Uint8Array[] = [];
   readonly #shape: BlockShape = emptyShape();
+  /** What was translated last from each address: QEMU does it again where it has forgotten. */
+  readonly #last: Map<Address, Uint8Array> = new Map();
 
   constructor(bitness: 32 | 64) {
     this.bitness = bitness;
@@ -26,7 +28,9 @@ export class TranslationTable {
     this.start[id] = start;
     this.end[id] = start + bytes.length;
     this.last[id] = last;
-    this.bytes[id] = bytes;
+    const known = this.#last.get(start);
+    this.bytes[id] = known !== undefined && Buffer.compare(known, bytes) === 0 ? known : bytes;
+    this.#last.set(start, this.bytes[id]);
     this.kind[id] = shape.end === 'transfer' ? shape.kind : Transfer.none;
     const target = start + shape.target;
     this.target[id] = this.bitness === 32 ? target % 0x1_0000_0000 : target;

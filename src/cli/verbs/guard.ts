@@ -184,8 +184,9 @@ function alarmCode({ exitCode }: Options, wasAlarmed: boolean): number {
 function teller(o: Options, print: (line: string) => void): (event: GuardEvent) => void {
   const isFree = o.follow !== undefined || o.perf !== undefined;
   return (event) => {
-    if (o.events !== undefined) appendFileSync(o.events, `${JSON.stringify(event)}\n`);
-    for (const line of o.json ? [JSON.stringify(event)] : linesOf(event, o)) {
+    const json = JSON.stringify({ schemaVersion: 1, time: new Date().toISOString(), ...event });
+    if (o.events !== undefined) appendFileSync(o.events, `${json}\n`);
+    for (const line of o.json ? [json] : linesOf(event, o)) {
       if (isFree) print(line);
       else process.stderr.write(`${printable(line)}\n`);
     }

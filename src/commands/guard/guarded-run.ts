@@ -14,7 +14,7 @@ import type { ToJudge } from './protocol.ts';
 import type { SampleSpool } from './sample-spool.ts';
 
 /** Blocks that may wait to be judged before the program waits. */
-const mostWaiting = 1 << 15;
+const mostWaiting = 1 << 13;
 /** Without slowing the program: so many may wait, and after a skip so many. */
 const mostBehind = 1 << 22;
 const behindAgain = 1 << 20;

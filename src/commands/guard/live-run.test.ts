@@ -9,6 +9,7 @@ import {
 } from '../../../test/guard/example-profile.ts';
 import { silentLogger } from '../../base/log.ts';
 import { Random } from '../../base/random.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
 import { readMemoryMap } from '../../image/memory-map.ts';
@@ -38,12 +39,19 @@ interface Replayed {
   readonly blocks: number;
 }
 
-/** @param cut  most bytes of a piece */
-async function replay(name: string, cut: number): Promise<Replayed> {
+async function openExample(
+  name: string,
+): Promise<{ readonly trace: Buffer; readonly space: AddressSpace }> {
   const folder = join(exampleCorpus, 'traces', name);
-  const bytes = gunzipSync(readFileSync(join(folder, 'trace_0.gz')));
+  const trace = gunzipSync(readFileSync(join(folder, 'trace_0.gz')));
   const images = new ImageStore([join(exampleCorpus, 'bin')]);
   const space = await buildAddressSpace(await readMemoryMap(join(folder, 'mapping.txt')), images);
+  return { trace, space };
+}
+
+/** @param cut  most bytes of a piece */
+async function replay(name: string, cut: number): Promise<Replayed> {
+  const { trace: bytes, space } = await openExample(name);
   const alarms: AlarmPlace[] = [];
   const run = new LiveRun(setup, space, (place) => alarms.push(place));
   const random = new Random(cut);
@@ -79,6 +87,22 @@ describe('a run that is judged while it goes on', () => {
       }
     }
   }, 120_000);
+
+  test('goes on behind a stretch that was left out, and says that it was', async () => {
+    const { trace, space } = await openExample('nominal-test-000');
+    const alarms: AlarmPlace[] = [];
+    const run = new LiveRun(setup, space, (place) => alarms.push(place));
+    const third = Math.floor(trace.length / 3);
+    run.push(0, trace.subarray(0, third));
+    const before = run.counts.blocks;
+    run.skip();
+    run.push(0, trace.subarray(2 * third));
+    run.end();
+    expect([...run.inexact]).toEqual(['skipped']);
+    expect(run.counts.gaps).toBe(1);
+    expect(run.counts.blocks).toBeGreaterThan(before);
+    expect(alarms).toEqual([]);
+  });
 
   test('raises the alarm at the same place, however it is cut, with what the trace says there', async () => {
     for (const name of ['rop-006']) {

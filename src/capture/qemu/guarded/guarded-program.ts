@@ -119,7 +119,10 @@ export class GuardedProgram {
     });
     this.exited.catch(() => this.#close());
     this.#timer = setInterval(() => {
-      for (const { guest } of this.#guests.values()) guest.readAhead();
+      for (const { guest, socket } of this.#guests.values()) {
+        guest.readAhead();
+        if (guest.damage !== undefined) socket.destroy();
+      }
     }, lookInterval);
   }
 
@@ -215,7 +218,8 @@ export class GuardedProgram {
         continue;
       }
       this.#follow(waiting, program, parent);
-      if (first.length > 0) this.#guests.get(hello.prefix)?.guest.add(first);
+      const followed = this.#guests.get(hello.prefix);
+      if (followed !== undefined && first.length > 0) this.#take(followed, first);
     }
   }
 
@@ -234,11 +238,7 @@ export class GuardedProgram {
     );
     const followed: Followed = { guest, listener: onGuest(guest), socket };
     this.#guests.set(hello.prefix, followed);
-    socket.on('data', (chunk: Buffer) => {
-      guest.add(chunk);
-      if (guest.damage !== undefined) socket.destroy();
-      if (this.#waiting.size > 0) this.#admit();
-    });
+    socket.on('data', (chunk: Buffer) => this.#take(followed, chunk));
     socket.on('close', () => {
       followed.listener.onEnd(guest.finish());
       this.#guests.delete(hello.prefix);
@@ -247,6 +247,13 @@ export class GuardedProgram {
       this.#endIfDone();
     });
     socket.resume();
+  }
+
+  #take({ guest, socket }: Followed, chunk: Buffer): void {
+    guest.add(chunk);
+    // Who sends what is none is not listened to any more, which ends it.
+    if (guest.damage !== undefined) socket.destroy();
+    if (this.#waiting.size > 0) this.#admit();
   }
 
   async #onMayExec(guest: Guest, socket: Socket, path: string): Promise<void> {

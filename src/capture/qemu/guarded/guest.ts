@@ -10,6 +10,8 @@ import { MadeCodeWatch } from './made-code-watch.ts';
 
 /** Trace that is held back while the loader runs; a program that never starts is judged all the same. */
 const mostHeldBytes = 1 << 23;
+/** Pieces of made code that a child is told of; a program that makes more is followed, its children are not as well. */
+const mostMade = 1 << 16;
 const tailBytes = tailHeaderBytes + 4 * mostTailIds;
 
 /** What a guest runs. */
@@ -251,7 +253,7 @@ export class Guest {
   }
 
   #make(start: Address, code: Uint8Array): void {
-    this.made.push({ start, code });
+    if (this.made.length < mostMade) this.made.push({ start, code });
     this.#heldCode.push({ start, code });
   }
 

@@ -1,0 +1,137 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { UserError } from '../../../base/errors.ts';
+import { parseHello } from '../guarded/guest.ts';
+import { Recording } from '../recording.ts';
+import { FrameReader } from './frame-reader.ts';
+import { readTail, tailHeaderBytes } from './tail.ts';
+
+function frame(type: number, cpu: number, body: Buffer): Buffer {
+  const header = Buffer.alloc(16);
+  header.writeUInt32LE(type, 0);
+  header.writeUInt32LE(cpu, 4);
+  header.writeUInt32LE(body.length, 8);
+  return Buffer.concat([header, body]);
+}
+
+/** A translation block of `nop`s and a `jmp` to its own start. */
+function translation(id: number, start: number): Buffer {
+  const code = Buffer.from([0x90, 0xeb, 0xfd]);
+  const body = Buffer.alloc(24);
+  body.writeBigUInt64LE(BigInt(start), 0);
+  body.writeUInt32LE(id, 8);
+  body.writeUInt32LE(code.length, 12);
+  body.writeUInt32LE(1, 16);
+  body.writeUInt32LE(2, 20);
+  return frame(2, 0, Buffer.concat([body, code]));
+}
+
+function blocks(cpu: number, ...ids: readonly number[]): Buffer {
+  return frame(1, cpu, Buffer.from(Uint32Array.from(ids).buffer));
+}
+
+function tailOf(sent: number, ...ids: readonly number[]): ReturnType<typeof readTail> {
+  const bytes = Buffer.alloc(tailHeaderBytes + 4 * ids.length);
+  bytes.writeUInt32LE(ids.length, 0);
+  bytes.writeUInt32LE(sent, 4);
+  for (const [i, id] of ids.entries()) bytes.writeUInt32LE(id, tailHeaderBytes + 4 * i);
+  return readTail(bytes);
+}
+
+function newReader(): { reader: FrameReader; seen: number[] } {
+  const seen: number[] = [];
+  const recording = new Recording({
+    ...{ bitness: 64, compressReturns: true, maxBlocks: Number.MAX_SAFE_INTEGER },
+    onBlock: (address) => seen.push(address),
+  });
+  return { reader: new FrameReader(recording, () => undefined), seen };
+}
+
+const start = Buffer.concat([translation(0, 0x1000), translation(1, 0x2000)]);
+
+describe('frames of the plugin', () => {
+  test('are read however they are cut', () => {
+    const bytes = Buffer.concat([start, blocks(0, 0, 1, 0), blocks(0, 1)]);
+    for (const cut of [1, 7, bytes.length]) {
+      const { reader, seen } = newReader();
+      for (let at = 0; at < bytes.length; at += cut) reader.add(bytes.subarray(at, at + cut));
+      expect(seen).toEqual([0x1000, 0x2000, 0x1000, 0x2000]);
+    }
+  });
+
+  test('that were read ahead from a tail are not read twice', () => {
+    const { reader, seen } = newReader();
+    reader.add(start);
+    expect(reader.addTail(0, tailOf(0, 0, 1))).toBe(2);
+    expect(reader.addTail(0, tailOf(0, 0, 1))).toBe(0);
+    expect(reader.addTail(0, tailOf(0, 0, 1, 1))).toBe(1);
+    // Of a frame that has been sent, or that is older, the tail says nothing.
+    expect(reader.addTail(0, tailOf(1, 0))).toBe(0);
+    reader.add(blocks(0, 0, 1, 1, 0));
+    expect(reader.addTail(0, tailOf(0, 0, 1, 1, 0))).toBe(0);
+    expect(reader.addTail(0, tailOf(1, 1))).toBe(1);
+    expect(seen).toEqual([0x1000, 0x2000, 0x2000, 0x1000, 0x2000]);
+  });
+
+  test.each([
+    ['of no type', frame(99, 0, Buffer.alloc(0))],
+    ['that never end', Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0])],
+    ['of no CPU', blocks(5000, 0)],
+    ['with blocks that nobody knows', blocks(0, 7)],
+    ['with a part of a block', frame(1, 0, Buffer.alloc(3))],
+    ['that translate out of order', translation(9, 0x3000)],
+    ['with code in no address space', translation(2, 2 ** 63)],
+    ['of calls that are cut', frame(3, 0, Buffer.alloc(8))],
+  ])('%s are damage', (_, bytes) => {
+    const { reader } = newReader();
+    reader.add(start);
+    expect(() => reader.add(bytes)).toThrow(UserError);
+  });
+
+  test('of any bytes end in events or in damage, and tails in whole blocks', () => {
+    fc.assert(
+      fc.property(
+        fc.array(
+          fc.oneof(
+            fc.uint8Array({ maxLength: 64 }),
+            fc.tuple(fc.integer({ min: 0, max: 9 }), fc.nat(4), fc.uint8Array({ maxLength: 120 })),
+          ),
+          { maxLength: 8 },
+        ),
+        fc.uint8Array({ maxLength: 400 }),
+        (pieces, tail) => {
+          const { reader } = newReader();
+          reader.add(start);
+          try {
+            for (const piece of pieces) {
+              reader.add(
+                piece instanceof Uint8Array
+                  ? Buffer.from(piece)
+                  : frame(piece[0], piece[1], Buffer.from(piece[2])),
+              );
+            }
+            reader.addTail(0, readTail(tail));
+            reader.finish();
+          } catch (error) {
+            expect(error).toMatchObject({ name: 'UserError', code: 'recording-damaged' });
+          }
+        },
+      ),
+      { numRuns: 2000, seed: 5 },
+    );
+  });
+});
+
+describe('who connects', () => {
+  test('is told by its greeting', () => {
+    expect(parseHello('12 7 0 0 12-1a2b- ')).toEqual({
+      ...{ pid: 12, parentPid: 7, known: 0, bitness: 64, prefix: '12-1a2b-', parent: '' },
+    });
+    expect(parseHello('12 7 5 1 12-1a2b- 7-ff-')).toMatchObject({ bitness: 32, parent: '7-ff-' });
+  });
+
+  test.each(['', '1 2 3 0 ../../etc- ', '1 2 3 0 12-1a2b/- ', '1 2 3 4 12-1- ', 'x'.repeat(300)])(
+    'says nothing else: "%s"',
+    (text) => expect(parseHello(text)).toBeUndefined(),
+  );
+});

@@ -1,0 +1,56 @@
+import { describe, expect, test } from 'vitest';
+import { GrowingSpace } from './growing-space.ts';
+import { HostImages } from './image-store.ts';
+import { buildAddressSpace } from './mapped-space.ts';
+import { parseMemoryMap } from './memory-map.ts';
+
+const node = process.execPath;
+const first = `00400000-00401000 r-xp 00000000 00:00 0 ${node}\n`;
+const lower = '00200000-00201000 r-xp 00000000 00:00 0 /not/here\n';
+
+async function spaceOf(text: string): ReturnType<typeof buildAddressSpace> {
+  return buildAddressSpace(parseMemoryMap(text, 'map'), new HostImages());
+}
+
+describe('an address space that grows', () => {
+  test('keeps the numbers of its modules when others are mapped below them', async () => {
+    const space = new GrowingSpace(await spaceOf(first));
+    const before = space.moduleAt(0x400010);
+    expect(space.modules[before]?.path).toBe(node);
+    expect(space.grow(await spaceOf(lower + first))).toBe(true);
+    expect(space.moduleAt(0x400010)).toBe(before);
+    expect(space.modules[space.moduleAt(0x200010)]?.path).toBe('/not/here');
+    expect(space.grow(await spaceOf(lower + first))).toBe(false);
+    expect(space.find(0x400010)?.module).toBe(before);
+    expect(space.missing).toEqual(['/not/here']);
+  });
+
+  test('has code that was made where it was made, and tells when other code takes its place', async () => {
+    const space = new GrowingSpace(await spaceOf(first));
+    expect(space.find(0x7000_0ffe)).toBeUndefined();
+    // Over a border of pages.
+    expect(space.make(0x7000_0ffe, Uint8Array.of(1, 2, 3, 4), 64)).toBe(false);
+    const section = space.find(0x7000_0fff);
+    expect(section).toMatchObject({ module: -1, isExecutable: true, bits: 64 });
+    expect(section?.bytes[0x7000_1001 - (section?.start ?? 0)]).toBe(4);
+    expect(space.moduleAt(0x7000_1000)).toBe(-1);
+    expect(space.make(0x7000_0ffe, Uint8Array.of(1, 2), 64)).toBe(false);
+    expect(space.make(0x7000_0ffe, Uint8Array.of(9), 64)).toBe(true);
+  });
+
+  test('keeps the rest of a page that was patched', async () => {
+    const space = new GrowingSpace(await spaceOf(first));
+    const own = Uint8Array.from(space.find(0x400000)?.bytes.subarray(0, 64) ?? []);
+    space.make(0x400010, Uint8Array.of(0xcc), 64);
+    const patched = space.find(0x400000);
+    expect(patched?.bytes.subarray(0, 16)).toEqual(own.subarray(0, 16));
+    expect(patched?.bytes[0x10]).toBe(0xcc);
+  });
+
+  test('keeps no more made code than there is room for', async () => {
+    const space = new GrowingSpace(await spaceOf(first));
+    for (let i = 0; i < 256; i++) space.make(0x10_0000_0000 + i * 2 ** 20, Uint8Array.of(1), 64);
+    expect(space.make(0x20_0000_0000, Uint8Array.of(1), 64)).toBe(true);
+    expect(space.find(0x20_0000_0000)).toBeUndefined();
+  });
+});
