@@ -2,6 +2,7 @@ import { appendFileSync, createReadStream } from 'node:fs';
 import { constants } from 'node:os';
 import { UserError } from '../../base/errors.ts';
 import { choice, decimal, integer, text } from '../../base/option.ts';
+import { standardEnvironment } from '../../capture/record.ts';
 import { alarmLine } from '../../commands/guard/alarm.ts';
 import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';
 import { guardMetrics } from '../../commands/guard/guard-metrics.ts';
@@ -13,7 +14,12 @@ import {
   guardPerfPipe,
 } from '../../commands/guard.ts';
 import { serveMetrics } from '../../workers/metrics-server.ts';
-import { type Command, type CommandSpec, defineCommand, type Invocation } from '../frame/command.ts';
+import {
+  type Command,
+  type CommandSpec,
+  defineCommand,
+  type Invocation,
+} from '../frame/command.ts';
 import { printable } from '../frame/paint.ts';
 import { findProgram } from '../options/find-program.ts';
 
@@ -40,6 +46,10 @@ const spec: CommandSpec<Options> = {
   args: [
     ['<profile>', 'file that learn wrote, or the folder of its run'],
     ['[program...]', 'program and its arguments, after "--"'],
+  ],
+  usual: [
+    ...['on-alarm', 'fpr', 'evidence', 'keep', 'fail-open', 'no-slow', 'events', 'exit-code'],
+    ...['profile', 'inherit-env', 'follow', 'perf'],
   ],
   options: [
     {
@@ -161,7 +171,7 @@ async function guardProgram(
       ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
       ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
       ...{ failOpen: o.failOpen, maySlow: o.slow },
-      env: o.inheritEnv ? process.env : recordedEnv,
+      env: o.inheritEnv ? process.env : standardEnvironment,
       searchPath: process.env.PATH ?? '',
     },
     tell,
@@ -192,9 +202,6 @@ function teller(o: Options, print: (line: string) => void): (event: GuardEvent) 
     }
   };
 }
-
-/** As `record` gives it: another environment is another run to the loader and the C library. */
-const recordedEnv = { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' };
 
 export const guardCommand: Command = defineCommand(spec);
 
