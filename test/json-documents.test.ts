@@ -95,7 +95,7 @@ test('what learn, judge, classify, report, cluster and accept print is what thei
     '-o',
     accepted,
   );
-}, 120_000);
+}, 300_000);
 
 test('what inspect and export print is what their schemas say', async () => {
   await documentOf('inspect', 'inspect', sample, ...images, '--hash');
@@ -151,7 +151,7 @@ test('what demo prints is what its schema says', async () => {
   writeFileSync(join(few, 'split.json'), JSON.stringify(less));
   const sizes = ['--train-size', '2', '--calibration-size', '2', '--fpr', '0.4'];
   await documentOf('demo', 'demo', '--corpus', few, '--model', 'ngram', '--out', out, ...sizes);
-}, 120_000);
+}, 300_000);
 
 interface Split {
   readonly test: readonly string[];
