@@ -44,6 +44,7 @@ const tasks = {
   demo: { build: true, run: [['bin/wayward.cjs', 'demo']] },
   wayward: { build: true, run: [['bin/wayward.cjs']] },
   build: { build: true, run: [] },
+  release: { run: [['scripts/release.mjs']] },
   licences: { run: [['scripts/licences.mjs']] },
   manual: { build: true, run: [['scripts/manual.mjs', '--schema']] },
   test: { build: true, run: [...checks, [bin('vitest'), 'run', ...notSlow]] },
