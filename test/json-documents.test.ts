@@ -162,6 +162,7 @@ test('every schema is held to a document here, or says who does', () => {
   const elsewhere: Record<string, string> = {
     import: 'src/commands/import.test.ts',
     error: 'src/cli/frame/failure.test.ts',
+    'guard-event': 'src/commands/guard.test.ts',
     'wayward.config': 'src/cli/manual/config-schema.test.ts',
     ...(used.has('record') ? {} : { record: 'skipped', 'record-inputs': 'skipped' }),
   };
