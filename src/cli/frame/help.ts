@@ -48,8 +48,10 @@ export function helpText(
 
 /** `wayward judge [options] <profile> <sample...>` */
 export function usageOf({ name, args, takesProgram }: Grammar): string {
-  const places = args.map(([syntax]) => syntax).join(' ');
-  return `wayward ${name} [options]${takesProgram ? ' --' : ''} ${places}`.trimEnd();
+  const places = args.map(([syntax]) =>
+    takesProgram && syntax.includes('program') ? `-- ${syntax}` : syntax,
+  );
+  return ['wayward', name, '[options]', ...places].join(' ');
 }
 
 /** The options that `--help` shows, in the order of the table. */
