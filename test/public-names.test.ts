@@ -13,6 +13,7 @@ const values = [
   'examineMachine',
   'exportFormats',
   'exportSample',
+  'guard',
   'importRecordings',
   'inspect',
   'judge',
