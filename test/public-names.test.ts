@@ -14,6 +14,8 @@ const values = [
   'exportFormats',
   'exportSample',
   'guard',
+  'guardFollow',
+  'guardPerfPipe',
   'importRecordings',
   'inspect',
   'judge',

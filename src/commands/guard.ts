@@ -90,7 +90,7 @@ export interface FollowedRequest {
 /**
  * Judges a sample while somebody else writes it.
  *
- * @param idle  seconds without growth after which it has ended; without it, when the signal says so
+ * @param request.idle  seconds without growth after which it has ended; without it, when the signal says so
  * @returns `undefined` where nothing came
  * @throws UserError
  */
@@ -115,7 +115,7 @@ export async function guardFollow(
 /**
  * Judges what `perf record --per-thread -e intel_pt//u -o -` writes, while it does.
  *
- * @param path  of what is read, for messages
+ * @param request.path  of what is read, for messages
  * @throws UserError
  */
 export async function guardPerfPipe(
