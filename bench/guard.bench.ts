@@ -2,7 +2,7 @@
  * How a guard does: how soon it notices a hijack, what it costs the program, and whether its verdicts are those
  * of `judge`.
  *
- *     node bench/guard.bench.ts [latency|cost|field] [--runs N] [--field DIR]
+ *     node bench/guard.bench.ts [latency|cost|field] [--runs N] [--kinds LIST] [--field DIR] [--samples N]
  *
  * - `latency`: `test/guard/victim.c` is hijacked in five ways after some work at full speed. From the moment at which it
  *   writes over a return address or a pointer to the moment at which the guard's main thread has the alarm: ms of
@@ -45,6 +45,8 @@ const parts = words.filter((word) => ['latency', 'cost', 'field'].includes(word)
 const wanted = (part: string): boolean => parts.length === 0 || parts.includes(part);
 const runs = Number(option('--runs', '10'));
 const field = option('--field', fileURLToPath(new URL('../../shared/data/field', import.meta.url)));
+/** Of each corpus; evenly taken. */
+const most = Number(option('--samples', '1000'));
 const rounds = 400;
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-guard-bench-'));
@@ -69,7 +71,8 @@ async function measureLatency(victim: Victim): Promise<void> {
   console.log(
     '\nfrom hijack to alarm     ms: least  median  p90  most     blocks behind: median  most',
   );
-  for (const kind of hijacks) {
+  const kinds = option('--kinds', hijacks.join(',')).split(',');
+  for (const kind of hijacks.filter((each) => kinds.includes(each))) {
     const times: number[] = [];
     const behind: number[] = [];
     for (let run = 0; run < runs; run++) {
@@ -126,7 +129,7 @@ function guardOnce(victim: Victim, kind: string): Promise<Noticed | undefined> {
 }
 
 function measureCost({ program, profile }: Victim): void {
-  const input = `${workBefore()}${workBefore()}`;
+  const input = workBefore();
   const args = [program, join(folder, 'moment'), String(rounds)];
   const env = { PATH: process.env.PATH, LC_ALL: 'C' };
   const timed = (command: string, all: readonly string[]): number => {
@@ -136,7 +139,7 @@ function measureCost({ program, profile }: Victim): void {
   };
   const sample = join(folder, 'cost');
   const stdin = join(folder, 'in', 'cost');
-  execFileSync('cp', ['/dev/stdin', stdin], { input });
+  writeFileSync(stdin, input);
   const ways: Readonly<Record<string, () => number>> = {
     bare: () => timed('qemu-x86_64', ['-cpu', 'max', ...args]),
     recorded: () => {
@@ -192,7 +195,9 @@ async function compareField(): Promise<void> {
       (each) => !train.includes(each),
     );
     const profile = await learnFrom(corpus, name, train);
-    await compareCorpus(corpus, name, profile, samples, 1.001 / (train.length + 1));
+    const step = Math.max(1, samples.length / most);
+    const taken = samples.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));
+    await compareCorpus(corpus, name, profile, taken, 1.001 / (train.length + 1));
   }
 }
 
