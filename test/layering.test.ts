@@ -26,8 +26,8 @@ const mayImport: Readonly<Record<string, Rule>> = {
   'evidence/code': { values: ['x86'], types: ['base', 'image'] },
   'evidence/follow': { values: ['x86'], types: ['base', 'image', 'flow'] },
   evidence: {
-    values: ['base', 'x86', 'evidence/code', 'evidence/follow'],
-    types: ['image', 'flow'],
+    values: ['base', 'image', 'x86', 'evidence/code', 'evidence/follow'],
+    types: ['flow'],
   },
   names: { values: ['image'], types: ['base', 'evidence/code'] },
   'capture/qemu': { values: ['base', 'image', 'x86', 'pt'] },

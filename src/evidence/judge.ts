@@ -1,7 +1,7 @@
 import type { Address } from '../base/address.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
-import type { AddressSpace } from '../image/address-space.ts';
+import { type AddressSpace, addressIn } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { Allowance } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';
@@ -294,8 +294,8 @@ export class TransferJudge implements FlowObserver {
       usual.length > 0 &&
       usual.every((place) => {
         const { module, offset } = partsOf(place);
-        const base = code.space.modules.find(({ name }) => name === module)?.base;
-        return base !== undefined && position.has(translated(base + offset));
+        const address = addressIn(code.space, module, offset);
+        return address !== undefined && position.has(translated(address));
       })
     );
   }

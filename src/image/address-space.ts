@@ -63,3 +63,24 @@ export interface AddressSpace {
   /** Mapped files that are no ELF or PE: taken as memory dumps, byte for byte. */
   readonly flat: readonly string[];
 }
+
+/**
+ * Where a place of a file lies. A file whose data is mapped from other offsets than its code counts as two
+ * modules of one name: the one that reaches there is meant.
+ *
+ * @param offset  from the base of the module
+ * @returns `undefined` where no file of this name is mapped
+ */
+export function addressIn(
+  space: Pick<AddressSpace, 'modules' | 'moduleAt'>,
+  module: string,
+  offset: number,
+): Address | undefined {
+  let first: Address | undefined;
+  for (const [index, { name, base }] of space.modules.entries()) {
+    if (name !== module) continue;
+    if (space.moduleAt(base + offset) === index) return base + offset;
+    first ??= base + offset;
+  }
+  return first;
+}

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { addressIn } from './address-space.ts';
 import { parseElf } from './elf.ts';
 import { ImageStore } from './image-store.ts';
 import { buildAddressSpace } from './mapped-space.ts';
@@ -251,3 +252,27 @@ describe('hostile headers', () => {
     );
   });
 });
+
+test('a place of a file whose data is mapped from another offset lies where its code is', () => {
+  // RELRO data at 0x404000 comes from 0x3000 of the file: by that, the file begins at 0x401000.
+  const modules = [
+    { name: 'tool', path: '/bin/tool', base: 0x400000 },
+    { name: 'tool', path: '/bin/tool', base: 0x401000 },
+    { name: 'other', path: '/lib/other', base: 0x7000 },
+  ];
+  const moduleAt = (address: number): number =>
+    address < 0x400000 ? 2 : address < 0x404000 ? 0 : 1;
+  for (const space of [
+    { modules, moduleAt },
+    { modules: modules.with(0, modules[1]!).with(1, modules[0]!), moduleAt: swapped(moduleAt) },
+  ]) {
+    expect(addressIn(space, 'tool', 0x11fa)).toBe(0x4011fa);
+    expect(addressIn(space, 'other', 0x10)).toBe(0x7010);
+    expect(addressIn(space, 'nothing', 0)).toBeUndefined();
+  }
+});
+
+/** The first two modules in the other order. */
+function swapped(moduleAt: (address: number) => number): (address: number) => number {
+  return (address) => [1, 0, 2][moduleAt(address)]!;
+}

@@ -1,5 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { AddressRange, ProcessCode } from '../evidence/code/process-code.ts';
+import { addressIn } from '../image/address-space.ts';
 import { demangle } from '../image/demangle.ts';
 import type { Image, ImageSymbol } from '../image/image.ts';
 import type { ImageNames, NameSources } from './name-sources.ts';
@@ -46,7 +47,6 @@ export class PlaceNames {
   readonly #code: ProcessCode;
   readonly #tables: (SymbolTable | undefined)[] = [];
   readonly #images: ReadonlyMap<number, ImageNames>;
-  #bases: ReadonlyMap<string, Address> | undefined;
 
   /** @param images  by the index of their module */
   private constructor(code: ProcessCode, images: ReadonlyMap<number, ImageNames>) {
@@ -99,9 +99,8 @@ export class PlaceNames {
 
   /** As `textAt`, of a place in a file; `undefined` where the process maps no file of this name. */
   textIn(module: string, offset: number): string | undefined {
-    this.#bases ??= new Map(this.#code.space.modules.map(({ name, base }) => [name, base]));
-    const base = this.#bases.get(module);
-    return base === undefined ? undefined : this.textAt(base + offset);
+    const address = addressIn(this.#code.space, module, offset);
+    return address === undefined ? undefined : this.textAt(address);
   }
 
   /** The image at an address that lines of source are known of. */
