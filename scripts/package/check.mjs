@@ -97,6 +97,11 @@ function use(node, modules) {
   const verdicts = samples.map(({ verdict }) => verdict).join(' ');
   check(verdicts === 'anomalous nominal', `judge ${on}: ${verdicts}`);
 
+  // The model that a user gets who names none is not that of the demo.
+  wayward('learn', join(package_, 'examples/corpus'), '--profile', 'p.wayward');
+  const mainJob = wayward('judge', 'p.wayward', join(traces, attack), '--exit-code');
+  check(mainJob.status === 10, `learn and judge ${on}`, mainJob.stderr);
+
   const network = wayward('learn', join(package_, 'examples/corpus'), '--model', 'lstm');
   const lines = network.stderr.trim().split('\n');
   check(

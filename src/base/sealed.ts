@@ -16,12 +16,12 @@ const trailerBytes = magic.length + 4;
 
 /** @returns the parts one after the other, with the trailer */
 export function seal(...parts: readonly Uint8Array[]): Buffer {
-  let sum = 0;
-  for (const part of parts) sum = crc32(part, sum);
-  const trailer = Buffer.alloc(trailerBytes);
-  magic.copy(trailer);
-  trailer.writeUInt32LE(sum, magic.length);
-  return Buffer.concat([...parts, trailer]);
+  const sealed = Buffer.concat([...parts, Buffer.alloc(trailerBytes)]);
+  const end = sealed.length - trailerBytes;
+  magic.copy(sealed, end);
+  // Over the whole, not part by part: an empty part sets the running sum of Node 22 to 0.
+  sealed.writeUInt32LE(crc32(sealed.subarray(0, end)), end + magic.length);
+  return sealed;
 }
 
 /**
