@@ -54,7 +54,13 @@ function guardVictim(
   const evidence = join(folder, `evidence-${guards++}`);
   const words = ['guard', victim.profile, '--json', '--evidence', evidence, ...flags, '--'];
   const args = [main, ...words, victim.program, join(folder, 'moment'), '5'];
-  const child = spawn(process.execPath, args, { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] });
+  // What is killed cannot remove its temporary folder.
+  const env = { ...process.env, TMPDIR: folder };
+  const child = spawn(process.execPath, args, {
+    cwd: folder,
+    env,
+    stdio: ['pipe', 'pipe', 'pipe'],
+  });
   running.add(child);
   child.on('exit', () => running.delete(child));
   const events: GuardEvent[] = [];

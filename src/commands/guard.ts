@@ -192,7 +192,7 @@ class Guards {
         ...{ command, args, cwd, env, stdio, plugin, work, searchPath },
         isOpen: request.failOpen ?? false,
         onGuest: (guest) => guards.#onGuest(guest),
-        mayFollow: (next) => request.keep === true || guards.#profileOf(next) !== undefined,
+        mayFollow: ({ path }) => guards.#mayFollow(path),
         onLost: (what, pid) => guards.#onLost(what, pid),
       });
       guards.#program = program;
@@ -257,12 +257,28 @@ class Guards {
     const verdict = await run.done;
     const { pid } = run.guest.hello;
     const { replacedBy } = run.guest;
-    if (replacedBy !== undefined && !this.#isFollowed(run)) {
-      this.#onLost(`what runs after exec of ${replacedBy}`, pid);
-    }
+    // The program that came in its place may not have reported yet: that is told for sure at the end.
+    if (replacedBy !== undefined && !this.#mayFollow(replacedBy)) this.#tellReplaced(run);
     if (verdict.damage !== undefined) this.#onLost(verdict.damage, pid);
     this.#ended.push({ pid, ...verdict });
     this.#tell({ event: 'process-ended', pid, program: run.guest.program.path, ...verdict });
+  }
+
+  #mayFollow(program: string): boolean {
+    return this.#request.keep === true || this.#profileOf({ path: program }) !== undefined;
+  }
+
+  #tellReplaced({ guest }: GuardedRun): void {
+    this.#onLost(`what runs after exec of ${guest.replacedBy}`, guest.hello.pid);
+  }
+
+  /** Programs that were to be followed and never reported. */
+  #tellUnseen(): void {
+    for (const run of this.#runs.values()) {
+      const { replacedBy } = run.guest;
+      if (replacedBy === undefined || !this.#mayFollow(replacedBy)) continue;
+      if (!this.#isFollowed(run)) this.#tellReplaced(run);
+    }
   }
 
   /** Whether the process came back as another program. */
@@ -283,7 +299,7 @@ class Guards {
   }
 
   /** The profile of a program's name; the first judges what was started, whatever its name is. */
-  #profileOf({ path }: GuestProgram, isFirst = false): number | undefined {
+  #profileOf({ path }: Pick<GuestProgram, 'path'>, isFirst = false): number | undefined {
     const found = this.#programs.findIndex((names) => names.includes(basename(path)));
     if (found >= 0) return found;
     return isFirst ? 0 : undefined;
@@ -321,6 +337,7 @@ class Guards {
       const { code, killedBy } = await program.exited;
       await program.ended;
       await Promise.all(this.#settling);
+      this.#tellUnseen();
       const { alarms, blocks, skippedBlocks, processes, lost } = this.counters;
       const end = { exitCode: code ?? undefined, killedBy: killedBy ?? undefined, alarms };
       const seconds = (performance.now() - this.#since) / 1000;

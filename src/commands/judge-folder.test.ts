@@ -128,7 +128,9 @@ describe('judge --watch', () => {
     const run = async (wait: number | undefined): Promise<number | null> => {
       const command = `exec "$@" >> ${shown} 2>> ${shown}.log`;
       const line = ['-c', command, 'sh', process.execPath, main, ...words, '--out', out];
-      const child = spawn('sh', line, { stdio: 'ignore' });
+      // What is killed cannot remove its temporary folder.
+      const env = { ...process.env, TMPDIR: out };
+      const child = spawn('sh', line, { stdio: 'ignore', env });
       started.push(child);
       const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
       const timer = wait === undefined ? undefined : setTimeout(() => child.kill('SIGKILL'), wait);

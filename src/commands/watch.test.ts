@@ -155,7 +155,9 @@ describe('classify --watch', () => {
     // Standard output goes to the end of a file, as with ">>" in a shell.
     const command = `exec "$@" >> ${out} 2>> ${out}.log`;
     const words2 = ['-c', command, 'sh', process.execPath, ...line, ...words];
-    const child = spawn('sh', words2, { stdio: 'ignore', detached: true });
+    // What is killed cannot remove its temporary folder.
+    const env = { ...process.env, TMPDIR: base };
+    const child = spawn('sh', words2, { stdio: 'ignore', detached: true, env });
     started.push(child);
     return child;
   }
@@ -234,7 +236,7 @@ describe('classify --watch', () => {
         const worker = spawn(
           process.execPath,
           [main, 'worker', '--queue', server.url, '--processes', '2', ...words],
-          { stdio: 'ignore' },
+          { stdio: 'ignore', env: { ...process.env, TMPDIR: base } },
         );
         started.push(worker);
         return worker;
