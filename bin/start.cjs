@@ -3,6 +3,7 @@
 // NODE_DISABLE_COMPILE_CACHE=1 turns it off.
 'use strict';
 
+const { existsSync } = require('node:fs');
 const { enableCompileCache } = require('node:module');
 const { homedir } = require('node:os');
 const { join } = require('node:path');
@@ -11,4 +12,10 @@ const { NODE_COMPILE_CACHE, XDG_CACHE_HOME } = process.env;
 enableCompileCache(
   NODE_COMPILE_CACHE || join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'wayward'),
 );
-import('../dist/cli/main.js');
+if (existsSync(join(__dirname, '../dist/cli/main.js'))) import('../dist/cli/main.js');
+else {
+  console.error(
+    'wayward: not built; in its sources, "npm run build", then pack and install it again',
+  );
+  process.exitCode = 2;
+}

@@ -5,6 +5,9 @@
 
 var needed = require('../package.json').engines.node.replace('>=', '');
 
+/** The package `node` of npm is a Node that runs beside the machine's own. */
+var npx = 'With npm: npx --package node@' + needed.split('.')[0] + ' -- wayward ...';
+
 /** Compares versions by number; of a missing part nothing is said. */
 function isOlder(version, than) {
   var ours = version.split('.');
@@ -17,7 +20,7 @@ function isOlder(version, than) {
 }
 
 if (isOlder(process.versions.node, needed)) {
-  console.error('wayward: Node %s or newer is needed; this is %s', needed, process.version);
+  console.error('wayward: Node %s or newer is needed; this is %s. ' + npx, needed, process.version);
   process.exit(2);
 } else {
   require('./start.cjs');

@@ -47,7 +47,7 @@ console.log(`CHANGELOG.md, package.json and package-lock.json say ${version}. Wh
 
   npm test
   git commit -am "Release ${version}" && git tag v${version}
-  npm pack`);
+  npm run build && npm pack`);
 
 function isNewer(a, b) {
   const [x, y] = [a, b].map((each) => each.split('.').map(Number));

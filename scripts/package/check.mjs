@@ -32,6 +32,7 @@ try {
   install(tarball, installed);
   for (const node of [oldestNode(), process.execPath]) use(node, join(installed, 'node_modules'));
   useGlobally(tarball);
+  tryUnbuilt();
   tryAncientNode(join(installed, 'node_modules/wayward'));
 } finally {
   rmSync(work, { recursive: true, force: true });
@@ -126,11 +127,21 @@ function useGlobally(tarball) {
   check(npx.stdout.trim() === manifest().version, 'npx');
 }
 
+/** What was packed without a build: npm runs no `prepack` where `.npmrc` forbids install scripts. */
+function tryUnbuilt() {
+  const folder = join(work, 'unbuilt');
+  for (const name of ['bin', 'package.json']) cpSync(name, join(folder, name), { recursive: true });
+  const { status, stderr } = run(process.execPath, [join(folder, 'bin/wayward.cjs')]);
+  check(status === 2 && /^wayward: not built; .*\n$/.test(stderr), 'without a build: a sentence');
+}
+
 function tryAncientNode(installed) {
   const node = join(root, 'scripts/package/node_modules/ancient/bin/node');
   if (!existsSync(node)) return;
   const { status, stderr } = run(node, [join(installed, 'bin/wayward.cjs'), 'demo']);
-  const isSentence = /^wayward: Node [\d.]+ or newer is needed; this is v0\.10\.48\n$/.test(stderr);
+  const isSentence = /^wayward: Node [\d.]+ or newer is needed; this is v0\.10\.48\. .*\n$/.test(
+    stderr,
+  );
   check(status === 2 && isSentence, 'Node 0.10 is told in a sentence that it is too old');
 }
 
