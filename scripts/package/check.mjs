@@ -93,10 +93,14 @@ function use(node, modules) {
 
   const traces = join(package_, 'examples/corpus/traces');
   const attack = readdirSync(traces).find((name) => name.startsWith('rop-'));
-  const words = [learned, join(traces, attack), join(traces, 'nominal-test-000'), '--json'];
-  const { samples } = JSON.parse(wayward('judge', ...words).stdout);
-  const verdicts = samples.map(({ verdict }) => verdict).join(' ');
-  check(verdicts === 'anomalous nominal', `judge ${on}: ${verdicts}`);
+  // Of harmless runs one in twenty may be flagged; which ones is not for this to say.
+  const harmless = readdirSync(traces).filter((name) => name.startsWith('nominal-test-'));
+  const judgedRuns = [attack, ...harmless.slice(0, 5)].map((name) => join(traces, name));
+  const { samples } = JSON.parse(wayward('judge', learned, ...judgedRuns, '--json').stdout);
+  const [first, ...others] = samples.map(({ verdict }) => verdict);
+  const alarms = others.filter((verdict) => verdict === 'anomalous').length;
+  const isRight = first === 'anomalous' && others.length === 5 && alarms <= 2;
+  check(isRight, `judge ${on}: an attack ${first}, ${alarms} of 5 harmless runs flagged`);
 
   // The model that a user gets who names none is not that of the demo.
   wayward('learn', join(package_, 'examples/corpus'), '--profile', 'p.wayward');
