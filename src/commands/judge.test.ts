@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -179,6 +188,23 @@ describe('judge', () => {
     expect(existsSync(join(root, 'bin', 'loop'))).toBe(true);
     // None of its code was learned.
     expect(warnings.at(-1)).toContain('100 % of its blocks');
+  });
+
+  test('gives no verdict on a run of which no code could be read', async () => {
+    const program = join(out, 'gone');
+    writeFileSync(program, Buffer.from([0x74, 0xfe, 0xc3]));
+    const data = join(out, 'gone.data');
+    writeFileSync(data, loopRecording(program));
+    await judging({ samples: [data], preprocessed: false });
+    const root = join(out, 'recordings', 'gone');
+    const empty = join(out, 'empty');
+    mkdirSync(empty);
+    const result = await judging({ samples: [root], preprocessed: false, binDirs: [empty] });
+    expect(result.judged).toEqual([]);
+    expect(result.skipped[0]?.reason).toContain('none of its code could be read');
+    // Neither do those who read the run later.
+    const left = readdirSync(result.folder.evaluation);
+    expect(left.filter((name) => name.endsWith('.eval'))).toEqual([]);
   });
 
   test('refuses a rate that the runs cannot hold, before anything is written', async () => {

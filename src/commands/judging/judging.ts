@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { removeAll } from '../../base/files.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { decodeWhole, readEntry } from '../../evaluation/folder.ts';
 import { ImageCodeCache } from '../../evidence/code/process-code.ts';
@@ -11,6 +12,7 @@ import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts
 import { placeSentence } from '../../report/data/place-sentence.ts';
 import type { ReportRow, TraceDetail } from '../../report/data/report-data.ts';
 import type { Sample } from '../../trace/sample.ts';
+import { feature, type TraceFeatures } from '../../verdict/features.ts';
 import { readFeaturesOf } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
@@ -159,13 +161,18 @@ export class Judging {
     return this.#scheduler.width;
   }
 
-  /** @throws UserError when the sample cannot be read */
+  /** @throws UserError when the sample, or all of the code that it ran, cannot be read */
   async judge(
     sample: Sample,
     known: readonly KnownPlace[] = this.#options.knownPlaces ?? [],
   ): Promise<JudgedSample> {
     const file = await this.#evaluate(sample, known);
     const features = wholeOf(await readFeaturesOf(this.#options.out, file, false));
+    if (isNothingRead(features)) {
+      // Whoever reads the folder later would take it for a nominal run.
+      await removeAll(join(this.#options.out, file));
+      throw nothingRead(sample, feature(features, 'gaps'));
+    }
     const row = verdictRow(
       features,
       this.#profile.calibration,
@@ -278,6 +285,16 @@ function tellBuilds(changed: readonly string[], builds: EarlierBuilds, { facts }
   });
   const more = changed.length > 5 ? ', ...' : '';
   return `${changed.length} of ${facts.images.length} images are other builds than those that were learned: ${told.join(', ')}${more}; what is new in them is suspicious: record and learn again where it is much`;
+}
+
+/** Nothing strays in a run of which nothing was read: without images, an attack would be nominal. */
+function isNothingRead(features: TraceFeatures): boolean {
+  return feature(features, 'blocks') === 0 && feature(features, 'gaps') > 0;
+}
+
+function nothingRead({ directory }: Sample, gaps: number): UserError {
+  const why = `none of its code could be read (${gaps} gaps), so that there is nothing to judge: is its code in a --bin-dir?`;
+  return new UserError('nothing-read', why, { category: 'input', path: directory });
 }
 
 /** @param reason  names the file that is wrong */
