@@ -146,7 +146,7 @@ class SampleFollower {
     this.#run = new FollowedRun(this.#setup, space, followed, this.#tell);
     this.#tell({
       ...{ event: 'process', pid: 0, parentPid: 0, program: name },
-      ...{ origin: 'start', profile: this.#setup.opened.path },
+      ...{ origin: 'start', profile: this.#setup.path },
     });
   }
 }

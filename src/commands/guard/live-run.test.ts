@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -26,6 +27,21 @@ beforeAll(async () => {
 afterAll(async () => {
   await setup.close();
   learned.remove();
+});
+
+test('a profile that is open for guarding leaves no file to remove', async () => {
+  const before = process.env.TMPDIR;
+  const folder = mkdtempSync(join(tmpdir(), 'wayward-setup-'));
+  process.env.TMPDIR = folder;
+  try {
+    const { close } = await openSetup(learned.profile, 0.05);
+    expect(readdirSync(folder)).toEqual([]);
+    await close();
+  } finally {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+    rmSync(folder, { recursive: true });
+  }
 });
 
 const samples = [

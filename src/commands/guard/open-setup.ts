@@ -4,18 +4,20 @@ import { CodeCache } from '../../flow/code-cache.ts';
 import { HistoryModel } from '../../model/histories/model.ts';
 import { filterTable } from '../../sequences/filter.ts';
 import { nominalDecision } from '../../verdict/classify-nominal.ts';
-import { openProfile, type Profile } from '../profile/profile.ts';
+import { openProfile } from '../profile/profile.ts';
 import { loadTrained } from '../run/trained.ts';
 import type { LiveSetup } from './live-run.ts';
 
 /** A profile, ready for judging runs while they go on. */
 export interface OpenedSetup extends LiveSetup {
-  readonly opened: Profile;
+  /** The profile's file. */
+  readonly path: string;
   close(): Promise<void>;
 }
 
 /**
- * Opens a profile for judging runs while they go on.
+ * Opens a profile for judging runs while they go on. All of it is in memory then: whoever is killed in the
+ * middle of a run, as the judging thread is, leaves no file behind.
  *
  * @throws UserError as `openProfile`; `not-of-histories`, `not-of-traces`, `calibration-too-small`
  */
@@ -41,7 +43,7 @@ export async function openSetup(path: string, fpr: number): Promise<OpenedSetup>
     }
     const codeCache = new CodeCache();
     return {
-      ...{ opened, model: layer, vocabulary, profile, codeCache },
+      ...{ path: opened.path, model: layer, vocabulary, profile, codeCache },
       decide: nominalDecision(calibration, fpr),
       filter: filterTable(filter),
       imageCode: new ImageCodeCache(),
@@ -49,11 +51,9 @@ export async function openSetup(path: string, fpr: number): Promise<OpenedSetup>
       close: async () => {
         codeCache.dispose();
         await layer.dispose();
-        await opened.close();
       },
     };
-  } catch (error) {
+  } finally {
     await opened.close();
-    throw error;
   }
 }

@@ -135,7 +135,7 @@ class PerfGuard {
     process.run = new FollowedRun(this.#setup, space, { pid, program, evidence }, this.#tell);
     this.#tell({
       ...{ event: 'process', pid, parentPid: 0, program, origin: 'start' },
-      profile: this.#setup.opened.path,
+      profile: this.#setup.path,
     });
   }
 
