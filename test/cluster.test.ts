@@ -95,6 +95,22 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
   });
   afterAll(() => rmSync(root, { recursive: true, force: true }));
 
+  test('where no trace has a label, it says what takes those that were flagged', async () => {
+    const unlabelled = join(root, 'unlabelled');
+    mkdirSync(unlabelled);
+    const files = readdirSync(join(run, 'evaluation')).filter((name) => name.endsWith('.eval'));
+    const harmless = files.find((name) => !name.startsWith('malicious-')) ?? '';
+    copyFileSync(join(run, 'evaluation', harmless), join(unlabelled, harmless));
+    const { status, stderr } = await wayward(
+      'cluster',
+      unlabelled,
+      '--bin-dir',
+      join(corpus, 'bin'),
+    );
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain('--traces flagged');
+  });
+
   test('families are told apart, with nobody saying what they are', async () => {
     const result = await find({ train: [run] });
     expect(result.families?.traces).toBe(35);

@@ -68,6 +68,11 @@ export async function cluster(
       const folder = await sliceSamples(path, request.recipe, isWanted, request.binDirs, context);
       skipped.push(...folder.skipped);
       folders.push(folder);
+      if (request.traces === 'anomalous' && folder.samples.length === 0) {
+        const why =
+          'none of its traces is labelled malicious; --traces flagged takes what was flagged';
+        context.log.log('warning', `${path}: ${why}`);
+      }
     }
     return folders;
   };
@@ -163,7 +168,7 @@ async function findCollection(
   if (request.store === undefined) {
     throw new UserError(
       'nothing-to-compare',
-      'there is nothing to compare: give a run to read (-t), or a store (--store)',
+      'there is nothing to compare: give a run to read, or a store (--store)',
       { category: 'arguments' },
     );
   }
@@ -215,7 +220,7 @@ async function openFor(
   if (request.store === undefined) {
     throw new UserError(
       'nothing-to-compare',
-      'there is nothing to compare with: give a run to read (-t), or a store (--store)',
+      'there is nothing to compare with: give a run to read, or a store (--store)',
       { category: 'arguments' },
     );
   }

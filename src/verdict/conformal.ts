@@ -26,7 +26,7 @@ export function checkCalibrationSize(traces: number, fpr: number): void {
   const possible = traces === 0 ? '' : `, ${traces} allow ${(1 / (traces + 1)).toPrecision(2)}`;
   throw new UserError(
     'calibration-too-small',
-    `a false-positive rate of ${fpr} takes ${needed} nominal calibration traces that did not train the model; there are ${traces}${possible}`,
+    `a false-positive rate of ${fpr} takes ${needed} nominal calibration traces; there are ${traces}${possible}`,
     { category: 'arguments' },
   );
 }
