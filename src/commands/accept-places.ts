@@ -57,7 +57,7 @@ export async function acceptPlaces(
     const known = [...(await knownSoFar(request.knownPlaces))];
     const judging = await Judging.open(
       profile,
-      { ...options, features: undefined, knownPlaces: known },
+      { ...options, features: undefined, names: request.names, knownPlaces: known },
       context,
     );
     const accepted: AcceptedPlaces[] = [];

@@ -9,6 +9,7 @@ import {
 } from '../base/files.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
+import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Sample } from '../trace/sample.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
 import { featuresOfLeftOut, leftOutOf } from '../verdict/left-out.ts';
@@ -48,6 +49,8 @@ export interface AcceptRequest {
   readonly seed?: number;
   readonly device?: string;
   readonly timeout?: number | undefined;
+  /** Where else names come from than the images. */
+  readonly names?: NameSourceOptions | undefined;
 }
 
 /** What a profile knows, and how it judges. */
@@ -226,7 +229,7 @@ class Accepting {
       request,
       profile,
       { samples, skipped },
-      { ...options, features: undefined },
+      { ...options, features: undefined, names: request.names },
       runs,
       work,
       context,

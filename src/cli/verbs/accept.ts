@@ -12,6 +12,7 @@ import {
 } from '../../commands/samples/options.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
+import { namesOf } from '../options/name-flags.ts';
 
 interface Options {
   readonly json: boolean;
@@ -91,6 +92,7 @@ const spec: CommandSpec<Options> = {
       ...{ profile, samples, binDirs: o.binDir ?? [], rawImages: o.rawImages },
       ...{ process: o.process, cpu: o.cpu, preprocessed: o.preprocessed },
       ...{ timeout: o.timeout, fpr: o.fpr, seed: o.seed, device: o.device },
+      names: namesOf(undefined),
     };
     const { knownPlaces, reason, out: output } = o;
     if (knownPlaces !== undefined) {
@@ -127,7 +129,7 @@ function describe(result: AcceptResult): string[] {
   return [
     ...accepted.map(lineOf),
     '',
-    `Accepted     ${accepted.length} runs${left}`,
+    `Accepted     ${accepted.length} ${accepted.length === 1 ? 'run' : 'runs'}${left}`,
     `Learned      ${learned}`,
     `Calibration  ${before.calibrating} -> ${after.calibrating} runs; a run is anomalous above ${before.threshold.toFixed(2)} -> ${after.threshold.toFixed(2)} nats`,
     `Profile      ${profile}`,
