@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PerfDataWriter } from '../../test/perf-data.ts';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
@@ -205,6 +206,15 @@ describe('judge', () => {
     // Neither do those who read the run later.
     const left = readdirSync(result.folder.evaluation);
     expect(left.filter((name) => name.endsWith('.eval'))).toEqual([]);
+  });
+
+  test('gives no verdict on a recording without a trace', async () => {
+    const samples = [join(out, 'void'), join(mixed, 'b000')];
+    cpSync(join(mixed, 'b000'), samples[0] ?? '', { recursive: true });
+    writeFileSync(join(out, 'void', 'trace_parsed.gz'), gzipSync(''));
+    const result = await judging({ samples });
+    expect(result.judged.map(({ name }) => name)).toEqual(['b000']);
+    expect(result.skipped[0]?.reason).toContain('nothing ran in it');
   });
 
   test('refuses a rate that the runs cannot hold, before anything is written', async () => {

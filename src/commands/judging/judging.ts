@@ -287,13 +287,16 @@ function tellBuilds(changed: readonly string[], builds: EarlierBuilds, { facts }
   return `${changed.length} of ${facts.images.length} images are other builds than those that were learned: ${told.join(', ')}${more}; what is new in them is suspicious: record and learn again where it is much`;
 }
 
-/** Nothing strays in a run of which nothing was read: without images, an attack would be nominal. */
+/** Nothing strays in a run of which nothing was read: without images, or trace, an attack would be nominal. */
 function isNothingRead(features: TraceFeatures): boolean {
-  return feature(features, 'blocks') === 0 && feature(features, 'gaps') > 0;
+  return feature(features, 'blocks') === 0;
 }
 
 function nothingRead({ directory }: Sample, gaps: number): UserError {
-  const why = `none of its code could be read (${gaps} gaps), so that there is nothing to judge: is its code in a --bin-dir?`;
+  const why =
+    gaps === 0
+      ? 'nothing ran in it, so that there is nothing to judge'
+      : `none of its code could be read (${gaps} gaps), so that there is nothing to judge: is its code in a --bin-dir?`;
   return new UserError('nothing-read', why, { category: 'input', path: directory });
 }
 
