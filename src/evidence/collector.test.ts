@@ -205,7 +205,7 @@ const code: ProcessCode = {
   formatAt: () => 'elf',
   isBinderJump: () => false,
   listsAllFunctions: () => false,
-  space: { modules: [{ name: 'program', base: exampleBase }] },
+  space: { modules: [{ name: 'program', base: exampleBase }], moduleAt: () => 0 },
   imageOf: () => undefined,
   place: () => undefined,
   // The one table of the image.
