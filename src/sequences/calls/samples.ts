@@ -58,7 +58,7 @@ export async function findCallSamples(
   if (samples.length === 0) {
     const first =
       skipped[0] === undefined
-        ? ''
+        ? ', neither in folders of samples nor in one whose name tells the label, as "normal"'
         : `; the first of ${skipped.length} left out: ${skipped[0].reason}`;
     throw new UserError('no-samples', `holds no log of calls${first}`, {
       category: 'input',
