@@ -13,7 +13,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { delimiter, dirname, join, resolve } from 'node:path';
 import { toolsOf } from '../setup.mjs';
 
 const mostPacked = 5 * 2 ** 20;
@@ -168,7 +168,12 @@ function run(program, words, cwd = root) {
   // npm hands its own options to what it runs as variables; they are not meant for another npm.
   const kept = Object.entries(process.env).filter(([key]) => !/^npm_config_/i.test(key));
   // As `node` of scripts, too, and with a cache of its own.
-  const env = { ...Object.fromEntries(kept), XDG_CACHE_HOME: join(work ?? tmpdir(), 'cache') };
+  const env = {
+    ...Object.fromEntries(kept),
+    // What npm installs finds Node there; the machine's own may be too old.
+    PATH: `${dirname(process.execPath)}${delimiter}${process.env.PATH ?? ''}`,
+    XDG_CACHE_HOME: join(work ?? tmpdir(), 'cache'),
+  };
   const { status, stdout, stderr, error } = spawnSync(program, words, {
     ...{ cwd, env, encoding: 'utf8', maxBuffer: 1 << 28 },
   });
