@@ -12,7 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { crc32 } from 'node:zlib';
-import { Damage } from '../src/base/byte-reader.ts';
+import { Damage } from '../src/base/bytes/byte-reader.ts';
 import { UserError } from '../src/base/errors.ts';
 import { Random } from '../src/base/random.ts';
 import { parseScriptLine } from '../src/capture/perf/script/line.ts';

@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { readMaybeGzip } from '../src/base/files.ts';
+import { readMaybeGzip } from '../src/base/files/read.ts';
 import { ImageCollection } from '../src/capture/image-collection.ts';
 import { PerfFile } from '../src/capture/perf/file.ts';
 import { PerfImages } from '../src/capture/perf/images.ts';

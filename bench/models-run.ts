@@ -4,7 +4,7 @@
  *     node bench/models-run.ts OPTIONS.json RESULT.json
  */
 import { readFileSync } from 'node:fs';
-import { writeFileAtomic } from '../src/base/files.ts';
+import { writeFileAtomic } from '../src/base/files/write.ts';
 import { learn } from '../src/commands/learn.ts';
 import type { LearnRequest } from '../src/commands/training/options.ts';
 

@@ -1,11 +1,11 @@
 import { cpSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { crc32, gunzipSync, gzipSync } from 'node:zlib';
-import { Damage } from '../src/base/byte-reader.ts';
+import { Damage } from '../src/base/bytes/byte-reader.ts';
 import { UserError } from '../src/base/errors.ts';
+import { sealJson, unsealJson } from '../src/base/files/sealed.ts';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
-import { sealJson, unsealJson } from '../src/base/sealed.ts';
 import { learn } from '../src/commands/learn.ts';
 import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
 import { openProfile } from '../src/commands/profile/profile.ts';

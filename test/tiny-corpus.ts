@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { adler32 } from '../src/base/hash.ts';
+import { adler32 } from '../src/base/bytes/adler32.ts';
 import { Random } from '../src/base/random.ts';
 
 const path = '/bin/tiny';

@@ -1,5 +1,5 @@
 import { UserError } from '../base/errors.ts';
-import { makeWorkFolder, removeQuietly } from '../base/files.ts';
+import { makeWorkFolder, removeQuietly } from '../base/files/folder.ts';
 import {
   type JudgedSample,
   type JudgeRequest,

@@ -50,3 +50,19 @@ export function assert(condition: boolean, message: string): asserts condition {
 export function unreachable(value: never): never {
   throw new Error(`internal error: unexpected ${String(value)}`);
 }
+
+/** @returns whether reading failed because there is no such file */
+export function isAbsent(error: unknown): boolean {
+  return failureOf(error) === 'ENOENT';
+}
+
+/** @returns the system's word for why reading or writing failed, as `EISDIR`; `undefined` where it was something else */
+export function failureOf(error: unknown): string | undefined {
+  const cause = error instanceof UserError ? error.cause : error;
+  if (typeof cause !== 'object' || cause === null || !('code' in cause)) return undefined;
+  return typeof cause.code === 'string' ? cause.code : undefined;
+}
+
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

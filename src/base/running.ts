@@ -1,3 +1,4 @@
+import { failureOf } from './errors.ts';
 /** @returns whether a process of this machine exists, whoever it belongs to */
 export function isRunning(pid: number): boolean {
   try {
@@ -5,6 +6,6 @@ export function isRunning(pid: number): boolean {
     return true;
   } catch (error) {
     // The process is there, but another user's.
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return failureOf(error) === 'EPERM';
   }
 }

@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { readWholeFile } from '../base/files/read.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import { moduleName } from '../image/module-name.ts';
 
 /** A folder of images that many samples share, each content once. */

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../base/errors.ts';
-import { makeWorkFolder, messageOf, removeQuietly } from '../base/files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { makeWorkFolder, removeQuietly } from '../base/files/folder.ts';
 import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from './image-collection.ts';
 import { pluginFor } from './qemu/plugin/build.ts';

@@ -4,19 +4,13 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
-import { UserError } from '../base/errors.ts';
-import {
-  makeFolder,
-  makeWorkFolder,
-  messageOf,
-  readWholeFile,
-  removeAll,
-  removeQuietly,
-  writeFileAtomic,
-} from '../base/files.ts';
-import { writeJsonFile } from '../base/json-file.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { makeFolder, makeWorkFolder, removeAll, removeQuietly } from '../base/files/folder.ts';
+import { writeJsonFile } from '../base/files/json-file.ts';
+import { readWholeFile } from '../base/files/read.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import type { LabelWord } from '../base/label.ts';
-import { toLine } from '../base/line.ts';
+import { toLine } from '../base/text/line.ts';
 import { version } from '../base/version.ts';
 import { ImageCollection } from './image-collection.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';

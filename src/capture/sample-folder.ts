@@ -3,11 +3,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
-import { UserError } from '../base/errors.ts';
-import { makeFolder, messageOf, removeAll, removeQuietly, writeFileAtomic } from '../base/files.ts';
-import { writeJsonFile } from '../base/json-file.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { makeFolder, removeAll, removeQuietly } from '../base/files/folder.ts';
+import { writeJsonFile } from '../base/files/json-file.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import type { LabelWord } from '../base/label.ts';
-import { toLine } from '../base/line.ts';
+import { toLine } from '../base/text/line.ts';
 
 export interface SampleContent {
   /** Intel PT. */

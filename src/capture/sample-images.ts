@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
-import { toMapPath } from '../base/line.ts';
+import { toMapPath } from '../base/text/line.ts';
 import type { ImageCollection } from './image-collection.ts';
 import { findMadeCode } from './qemu/made-code.ts';
 import type { Recording } from './qemu/recording.ts';

@@ -1,6 +1,6 @@
 import { UserError } from '../base/errors.ts';
-import { shorten } from '../base/format.ts';
-import { nearest } from '../base/option.ts';
+import { nearest } from '../base/options/option.ts';
+import { shorten } from '../base/text/format.ts';
 import { version } from '../base/version.ts';
 import { commands } from './commands.ts';
 import type { CommandEntry } from './frame/command.ts';

@@ -1,5 +1,5 @@
-import { UserError } from '../base/errors.ts';
-import { isAbsent, makeWorkFolder, removeQuietly } from '../base/files.ts';
+import { isAbsent, UserError } from '../base/errors.ts';
+import { makeWorkFolder, removeQuietly } from '../base/files/folder.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import type { Sample } from '../trace/sample.ts';
 import type { AcceptRequest } from './accept.ts';

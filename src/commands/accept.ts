@@ -1,12 +1,7 @@
 import { join } from 'node:path';
-import { UserError } from '../base/errors.ts';
-import {
-  isAbsent,
-  makeFolder,
-  makeWorkFolder,
-  readWholeFile,
-  removeQuietly,
-} from '../base/files.ts';
+import { isAbsent, UserError } from '../base/errors.ts';
+import { makeFolder, makeWorkFolder, removeQuietly } from '../base/files/folder.ts';
+import { readWholeFile } from '../base/files/read.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import type { NameSourceOptions } from '../names/name-sources.ts';

@@ -1,4 +1,4 @@
-import { showCount } from '../base/format.ts';
+import { showCount } from '../base/text/format.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { NameSourceOptions } from '../names/name-sources.ts';

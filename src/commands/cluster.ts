@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { Damage } from '../base/byte-reader.ts';
+import { Damage } from '../base/bytes/byte-reader.ts';
 import { UserError } from '../base/errors.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import { decodeSample, encodeSample, type SampleSlices } from '../likeness/slice-record.ts';

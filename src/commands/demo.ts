@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { readWholeFile } from '../base/files.ts';
+import { readWholeFile } from '../base/files/read.ts';
 import { version } from '../base/version.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { writeSets } from '../trace/sets-file.ts';

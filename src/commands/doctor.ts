@@ -1,8 +1,7 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { additionOf } from '../base/optional-package.ts';
 import { kindsOfDevice } from '../model/lstm/engine.ts';
 import { fontFile } from '../report/charts/fonts.ts';

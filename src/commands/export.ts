@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
 import { UserError } from '../base/errors.ts';
-import { appendSync, writeFileParts } from '../base/files.ts';
+import { appendSync, writeFileParts } from '../base/files/write.ts';
 import { version } from '../base/version.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
 import { CallFollower } from '../evidence/follow/call-follower.ts';

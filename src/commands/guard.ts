@@ -1,6 +1,7 @@
 import { basename, join, resolve } from 'node:path';
-import type { UserError } from '../base/errors.ts';
-import { copyWholeFile, makeWorkFolder, messageOf, removeQuietly } from '../base/files.ts';
+import { messageOf, type UserError } from '../base/errors.ts';
+import { makeWorkFolder, removeQuietly } from '../base/files/folder.ts';
+import { copyWholeFile } from '../base/files/write.ts';
 import { ImageCollection } from '../capture/image-collection.ts';
 import { GuardedProgram } from '../capture/qemu/guarded/guarded-program.ts';
 import type { Guest, GuestListener, GuestProgram } from '../capture/qemu/guarded/guest.ts';

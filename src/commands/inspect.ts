@@ -1,5 +1,5 @@
 import { formatAddress } from '../base/address.ts';
-import { streamMaybeGzip } from '../base/files.ts';
+import { streamMaybeGzip } from '../base/files/read.ts';
 import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';

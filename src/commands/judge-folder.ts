@@ -1,13 +1,8 @@
 import { createHash } from 'node:crypto';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import {
-  copyWholeFile,
-  makeFolder,
-  makeWorkFolder,
-  removeAll,
-  removeQuietly,
-} from '../base/files.ts';
+import { makeFolder, makeWorkFolder, removeAll, removeQuietly } from '../base/files/folder.ts';
+import { copyWholeFile } from '../base/files/write.ts';
 import { version } from '../base/version.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { checkCalibrationSize } from '../verdict/conformal.ts';

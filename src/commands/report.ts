@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { writeFileAtomic } from '../base/files.ts';
-import { nearest } from '../base/option.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
+import { nearest } from '../base/options/option.ts';
 import { evaluationsIn } from '../evaluation/folder.ts';
 import { ImageCodeCache } from '../evidence/code/process-code.ts';
 import { CodeCache } from '../flow/code-cache.ts';

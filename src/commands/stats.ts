@@ -1,5 +1,5 @@
 import { UserError } from '../base/errors.ts';
-import { writeFileAtomic } from '../base/files.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
 import type { RunContext } from '../model/first-layer.ts';

@@ -5,7 +5,7 @@ import { crc32, gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
-import { Damage } from '../base/byte-reader.ts';
+import { Damage } from '../base/bytes/byte-reader.ts';
 import type { Evaluation } from './evaluation.ts';
 import {
   decodeEvaluation,

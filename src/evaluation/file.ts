@@ -1,9 +1,10 @@
 import { promisify } from 'node:util';
 import { constants, crc32, gunzip, zstdCompress, zstdDecompress } from 'node:zlib';
-import { ByteReader, Damage } from '../base/byte-reader.ts';
-import { ByteWriter } from '../base/byte-writer.ts';
-import { UserError } from '../base/errors.ts';
-import { isGzip, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { ByteReader, Damage } from '../base/bytes/byte-reader.ts';
+import { ByteWriter } from '../base/bytes/byte-writer.ts';
+import { failureOf, messageOf, UserError } from '../base/errors.ts';
+import { isGzip, readWholeFile } from '../base/files/read.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import { wordOf } from '../base/label.ts';
 import type { EvidenceKind } from '../evidence/evidence.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
@@ -179,11 +180,11 @@ export async function unpack(bytes: Uint8Array): Promise<Uint8Array> {
     if (isZstd(bytes)) return await unpackZstd(bytes, { maxOutputLength: maximumBytes });
     return bytes;
   } catch (error) {
-    const tooLarge = (error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE';
+    const tooLarge = failureOf(error) === 'ERR_BUFFER_TOO_LARGE';
     throw new Damage(
       tooLarge
         ? 'is larger than 1 GiB when unpacked'
-        : `the compressed data is cut off or damaged: ${(error as Error).message}`,
+        : `the compressed data is cut off or damaged: ${messageOf(error)}`,
     );
   }
 }

@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
-import { Damage } from '../base/byte-reader.ts';
-import { UserError } from '../base/errors.ts';
-import { messageOf, readWholeFile } from '../base/files.ts';
+import { Damage } from '../base/bytes/byte-reader.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { readWholeFile } from '../base/files/read.ts';
 import type { Evaluation } from './evaluation.ts';
 import { decodeEvaluation, isEvaluation, unpack } from './file.ts';
 import { decodeTextEvaluation } from './text.ts';
@@ -96,7 +96,7 @@ async function load(directory: string, name: string | undefined): Promise<Uint8A
   try {
     return await unpack(await readWholeFile(`${directory}/${name}`));
   } catch (error) {
-    return error as Error;
+    return error instanceof Error ? error : new Error(messageOf(error));
   }
 }
 

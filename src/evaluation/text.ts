@@ -1,7 +1,7 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
-import { Damage } from '../base/byte-reader.ts';
-import { writeFileAtomic } from '../base/files.ts';
+import { Damage } from '../base/bytes/byte-reader.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import { labelOf } from '../base/label.ts';
 import type { Evaluation, SampleIdentity } from './evaluation.ts';
 import { evaluationFileName } from './file.ts';

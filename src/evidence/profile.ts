@@ -1,6 +1,7 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
-import { UserError } from '../base/errors.ts';
-import { isGzip, messageOf, readWholeFile, writeFileAtomic } from '../base/files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { isGzip, readWholeFile } from '../base/files/read.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import { NominalEvidence } from './nominal-evidence.ts';
 

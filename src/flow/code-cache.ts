@@ -1,4 +1,4 @@
-import { enlarged } from '../base/typed-array.ts';
+import { enlarged } from '../base/bytes/typed-array.ts';
 import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
 import type { TransferKind } from '../x86/transfer.ts';
 import { AddressIndex } from './address-index.ts';

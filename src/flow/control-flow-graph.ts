@@ -1,5 +1,5 @@
 import { type Address, addressToBigInt } from '../base/address.ts';
-import { enlarged } from '../base/typed-array.ts';
+import { enlarged } from '../base/bytes/typed-array.ts';
 import type { AddressSpace, Module } from '../image/address-space.ts';
 import {
   type Bitness,

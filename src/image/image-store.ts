@@ -1,7 +1,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../base/errors.ts';
-import { failureOf, messageOf, readWholeFile } from '../base/files.ts';
+import { failureOf, messageOf, UserError } from '../base/errors.ts';
+import { readWholeFile } from '../base/files/read.ts';
 import type { Image } from './image.ts';
 import { moduleName, qualifiedName } from './module-name.ts';
 import { parseImage } from './parse-image.ts';

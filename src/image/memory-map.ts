@@ -1,6 +1,6 @@
 import { formatAddress } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
-import { readMaybeGzip } from '../base/files.ts';
+import { readMaybeGzip } from '../base/files/read.ts';
 import { type MappedProcess, type MapRows, mapError, type Region } from './map-row.ts';
 import { MapText } from './map-text.ts';
 import { parseProcMaps } from './proc-maps.ts';

@@ -1,5 +1,5 @@
 import { type Address, addressFromBigInt, addressFromHex } from '../base/address.ts';
-import { fromMapPath } from '../base/line.ts';
+import { fromMapPath } from '../base/text/line.ts';
 import { mapError, PathTable, type ProcessRows, type Region } from './map-row.ts';
 import type { MapPiece, MapText } from './map-text.ts';
 import { moduleName } from './module-name.ts';

@@ -1,7 +1,7 @@
 import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { Damage } from '../base/byte-reader.ts';
+import { Damage } from '../base/bytes/byte-reader.ts';
 import { decodeSample, encodeSample, type SampleSlices } from './slice-record.ts';
 import { termParts } from './slice-terms.ts';
 

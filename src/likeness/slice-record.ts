@@ -1,6 +1,6 @@
 import { crc32 } from 'node:zlib';
-import { ByteReader, Damage } from '../base/byte-reader.ts';
-import { ByteWriter } from '../base/byte-writer.ts';
+import { ByteReader, Damage } from '../base/bytes/byte-reader.ts';
+import { ByteWriter } from '../base/bytes/byte-writer.ts';
 import type { Label } from '../base/label.ts';
 import { type TermCounts, type TermPart, termParts } from './slice-terms.ts';
 import type { Terms } from './sparse-vector.ts';

@@ -1,6 +1,7 @@
 import { UserError } from '../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../base/files.ts';
-import { seal, unseal } from '../base/sealed.ts';
+import { readWholeFile } from '../base/files/read.ts';
+import { seal, unseal } from '../base/files/sealed.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
 
 export type NumberArray = Float32Array | Int32Array;
 

@@ -1,7 +1,6 @@
 import { mkdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { assert, UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { assert, messageOf, UserError } from '../base/errors.ts';
 import { type Cursor, counterCursor, mergeCursors, SortedRun } from './sorted-run.ts';
 import type { WindowChunk, WindowSource } from './window-chunk.ts';
 import { hashWindow, WindowCounter } from './window-counter.ts';

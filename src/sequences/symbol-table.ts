@@ -1,5 +1,5 @@
+import { enlarged } from '../base/bytes/typed-array.ts';
 import { assert } from '../base/errors.ts';
-import { enlarged } from '../base/typed-array.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import { callName } from './calls/name.ts';
 

@@ -1,4 +1,4 @@
-import { enlarged } from '../base/typed-array.ts';
+import { enlarged } from '../base/bytes/typed-array.ts';
 import type { BlockBatch, BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { type SymbolTable, TraceSymbols, threadStart } from './symbol-table.ts';

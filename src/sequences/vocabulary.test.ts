@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { adler32 } from '../base/hash.ts';
+import { adler32 } from '../base/bytes/adler32.ts';
 import { classifyWindows } from './classify-windows.ts';
 import { SymbolTable } from './symbol-table.ts';
 import { Vocabulary, type VocabularyOptions } from './vocabulary.ts';

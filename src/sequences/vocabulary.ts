@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
+import { adler32 } from '../base/bytes/adler32.ts';
 import { UserError } from '../base/errors.ts';
-import { readMaybeGzip, writeFileAtomic } from '../base/files.ts';
-import { showValue } from '../base/format.ts';
-import { adler32 } from '../base/hash.ts';
+import { readMaybeGzip } from '../base/files/read.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
+import { showValue } from '../base/text/format.ts';
 import { isCallModule } from './calls/name.ts';
 import { describeSymbol, SymbolTable } from './symbol-table.ts';
 import type { WindowSource } from './window-chunk.ts';

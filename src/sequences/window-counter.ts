@@ -1,4 +1,4 @@
-import { enlarged } from '../base/typed-array.ts';
+import { enlarged } from '../base/bytes/typed-array.ts';
 import type { WindowChunk, WindowSource } from './window-chunk.ts';
 
 /** Odd, so that multiplying by it loses nothing mod 2^32. */

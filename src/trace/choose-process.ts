@@ -1,5 +1,5 @@
 import { UserError } from '../base/errors.ts';
-import { streamMaybeGzip } from '../base/files.ts';
+import { streamMaybeGzip } from '../base/files/read.ts';
 import type { CodeCache } from '../flow/code-cache.ts';
 import { TraceDecoder } from '../flow/trace-decoder.ts';
 import type { Module } from '../image/address-space.ts';

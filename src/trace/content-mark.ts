@@ -1,6 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
-import { isGzip, notReadable, streamMaybeGzip } from '../base/files.ts';
+import { notReadable } from '../base/files/failure.ts';
+import { isGzip, streamMaybeGzip } from '../base/files/read.ts';
 
 const chunkBytes = 1 << 16;
 const trailerBytes = 8;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { streamMaybeGzip } from '../base/files.ts';
+import { streamMaybeGzip } from '../base/files/read.ts';
 import type { BlockSource } from '../flow/blocks.ts';
 import type { CodeCache } from '../flow/code-cache.ts';
 import { TraceDecoder } from '../flow/trace-decoder.ts';

@@ -1,7 +1,7 @@
 import { gzipSync } from 'node:zlib';
+import { adler32 } from '../base/bytes/adler32.ts';
 import { assert } from '../base/errors.ts';
-import { appendSync, writeFileParts } from '../base/files.ts';
-import { adler32 } from '../base/hash.ts';
+import { appendSync, writeFileParts } from '../base/files/write.ts';
 import type { BlockSource, TraceSummary } from '../flow/blocks.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { lastInstructionOf } from './block-text.ts';

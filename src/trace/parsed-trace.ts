@@ -1,8 +1,8 @@
 import type { Address } from '../base/address.ts';
+import { adler32 } from '../base/bytes/adler32.ts';
+import { enlarged } from '../base/bytes/typed-array.ts';
 import { UserError } from '../base/errors.ts';
-import { streamMaybeGzip } from '../base/files.ts';
-import { adler32 } from '../base/hash.ts';
-import { enlarged } from '../base/typed-array.ts';
+import { streamMaybeGzip } from '../base/files/read.ts';
 import type {
   BlockSink,
   BlockSource,

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { writeJsonFile } from '../base/json-file.ts';
+import { writeJsonFile } from '../base/files/json-file.ts';
 import { readRecordingFacts } from './recording-facts.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-recording-'));

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { readJsonFile } from '../base/json-file.ts';
+import { readJsonFile } from '../base/files/json-file.ts';
 
 /** Longer ones are no command that somebody reads. */
 const mostWords = 500;

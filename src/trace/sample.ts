@@ -2,11 +2,11 @@ import { existsSync, lstatSync, readdirSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { mapConcurrently } from '../base/concurrent.ts';
-import { UserError } from '../base/errors.ts';
-import { messageOf, readWholeFile } from '../base/files.ts';
-import { readJsonFile } from '../base/json-file.ts';
+import { failureOf, isAbsent, messageOf, UserError } from '../base/errors.ts';
+import { readJsonFile } from '../base/files/json-file.ts';
+import { readWholeFile } from '../base/files/read.ts';
 import { type Label, labelOf } from '../base/label.ts';
-import { fromLine } from '../base/line.ts';
+import { fromLine } from '../base/text/line.ts';
 import type { MtcRate } from '../pt/clock.ts';
 
 /** One recording: a folder with a trace, its memory map and its label. */
@@ -109,17 +109,16 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
 }
 
 function whyUnreadable(path: string, cause: unknown): string {
-  const { code = '' } = cause as NodeJS.ErrnoException;
-  if (code === 'ENOENT') {
+  if (isAbsent(cause)) {
     const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
     return isLink ? 'it is a link to what is not there' : 'there is no such folder';
   }
-  const plain = {
+  const plain: Readonly<Record<string, string>> = {
     ENOTDIR: 'it is no folder',
     EACCES: 'permission denied',
     ELOOP: 'it is a link to itself',
   };
-  return plain[code as keyof typeof plain] ?? messageOf(cause);
+  return plain[failureOf(cause) ?? ''] ?? messageOf(cause);
 }
 
 /** Three lines. */

@@ -1,8 +1,9 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
 import { UserError } from '../base/errors.ts';
-import { mostTextBytes, readWholeFile, writeFileAtomic } from '../base/files.ts';
-import { fromLine, toLine } from '../base/line.ts';
+import { mostTextBytes, readWholeFile } from '../base/files/read.ts';
+import { writeFileAtomic } from '../base/files/write.ts';
+import { fromLine, toLine } from '../base/text/line.ts';
 
 /** Which sample serves for what; absolute folders. */
 export interface Sets {

@@ -1,6 +1,6 @@
 import { crc32, zstdCompressSync } from 'node:zlib';
 import { assert, UserError } from '../base/errors.ts';
-import { appendSync, writeFileParts } from '../base/files.ts';
+import { appendSync, writeFileParts } from '../base/files/write.ts';
 import type { BlockBatch, BlockSource, TraceSummary } from '../flow/blocks.ts';
 import {
   blockBytes,

@@ -1,7 +1,7 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { crc32, zstdDecompressSync } from 'node:zlib';
-import { UserError } from '../base/errors.ts';
-import { messageOf, notReadable } from '../base/files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { notReadable } from '../base/files/failure.ts';
 import type {
   BlockSink,
   BlockSource,

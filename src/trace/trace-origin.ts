@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { UserError } from '../base/errors.ts';
-import { notReadable, streamMaybeGzip } from '../base/files.ts';
+import { notReadable } from '../base/files/failure.ts';
+import { streamMaybeGzip } from '../base/files/read.ts';
 
 /** What a stored trace was made from. Hashes are SHA-256 in hexadecimal. */
 export interface TraceOrigin {

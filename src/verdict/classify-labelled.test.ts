@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { exampleEvaluation } from '../../test/example-evaluation.ts';
+import { sealJson } from '../base/files/sealed.ts';
 import { Random } from '../base/random.ts';
-import { sealJson } from '../base/sealed.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import {
   applyClassifier,

@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../base/errors.ts';
-import { showValue } from '../base/format.ts';
-import { readJsonFile, writeJsonFile } from '../base/json-file.ts';
+import { readJsonFile, writeJsonFile } from '../base/files/json-file.ts';
 import { Random } from '../base/random.ts';
+import { showValue } from '../base/text/format.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import { chooseFeatures, feature, featureNames, type TraceFeatures } from './features.ts';
 import { decisionValue, fitLinearSvm, type Hyperplane, type LabelledPoint } from './linear-svm.ts';

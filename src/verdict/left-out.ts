@@ -1,7 +1,6 @@
 import { join } from 'node:path';
-import { UserError } from '../base/errors.ts';
-import { isAbsent } from '../base/files.ts';
-import { readJsonFile, writeJsonFile } from '../base/json-file.ts';
+import { isAbsent, UserError } from '../base/errors.ts';
+import { readJsonFile, writeJsonFile } from '../base/files/json-file.ts';
 import type { Evaluation, SampleIdentity } from '../evaluation/evaluation.ts';
 import { computeFeatures, featureNames, featureVersion, type TraceFeatures } from './features.ts';
 
@@ -77,9 +76,7 @@ export async function readLeftOut(directory: string): Promise<LeftOut | undefine
   try {
     found = await readJsonFile(path);
   } catch (error) {
-    if (error instanceof UserError && isAbsent((error as { cause?: unknown }).cause)) {
-      return undefined;
-    }
+    if (isAbsent(error)) return undefined;
     throw error;
   }
   const isOurs =

@@ -1,4 +1,4 @@
-import { firstAtLeast } from '../base/search.ts';
+import { firstAtLeast } from '../base/bytes/search.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { evidenceRules } from '../evidence/rules.ts';

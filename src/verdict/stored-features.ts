@@ -1,4 +1,4 @@
-import { Damage } from '../base/byte-reader.ts';
+import { Damage } from '../base/bytes/byte-reader.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import {
   decodeEvaluation,

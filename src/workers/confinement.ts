@@ -1,7 +1,7 @@
 import { type Dirent, realpathSync } from 'node:fs';
 import { lstat, readdir, realpath } from 'node:fs/promises';
 import { dirname, join, resolve, sep } from 'node:path';
-import { UserError } from '../base/errors.ts';
+import { isAbsent, UserError } from '../base/errors.ts';
 
 /** Folders that a job uses. */
 export interface JobFolders {
@@ -75,7 +75,6 @@ async function realPathOf(path: string): Promise<string> {
   try {
     return await realpath(path);
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
     const parent = dirname(path);
     const isThere = await lstat(path).then(
       () => true,
@@ -83,7 +82,7 @@ async function realPathOf(path: string): Promise<string> {
     );
     // A link to nowhere or in circles, a file in place of a folder, no permission: not known to be
     // inside.
-    if (code !== 'ENOENT' || isThere || parent === path) return sep;
+    if (!isAbsent(error) || isThere || parent === path) return sep;
     return join(await realPathOf(parent), path.slice(parent.length));
   }
 }

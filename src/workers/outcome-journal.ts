@@ -1,8 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { UserError } from '../base/errors.ts';
-import { isAbsent, makeFolder, messageOf, readWholeFile } from '../base/files.ts';
-import { sealJson, unsealJson } from '../base/sealed.ts';
+import { isAbsent, messageOf, UserError } from '../base/errors.ts';
+import { makeFolder } from '../base/files/folder.ts';
+import { readWholeFile } from '../base/files/read.ts';
+import { sealJson, unsealJson } from '../base/files/sealed.ts';
 import { type Outcome, outcomeOf } from './job.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { Queue, QueueEvents } from 'bullmq';
 import { UserError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { redisCause } from '../base/redis-words.ts';
+import { redisCause } from '../base/text/redis-words.ts';
 import { type Job, jobName, mostBytes, type Outcome, outcomeOf } from './job.ts';
 import type { OutcomeJournal } from './outcome-journal.ts';
 import { type Lane, prefix, type QueuedJob, queueName } from './queue-names.ts';

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { type Job as QueueJob, Worker } from 'bullmq';
-import { UserError } from '../base/errors.ts';
-import { messageOf } from '../base/files.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { type Job, mostBytes, mostLosses, mostTries, type Outcome } from './job.ts';
 import { toOutcome } from './local-scheduler.ts';

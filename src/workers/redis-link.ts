@@ -1,7 +1,7 @@
 import type { createClient } from 'redis';
-import { UserError } from '../base/errors.ts';
-import type { Parse } from '../base/option.ts';
-import { redisCause } from '../base/redis-words.ts';
+import { failureOf, messageOf, UserError } from '../base/errors.ts';
+import type { Parse } from '../base/options/option.ts';
+import { redisCause } from '../base/text/redis-words.ts';
 
 export type RedisClient = ReturnType<typeof createClient>;
 
@@ -45,7 +45,7 @@ export async function connectRedis(url: string): Promise<RedisClient> {
     await client.ping();
   } catch (error) {
     if (client.isOpen) client.destroy();
-    const cause = problem ?? (error as Error);
+    const cause = problem ?? error;
     throw new UserError('redis-unreachable', `cannot be used: ${redisCause(cause)}`, {
       category: 'unavailable',
       path: showRedisUrl(url),
@@ -116,14 +116,15 @@ export async function persist<T>(work: () => Promise<T>, isOver: () => boolean):
 
 /** @returns whether an error says that the server went away, or is still reading its data */
 export function isConnectionLoss(error: unknown): boolean {
-  const { message = '', code = '', name = '' } = error as NodeJS.ErrnoException;
   return (
-    /^(?:ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(code) ||
+    /^(?:ECONN|EPIPE|ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|ENOTFOUND|EAI_AGAIN)/.test(
+      failureOf(error) ?? '',
+    ) ||
     /socket closed|socket timeout|connection is closed|connection closed|^LOADING|disconnects client/i.test(
-      message,
+      messageOf(error),
     ) ||
     /^(?:SocketClosed|SocketTimeout|ConnectionTimeout|ConnectionClosed|DisconnectsClient)/.test(
-      name,
+      error instanceof Error ? error.name : '',
     )
   );
 }

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
-import { unseal } from '../../src/base/sealed.ts';
+import { unseal } from '../../src/base/files/sealed.ts';
 import type { Answer } from './command-server.ts';
 import { type Fault, Injector, type Operation } from './injector.ts';
 import type { Scenario } from './scenarios.ts';

@@ -1,6 +1,5 @@
 import { type FileHandle, open } from 'node:fs/promises';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { isAbsent, messageOf, UserError } from '../../base/errors.ts';
 
 /** Record types that are read. @see linux/perf_event.h and perf.data-file-format.txt of the kernel's `tools/perf` */
 export const RecordType = {
@@ -137,7 +136,7 @@ export class PerfFile {
         throw new Error('it is a folder (of perf record --threads, which is not read)');
       }
     } catch (cause) {
-      const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+      const isMissing = isAbsent(cause);
       const why = isMissing ? 'there is no such file' : messageOf(cause);
       throw inputError('not-readable', `cannot be read: ${why}`, path, cause);
     }

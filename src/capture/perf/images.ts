@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readWholeFile } from '../../base/files.ts';
+import { readWholeFile } from '../../base/files/read.ts';
 import { elfBuildId } from '../../image/build-id.ts';
 import { moduleName } from '../../image/module-name.ts';
 

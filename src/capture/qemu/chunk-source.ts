@@ -3,8 +3,7 @@ import { open } from 'node:fs/promises';
 import { Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import { promisify } from 'node:util';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
 
 const openFile = promisify(openCallback);
 

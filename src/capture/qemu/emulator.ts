@@ -1,8 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { Readable } from 'node:stream';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
 import type { Backend } from './backend.ts';
 import { streamSource } from './chunk-source.ts';
 import { guestEnvironment, standardEnvironment } from './environment.ts';

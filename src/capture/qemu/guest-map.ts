@@ -1,6 +1,6 @@
 import type { Address } from '../../base/address.ts';
 import { UserError } from '../../base/errors.ts';
-import { toMapPath } from '../../base/line.ts';
+import { toMapPath } from '../../base/text/line.ts';
 
 export interface Range {
   readonly start: Address;

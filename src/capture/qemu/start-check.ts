@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { UserError } from '../../base/errors.ts';
-import { nearest } from '../../base/option.ts';
+import { nearest } from '../../base/options/option.ts';
 import { parseImage } from '../../image/parse-image.ts';
 import { guestEnvironment } from './environment.ts';
 

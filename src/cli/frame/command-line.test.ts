@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { integer, text } from '../../base/option.ts';
+import { integer, text } from '../../base/options/option.ts';
 import { type AncestorName, type Command, defineCommand } from './command.ts';
 import { type CommandLine, readCommandLine } from './command-line.ts';
 import { grammarOf } from './grammar.ts';

@@ -1,5 +1,5 @@
-import { shorten } from '../../base/format.ts';
-import { nearest } from '../../base/option.ts';
+import { nearest } from '../../base/options/option.ts';
+import { shorten } from '../../base/text/format.ts';
 import type { Grammar } from './grammar.ts';
 import { flagsOf, type OptionSpec } from './option.ts';
 

@@ -1,5 +1,5 @@
 import { logLevels } from '../../base/log.ts';
-import { choice, type Parse } from '../../base/option.ts';
+import { choice, type Parse } from '../../base/options/option.ts';
 import type { OptionSpec } from './option.ts';
 
 /** Options that every command has, as they are settled. */

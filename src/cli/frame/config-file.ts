@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { shorten } from '../../base/format.ts';
-import { nearest } from '../../base/option.ts';
+import { isAbsent, messageOf } from '../../base/errors.ts';
+import { nearest } from '../../base/options/option.ts';
+import { shorten } from '../../base/text/format.ts';
 import type { LoadedCommand } from './command.ts';
 import { commonOptions } from './common-options.ts';
 import type { Grammar } from './grammar.ts';
@@ -60,8 +61,8 @@ function readDocument(problems: string[]): Readonly<Record<string, unknown>> {
   try {
     source = readFileSync(configFile, 'utf8');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') {
-      problems.push(`${configFile} cannot be read: ${(error as Error).message}`);
+    if (!isAbsent(error)) {
+      problems.push(`${configFile} cannot be read: ${messageOf(error)}`);
     }
     return {};
   }
@@ -70,7 +71,7 @@ function readDocument(problems: string[]): Readonly<Record<string, unknown>> {
     if (isObject(value)) return value;
     problems.push(`${configFile} must hold one JSON object`);
   } catch (error) {
-    problems.push(`${configFile} is no JSON: ${(error as Error).message}`);
+    problems.push(`${configFile} is no JSON: ${messageOf(error)}`);
   }
   return {};
 }

@@ -1,5 +1,5 @@
 import { type ErrorCategory, UserError } from '../../base/errors.ts';
-import { forTerminal, inOneLine } from '../../base/format.ts';
+import { forTerminal, inOneLine } from '../../base/text/format.ts';
 
 /** What each kind of failure exits with; 10 (anomalies found) comes from `--exit-code` alone. */
 export const exitCodes: Record<ErrorCategory, number> = {

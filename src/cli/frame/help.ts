@@ -1,4 +1,4 @@
-import { wrap } from '../../base/format.ts';
+import { wrap } from '../../base/text/format.ts';
 import type { Command, CommandEntry } from './command.ts';
 import type { Grammar } from './grammar.ts';
 import { defaultOf, flagsOf, type OptionSpec } from './option.ts';

@@ -1,6 +1,6 @@
 import { assert } from '../../base/errors.ts';
-import type { Parse } from '../../base/option.ts';
-import { type AnyOption, type Given, optionsOf, putAt } from '../../base/option-table.ts';
+import type { Parse } from '../../base/options/option.ts';
+import { type AnyOption, type Given, optionsOf, putAt } from '../../base/options/option-table.ts';
 
 /** One option of a command, as the command line knows it. */
 export interface OptionSpec {

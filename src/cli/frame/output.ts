@@ -1,4 +1,5 @@
 import { writeSync } from 'node:fs';
+import { failureOf, messageOf } from '../../base/errors.ts';
 import { exitCodes } from './failure.ts';
 
 /**
@@ -33,7 +34,7 @@ export function writeOut(text: string): void {
       wait = shortestWait;
     } catch (error) {
       // Pipes that somebody made non-blocking say so while they are full.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') endBecauseOf(error as Error);
+      if (failureOf(error) !== 'EAGAIN') endBecauseOf(error);
       Atomics.wait(nothing, 0, 0, wait);
       wait = Math.min(2 * wait, longestWait);
     }
@@ -61,9 +62,9 @@ export function takeOutput(take: (text: string) => void): () => void {
 
 const nothing = new Int32Array(new SharedArrayBuffer(4));
 
-function endBecauseOf(error: NodeJS.ErrnoException): never {
-  if (error.code === 'EPIPE') process.exit(0);
-  const text = `wayward: standard output cannot be written: ${error.message}\n`;
+function endBecauseOf(error: unknown): never {
+  if (failureOf(error) === 'EPIPE') process.exit(0);
+  const text = `wayward: standard output cannot be written: ${messageOf(error)}\n`;
   try {
     // At once: the process ends before a stream would have written.
     writeSync(2, text);

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto';
-import { forTerminal } from '../../base/format.ts';
+import { forTerminal } from '../../base/text/format.ts';
 
 const esc = '\u001b';
 /**

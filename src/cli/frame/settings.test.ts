@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import { choices, decimal, integer, text } from '../../base/option.ts';
+import { choices, decimal, integer, text } from '../../base/options/option.ts';
 import { type Command, defineCommand } from './command.ts';
 import { readCommandLine } from './command-line.ts';
 import { type CommonOptions, commonOptions, levelOf } from './common-options.ts';

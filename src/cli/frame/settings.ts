@@ -1,4 +1,4 @@
-import { shorten } from '../../base/format.ts';
+import { shorten } from '../../base/text/format.ts';
 import { defaultOf, flagsOf, type OptionSpec, variableOf } from './option.ts';
 
 /** Where the value of an option may come from, besides its default. */

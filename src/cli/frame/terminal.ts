@@ -1,6 +1,5 @@
 import { styleText } from 'node:util';
 import type { SingleBar } from 'cli-progress';
-import { inOneLine } from '../../base/format.ts';
 import {
   type Logger,
   type LogLevel,
@@ -8,6 +7,7 @@ import {
   type Progress,
   type ProgressSink,
 } from '../../base/log.ts';
+import { inOneLine } from '../../base/text/format.ts';
 
 /** Colours where standard error is a terminal; `util.styleText` itself honours NO_COLOR and FORCE_COLOR. */
 const colours = {

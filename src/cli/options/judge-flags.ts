@@ -1,4 +1,4 @@
-import { choice, decimal, integer, text } from '../../base/option.ts';
+import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import type { ClassifyOptions } from '../../commands/classify.ts';
 import type { OptionSpec } from '../frame/option.ts';

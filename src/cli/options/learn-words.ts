@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { decimal, integer } from '../../base/option.ts';
+import { decimal, integer } from '../../base/options/option.ts';
 import {
   type LearnOptions,
   type LearnRequest,

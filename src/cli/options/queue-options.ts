@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { text } from '../../base/option.ts';
+import { text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import type { QueueRun } from '../../commands/run/queue-run.ts';
 import { openQueue } from '../../commands/tasks/open-scheduler.ts';

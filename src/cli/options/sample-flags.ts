@@ -1,5 +1,5 @@
 import { labelWords } from '../../base/label.ts';
-import { choice, text } from '../../base/option.ts';
+import { choice, text } from '../../base/options/option.ts';
 import {
   binDirsOption,
   calibrationSizeOption,

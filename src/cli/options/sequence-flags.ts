@@ -1,4 +1,4 @@
-import { choices, integer } from '../../base/option.ts';
+import { choices, integer } from '../../base/options/option.ts';
 import { defaultFilter, type FilterName, filterNames } from '../../sequences/filter.ts';
 import type { AncestorName } from '../frame/command.ts';
 import type { OptionSpec } from '../frame/option.ts';

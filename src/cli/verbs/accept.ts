@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
-import { showCount } from '../../base/format.ts';
-import { decimal, integer, text } from '../../base/option.ts';
+import { decimal, integer, text } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import { type AcceptedSample, type AcceptResult, accept } from '../../commands/accept.ts';
 import { type AcceptPlacesResult, acceptPlaces } from '../../commands/accept-places.ts';
 import {

@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { removeAll, writeFileAtomic } from '../../base/files.ts';
-import { text } from '../../base/option.ts';
+import { removeAll } from '../../base/files/folder.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
+import { text } from '../../base/options/option.ts';
 import { type ClassifyResult, classify } from '../../commands/classify.ts';
 import { withPlaces } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';

@@ -1,8 +1,8 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { messageOf, writeFileAtomic } from '../../base/files.ts';
-import { choice, decimal, integer, text } from '../../base/option.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
+import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import { type ClusterRequest, cluster } from '../../commands/cluster.ts';
 import { findEvaluations } from '../../commands/run/path.ts';

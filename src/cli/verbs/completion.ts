@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { shorten } from '../../base/format.ts';
+import { shorten } from '../../base/text/format.ts';
 import { type Command, type CommandSpec, defineCommand, loadAll } from '../frame/command.ts';
 import { bashCompletion } from '../manual/bash.ts';
 import { type CompletedCommand, completionOf } from '../manual/completion.ts';

@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { choices, decimal, integer, text } from '../../base/option.ts';
 import { isInstalled } from '../../base/optional-package.ts';
+import { choices, decimal, integer, text } from '../../base/options/option.ts';
 import {
   type DemoCorpus,
   type DemoOptions,

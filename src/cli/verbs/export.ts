@@ -1,7 +1,7 @@
 import { basename, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { showCount } from '../../base/format.ts';
-import { choice, integer, type Parse, text } from '../../base/option.ts';
+import { choice, integer, type Parse, text } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import { type ExportFormat, exportFormats, exportSample } from '../../commands/export.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';

@@ -1,7 +1,7 @@
 import { appendFileSync, createReadStream } from 'node:fs';
 import { constants } from 'node:os';
 import { UserError } from '../../base/errors.ts';
-import { choice, decimal, integer, text } from '../../base/option.ts';
+import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { standardEnvironment } from '../../capture/record.ts';
 import { alarmLine } from '../../commands/guard/alarm.ts';
 import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';

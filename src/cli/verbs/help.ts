@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
-import { shorten } from '../../base/format.ts';
-import { nearest } from '../../base/option.ts';
+import { nearest } from '../../base/options/option.ts';
+import { shorten } from '../../base/text/format.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { grammarOf } from '../frame/grammar.ts';
 import { commandList, helpText } from '../frame/help.ts';

@@ -1,9 +1,9 @@
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { showCount } from '../../base/format.ts';
 import type { LabelWord } from '../../base/label.ts';
-import { text } from '../../base/option.ts';
+import { text } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import type { PerfImported } from '../../capture/perf/import.ts';
 import { importRecordings } from '../../commands/import.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';

@@ -1,6 +1,6 @@
 import { formatAddress } from '../../base/address.ts';
-import { showCount } from '../../base/format.ts';
-import { integer } from '../../base/option.ts';
+import { integer } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import { listBlocks, type TraceBlock } from '../../commands/blocks.ts';
 import {
   type InspectOptions,

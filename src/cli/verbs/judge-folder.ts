@@ -1,6 +1,6 @@
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { decimal, text } from '../../base/option.ts';
+import { decimal, text } from '../../base/options/option.ts';
 import type { JudgedSample } from '../../commands/judge.ts';
 import { homeOf, type JudgeFolderRequest, judgeFolder } from '../../commands/judge-folder.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';

@@ -1,6 +1,6 @@
 import { join, parse } from 'node:path';
-import { writeFileAtomic } from '../../base/files.ts';
-import { choice, decimal, integer, text } from '../../base/option.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
+import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import { type JudgedSample, type JudgeResult, judge } from '../../commands/judge.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';

@@ -1,4 +1,4 @@
-import { showCount } from '../../base/format.ts';
+import { showCount } from '../../base/text/format.ts';
 import { type LearnResult, learn } from '../../commands/learn.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import { inUnits, type Unit } from '../../report/words/unit.ts';

@@ -1,5 +1,5 @@
-import { showCount } from '../../base/format.ts';
-import { decimal, text } from '../../base/option.ts';
+import { decimal, text } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import { type NoveltyResult, novelty } from '../../commands/novelty.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import {

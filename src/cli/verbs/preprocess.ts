@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { choice, decimal, integer, text } from '../../base/option.ts';
+import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { type PreprocessOptions, preprocess } from '../../commands/preprocess.ts';
 import { readQueueRun, startQueueRun } from '../../commands/run/queue-run.ts';
 import type { PreprocessedSample } from '../../commands/samples/preprocess.ts';

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os';
 import { basename, resolve } from 'node:path';
-import { showCount } from '../../base/format.ts';
 import type { LabelWord } from '../../base/label.ts';
-import { choice, decimal, integer, type Parse, text } from '../../base/option.ts';
+import { choice, decimal, integer, type Parse, text } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import type { BackendChoice } from '../../capture/qemu/backend.ts';
 import { imagesBeside, type Recorded, record, standardEnvironment } from '../../capture/record.ts';
 import { type InputResult, recordInputs } from '../../capture/record-inputs.ts';

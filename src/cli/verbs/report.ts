@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { choice, integer, text } from '../../base/option.ts';
+import { choice, integer, text } from '../../base/options/option.ts';
 import { report } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';

@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
-import { inOneLine } from '../../base/format.ts';
-import { integer } from '../../base/option.ts';
+import { integer } from '../../base/options/option.ts';
+import { inOneLine } from '../../base/text/format.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';

@@ -1,5 +1,5 @@
-import { showCount } from '../../base/format.ts';
-import { text } from '../../base/option.ts';
+import { text } from '../../base/options/option.ts';
+import { showCount } from '../../base/text/format.ts';
 import { type StatsResult, stats } from '../../commands/stats.ts';
 import { shareWithin } from '../../report/charts/target-chart.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';

@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { decimal, integer, text } from '../../base/option.ts';
+import { decimal, integer, text } from '../../base/options/option.ts';
 import { readRunRecord, runFolder } from '../../commands/run/folder.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import {

@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { UserError } from '../../base/errors.ts';
-import { decimal, integer, text } from '../../base/option.ts';
+import { decimal, integer, text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import { taskProcess } from '../../commands/tasks/open-scheduler.ts';
 import { admitJob, taskNames } from '../../commands/tasks/tasks.ts';

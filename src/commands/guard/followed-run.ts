@@ -1,6 +1,7 @@
 import { join } from 'node:path';
-import { makeFolder, writeFileAtomic } from '../../base/files.ts';
-import { writeJsonFile } from '../../base/json-file.ts';
+import { makeFolder } from '../../base/files/folder.ts';
+import { writeJsonFile } from '../../base/files/json-file.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { type AlarmReport, lastBlocksOf, reportAlarm } from './alarm.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';

@@ -1,8 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { messageOf, writeFileAtomic } from '../../base/files.ts';
-import { writeJsonFile } from '../../base/json-file.ts';
+import { messageOf } from '../../base/errors.ts';
+import { writeJsonFile } from '../../base/files/json-file.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import type { GuardedProgram } from '../../capture/qemu/guarded/guarded-program.ts';
 import type { Guest, GuestEnd, GuestListener } from '../../capture/qemu/guarded/guest.ts';
 import { readStopped } from '../../capture/qemu/guarded/guest-memory.ts';

@@ -1,5 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { messageOf } from '../../base/files.ts';
+import { messageOf } from '../../base/errors.ts';
 import { HostImages } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
 import { parseMemoryMap } from '../../image/memory-map.ts';

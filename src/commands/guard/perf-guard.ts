@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { toMapPath } from '../../base/line.ts';
+import { toMapPath } from '../../base/text/line.ts';
 import { PerfPipe } from '../../capture/perf/pipe.ts';
 import { CodeMap, type CodeMapping } from '../../capture/perf/processes.ts';
 import type { LifeEvent } from '../../capture/perf/records.ts';

@@ -1,8 +1,9 @@
 import { closeSync, mkdirSync, openSync, renameSync, statSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { messageOf, removeQuietly, writeFileAtomic } from '../../base/files.ts';
-import { toLine } from '../../base/line.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { removeQuietly } from '../../base/files/folder.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
+import { toLine } from '../../base/text/line.ts';
 import type { ImageCollection } from '../../capture/image-collection.ts';
 import type { Recording } from '../../capture/qemu/recording.ts';
 import { saveImages, saveMadeCode } from '../../capture/sample-images.ts';

@@ -1,5 +1,6 @@
 import { cp } from 'node:fs/promises';
-import { copyWholeFile, makeFolder } from '../../base/files.ts';
+import { makeFolder } from '../../base/files/folder.ts';
+import { copyWholeFile } from '../../base/files/write.ts';
 import { version } from '../../base/version.ts';
 import { writeCalibration } from '../../verdict/left-out.ts';
 import type { Profile } from '../profile/profile.ts';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { removeAll } from '../../base/files.ts';
+import { removeAll } from '../../base/files/folder.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { decodeWhole, readEntry } from '../../evaluation/folder.ts';
 import { ImageCodeCache } from '../../evidence/code/process-code.ts';

@@ -1,5 +1,5 @@
 import { basename } from 'node:path';
-import { makeFolder } from '../../base/files.ts';
+import { makeFolder } from '../../base/files/folder.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { VerdictJournal } from '../run/verdict-journal.ts';
 import type { SampleSource } from '../samples/source.ts';

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../base/errors.ts';
-import { seal } from '../../base/sealed.ts';
+import { seal } from '../../base/files/sealed.ts';
 import { packFiles, unpackFiles } from './archive.ts';
 
 const name = fc.stringMatching(

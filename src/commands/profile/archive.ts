@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { seal, unseal } from '../../base/sealed.ts';
+import { seal, unseal } from '../../base/files/sealed.ts';
 
 /** `WPROFILE`, then the length of the list of files (u32), the list as JSON, the files; sealed. */
 const magic = Buffer.from('WPROFILE', 'latin1');

@@ -5,14 +5,14 @@ import {
   listFolder,
   makeFolder,
   makeWorkFolder,
-  readWholeFile,
   removeQuietly,
-  writeFileAtomic,
   writeWorkFile,
-} from '../../base/files.ts';
-import { showValue } from '../../base/format.ts';
-import { readJsonFile } from '../../base/json-file.ts';
-import { sealJson, unsealJson } from '../../base/sealed.ts';
+} from '../../base/files/folder.ts';
+import { readJsonFile } from '../../base/files/json-file.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { sealJson, unsealJson } from '../../base/files/sealed.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
+import { showValue } from '../../base/text/format.ts';
 import { version } from '../../base/version.ts';
 import type { TraceFeatures } from '../../verdict/features.ts';
 import { featuresOfLeftOut, readLeftOut, writeCalibration } from '../../verdict/left-out.ts';

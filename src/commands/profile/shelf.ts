@@ -1,7 +1,7 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { notReadable } from '../../base/files.ts';
+import { failureOf, UserError } from '../../base/errors.ts';
+import { notReadable } from '../../base/files/failure.ts';
 import { readMemoryMaps } from '../../image/memory-map.ts';
 import type { Sample } from '../../trace/sample.ts';
 import type { SourceName } from '../samples/source.ts';
@@ -107,7 +107,7 @@ async function profilesIn(path: string): Promise<readonly string[] | undefined> 
     const names = (await readdir(path)).filter((name) => name.endsWith('.wayward')).sort();
     return names.length === 0 ? undefined : names;
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOTDIR') return undefined;
+    if (failureOf(cause) === 'ENOTDIR') return undefined;
     throw notReadable(path, cause);
   }
 }

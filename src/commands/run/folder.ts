@@ -1,8 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { isAbsent, makeFolder } from '../../base/files.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
+import { makeFolder } from '../../base/files/folder.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 
 /** Where things lie in the folder of one run. */
 export interface RunFolder {

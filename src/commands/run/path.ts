@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../../base/errors.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
 
 /** The folder of evaluations that a user means, and the run that it belongs to. */
 export interface RunPath {
@@ -24,10 +24,7 @@ export async function findEvaluations(path: string): Promise<RunPath> {
   try {
     names = await readdir(root);
   } catch (cause) {
-    const why =
-      (cause as NodeJS.ErrnoException).code === 'ENOENT'
-        ? 'there is no such folder'
-        : String(cause);
+    const why = isAbsent(cause) ? 'there is no such folder' : String(cause);
     throw new UserError('evaluations-unreadable', why, { category: 'input', path: root, cause });
   }
   if (!names.some((name) => /\.(eval|gz)$/.test(name))) {

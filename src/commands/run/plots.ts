@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { writeFileAtomic } from '../../base/files.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import { svgToPng } from '../../report/charts/png.ts';
 import { renderRoc } from '../../report/charts/roc.ts';
 import { renderScatter } from '../../report/charts/scatter.ts';

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { isAbsent } from '../../base/files.ts';
-import { showValue } from '../../base/format.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
+import { showValue } from '../../base/text/format.ts';
 import { makeRunFolder } from './folder.ts';
 
 /** What was handed in at a queue, so that whoever comes back can go on with it. */

@@ -1,13 +1,9 @@
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import {
-  listFolder,
-  makeWorkFolder,
-  readWholeFile,
-  removeQuietly,
-  writeFileAtomic,
-} from '../../base/files.ts';
+import { listFolder, makeWorkFolder, removeQuietly } from '../../base/files/folder.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import { openStore } from '../../likeness/store/open-store.ts';
 import type { Collection, SampleStore } from '../../likeness/store/sample-store.ts';
 import type { RunFolder } from './folder.ts';

@@ -1,7 +1,7 @@
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
 import { saveKeras } from '../../model/foreign/keras/keras.ts';
 import { vocabularyKey, saveOnnx as writeOnnx } from '../../model/foreign/onnx/export.ts';

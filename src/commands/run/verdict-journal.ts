@@ -1,10 +1,10 @@
 import { constants, writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { isAbsent, readWholeFile } from '../../base/files.ts';
-import { describeHolder, releaseLock, takeLock } from '../../base/lock-file.ts';
-import { sealJson, unsealJson } from '../../base/sealed.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
+import { describeHolder, releaseLock, takeLock } from '../../base/files/lock-file.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { sealJson, unsealJson } from '../../base/files/sealed.ts';
 
 /** Names of the files in a watch's folder. */
 export const verdictsName = 'verdicts.ndjson';

@@ -1,8 +1,7 @@
 import { join } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { isAbsent } from '../../base/files.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import { type FunctionIdentity, identifyFunctions } from '../../evidence/code/function-identity.ts';
 import { FunctionMatch } from '../../evidence/code/function-match.ts';
 import { ProcessCode } from '../../evidence/code/process-code.ts';

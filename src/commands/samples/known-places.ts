@@ -1,6 +1,7 @@
 import { formatAddress } from '../../base/address.ts';
-import { UserError } from '../../base/errors.ts';
-import { isAbsent, readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import type { EventJudgements, RunEvents } from '../../model/histories/run-judge.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';

@@ -1,4 +1,4 @@
-import { choice, integer, type Option, text } from '../../base/option.ts';
+import { choice, integer, type Option, text } from '../../base/options/option.ts';
 import { parseCpu } from '../../pt/errata.ts';
 import { type SourceName, sourceNames } from './source.ts';
 

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { removeStaleParts } from '../../base/files.ts';
+import { removeStaleParts } from '../../base/files/write.ts';
 import type { TraceSummary } from '../../flow/blocks.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';

@@ -1,7 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
 import { readSourceSample, type SampleSource } from './source.ts';
 
 /** What a folder looked like, and since when. */

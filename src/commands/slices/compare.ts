@@ -1,4 +1,4 @@
-import { showCount } from '../../base/format.ts';
+import { showCount } from '../../base/text/format.ts';
 import { type Clustering, type ClusterOptions, makeClusters } from '../../likeness/clusters.ts';
 import { DistanceMatrix } from '../../likeness/distances.ts';
 import { type FamilyScores, scoreFamilies } from '../../likeness/family-scores.ts';

@@ -4,7 +4,8 @@ import { promisify } from 'node:util';
 import { deserialize, serialize } from 'node:v8';
 import { zstdCompress, zstdDecompress } from 'node:zlib';
 import { UserError } from '../../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import type { Job } from '../../workers/job.ts';
 import {
   fileName,

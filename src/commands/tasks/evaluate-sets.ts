@@ -1,5 +1,5 @@
 import { resolve } from 'node:path';
-import { makeFolder } from '../../base/files.ts';
+import { makeFolder } from '../../base/files/folder.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { writeLeftOut } from '../../verdict/left-out.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';

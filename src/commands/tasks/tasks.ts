@@ -1,5 +1,4 @@
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Confinement } from '../../workers/confinement.ts';
 import type { Job } from '../../workers/job.ts';

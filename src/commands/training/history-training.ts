@@ -1,5 +1,5 @@
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import { UserError } from '../../base/errors.ts';
-import { enlarged } from '../../base/typed-array.ts';
 import type { Evaluation, SampleIdentity } from '../../evaluation/evaluation.ts';
 import type { Proof } from '../../evidence/collector.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';

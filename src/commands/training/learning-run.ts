@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { removeQuietly } from '../../base/files.ts';
-import { withoutSecrets } from '../../base/option-table.ts';
+import { removeQuietly } from '../../base/files/folder.ts';
+import { withoutSecrets } from '../../base/options/option-table.ts';
 import { version } from '../../base/version.ts';
 import type { FitScore } from '../../model/first-layer.ts';
 import { writeSets } from '../../trace/sets-file.ts';

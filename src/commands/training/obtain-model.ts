@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { removeAll } from '../../base/files.ts';
+import { removeAll } from '../../base/files/folder.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import type { FitScore, RunContext } from '../../model/first-layer.ts';
 import { scorePredictions } from '../../model/score-windows.ts';

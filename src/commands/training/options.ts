@@ -7,8 +7,8 @@ import {
   type Option,
   type Parse,
   text,
-} from '../../base/option.ts';
-import { type Given, type Settled, settle } from '../../base/option-table.ts';
+} from '../../base/options/option.ts';
+import { type Given, type Settled, settle } from '../../base/options/option-table.ts';
 import type { OptimizerKind } from '../../model/lstm/optimizer.ts';
 import { defaultShape } from '../../model/lstm/shape.ts';
 import { type Smoothing, smoothings } from '../../model/ngram/smoothing.ts';

@@ -1,6 +1,6 @@
 import { extname, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { showCount } from '../../base/format.ts';
+import { showCount } from '../../base/text/format.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { inThreads } from '../../workers/ordered-threads.ts';

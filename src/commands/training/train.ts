@@ -1,8 +1,8 @@
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { writeFileAtomic } from '../../base/files.ts';
-import { showCount } from '../../base/format.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
+import { showCount } from '../../base/text/format.ts';
 import type { FirstLayer, RunContext } from '../../model/first-layer.ts';
 import { saveKeras } from '../../model/foreign/keras/keras.ts';
 import { Lstm } from '../../model/lstm/lstm.ts';

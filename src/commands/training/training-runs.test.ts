@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../base/errors.ts';
-import { seal } from '../../base/sealed.ts';
+import { seal } from '../../base/files/sealed.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import { type TrainingRun, TrainingRunPacker, unpackTrainingRuns } from './training-runs.ts';

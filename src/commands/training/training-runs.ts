@@ -1,8 +1,8 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
-import { ByteReader, Damage } from '../../base/byte-reader.ts';
-import { ByteWriter } from '../../base/byte-writer.ts';
-import { UserError } from '../../base/errors.ts';
-import { seal, unseal } from '../../base/sealed.ts';
+import { ByteReader, Damage } from '../../base/bytes/byte-reader.ts';
+import { ByteWriter } from '../../base/bytes/byte-writer.ts';
+import { failureOf, messageOf, UserError } from '../../base/errors.ts';
+import { seal, unseal } from '../../base/files/sealed.ts';
 import type { SampleIdentity } from '../../evaluation/evaluation.ts';
 import type { Proof } from '../../evidence/collector.ts';
 import { targetSorts, transferForms } from '../../evidence/transfer-code.ts';
@@ -170,8 +170,8 @@ export function* unpackTrainingRuns(bytes: Buffer, path: string): Generator<Trai
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
     const isOurs = cause instanceof Damage || cause instanceof SyntaxError;
-    if (!isOurs && (cause as { code?: unknown }).code === undefined) throw cause;
-    throw damaged(`cannot be unpacked: ${(cause as Error).message}`, cause);
+    if (!isOurs && failureOf(cause) === undefined) throw cause;
+    throw damaged(`cannot be unpacked: ${messageOf(cause)}`, cause);
   }
 }
 

@@ -1,8 +1,9 @@
 import { promisify } from 'node:util';
 import { constants, crc32, zstdCompress, zstdDecompress } from 'node:zlib';
-import { UserError } from '../../base/errors.ts';
-import { isAbsent, messageOf, readWholeFile, writeFileAtomic } from '../../base/files.ts';
-import { describeHolder, releaseLock, takeLock } from '../../base/lock-file.ts';
+import { isAbsent, messageOf, UserError } from '../../base/errors.ts';
+import { describeHolder, releaseLock, takeLock } from '../../base/files/lock-file.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
 const pack = promisify(zstdCompress);

@@ -1,7 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { createClient, ErrorReply, RESP_TYPES } from 'redis';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { failureOf, messageOf, UserError } from '../../base/errors.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
 /** Every key begins like this; the number is the version of what they hold. */
@@ -280,7 +279,7 @@ function isPassing(error: unknown): boolean {
 }
 
 function codeOf(error: unknown): string {
-  return String((error as NodeJS.ErrnoException | undefined)?.code ?? '');
+  return failureOf(error) ?? '';
 }
 
 /** What went wrong, without what the URL holds. */
@@ -292,8 +291,8 @@ function reasonOf(error: unknown): string {
     ECONNRESET: 'the connection was closed',
     ETIMEDOUT: 'no answer',
   };
-  const errors = (error as AggregateError | undefined)?.errors as unknown[] | undefined;
-  const code = codeOf(error) || codeOf(errors?.[0]);
+  const first: unknown = error instanceof AggregateError ? error.errors[0] : undefined;
+  const code = codeOf(error) || codeOf(first);
   return plain[code] ?? (messageOf(error) || code || 'unknown cause');
 }
 

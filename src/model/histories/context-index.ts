@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 
 /**
  * Integers of a context, in one half of a cache line, because contexts are met in no order that a

@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import { transferForms } from '../../evidence/transfer-code.ts';
 import { chains, type EventView, histories } from './event-view.ts';
 import { ownBits, ownMask } from './run-contexts.ts';

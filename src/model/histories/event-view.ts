@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import { deepestLevels, historyLevels } from '../../sequences/histories/levels.ts';
 import { contextSize } from './context-index.ts';
 import { headSize } from './context-table.ts';

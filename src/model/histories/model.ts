@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import { bytesOf, type NumberArray, readArrays, writeArrays } from '../array-file.ts';
 import type { LearnedLayer } from '../first-layer.ts';
 import { ContextTable } from './context-table.ts';

@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import { ContextIndex, contextSize, roomAfter } from './context-index.ts';
 import { type ContextTable, Entry, entrySize, headSize, Trained } from './context-table.ts';

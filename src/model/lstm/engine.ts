@@ -1,6 +1,5 @@
 import type { InferenceSession } from 'onnxruntime-node';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
 import { requirePackage } from '../../base/optional-package.ts';
 import { OnnxGraph } from '../onnx/onnx.ts';
 

@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { readWholeFile, writeFileAtomic } from '../../base/files.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
+import { readWholeFile } from '../../base/files/read.ts';
+import { writeFileAtomic } from '../../base/files/write.ts';
 import type { Predictions, WindowSet } from '../../sequences/windows.ts';
 import { bytesOf } from '../array-file.ts';
 import type { FirstLayer, RunContext } from '../first-layer.ts';

@@ -1,6 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
-import { assert, UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { assert, messageOf, UserError } from '../../base/errors.ts';
 import { Random } from '../../base/random.ts';
 import { type NgramParts, NgramReader, NgramTable } from '../ngram/table.ts';
 import { type BusyThreads, whileBusy } from './busy-threads.ts';

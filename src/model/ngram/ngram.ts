@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
-import { readJsonFile, writeJsonFile } from '../../base/json-file.ts';
+import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import type { Predictions, WindowSet } from '../../sequences/windows.ts';
 import { bytesOf } from '../array-file.ts';
 import { Calibration, isKnots } from '../calibration.ts';

@@ -1,5 +1,4 @@
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
 import { type Field, fieldsOf, varintsOf } from './protobuf-reader.ts';
 
 /** A tensor that the file holds. */

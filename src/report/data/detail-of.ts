@@ -1,5 +1,5 @@
 import { type Address, formatAddress } from '../../base/address.ts';
-import { firstAtLeast } from '../../base/search.ts';
+import { firstAtLeast } from '../../base/bytes/search.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
 import type { NominalComparison } from '../../likeness/nominal-comparison.ts';

@@ -1,4 +1,4 @@
-import { adler32 } from '../../base/hash.ts';
+import { adler32 } from '../../base/bytes/adler32.ts';
 
 /**
  * Calls are symbols in modules of their own. No module of a trace is called so: the name of an image

@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { streamMaybeGzip } from '../../base/files.ts';
+import { streamMaybeGzip } from '../../base/files/read.ts';
 import { largest, largestOfTarget, namesOf, processesCalled } from './calling-process.ts';
 import { readIntegers } from './integer-log.ts';
 import { lineFormats } from './line-formats.ts';

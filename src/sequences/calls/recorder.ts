@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import { type CallId, lostCalls } from './log.ts';
 
 /**

@@ -1,8 +1,7 @@
 import type { Dirent } from 'node:fs';
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
-import { UserError } from '../../base/errors.ts';
-import { messageOf } from '../../base/files.ts';
+import { isAbsent, messageOf, UserError } from '../../base/errors.ts';
 import { readInfo, type Sample, type Skipped } from '../../trace/sample.ts';
 
 /** Names that a log of calls has in a sample's folder, each also with `.gz`; the first one counts. */
@@ -155,7 +154,7 @@ async function list(directory: string): Promise<Dirent[]> {
 }
 
 function unreadable(path: string, cause: unknown): UserError {
-  const isMissing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  const isMissing = isAbsent(cause);
   const why = isMissing ? 'there is no such file or folder' : messageOf(cause);
   return new UserError('sample-unreadable', `cannot be read: ${why}`, {
     category: 'input',

@@ -1,5 +1,5 @@
 import { type UnzipFileInfo, unzipSync } from 'fflate';
-import { messageOf } from '../../base/files.ts';
+import { messageOf } from '../../base/errors.ts';
 
 /** No honest recording is larger: of the archive, and of the log in it. */
 const mostZipped = 1 << 28;

@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import { historyLevels } from './levels.ts';
 import type { Places } from './place-hashes.ts';
 

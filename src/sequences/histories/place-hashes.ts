@@ -1,4 +1,4 @@
-import { enlarged } from '../../base/typed-array.ts';
+import { enlarged } from '../../base/bytes/typed-array.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import { outsideImages } from '../symbol-table.ts';
 import { mix } from '../window-counter.ts';

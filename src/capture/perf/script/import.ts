@@ -1,15 +1,10 @@
 import { existsSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
-import { UserError } from '../../../base/errors.ts';
-import {
-  makeFolder,
-  messageOf,
-  partOf,
-  removeQuietly,
-  removeStaleParts,
-  streamMaybeGzip,
-} from '../../../base/files.ts';
+import { messageOf, UserError } from '../../../base/errors.ts';
+import { makeFolder, removeQuietly } from '../../../base/files/folder.ts';
+import { streamMaybeGzip } from '../../../base/files/read.ts';
+import { partOf, removeStaleParts } from '../../../base/files/write.ts';
 import { CodeCache } from '../../../flow/code-cache.ts';
 import { ControlFlowGraph } from '../../../flow/control-flow-graph.ts';
 import { ImageStore } from '../../../image/image-store.ts';

@@ -2,8 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { UserError } from '../../../base/errors.ts';
-import { messageOf } from '../../../base/files.ts';
+import { messageOf, UserError } from '../../../base/errors.ts';
 import {
   Guest,
   type GuestHello,

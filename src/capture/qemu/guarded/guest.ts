@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, writeSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Address } from '../../../base/address.ts';
-import { messageOf } from '../../../base/files.ts';
+import { messageOf } from '../../../base/errors.ts';
 import type { LoadedFile } from '../loaded-file.ts';
 import { FrameReader } from '../plugin/frame-reader.ts';
 import { mostTailIds, readTail, tailHeaderBytes } from '../plugin/tail.ts';

@@ -1,5 +1,5 @@
 import { realpath } from 'node:fs/promises';
-import { readWholeFile } from '../../../base/files.ts';
+import { readWholeFile } from '../../../base/files/read.ts';
 import { elfKind } from '../elf-kind.ts';
 import { type LoadedFile, loadedFile } from '../loaded-file.ts';
 import type { GuestProgram } from './guest.ts';

@@ -1,5 +1,5 @@
 import type { Address } from '../../../base/address.ts';
-import { enlarged } from '../../../base/typed-array.ts';
+import { enlarged } from '../../../base/bytes/typed-array.ts';
 import { Transfer } from '../../../x86/transfer.ts';
 import type { Recording } from '../recording.ts';
 import type { SystemCallLog } from './system-call-log.ts';

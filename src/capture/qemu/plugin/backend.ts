@@ -1,5 +1,6 @@
 import { join } from 'node:path';
-import { listFolder, readWholeFile } from '../../../base/files.ts';
+import { listFolder } from '../../../base/files/folder.ts';
+import { readWholeFile } from '../../../base/files/read.ts';
 import type { Backend } from '../backend.ts';
 import type { LoadedFile } from '../loaded-file.ts';
 import type { Recording } from '../recording.ts';

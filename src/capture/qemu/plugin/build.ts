@@ -3,8 +3,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { UserError } from '../../../base/errors.ts';
-import { messageOf } from '../../../base/files.ts';
+import { messageOf, UserError } from '../../../base/errors.ts';
 import type { BackendChoice } from '../backend.ts';
 
 const run = promisify(execFile);

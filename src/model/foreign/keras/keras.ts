@@ -1,11 +1,8 @@
 import { join } from 'node:path';
 import { UserError } from '../../../base/errors.ts';
-import {
-  makeWorkFolder,
-  readWholeFile,
-  removeQuietly,
-  writeFileAtomic,
-} from '../../../base/files.ts';
+import { makeWorkFolder, removeQuietly } from '../../../base/files/folder.ts';
+import { readWholeFile } from '../../../base/files/read.ts';
+import { writeFileAtomic } from '../../../base/files/write.ts';
 import { Vocabulary } from '../../../sequences/vocabulary.ts';
 import { Lstm, type LstmOptions } from '../../lstm/lstm.ts';
 import type { LstmShape } from '../../lstm/shape.ts';

@@ -1,5 +1,5 @@
 import { UserError } from '../../../base/errors.ts';
-import { showValue } from '../../../base/format.ts';
+import { showValue } from '../../../base/text/format.ts';
 import { type LstmShape, parameterLayout } from '../../lstm/shape.ts';
 import { type Config, isRecord, type LayerJson } from './json.ts';
 import { type KerasOrigin, originOf } from './origin.ts';

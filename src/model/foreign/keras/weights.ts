@@ -1,7 +1,7 @@
 import { gunzipSync } from 'node:zlib';
 import type { Dataset, File, Group } from 'h5wasm/node';
-import { UserError } from '../../../base/errors.ts';
-import { messageOf, readWholeFile } from '../../../base/files.ts';
+import { messageOf, UserError } from '../../../base/errors.ts';
+import { readWholeFile } from '../../../base/files/read.ts';
 import type { Lstm } from '../../lstm/lstm.ts';
 import { directions, inputsOf, parameterLayout } from '../../lstm/shape.ts';
 import { eachGateRow } from './gate-rows.ts';

@@ -1,5 +1,4 @@
-import { UserError } from '../../../base/errors.ts';
-import { messageOf } from '../../../base/files.ts';
+import { messageOf, UserError } from '../../../base/errors.ts';
 import { silentLogger } from '../../../base/log.ts';
 import { Random } from '../../../base/random.ts';
 import { type InferenceSession, loadRuntime, openSession } from '../../lstm/engine.ts';

@@ -1,4 +1,4 @@
-import { writeFileAtomic } from '../../../base/files.ts';
+import { writeFileAtomic } from '../../../base/files/write.ts';
 import type { Lstm } from '../../lstm/lstm.ts';
 import {
   type Direction,

@@ -1,4 +1,4 @@
-import { readWholeFile } from '../../../base/files.ts';
+import { readWholeFile } from '../../../base/files/read.ts';
 import { Vocabulary } from '../../../sequences/vocabulary.ts';
 import { Lstm, type LstmOptions } from '../../lstm/lstm.ts';
 import { readOnnxModel } from '../../onnx/read-model.ts';

@@ -1,9 +1,9 @@
 import { open, readFile, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { dirname } from 'node:path';
-import { UserError } from './errors.ts';
-import { makeFolder, messageOf } from './files.ts';
-import { isRunning } from './running.ts';
+import { failureOf, isAbsent, messageOf, UserError } from '../errors.ts';
+import { isRunning } from '../running.ts';
+import { makeFolder } from './folder.ts';
 
 /** Who holds a lock: host and process, for disks are shared and process numbers are not. */
 export interface LockHolder {
@@ -71,7 +71,7 @@ async function tryLock(path: string): Promise<boolean> {
   try {
     file = await open(path, 'wx');
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    if (failureOf(error) === 'EEXIST') return false;
     throw error;
   }
   try {
@@ -94,7 +94,7 @@ async function holderOf(path: string): Promise<LockHolder | 'unwritten' | undefi
     const age = Date.now() - (await stat(path)).mtimeMs;
     return age > longestEmpty ? { host: hostname(), pid: 0 } : 'unwritten';
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    if (isAbsent(error)) return undefined;
     throw error;
   }
 }

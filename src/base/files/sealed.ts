@@ -1,5 +1,5 @@
 import { crc32 } from 'node:zlib';
-import { UserError } from './errors.ts';
+import { UserError } from '../errors.ts';
 
 /**
  * Checksums for files that Wayward reads back. A flipped bit in them would otherwise become other

@@ -2,6 +2,7 @@ import { constants, type Stats, write } from 'node:fs';
 import { access, lstat, open, readlink } from 'node:fs/promises';
 import { dirname, isAbsolute } from 'node:path';
 import { promisify } from 'node:util';
+import { failureOf, isAbsent } from '../errors.ts';
 
 /** What lies at a path that is about to be written. */
 export type Destination =
@@ -32,7 +33,7 @@ export async function destinationOf(path: string): Promise<Destination> {
     try {
       found = await lstat(at);
     } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      if (!isAbsent(error)) throw error;
       return { kind: 'file', path: at, old: undefined };
     }
     if (found.isSymbolicLink()) {
@@ -76,7 +77,7 @@ async function writeAll(fd: number, bytes: Uint8Array): Promise<void> {
       done += (await writeOnce(fd, bytes, done, bytes.length - done, null)).bytesWritten;
     } catch (error) {
       // A pipe that does not block is full until its reader has read.
-      if ((error as NodeJS.ErrnoException).code !== 'EAGAIN') throw error;
+      if (failureOf(error) !== 'EAGAIN') throw error;
       await new Promise((resolve) => setTimeout(resolve, 10));
     }
   }

@@ -12,14 +12,9 @@ import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import {
-  makeFolder,
-  readMaybeGzip,
-  removeStaleParts,
-  streamMaybeGzip,
-  writeFileAtomic,
-  writeFileParts,
-} from './files.ts';
+import { makeFolder } from './folder.ts';
+import { readMaybeGzip, streamMaybeGzip } from './read.ts';
+import { removeStaleParts, writeFileAtomic, writeFileParts } from './write.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-'));
 const path = join(folder, 'data.bin');

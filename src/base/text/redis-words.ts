@@ -1,10 +1,11 @@
+import { failureOf } from '../errors.ts';
 /**
  * What a Redis client or server says of a failure, in words that say what to do. What the server says
  * of passwords never holds one.
  */
 export function redisCause(error: unknown): string {
-  const { code = '', message = '', name = 'Error' } = error as NodeJS.ErrnoException;
-  if (code === 'ECONNREFUSED') return 'no server answers there';
+  const message = error instanceof Error ? error.message : '';
+  if (failureOf(error) === 'ECONNREFUSED') return 'no server answers there';
   if (/^NOAUTH|Authentication required/.test(message)) {
     return 'the server asks for a password: redis://:PASSWORD@HOST:PORT';
   }
@@ -15,5 +16,6 @@ export function redisCause(error: unknown): string {
     return 'the server has no password, but one was given';
   }
   if (/^NOPERM/.test(message)) return `this user may not do that: ${message}`;
-  return message === '' ? code || name : message;
+  if (message !== '') return message;
+  return failureOf(error) ?? (error instanceof Error ? error.name : 'Error');
 }

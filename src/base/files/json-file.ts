@@ -1,5 +1,6 @@
-import { mostTextBytes, readWholeFile, writeFileAtomic } from './files.ts';
+import { mostTextBytes, readWholeFile } from './read.ts';
 import { sealJson, unsealJson } from './sealed.ts';
+import { writeFileAtomic } from './write.ts';
 
 /** Writes a JSON object with its checksum, for people to read, too. @throws UserError `write-failed` */
 export async function writeJsonFile(path: string, value: object): Promise<void> {

@@ -2,7 +2,7 @@ import { existsSync, mkdtempSync, readFileSync, utimesSync, writeFileSync } from
 import { hostname, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { UserError } from './errors.ts';
+import { UserError } from '../errors.ts';
 import { describeHolder, type LockHolder, releaseLock, takeLock } from './lock-file.ts';
 
 const fresh = (): string => join(mkdtempSync(join(tmpdir(), 'wayward-')), 'a', 'lock');

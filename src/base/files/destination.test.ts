@@ -20,13 +20,13 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
-import { appendSync, writeFileAtomic, writeFileParts } from './files.ts';
+import { appendSync, writeFileAtomic, writeFileParts } from './write.ts';
 
 const isRoot = process.getuid?.() === 0;
 const hasPipes = spawnSync('mkfifo', ['--version']).status === 0;
 const hasNull = existsSync('/dev/null');
 const fresh = (): string => mkdtempSync(join(tmpdir(), 'wayward-'));
-const filesUrl = fileURLToPath(new URL('./files.ts', import.meta.url));
+const filesUrl = fileURLToPath(new URL('./write.ts', import.meta.url));
 
 /** The two ways in which files are written. */
 const writers: [string, (path: string, text: string) => Promise<void>][] = [
