@@ -22,6 +22,8 @@ export const hijackTargets: readonly HijackTarget[] = [
   { program: named('source-highlight'), input: 'in.txt' },
   { program: named('tidy'), input: 'in.html' },
   { program: named('qpdf'), input: 'in.pdf' },
+  { program: named('bc'), input: 'in.bc' },
+  { program: named('optipng'), input: 'in.png' },
 ];
 
 /** @returns the run with its input damaged: bytes changed, cut out, doubled, or the end cut off */

@@ -336,7 +336,13 @@ function readRelocations(
     // The middle of a named object is no function.
     if (type === Relocation.absolute && addend !== 0) return;
     const version = versionOf(memory, versions, symbol);
-    bindings.set(place, { kind: 'name', name, ...(version === undefined ? {} : { version }) });
+    const info = memory.uint8(at + (is64 ? 4 : 12)) ?? 0;
+    bindings.set(place, {
+      kind: 'name',
+      name,
+      ...(version === undefined ? {} : { version }),
+      ...(symbolKinds[info & 15] === 'data' ? { isData: true } : {}),
+    });
   };
 
   const read = (table: number, size: number, hasAddends: boolean, isLazy: boolean): void => {

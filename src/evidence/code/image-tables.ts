@@ -19,6 +19,8 @@ export type Binding =
       readonly name: string;
       /** Version that is asked for; not set = any. */
       readonly version?: string;
+      /** The image itself says that it is data: a type's information, a variable. */
+      readonly isData?: true;
     }
   /** What the indirect function's resolver at this address of the image returns. */
   | { readonly kind: 'resolver'; readonly address: number };

@@ -2,7 +2,7 @@ import { Operands } from '../../x86/operands.ts';
 import { argumentsRead, argumentsSet, systemVArguments, windowsArguments } from './arguments.ts';
 import { FunctionFlow } from './function-flow.ts';
 import type { ImageFacts } from './image-facts.ts';
-import { firstAtLeast } from './image-tables.ts';
+import { type Binding, firstAtLeast, pointerAt } from './image-tables.ts';
 import type { SiteReader } from './site-targets.ts';
 
 /** Arguments are read near the beginning. */
@@ -105,7 +105,7 @@ export class PointerTargets {
     if (this.#namedPointers === undefined) {
       this.#namedPointers = new Set();
       for (const [place, binding] of this.#code.tables.bindings) {
-        if (binding.kind === 'name' && !this.#code.isLazy(place)) {
+        if (isFunctionName(binding) && !this.#code.isLazy(place)) {
           this.#namedPointers.add(binding.name);
         }
       }
@@ -129,8 +129,9 @@ export class PointerTargets {
 
   /**
    * Functions that stand `displacement` bytes behind where a table of functions, or data that holds
-   * some, begins: at the places that something refers to, and at the first of each run of pointers
-   * to code, as virtual tables are behind their type information.
+   * some, begins: at the places that something refers to, at the first of each run of pointers to code, and
+   * behind type information, as virtual tables do whose first functions are none (destructors of abstract
+   * classes).
    */
   members(displacement: number): MemberFunctions {
     let members = this.#members.get(displacement);
@@ -147,25 +148,36 @@ export class PointerTargets {
     const functions = new Set<number>();
     const names = new Set<string>();
     const { places, targets } = tables.pointers;
-    const isFunction = (place: number): boolean => {
-      const index = firstAtLeast(places, place);
-      if (places[index] === place) return memory.isCode(targets[index]!);
-      return tables.bindings.get(place)?.kind === 'name';
+    const pointerKind = (place: number): 'function' | 'data' | undefined => {
+      const target = pointerAt(tables.pointers, place);
+      if (target !== undefined) return memory.isCode(target) ? 'function' : 'data';
+      const binding = tables.bindings.get(place);
+      if (binding?.kind !== 'name') return undefined;
+      return isFunctionName(binding) ? 'function' : 'data';
     };
     const isBeginning = (place: number): boolean => {
       const { data } = references;
       if (data[firstAtLeast(data, place)] === place) return true;
-      return isFunction(place) && !isFunction(place - word);
+      const kind = pointerKind(place);
+      const before = pointerKind(place - word);
+      if (kind === 'function') return before !== 'function';
+      // The distance to the top of the object, type information, no function.
+      const isNone = kind === undefined && memory.word(place, tables.bits) === 0;
+      return isNone && before === 'data' && pointerKind(place - 2 * word) === undefined;
     };
     for (let i = 0; i < places.length; i++) {
       const isCandidate = memory.isCode(targets[i]!) && isBeginning(places[i]! - displacement);
       if (isCandidate) functions.add(targets[i]!);
     }
     for (const [place, binding] of tables.bindings) {
-      if (binding.kind === 'name' && isBeginning(place - displacement)) names.add(binding.name);
+      if (isFunctionName(binding) && isBeginning(place - displacement)) names.add(binding.name);
     }
     return { functions: Float64Array.from(functions).sort(), names };
   }
+}
+
+function isFunctionName(binding: Binding): binding is Binding & { readonly kind: 'name' } {
+  return binding.kind === 'name' && binding.isData !== true;
 }
 
 /** Functions at one position of an image's tables: its own, and those of other images by name. */

@@ -38,6 +38,17 @@ extern "C" int start(int x) {
 extern "C" void __cxa_pure_virtual() { for (;;); }
 `;
 
+const library = `
+struct Part { virtual ~Part() = 0; virtual int middle(); virtual int last(); };
+int Part::middle() { return 1; }
+int Part::last() { return 2; }
+struct Whole : Part { ~Whole() override; int middle() override; int last() override; };
+Whole::~Whole() {}
+Part::~Part() {}
+int Whole::middle() { return 3; }
+int Whole::last() { return 4; }
+`;
+
 const compilers = ['g++', 'clang++'].filter((name) => hasTool(name));
 const table = compilers.flatMap((name) => ['-O1', '-O2', '-Os'].map((level) => [name, level]));
 const slots = ['first', 'second', 'third'] as const;
@@ -107,5 +118,38 @@ describe.skipIf(compilers.length === 0 || !hasTool('nm'))('virtual calls and poi
     expect(pointer.classes.find(({ name }) => name === 'taken')!.has(addressOf('take'))).toBe(
       false,
     );
+  });
+
+  test.each(table)('%s %s, of a library that exports its classes', async (compiler, level) => {
+    // Their tables hold names: those of functions, and before them that of the type information.
+    const path = workshop.compile(
+      compiler!,
+      workshop.write(library, 'cc'),
+      ...[level!, '-fPIC', '-shared', '-fno-exceptions', '-nostdlib'],
+      ...['-fno-stack-protector', '-fasynchronous-unwind-tables'],
+    );
+    const symbols = new Map(
+      [...run('nm', '-D', '-C', path).matchAll(/^([0-9a-f]+) \w (.*)$/gm)].map((m) => [
+        m[2]!,
+        Number.parseInt(m[1]!, 16),
+      ]),
+    );
+    const { code } = new ProcessCode((await mapFiles(path)).space).imageOf(0)!;
+    const word = 8;
+    for (const [position, name] of ['middle()', 'last()'].entries()) {
+      // Two destructors stand before them; the abstract class has none, and zeros in their places.
+      const { names } = code.pointerTargets.members((2 + position) * word);
+      for (const shape of ['Part', 'Whole']) {
+        const mangled = `_ZN${shape.length}${shape}${name.length - 2}${name.slice(0, -2)}Ev`;
+        expect(symbols.has(`${shape}::${name}`)).toBe(true);
+        expect(names.has(mangled), `${shape}::${name}`).toBe(true);
+        for (const other of [0, 1, 3 - position].map((at) =>
+          code.pointerTargets.members(at * word),
+        )) {
+          expect(other.names.has(mangled), `${shape}::${name}`).toBe(false);
+        }
+      }
+      expect([...names].filter((each) => each.startsWith('_ZTI'))).toEqual([]);
+    }
   });
 });
