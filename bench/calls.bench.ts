@@ -16,8 +16,10 @@ import { readingOf, readSourceSample, sourceFilter } from '../src/commands/sampl
 import { CodeCache } from '../src/flow/code-cache.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { silentContext } from '../src/model/first-layer.ts';
+import { tell, watchMachine } from './figures.ts';
 import { adfaProtocol, type CallTrace, openAdfa } from './models-data.ts';
 
+watchMachine();
 const passes = 3;
 const source = {
   source: 'integers',
@@ -67,6 +69,10 @@ async function measure(): Promise<void> {
   console.log(`${all.length} traces, ${calls} calls; processor time`);
   console.log(`  first pass  ${first.toFixed(1)} s, ${each(first)} ms a trace`);
   console.log(`  median      ${median.toFixed(1)} s, ${each(median)} ms a trace`);
+  tell({
+    ...{ name: 'a log of calls judged', value: (median / all.length) * 1000, unit: 'ms' },
+    goal: { most: 3 },
+  });
   await trained.layer.dispose();
 }
 

@@ -16,12 +16,14 @@ import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
+import { tell, watchMachine } from './figures.ts';
 
 interface Times {
   readonly wall: number[];
   readonly cpu: number[];
 }
 
+watchMachine();
 const rounds = 5;
 const root = process.argv[2] ?? '../shared/data/pt-bench';
 const work = mkdtempSync(join(tmpdir(), 'wayward-bench-'));
@@ -91,6 +93,18 @@ for (const name of ['py', 'py-noretc']) {
       return `${clock} ${rate} M branches/s${Number.isNaN(ratio) ? '' : `, ${ratio.toFixed(2)} x libipt`}`;
     });
     console.log(`  ${label.padEnd(32)} ${columns.join('   ')}`);
+  }
+  for (const [label, times, least] of [
+    ['cold', cold, 5.5],
+    ['warm', warm, 7.5],
+  ] as const) {
+    const rate = (of: Times): number => branches / median(of.cpu) / 1e6;
+    tell({
+      ...{ name: `${name}, ${label}`, unit: 'M branches/s of a core', value: rate(times) },
+      ...(peer === undefined
+        ? {}
+        : { peer: { name: 'libipt', value: rate(theirs) }, goal: { least } }),
+    });
   }
   if (peer === undefined) console.log('  libipt not measured: needs libipt-dev and a C compiler');
 }

@@ -35,6 +35,7 @@ import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { harmlessInput, hijacks, learnVictim, type Victim } from '../test/guard/victim.ts';
+import { tell, watchMachine } from './figures.ts';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
 const quiet = { log: silentLogger, progress: () => {} };
@@ -48,6 +49,7 @@ const field = option('--field', fileURLToPath(new URL('../../shared/data/field',
 /** Of each corpus; evenly taken. */
 const most = Number(option('--samples', '1000'));
 const rounds = 400;
+watchMachine();
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-guard-bench-'));
 try {
@@ -81,6 +83,12 @@ async function measureLatency(victim: Victim): Promise<void> {
       times.push(found.ms);
       behind.push(found.blocks);
     }
+    tell({
+      name: `${kind} to alarm, median`,
+      value: quantile(times, 0.5),
+      unit: 'ms',
+      goal: { most: 50 },
+    });
     const show = (value: number): string => value.toFixed(1).padStart(8);
     console.log(
       `${kind.padEnd(12)} ${times.length} of ${runs}    ${show(quantile(times, 0))}${show(quantile(times, 0.5))}${show(quantile(times, 0.9))}${show(quantile(times, 1))}     ${show(quantile(behind, 0.5))}${show(quantile(behind, 1))}`,
@@ -171,6 +179,10 @@ function measureCost({ program, profile }: Victim): void {
   console.log('\nthe same run             s: median  against recorded, turn by turn: median');
   for (const [name, each] of seconds) {
     const ratios = each.map((value, i) => value / (seconds.get('recorded')?.[i] ?? Number.NaN));
+    if (name === 'guarded') {
+      const peer = { name: 'recorded', value: quantile(seconds.get('recorded') ?? [], 0.5) };
+      tell({ name, value: quantile(each, 0.5), unit: 's', peer, goal: { most: 1.25 } });
+    }
     console.log(
       `${name.padEnd(24)} ${quantile(each, 0.5).toFixed(2).padStart(8)} ${quantile(ratios, 0.5).toFixed(2).padStart(8)}`,
     );

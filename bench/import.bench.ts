@@ -2,9 +2,9 @@
  * Speed of `import` on a perf.data file around a trace, and of its parts: reading the records, cutting
  * the trace. Seconds of a core. Beside it, what compressing the trace alone takes.
  *
- *     node bench/import.bench.ts SAMPLE BIN_DIR [MB]
+ *     node bench/import.bench.ts [MB] [SAMPLE BIN_DIR]   the first training trace of `pdftotext` without them
  */
-import { createWriteStream } from 'node:fs';
+import { createWriteStream, existsSync, readFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,18 +20,24 @@ import { PieceCutter } from '../src/capture/perf/pieces.ts';
 import { PerfRecording } from '../src/capture/perf/recording.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { PerfDataWriter, type When } from '../test/perf-data.ts';
+import { tell, watchMachine } from './figures.ts';
 
-const [directory, binDir, megabytes = '200'] = process.argv.slice(2);
-if (directory === undefined || binDir === undefined) throw new Error('which sample and bin dir?');
+const corpus = '../shared/data/pdftotext';
+const [megabytes = '200', directory = firstSample(), binDir = join(corpus, 'bin')] =
+  process.argv.slice(2);
+watchMachine();
 const work = await mkdtemp(join(tmpdir(), 'wayward-bench-'));
 const chunk = 1 << 20;
+const speeds = new Map<string, number>();
 
 const measure = async (what: string, bytes: number, run: () => unknown): Promise<void> => {
   const before = process.cpuUsage();
   await run();
   const { user, system } = process.cpuUsage(before);
   const seconds = (user + system) / 1e6;
-  const rate = (bytes / 1e6 / seconds).toFixed(0);
+  const speed = bytes / 1e6 / seconds;
+  speeds.set(what, speed);
+  const rate = speed.toFixed(0);
   console.log(`${what.padEnd(24)} ${seconds.toFixed(2).padStart(7)} s ${rate.padStart(6)} MB/s`);
 };
 
@@ -84,9 +90,24 @@ try {
       collection: new ImageCollection(join(work, 'bin')),
     }),
   );
+  const [ours = 0, gzip = 0] = ['import', 'gzip'].map((what) => speeds.get(what));
+  const peer = { name: 'gzip alone', value: gzip };
+  tell({ name: 'import of perf.data', value: ours, unit: 'MB/s of a core', peer });
   console.log(
     `peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB, the file's bytes included`,
   );
 } finally {
   await rm(work, { recursive: true, force: true });
+}
+
+function firstSample(): string {
+  const split = join(corpus, 'split.json');
+  if (!existsSync(split)) {
+    console.log(`${corpus} is not here; nothing is measured`);
+    process.exit();
+  }
+  const { train } = JSON.parse(readFileSync(split, 'utf8')) as {
+    readonly train: readonly string[];
+  };
+  return join(corpus, 'traces', train[0] ?? '');
 }

@@ -27,6 +27,7 @@ import { silentContext } from '../src/model/first-layer.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { RunFollower } from '../src/sequences/histories/follower.ts';
 import { readSample, type Sample } from '../src/trace/sample.ts';
+import { tell, watchMachine } from './figures.ts';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -36,6 +37,7 @@ const { values, positionals } = parseArgs({
   },
   allowPositionals: true,
 });
+watchMachine();
 const runs = Number(values.runs);
 const rounds = Number(values.rounds);
 const shared = '../shared/data';
@@ -194,6 +196,11 @@ async function measure(corpus: Corpus): Promise<void> {
   console.log(
     `  judged: ${(blocks / 1e6).toFixed(1)} M blocks, ${(transfers / 1e3).toFixed(0)} k transfers, ${(events / 1e3).toFixed(1)} k events; median of ${rounds}`,
   );
+  tell({
+    ...{ name: `${corpus.name}, a run judged`, value: 1000 * median(times.judge), unit: 'ms' },
+    peer: { name: 'decoding it', value: 1000 * median(times.decode) },
+    goal: { most: 1.6 },
+  });
   for (const step of steps) {
     const ratios = times[step].map((took, i) => took / times.decode[i]!);
     const name = {

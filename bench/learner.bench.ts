@@ -19,7 +19,9 @@ import { type EpochReport, trainLstm } from '../src/model/lstm/train.ts';
 import { NgramTable } from '../src/model/ngram/table.ts';
 import { OnnxGraph } from '../src/model/onnx/onnx.ts';
 import type { WindowSet } from '../src/sequences/windows.ts';
+import { tell, watchMachine } from './figures.ts';
 
+watchMachine();
 const { InferenceSession, Tensor } = await loadRuntime();
 const workers = Number(process.argv[2] ?? availableParallelism());
 const shape: LstmShape = {
@@ -147,6 +149,8 @@ for (const [name, measure, operations] of tasks) {
   const rate = await measure();
   const peak = Math.max(before, await matrixPeak());
   const speed = rate * operations;
+  const product = { name: 'a large matrix product', value: peak / 1e9 };
+  tell({ name, value: speed / 1e9, unit: 'GFLOP/s', peer: product });
   console.log(
     `${name.padEnd(36)} ${rate.toFixed(0).padStart(6)} windows/s, ${(speed / 1e9).toFixed(0).padStart(4)} GFLOP/s, ${((100 * speed) / peak).toFixed(0).padStart(3)} % of ${(peak / 1e9).toFixed(0)}`,
   );

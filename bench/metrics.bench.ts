@@ -25,8 +25,10 @@ import { openTraces } from '../src/trace/open-trace.ts';
 import { findSamples } from '../src/trace/sample.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
 import { transferNames } from '../src/x86/transfer.ts';
+import { tell, watchMachine } from './figures.ts';
 
 const folder = process.argv[2] ?? '../shared/data/pdftotext';
+watchMachine();
 const most = 20;
 const blocksWanted = 1_500_000;
 const context = { log: silentLogger, progress: (): void => {} };
@@ -57,6 +59,7 @@ async function timed<T>(name: string, work: () => Promise<T>): Promise<T> {
   const seconds = (performance.now() - started) / 1000;
   const { user, system } = process.cpuUsage(before);
   const peak = process.resourceUsage().maxRSS / 1024;
+  tell({ name, value: (user + system) / 1e6, unit: 's of a core' });
   console.log(
     `${name}: ${seconds.toFixed(2)} s, ${((user + system) / 1e6).toFixed(2)} s of a core, peak so far ${peak.toFixed(0)} MB`,
   );

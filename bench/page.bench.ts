@@ -11,7 +11,9 @@ import { pathToFileURL } from 'node:url';
 import { type Browser, chromium } from 'playwright-core';
 import { renderReport } from '../src/report/page/html-report.ts';
 import { madeUpReport } from '../test/report/made-up-report.ts';
+import { tell, watchMachine } from './figures.ts';
 
+watchMachine();
 const rounds = 5;
 const [executablePath = '/usr/bin/chromium'] = process.argv.slice(2);
 
@@ -53,6 +55,10 @@ try {
     for (let i = 0; i < rounds; i++) seconds.push(await load(browser, path));
     const middle = seconds.sort((a, b) => a - b)[rounds >> 1] ?? Number.NaN;
     const size = (Buffer.byteLength(html) / 1e6).toFixed(2);
+    tell({
+      ...{ name: `page of ${traces} traces usable`, value: middle, unit: 's of the main thread' },
+      goal: { most: 1 },
+    });
     console.log(`${traces} traces: ${size} MB, ${middle.toFixed(2)} s of the main thread`);
   }
 } finally {

@@ -17,6 +17,7 @@ import { connectRedis } from '../src/workers/redis-link.ts';
 import type { Scheduler } from '../src/workers/scheduler.ts';
 import { listWorkers } from '../src/workers/worker-registry.ts';
 import { type RedisServer, startRedisServer } from '../test/redis-server.ts';
+import { tell, watchMachine } from './figures.ts';
 import { type Hosts, makeHosts } from './queue-hosts.ts';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
@@ -38,6 +39,7 @@ const seconds = async (work: () => Promise<unknown>): Promise<number> => {
 const median = (values: readonly number[]): number =>
   values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
+watchMachine();
 console.log(`${availableParallelism()} cores of ${cpus()[0]?.model}, Node ${process.version}`);
 try {
   if (wants('cost')) for (const sync of ['everysec', 'always']) await measureCost(sync);
@@ -94,6 +96,8 @@ async function measureCost(sync: string): Promise<void> {
     for (let round = 0; round < 5; round++) {
       differences.push((await each(queued, 500)) - (await each(local, 500)));
     }
+    const goal = { most: 5 };
+    tell({ name: `a job, appendfsync ${sync}`, value: median(differences), unit: 'ms', goal });
     show(
       'overhead of a job at the queue, median of 5 x 500',
       `${median(differences).toFixed(2)} ms`,

@@ -10,7 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPlugin } from '../src/capture/qemu/plugin/build.ts';
 import { type RecordOptions, record } from '../src/capture/record.ts';
+import { tell, watchMachine } from './figures.ts';
 
+watchMachine();
 const rounds = 5;
 const given = process.argv.slice(2);
 const [command, ...args] =
@@ -50,6 +52,10 @@ try {
   for (const [index, [name]] of ways.entries()) {
     const seconds = median(times[index]);
     const speed = (blocks / seconds / 1e6).toFixed(2);
+    if (index > 1) {
+      const peer = { name: 'QEMU alone', value: median(times[0]) };
+      tell({ name, value: seconds, unit: 's', peer });
+    }
     console.log(`${name.padEnd(21)} ${seconds.toFixed(3)} s, ${speed} M blocks/s`);
   }
 } finally {

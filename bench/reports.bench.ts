@@ -12,7 +12,9 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { Random } from '../src/base/random.ts';
 import { readCallLog } from '../src/sequences/calls/read-calls.ts';
+import { tell, watchMachine } from './figures.ts';
 
+watchMachine();
 const megabytes = Number(process.argv[2] ?? 500);
 const folder = mkdtempSync(join(tmpdir(), 'wayward-reports-'));
 const plain = join(folder, 'report.json');
@@ -63,14 +65,16 @@ try {
   await pipeline(Readable.from(report()), createWriteStream(plain));
   await pipeline(createReadStream(plain), createGzip({ level: 1 }), createWriteStream(packed));
   const size = statSync(plain).size / 1e6;
+  const speeds = new Map<string, number>();
   for (const path of [plain, packed, plain, packed]) {
     const before = process.cpuUsage();
     const { threads } = await readCallLog(path);
     const { user, system } = process.cpuUsage(before);
+    speeds.set(path, size / ((user + system) / 1e6));
     const calls = threads.reduce((sum, { length }) => sum + length, 0);
     const peak = process.resourceUsage().maxRSS / 1024;
     console.log(
-      `${path === plain ? 'plain' : 'gzip '}  ${(size / ((user + system) / 1e6)).toFixed(0)} MB/s of a core, ${calls} calls, peak memory ${peak.toFixed(0)} MB`,
+      `${path === plain ? 'plain' : 'gzip '}  ${speeds.get(path)?.toFixed(0)} MB/s of a core, ${calls} calls, peak memory ${peak.toFixed(0)} MB`,
     );
   }
   // The longest text that V8 can hold is half a gigabyte.
@@ -81,8 +85,11 @@ try {
     JSON.parse(Buffer.concat(chunks).toString());
     const { user, system } = process.cpuUsage(before);
     const peak = process.resourceUsage().maxRSS / 1024;
+    const value = size / ((user + system) / 1e6);
+    const peer = { name: 'JSON.parse', value };
+    tell({ name: 'sandbox report', value: speeds.get(plain) ?? 0, unit: 'MB/s of a core', peer });
     console.log(
-      `JSON.parse  ${(size / ((user + system) / 1e6)).toFixed(0)} MB/s of a core, peak memory ${peak.toFixed(0)} MB`,
+      `JSON.parse  ${value.toFixed(0)} MB/s of a core, peak memory ${peak.toFixed(0)} MB`,
     );
   }
 } finally {

@@ -15,6 +15,7 @@ import { Random } from '../src/base/random.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
+import { tell, watchMachine } from './figures.ts';
 
 type Row = (i: number) => string;
 
@@ -41,6 +42,7 @@ const [first = '1000000', second = '100000'] = process.argv.slice(2);
 if (first === 'read') await readOne(second);
 else if (first === 'deal') await dealOne(second);
 else {
+  watchMachine();
   const folder = mkdtempSync(join(tmpdir(), 'wayward-scale-'));
   try {
     for (const kind of Object.keys(kinds)) await measureMap(folder, kind, Number(first));
@@ -86,7 +88,7 @@ async function measureMap(folder: string, kind: string, lines: number): Promise<
   }
   out.end();
   await finished(out);
-  console.log(`${kind}, ${lines} rows: ${again('read', path)}`);
+  again(`${kind}, ${lines} rows`, 'read', path);
 }
 
 function measureDealing(folder: string, samples: number): void {
@@ -102,13 +104,17 @@ function measureDealing(folder: string, samples: number): void {
       Uint8Array.from({ length: 200 }, () => random.below(256)),
     );
   }
-  console.log(`${samples} samples dealt out: ${again('deal', root)}`);
+  again(`${samples} samples dealt out`, 'deal', root);
 }
 
-/** What a command takes in a process of its own. */
-function again(mode: string, path: string): string {
+/** Tells what a command takes in a process of its own. */
+function again(name: string, mode: string, path: string): void {
   const words = [fileURLToPath(import.meta.url), mode, path];
   const { status, stdout, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
   if (status !== 0) throw new Error(stderr);
-  return stdout.trim().split('\n').at(-1) ?? '';
+  const took = stdout.trim().split('\n').at(-1) ?? '';
+  const [seconds = 0, megabytes = 0] = took.split(/ s of a core, | MB/).map(Number);
+  console.log(`${name}: ${took}`);
+  tell({ name, value: seconds, unit: 's of a core' });
+  tell({ name, value: megabytes, unit: 'MB' });
 }

@@ -9,7 +9,9 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { tell, watchMachine } from './figures.ts';
 
+watchMachine();
 const rounds = Number(process.argv[2] ?? 9);
 const wayward = fileURLToPath(new URL('../bin/wayward.cjs', import.meta.url));
 const nowhere = join(tmpdir(), 'nowhere');
@@ -38,6 +40,7 @@ try {
   const bare = median(times.get('node -e 0') ?? []);
   for (const [name, values] of times) {
     const value = median(values);
+    if (value !== bare) tell({ name, value, unit: 'ms', peer: { name: 'node -e 0', value: bare } });
     console.log(
       `${name.padEnd(20)} ${value.toFixed(0).padStart(4)} ms  ${(value / bare).toFixed(1).padStart(5)} x  + ${(value - bare).toFixed(0)} ms`,
     );

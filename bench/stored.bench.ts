@@ -13,7 +13,9 @@ import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
 import { StoredTrace } from '../src/trace/stored-trace.ts';
 import { writeStoredTrace } from '../src/trace/stored-trace-writer.ts';
+import { tell, watchMachine } from './figures.ts';
 
+watchMachine();
 const root = process.argv[2] ?? '../shared/data/pt-bench';
 const work = mkdtempSync(join(tmpdir(), 'wayward-bench-'));
 /** Wall and processor time, all threads together, in microseconds. */
@@ -47,6 +49,9 @@ for (const name of ['py', 'py-noretc']) {
     reading.push(seen / (end.wall - start.wall));
     readingCpu.push(seen / (end.cpu - start.cpu));
   }
+  const unit = 'M blocks/s of a core';
+  tell({ name: `${name}, decoded and written`, value: median(writingCpu), unit });
+  tell({ name: `${name}, read back`, value: median(readingCpu), unit });
   const speed = (wall: number[], cpu: number[]): string =>
     `${median(wall).toFixed(1)} M blocks/s (${median(cpu).toFixed(1)} a second of a core)`;
   console.log(

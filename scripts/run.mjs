@@ -70,6 +70,7 @@ const tasks = {
     needs: 'scripts/docs',
     run: [['scripts/docs/node_modules/typedoc/bin/typedoc', '--options', 'scripts/docs']],
   },
+  bench: { build: true, debian: true, run: [['bench/all.ts']] },
   'bench:field': { build: true, run: [['bench/field/field.bench.ts']] },
   'bench:learner': { run: [['bench/learner.bench.ts']] },
   'bench:gpu': { run: [['bench/gpu.bench.ts']] },
