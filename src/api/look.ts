@@ -4,7 +4,6 @@ import {
   inspect as inspectSample,
   type TraceReport,
 } from '../commands/inspect.ts';
-import { layoutOf } from '../commands/samples/layout.ts';
 import type { TraceReading } from '../commands/samples/opened-traces.ts';
 import { type CallOptions, call, checkPath, contextOf } from './call.ts';
 
@@ -14,8 +13,8 @@ export interface LookOptions extends CallOptions, Partial<TraceReading> {}
  * Reads the blocks that a recorded program ran, in order, with their names. The trace is read as the
  * loop goes on, and no further than it goes.
  *
- * @param sample  the recording's folder; images are looked for in `bin` beside its `traces`, or in
- *   `options.binDirs`
+ * @param sample  the recording's folder; images are looked for in `bin` beside its `traces`, in
+ *   `bin` beside it, or in `options.binDirs`
  * @example
  * for await (const line of decode('recordings/traces/a')) {
  *   if (!('mark' in line)) console.log(line.place, line.transfer);
@@ -29,7 +28,7 @@ export async function* decode(
 ): AsyncGenerator<TraceLine, void, undefined> {
   checkPath(sample, 'the sample');
   options.signal?.throwIfAborted();
-  yield* readBlocks(sample, readingOf(sample, options), contextOf(options));
+  yield* readBlocks(sample, readingOf(options), contextOf(options));
 }
 
 export interface InspectSettings
@@ -48,12 +47,11 @@ export async function inspect(
   checkPath(sample, 'the sample');
   const { hash = false, hottest = 10 } = options;
   return call(options, (context) =>
-    inspectSample({ ...readingOf(sample, options), sample, hash, hottest }, context),
+    inspectSample({ ...readingOf(options), sample, hash, hottest }, context),
   );
 }
 
-function readingOf(sample: string, options: LookOptions): TraceReading {
-  const { rawImages = false, preprocessed = false, process, cpu, names } = options;
-  const { binDirs } = layoutOf(sample, options.binDirs ?? []);
+function readingOf(options: LookOptions): TraceReading {
+  const { binDirs = [], rawImages = false, preprocessed = false, process, cpu, names } = options;
   return { binDirs, rawImages, preprocessed, process, cpu, names };
 }

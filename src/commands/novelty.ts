@@ -10,6 +10,7 @@ import { SymbolTable } from '../sequences/symbol-table.ts';
 import { hashOfSymbol, hashWindow, mix, WindowCounter } from '../sequences/window-counter.ts';
 import { readSets } from '../trace/sets-file.ts';
 import { writeChart } from './run/plots.ts';
+import { layoutOf } from './samples/layout.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { readingOf, readSourceSample, type SampleSource, sourceFilter } from './samples/source.ts';
 import { countSampleWindows } from './samples/windows.ts';
@@ -66,7 +67,8 @@ export async function novelty(
   const listed = roles.flatMap(([key, role]) =>
     sets[key].map((directory) => ({ directory, role })),
   );
-  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
+  const beside = listed.flatMap(({ directory }) => layoutOf(directory, options.binDirs).binDirs);
+  const images = new ImageStore([...new Set(beside)], { rawImages: options.rawImages });
   const codeCache = new CodeCache();
   const traces = { images, codeCache, ...readingOf(options) };
   const { windowLength } = options;

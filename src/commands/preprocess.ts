@@ -1,9 +1,10 @@
-import { basename, resolve } from 'node:path';
+import { basename } from 'node:path';
 import type { RunContext } from '../model/first-layer.ts';
 import { type Sample, samplesAt } from '../trace/sample.ts';
-import type { Outcome } from '../workers/job.ts';
+import type { Job, Outcome } from '../workers/job.ts';
 import { outcomesOf, type Scheduler } from '../workers/scheduler.ts';
 import { ImageNotes } from './samples/image-notes.ts';
+import { layoutOf } from './samples/layout.ts';
 import {
   cleanUp,
   nothingOf,
@@ -14,7 +15,7 @@ import { openLocal } from './tasks/open-scheduler.ts';
 import { preprocessJob } from './tasks/preprocess.ts';
 
 export interface PreprocessOptions extends PreprocessSampleOptions {
-  /** Folders of samples, or of folders of samples. */
+  /** Folders of samples, folders of such folders, or roots with `traces`. */
   readonly paths: readonly string[];
   readonly workers: number;
 }
@@ -33,17 +34,20 @@ export async function preprocess(
   open?: (context: RunContext) => Promise<Scheduler>,
 ): Promise<readonly PreprocessedSample[]> {
   const samples: Sample[] = [];
+  const jobs: Job[] = [];
   const results: PreprocessedSample[] = [];
   for (const path of options.paths) {
-    const found = await samplesAt(path, 'raw');
+    const layout = layoutOf(path, options.binDirs);
+    const found = await samplesAt(layout.samples, 'raw');
     samples.push(...found.samples);
+    const each = { ...options, binDirs: layout.binDirs };
+    jobs.push(...found.samples.map(({ directory }) => preprocessJob(directory, each)));
     for (const { directory, reason } of found.skipped) {
       context.log.log('warning', `left out: ${reason}`);
       results.push({ ...nothingOf(basename(directory)), outcome: 'failed', reason });
     }
   }
   const { workers } = options;
-  const each = { ...options, binDirs: options.binDirs.map((path) => resolve(path)) };
   const local = (): Scheduler => openLocal(Math.max(1, Math.min(workers, samples.length)), context);
   const scheduler = await (open?.(context) ?? local());
   const byIndex: PreprocessedSample[] = [];
@@ -52,7 +56,6 @@ export async function preprocess(
   const tell = (): void =>
     context.progress({ step: 'decoding', done, total: samples.length, unit: 'samples' });
   try {
-    const jobs = samples.map(({ directory }) => preprocessJob(directory, each));
     for await (const [index, outcome] of outcomesOf(scheduler, jobs)) {
       const result = resultOf(samples[index], outcome);
       if (result.reason !== undefined) context.log.log('warning', `left out: ${result.reason}`);

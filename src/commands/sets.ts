@@ -5,6 +5,7 @@ import type { Sample } from '../trace/sample.ts';
 import { readSets, type Sets, writeSets } from '../trace/sets-file.ts';
 import type { ChosenSets, Duplicate, SetSizes } from './samples/choose-sets.ts';
 import { dealSamples, hashSamples } from './samples/deal.ts';
+import { layoutOf } from './samples/layout.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { findSourceSamples, readSourceSample, type SampleSource } from './samples/source.ts';
 
@@ -24,7 +25,7 @@ export async function makeSets(
   },
   context: RunContext,
 ): Promise<MadeSets> {
-  const found = await findSourceSamples(options.root, options);
+  const found = await findSourceSamples(layoutOf(options.root, []).samples, options);
   const { sets, duplicates } = await dealSamples(found.samples, options, context);
   await writeSets(options.output, sets);
   const skipped = found.skipped.map(({ directory, reason }) => ({ name: directory, reason }));

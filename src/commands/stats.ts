@@ -13,17 +13,19 @@ import {
 } from '../sequences/target-statistics.ts';
 import { WindowCounter } from '../sequences/window-counter.ts';
 import { writeChart } from './run/plots.ts';
+import { layoutOf } from './samples/layout.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { readingOf, type SampleSource, sourceFilter, sourceSamplesAt } from './samples/source.ts';
 import { countSampleWindows } from './samples/windows.ts';
 
 export interface StatsOptions extends SampleSource {
-  /** Folder that holds one folder a sample, or a sample's folder. */
+  /** Root with `traces`, folder that holds one folder a sample, or a sample's folder. */
   readonly root: string;
   /** CSV file to write. */
   readonly output: string | undefined;
   /** SVG file to write. */
   readonly plot: string | undefined;
+  /** Folders of images; empty: those that `layoutOf` finds. */
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
   readonly filter: readonly FilterName[];
@@ -50,13 +52,14 @@ export interface StatsResult {
  * @throws UserError
  */
 export async function stats(options: StatsOptions, context: RunContext): Promise<StatsResult> {
-  const found = await sourceSamplesAt(options.root, options);
+  const layout = layoutOf(options.root, options.binDirs);
+  const found = await sourceSamplesAt(layout.samples, options);
   const skipped: SkippedSample[] = found.skipped.map(({ directory, reason }) => ({
     name: directory,
     reason,
   }));
   for (const { reason } of found.skipped) context.log.log('warning', `left out: ${reason}`);
-  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
+  const images = new ImageStore(layout.binDirs, { rawImages: options.rawImages });
   const codeCache = new CodeCache();
   const table = new SymbolTable();
   const all = new WindowCounter(options.maxLength);

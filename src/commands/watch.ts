@@ -10,6 +10,7 @@ import type { Scheduler } from '../workers/scheduler.ts';
 
 import { type VerdictFacts, watchSamples } from './judging/watch-samples.ts';
 import { findEvaluations } from './run/path.ts';
+import { layoutOf } from './samples/layout.ts';
 import type { SampleSource } from './samples/source.ts';
 import { verdictRow } from './samples/verdict-row.ts';
 import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from './tasks/evaluate.ts';
@@ -68,7 +69,8 @@ export async function watch(
     return judge.factsOf(outcome, setup.out);
   };
   const { width } = scheduler;
-  return watchSamples({ ...options, home, width }, judgeOne, context, show, lastShown);
+  const folder = layoutOf(options.folder, options.binDirs).samples;
+  return watchSamples({ ...options, folder, home, width }, judgeOne, context, show, lastShown);
 }
 
 interface Judge {

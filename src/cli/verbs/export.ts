@@ -80,19 +80,19 @@ const spec: CommandSpec<Options> = {
   ],
   examples: [
     [
-      'wayward export samples/A --bin-dir bin --format drcov',
+      'wayward export ROOT/traces/A --format drcov',
       'the blocks that ran, for Lighthouse, Ghidra, IDA, Binary Ninja',
     ],
     [
-      'wayward export samples/A --bin-dir bin --format drcov --without samples/B --without samples/C',
+      'wayward export ROOT/traces/A --format drcov --without ROOT/traces/B --without ROOT/traces/C',
       'only blocks that B and C did not run',
     ],
     [
-      'wayward export samples/A --bin-dir bin --run runs/1 --patch 1',
+      'wayward export ROOT/traces/A --run runs/1 --patch 1',
       'calls around the most suspicious place, for Perfetto',
     ],
     [
-      'wayward export samples/A --bin-dir bin --range 1200..1800 --format speedscope',
+      'wayward export ROOT/traces/A --range 1200..1800 --format speedscope',
       'calls of 601 blocks, for speedscope',
     ],
   ],

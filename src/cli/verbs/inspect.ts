@@ -50,13 +50,13 @@ const spec: CommandSpec<Options> = {
     { flags: '--limit <n>', help: 'lines of a list at most', parse: integer(1) },
   ],
   examples: [
-    ['wayward inspect samples/A --bin-dir bin', 'counts, gaps, modules and the hottest blocks'],
-    ['wayward inspect samples/A --bin-dir bin --hash', 'adds the fingerprint'],
+    ['wayward inspect ROOT/traces/A', 'counts, gaps, modules and the hottest blocks'],
+    ['wayward inspect ROOT/traces/A --hash', 'adds the fingerprint'],
     [
-      'wayward inspect samples/A --bin-dir bin --transfers --limit 100',
+      'wayward inspect ROOT/traces/A --transfers --limit 100',
       'the first 100 transfers with symbols',
     ],
-    ['wayward inspect samples/A --packets --json', 'packets as NDJSON'],
+    ['wayward inspect ROOT/traces/A --packets --json', 'packets as NDJSON'],
   ],
   run: async ({ args: [sample = ''], options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };

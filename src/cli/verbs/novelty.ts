@@ -40,7 +40,7 @@ const spec: CommandSpec<Options> = {
     { flags: '--plot <file>', help: 'draw the curve', parse: text },
   ],
   examples: [
-    ['wayward novelty sets.txt --bin-dir bin --plot novelty.svg', 'would more traces help?'],
+    ['wayward novelty sets.txt --plot novelty.svg', 'would more traces help?'],
     ['wayward novelty sets.txt -p --exact --csv novelty.csv', 'exact counts of stored traces'],
   ],
   run: async ({ args: [sets = ''], options: o, terminal, signal, print }) => {

@@ -76,13 +76,10 @@ const spec: CommandSpec<Options> = {
     },
   ],
   examples: [
-    ['wayward preprocess samples --bin-dir bin', 'stores every sample that is not stored yet'],
+    ['wayward preprocess samples', 'stores every sample that is not stored yet'],
     ['wayward preprocess samples/a bin', 'one sample, in the form of older tools'],
-    ['wayward learn samples --bin-dir bin -p', 'learns from what is stored'],
-    [
-      'wayward preprocess samples --bin-dir bin --queue redis://HOST',
-      'lets all workers at that queue do it',
-    ],
+    ['wayward learn samples -p', 'learns from what is stored'],
+    ['wayward preprocess samples --queue redis://HOST', 'lets all workers at that queue do it'],
   ],
   run: async ({ args, options: o, terminal, signal, print }) => {
     checkQueueOptions(o);

@@ -4,7 +4,7 @@ import type { LabelWord } from '../../base/label.ts';
 import { choice, decimal, integer, type Parse, text } from '../../base/options/option.ts';
 import { showCount } from '../../base/text/format.ts';
 import type { BackendChoice } from '../../capture/qemu/backend.ts';
-import { imagesBeside, type Recorded, record, standardEnvironment } from '../../capture/record.ts';
+import { type Recorded, record, standardEnvironment } from '../../capture/record.ts';
 import { type InputResult, recordInputs } from '../../capture/record-inputs.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { findProgram } from '../options/find-program.ts';
@@ -195,7 +195,8 @@ function describe(recorded: Recorded): string[] {
 
 /** What can be done with one recording. */
 function nextOf({ folder }: Recorded, { binDir }: Options): string {
-  return `Next: wayward inspect ${folder} --bin-dir ${binDir ?? imagesBeside(folder)}`;
+  const images = binDir === undefined ? '' : ` --bin-dir ${binDir}`;
+  return `Next: wayward inspect ${folder}${images}`;
 }
 
 /** How the runs of a folder of inputs went, and what can be done with them. */

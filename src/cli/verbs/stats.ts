@@ -18,7 +18,7 @@ interface Options extends SequenceFlags {
 
 const spec: CommandSpec<Options> = {
   args: [
-    ['<root>', "folder that holds one folder a sample, or a sample's folder"],
+    ['<root>', 'root with traces/ and bin/, folder of samples, or one sample'],
     ['[csv]', 'file for the distribution'],
   ],
   usual: ['bin-dir', 'source', 'preprocessed', 'sequence-len', 'filter', 'plot'],
@@ -31,7 +31,7 @@ const spec: CommandSpec<Options> = {
     { flags: '--plot <file>', help: 'draw the distribution, as SVG or PNG', parse: text },
   ],
   examples: [
-    ['wayward stats samples targets.csv --bin-dir bin --plot targets.svg', 'all lengths up to 32'],
+    ['wayward stats ROOT targets.csv --plot targets.svg', 'all lengths up to 32'],
     ['wayward stats samples -p --ret -s 8', 'returns only, stored traces, up to 8 blocks'],
   ],
   run: async ({ args: [root = '', output], options: o, terminal, signal, print }) => {

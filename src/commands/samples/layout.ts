@@ -1,5 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { isSampleFolder } from '../../trace/sample.ts';
 
 /** Where the samples of a root lie, and the images that they ran. */
 export interface Layout {
@@ -8,23 +9,25 @@ export interface Layout {
 }
 
 /**
- * Finds samples and images as `record --input-dir` and `import` lay them out: `ROOT/traces` and
- * `ROOT/bin`. A path inside `traces` is told the `bin` beside it.
+ * Finds samples and images as `record` and `import` lay them out: `ROOT/traces/SAMPLE` and `ROOT/bin`, or
+ * `SAMPLE` and `bin` beside it.
  *
- * @param path  the root, its `traces`, or one sample in there
+ * @param path  the root, its `traces`, any other folder of samples, or one sample
  * @param asked  folders of images that were named; they count instead of those found
  */
 export function layoutOf(path: string, asked: readonly string[]): Layout {
   const root = resolve(path);
   const traces = join(root, 'traces');
-  const isRoot = isFolder(traces);
-  const samples = isRoot ? traces : root;
+  const samples = isFolder(traces) ? traces : root;
   if (asked.length > 0) return { samples, binDirs: asked.map((dir) => resolve(dir)) };
-  const homes = isRoot
-    ? [root]
-    : [root, dirname(root)].filter((dir) => basename(dir) === 'traces').map((dir) => dirname(dir));
-  const binDirs = homes.map((home) => join(home, 'bin')).filter(isFolder);
-  return { samples, binDirs };
+  const isInside = isSampleFolder(root) || isTraces(dirname(root));
+  const folder = isInside ? dirname(root) : samples;
+  const images = join(isTraces(folder) ? dirname(folder) : folder, 'bin');
+  return { samples, binDirs: isFolder(images) ? [images] : [] };
+}
+
+function isTraces(folder: string): boolean {
+  return basename(folder) === 'traces';
 }
 
 function isFolder(path: string): boolean {

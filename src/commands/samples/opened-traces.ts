@@ -5,9 +5,11 @@ import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts
 import { PlaceNames } from '../../names/place-names.ts';
 import { type OpenedTrace, openTraces } from '../../trace/open-trace.ts';
 import { readSample } from '../../trace/sample.ts';
+import { layoutOf } from './layout.ts';
 
 /** How the traces of single samples are read, by commands that look into one. */
 export interface TraceReading {
+  /** Folders of images; empty: those that lie beside each sample. */
   readonly binDirs: readonly string[];
   readonly rawImages: boolean;
   /** Number or name of the traced process, for maps of several. */
@@ -30,14 +32,14 @@ export interface NamedTrace extends OpenedTrace {
 export class TraceOpener {
   readonly #reading: TraceReading;
   readonly #codeCache: CodeCache;
-  readonly #images: ImageStore;
+  /** By the folders that they come from. */
+  readonly #images = new Map<string, ImageStore>();
   readonly #imageCode: ImageCodeCache = new ImageCodeCache();
   readonly #sources: NameSources;
 
   constructor(reading: TraceReading, codeCache: CodeCache) {
     this.#reading = reading;
     this.#codeCache = codeCache;
-    this.#images = new ImageStore(reading.binDirs, { rawImages: reading.rawImages });
     this.#sources = new NameSources(reading.names);
   }
 
@@ -45,7 +47,7 @@ export class TraceOpener {
   async open(directory: string): Promise<readonly OpenedTrace[]> {
     const { preprocessed, process, cpu } = this.#reading;
     const sample = await readSample(directory, preprocessed ? 'preprocessed' : 'any');
-    const images = this.#images;
+    const images = this.#imagesOf(directory);
     return openTraces(sample, { images, codeCache: this.#codeCache, preprocessed, process, cpu });
   }
 
@@ -59,5 +61,16 @@ export class TraceOpener {
       named.push({ ...trace, code, names });
     }
     return named;
+  }
+
+  #imagesOf(directory: string): ImageStore {
+    const { binDirs: asked, rawImages } = this.#reading;
+    const { binDirs } = layoutOf(directory, asked);
+    const key = binDirs.join('\n');
+    const known = this.#images.get(key);
+    if (known !== undefined) return known;
+    const images = new ImageStore(binDirs, { rawImages });
+    this.#images.set(key, images);
+    return images;
   }
 }

@@ -7,7 +7,7 @@ const group = 'Samples:';
 /** Options of every command that reads samples; tables of commands take them in. */
 export const binDirsOption: Option<readonly string[]> = {
   flags: '--bin-dir <dir>',
-  help: 'folder of executables and libraries, found by base name; may be given again',
+  help: 'folder of executables and libraries, found by base name; may be given again [bin beside traces, else beside the sample]',
   group,
   parse: text,
   repeats: true,
