@@ -13,7 +13,7 @@ import { findSamplesAt } from './judging/find-samples.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
 import { changedImages, identifyImages } from './profile/image-identities.ts';
 import { nextPath } from './profile/next-path.ts';
-import { openProfile, type Profile, writeProfile } from './profile/profile.ts';
+import { openProfile, type Profile, partsOf, writeProfile } from './profile/profile.ts';
 import { runFolder } from './run/folder.ts';
 import { loadTrained, runsName, saveTrained } from './run/trained.ts';
 import { findVocabulary } from './run/vocabulary.ts';
@@ -93,36 +93,46 @@ export async function accept(
   const profile = await openProfile(request.profile);
   const work = await makeWorkFolder('wayward-accept-');
   try {
-    const accepting = await Accepting.open(request, profile, work, context);
-    const before = await accepting.judge(profile);
-    const samples = accepting.samples.filter(({ name }) => before.has(name));
-    if (samples.length === 0) {
-      throw new UserError('nothing-accepted', 'not one of the samples could be read', {
-        category: 'input',
-      });
-    }
-    const path = request.output ?? nextPath(profile.path);
-    const use = await accepting.write(path, samples);
-    const renewed = await openProfile(path);
-    try {
-      const after = await accepting.judge(renewed);
-      return {
-        ...{ profile: path, use, skipped: accepting.skipped },
-        accepted: samples.flatMap(({ name, directory }): AcceptedSample[] => {
-          const [was, is] = [before.get(name), after.get(name)];
-          return was === undefined || is === undefined
-            ? []
-            : [{ name, directory, before: verdictOf(was), after: verdictOf(is) }];
-        }),
-        before: await stateOf(profile, request),
-        after: await stateOf(renewed, request),
-      };
-    } finally {
-      await renewed.close();
-    }
+    return await partsOf(profile, () => acceptInto(profile, request, work, context));
   } finally {
     await profile.close();
     await removeQuietly(work);
+  }
+}
+
+/** @param work  folder for what is judged and learned on the way */
+async function acceptInto(
+  profile: Profile,
+  request: AcceptRequest,
+  work: string,
+  context: RunContext,
+): Promise<AcceptResult> {
+  const accepting = await Accepting.open(request, profile, work, context);
+  const before = await accepting.judge(profile);
+  const samples = accepting.samples.filter(({ name }) => before.has(name));
+  if (samples.length === 0) {
+    throw new UserError('nothing-accepted', 'not one of the samples could be read', {
+      category: 'input',
+    });
+  }
+  const path = request.output ?? nextPath(profile.path);
+  const use = await accepting.write(path, samples);
+  const renewed = await openProfile(path);
+  try {
+    const after = await accepting.judge(renewed);
+    return {
+      ...{ profile: path, use, skipped: accepting.skipped },
+      accepted: samples.flatMap(({ name, directory }): AcceptedSample[] => {
+        const [was, is] = [before.get(name), after.get(name)];
+        return was === undefined || is === undefined
+          ? []
+          : [{ name, directory, before: verdictOf(was), after: verdictOf(is) }];
+      }),
+      before: await stateOf(profile, request),
+      after: await stateOf(renewed, request),
+    };
+  } finally {
+    await renewed.close();
   }
 }
 

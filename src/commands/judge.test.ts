@@ -14,6 +14,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PerfDataWriter } from '../../test/perf-data.ts';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { UserError } from '../base/errors.ts';
 import { sealJson } from '../base/files/sealed.ts';
 import { silentLogger } from '../base/log.ts';
 import { PtEncoder } from '../pt/encoder.ts';
@@ -162,13 +163,13 @@ describe('judge', () => {
     expect(result.folders).toEqual([result.folder]);
     await put('again.wayward', {});
     await expect(judging({ profile: folder, samples })).rejects.toMatchObject({
-      code: 'no-profile-for-sample',
+      code: 'nothing-judged',
       message: expect.stringContaining('2 profiles in'),
     });
     rmSync(join(folder, 'tiny.wayward'));
     await put('again.wayward', { programs: ['third'] });
     await expect(judging({ profile: folder, samples })).rejects.toMatchObject({
-      code: 'no-profile-for-sample',
+      code: 'nothing-judged',
       message: expect.stringContaining('tiny ran, and no profile in'),
     });
     await put('calls.wayward', { source: 'strace' });
@@ -200,12 +201,22 @@ describe('judge', () => {
     const root = join(out, 'recordings', 'gone');
     const empty = join(out, 'empty');
     mkdirSync(empty);
-    const result = await judging({ samples: [root], preprocessed: false, binDirs: [empty] });
-    expect(result.judged).toEqual([]);
+    const before = readdirSync(join(out, 'runs'));
+    const samples = [root];
+    await expect(judging({ samples, preprocessed: false, binDirs: [empty] })).rejects.toMatchObject(
+      {
+        code: 'nothing-judged',
+        message: expect.stringContaining('none of its code could be read'),
+      },
+    );
+    expect(readdirSync(join(out, 'runs'))).toEqual(before);
+    // Beside others, it leaves nothing that whoever reads the run later takes for a verdict.
+    writeFileSync(join(empty, 'loop'), Buffer.from([0x74, 0xfe, 0xc3]));
+    const both = [root, join(out, 'recordings', 'perf')];
+    const result = await judging({ samples: both, preprocessed: false, binDirs: [empty] });
     expect(result.skipped[0]?.reason).toContain('none of its code could be read');
-    // Neither do those who read the run later.
-    const left = readdirSync(result.folder.evaluation);
-    expect(left.filter((name) => name.endsWith('.eval'))).toEqual([]);
+    const left = readdirSync(result.folder.evaluation).filter((name) => name.endsWith('.eval'));
+    expect(left).toHaveLength(1);
   });
 
   test('gives no verdict on a recording without a trace', async () => {
@@ -281,5 +292,26 @@ describe('a profile', () => {
     await expect(judging({ profile: at('missing.wayward') })).rejects.toMatchObject({
       code: 'not-readable',
     });
+  });
+
+  test('of which a part is damaged is named, and not the folder where it is unpacked', async () => {
+    const files = unpackFiles(readFileSync(learned.profile ?? ''), '');
+    expect(files.size).toBeGreaterThan(4);
+    const strayed = { profile: at('part.wayward'), samples: [join(mixed, 'm000')] };
+    const refused = new Set<string>();
+    for (const [name, bytes] of files) {
+      for (const part of [Buffer.from('hello'), bytes.subarray(0, bytes.length >> 1)]) {
+        writeFileSync(strayed.profile, packFiles(new Map([...files, [name, part]])));
+        const error = await judging(strayed).catch((reason: unknown) => reason);
+        if (!(error instanceof Error)) continue;
+        refused.add(name);
+        expect(error, name).toBeInstanceOf(UserError);
+        expect(error.message, name).toContain(strayed.profile);
+        expect(error.message, name).not.toContain('wayward-profile-');
+      }
+    }
+    // Functions are looked at where images are other builds.
+    const read = [...files.keys()].filter((name) => name !== 'model/functions.json');
+    expect([...refused].sort()).toEqual(read.sort());
   });
 });

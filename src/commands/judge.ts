@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { removeQuietly } from '../base/files/folder.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Sample } from '../trace/sample.ts';
@@ -97,18 +98,22 @@ export async function judge(
       });
       const folders = await bench.record(skipped);
       const [folder] = folders;
-      if (folder !== undefined) return { folder, folders, judged, skipped };
-      throw new UserError(
-        'no-profile-for-sample',
-        `none of ${skipped.length} samples has a profile; the first: ${skipped[0]?.reason}`,
-        { category: 'input', path: request.profile },
-      );
+      if (folder === undefined) throw nothingJudged(skipped);
+      return { folder, folders, judged, skipped };
     } finally {
       await bench.close();
     }
   } finally {
     await shelf.close();
   }
+}
+
+function nothingJudged([first, ...others]: readonly SkippedSample[]): UserError {
+  const why = first === undefined ? '' : `: ${first.name}: ${first.reason}`;
+  const more = others.length === 0 ? '' : `, and ${others.length} more`;
+  return new UserError('nothing-judged', `not one sample could be judged${why}${more}`, {
+    category: 'input',
+  });
 }
 
 const usualRate = 0.05;
@@ -210,42 +215,53 @@ class Bench {
     return judged;
   }
 
-  /** @returns the runs' folders, whose records say now what was found */
+  /** @returns the runs' folders, whose records say now what was found; one in which nothing was judged is none */
   async record(skipped: readonly SkippedSample[]): Promise<readonly RunFolder[]> {
     const folders: RunFolder[] = [];
-    for (const place of await Promise.allSettled(this.#places.values())) {
-      // Each of its samples was told why it was not judged.
-      if (place.status === 'rejected') continue;
-      const { run } = place.value;
+    for (const { run } of await this.#opened()) {
+      if (run.judged.length === 0) continue;
       await run.record(skipped);
       folders.push(run.folder);
     }
     return folders;
   }
 
+  /** Removes the runs' folders in which nothing was judged, whatever ended the work. */
   async close(): Promise<void> {
-    for (const place of this.#places.values()) {
-      // What could not be opened needs no closing, and was told.
-      await place.then(({ judging }) => judging.close()).catch(() => {});
-    }
+    const places = await this.#opened();
+    for (const { judging } of places) await judging.close();
     await this.#scheduler?.then((scheduler) => scheduler.close()).catch(() => {});
+    for (const { run } of places) {
+      if (run.judged.length === 0) await removeQuietly(run.folder.root);
+    }
+  }
+
+  /** Each sample of a profile that could not be opened was told why it was not judged. */
+  async #opened(): Promise<readonly Place[]> {
+    const places = await Promise.allSettled(this.#places.values());
+    return places.flatMap((place) => (place.status === 'fulfilled' ? [place.value] : []));
   }
 
   async #make(profile: Profile): Promise<Place> {
     const run = await JudgedRun.make(resolve(this.#request.out ?? '.'), profile, this.#options);
+    try {
+      return { run, judging: await this.#openJudging(run, profile) };
+    } catch (error) {
+      await removeQuietly(run.folder.root);
+      throw error;
+    }
+  }
+
+  async #openJudging(run: JudgedRun, profile: Profile): Promise<Judging> {
     const out = run.folder.evaluation;
     const { jobs } = this.#request;
     if (this.#open === undefined && jobs === 1) {
-      const judging = await Judging.open(profile, { ...this.#options, out }, this.#context);
-      return { run, judging };
+      return Judging.open(profile, { ...this.#options, out }, this.#context);
     }
     const model = this.#open === undefined ? undefined : await run.shareModel();
     this.#scheduler ??=
       this.#open?.(run.folder, this.#context) ?? Promise.resolve(openLocal(jobs, this.#context));
     const options = { ...this.#options, out, model };
-    return {
-      run,
-      judging: await Judging.open(profile, options, this.#context, await this.#scheduler),
-    };
+    return Judging.open(profile, options, this.#context, await this.#scheduler);
   }
 }

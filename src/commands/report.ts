@@ -15,7 +15,7 @@ import { renderAlarm } from '../report/page/alarm.ts';
 import { renderReport } from '../report/page/html-report.ts';
 import { type ClassifyOptions, type ClassifyResult, classify } from './classify.ts';
 import { collectionOf } from './cluster.ts';
-import { openProfile } from './profile/profile.ts';
+import { openProfile, partsOf } from './profile/profile.ts';
 import { type RunFolder, type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
 import { runsName } from './run/trained.ts';
 import { findVocabulary } from './run/vocabulary.ts';
@@ -167,7 +167,7 @@ async function nominalRunsOf(
   try {
     const opened = await openProfile(profile);
     try {
-      return await readNominalRuns(join(opened.folder.model, runsName));
+      return await partsOf(opened, ({ model }) => readNominalRuns(join(model, runsName)));
     } finally {
       await opened.close();
     }

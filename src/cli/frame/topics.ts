@@ -6,7 +6,8 @@ const meanings: Readonly<Record<ErrorCategory, string>> = {
   unavailable: 'something that this machine or installation does not have; "wayward doctor" tells',
   runtime: 'something stopped the work: a full disk, a program or a worker that failed',
   interrupted: 'Ctrl-C or SIGTERM; where work can go on later, the last lines say how',
-  input: 'a file that cannot be read as what it should be, or nothing to judge in it',
+  input:
+    'a file that cannot be read as what it should be, or nothing to judge in it; with --exit-code, also a sample that was left out',
 };
 
 /** Every exit code and what it means. */

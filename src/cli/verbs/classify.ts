@@ -21,6 +21,7 @@ import {
 } from '../../report/text/terminal-table.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { paint } from '../frame/paint.ts';
+import { exitCodeOption, verdictCode } from '../options/exit-code.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 import {
   attachOption,
@@ -58,8 +59,6 @@ interface Options extends JudgeOptions, WatchWords, QueueOptions {
   readonly sarif: string | undefined;
   readonly exitCode: boolean;
 }
-
-const anomaliesFound = 10;
 
 const spec: CommandSpec<Options> = {
   args: [['[run]', "a run's folder, or a folder of evaluations"]],
@@ -100,7 +99,7 @@ const spec: CommandSpec<Options> = {
     { flags: '--csv <file>', help: 'write the table', parse: text },
     { flags: '--roc <file>', help: 'write the ROC curve as CSV', parse: text },
     { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
-    { flags: '--exit-code', help: `exit with ${anomaliesFound} when a trace is flagged` },
+    exitCodeOption,
   ],
   examples: [
     ['wayward classify runs/RUN', 'judges at a false-positive rate of 5 %'],
@@ -142,7 +141,7 @@ const spec: CommandSpec<Options> = {
     if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
     if (options.sarif !== undefined) await writeFileAtomic(options.sarif, reportToSarif(report));
     print(options.json ? reportToJson(report) : summaryFor(report, options.all));
-    return options.exitCode && flagged > 0 ? anomaliesFound : 0;
+    return verdictCode(options.exitCode, { anomalous: flagged, leftOut: report.skipped.length });
   },
 };
 

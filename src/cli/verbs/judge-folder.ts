@@ -8,6 +8,7 @@ import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import { lastLine } from '../options/last-line.ts';
 import { queueOpener } from '../options/queue-options.ts';
+import type { JudgedFiles } from './judged-files.ts';
 
 /** What `judge` takes to watch a folder. */
 export interface FolderWords {
@@ -85,7 +86,7 @@ export async function judgeFolderCommand(
 /** @throws UserError when options contradict each other */
 export function checkFolderWords(
   samples: readonly string[],
-  o: FolderWords & { readonly report: string | undefined; readonly sarif: string | undefined },
+  o: FolderWords & Pick<JudgedFiles, 'report' | 'sarif' | 'csv'>,
 ): void {
   const refuse = (why: string): never => {
     throw new UserError('options-contradict', why, { category: 'arguments' });
@@ -96,7 +97,9 @@ export function checkFolderWords(
     return;
   }
   if (samples.length > 0) refuse('--watch judges what is in its folder: name no samples beside it');
-  if (o.report !== undefined || o.sarif !== undefined) {
-    refuse("--watch writes a page for each alarm: use report on the run's folder for all of them");
+  if ([o.report, o.sarif, o.csv].some((file) => file !== undefined)) {
+    refuse(
+      "--watch writes a page for each alarm: use report or classify on the run's folder for all of them",
+    );
   }
 }

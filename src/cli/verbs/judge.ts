@@ -1,7 +1,4 @@
-import { join, parse } from 'node:path';
-import { writeFileAtomic } from '../../base/files/write.ts';
 import { choice, decimal, integer, text } from '../../base/options/option.ts';
-import { version } from '../../base/version.ts';
 import { type JudgedSample, type JudgeResult, judge } from '../../commands/judge.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import {
@@ -11,10 +8,10 @@ import {
   processOption,
   rawImagesOption,
 } from '../../commands/samples/options.ts';
-import type { RunContext } from '../../model/first-layer.ts';
 import { documentText } from '../../report/text/json-report.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { specOf } from '../frame/option.ts';
+import { exitCodeOption, verdictCode } from '../options/exit-code.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { queueOpener, queueOption } from '../options/queue-options.ts';
 import {
@@ -24,16 +21,15 @@ import {
   folderWords,
   judgeFolderCommand,
 } from './judge-folder.ts';
+import { type JudgedFiles, writeJudged } from './judged-files.ts';
 
-interface Options extends FolderWords {
+interface Options extends FolderWords, JudgedFiles {
   readonly json: boolean;
   readonly binDir: readonly string[] | undefined;
   readonly rawImages: boolean;
-  readonly debugDir: readonly string[] | undefined;
   readonly process: string | undefined;
   readonly preprocessed: boolean;
   readonly cpu: string | undefined;
-  readonly fpr: number;
   readonly features: string | undefined;
   readonly seed: number;
   readonly device: string;
@@ -41,8 +37,6 @@ interface Options extends FolderWords {
   readonly knownPlaces: string | undefined;
   readonly jobs: number | undefined;
   readonly queue: string | undefined;
-  readonly report: string | undefined;
-  readonly sarif: string | undefined;
   readonly out: string;
   readonly exitCode: boolean;
 }
@@ -53,25 +47,11 @@ const spec: CommandSpec<Options> = {
     ['[sample...]', 'samples, folders of them, perf.data files; logs of calls'],
   ],
   usual: [
-    ...[
-      'bin-dir',
-      'fpr',
-      'watch',
-      'once',
-      'report',
-      'sarif',
-      'exit-code',
-      'jobs',
-      'timeout',
-      'queue',
-    ],
-    ...['preprocessed', 'debug-dir', 'out'],
+    ...['bin-dir', 'fpr', 'watch', 'once', 'report', 'sarif', 'csv', 'exit-code', 'jobs'],
+    ...['timeout', 'queue', 'preprocessed', 'out'],
   ],
   options: [
-    {
-      ...specOf(binDirsOption),
-      help: 'folder of executables and libraries; may be given again [bin beside traces]',
-    },
+    specOf(binDirsOption),
     specOf(rawImagesOption),
     debugDirsOption,
     specOf(processOption),
@@ -114,13 +94,14 @@ const spec: CommandSpec<Options> = {
     ...folderWords,
     { flags: '--report <file>', help: 'write the HTML page, too', parse: text },
     { flags: '--sarif <file>', help: 'write what is anomalous for CI systems, too', parse: text },
+    { flags: '--csv <file>', help: 'write a table of all samples, too', parse: text },
     {
       flags: '-o, --out <dir>',
       help: "folder below which runs/ gets the run's folder",
       parse: text,
       default: '.',
     },
-    { flags: '--exit-code', help: 'end with 10 when a sample is anomalous' },
+    exitCodeOption,
   ],
   examples: [
     ['wayward judge runs/RUN new', 'judges the samples in new/traces with the images in new/bin'],
@@ -150,12 +131,13 @@ const spec: CommandSpec<Options> = {
     if (o.watch !== undefined) {
       const { watch, settle, once = false, idle } = o;
       const ends = { folder: watch, settleSeconds: settle, once, idleSeconds: idle };
-      let alarms = 0;
+      const told = { anomalous: 0, leftOut: 0 };
       await judgeFolderCommand({ ...request, ...ends }, queue, context, (line, json) => {
-        if (line.verdict === 'anomalous') alarms++;
+        if (line.verdict === 'anomalous') told.anomalous++;
+        if (line.verdict === null) told.leftOut++;
         print(o.json ? json : folderLineOf(line));
       });
-      return o.exitCode && alarms > 0 ? 10 : 0;
+      return verdictCode(o.exitCode, told);
     }
     const result = await judge(
       request,
@@ -170,15 +152,11 @@ const spec: CommandSpec<Options> = {
             return queueOpener(queue, root, run, { device: o.device })(context);
           },
     );
-    const pages = o.report === undefined ? [] : await writePages(result, o.report, o, context);
-    if (o.sarif !== undefined) {
-      await writeFileAtomic(o.sarif, await sarifOf(result, o.fpr, context));
-    }
+    const pages = await writeJudged(result, o, context);
     if (o.json) print(documentText(documentOf(result)));
     else for (const line of summaryOf(result, pages)) print(line);
-    const isAnomalous = result.judged.some(({ verdict }) => verdict === 'anomalous');
-    if (o.exitCode && isAnomalous) return 10;
-    return result.judged.length === 0 ? 5 : 0;
+    const anomalous = anomalousOf(result).length;
+    return verdictCode(o.exitCode, { anomalous, leftOut: result.skipped.length });
   },
 };
 
@@ -206,57 +184,16 @@ function lineOf({
   return `${word}  p ${pValue.toFixed(3)}  ${name}${why}${known}`;
 }
 
-/** Writes a page for each profile's run: the second one as `page-2.html`. @returns the files */
-async function writePages(
-  { folders }: JudgeResult,
-  file: string,
-  { fpr, debugDir }: Options,
-  context: RunContext,
-): Promise<string[]> {
-  // Pages, charts and what draws them are loaded for those who want them.
-  const { report } = await import('../../commands/report.ts');
-  const { defaultJudging } = await import('../../commands/classify.ts');
-  const pages: string[] = [];
-  for (const { root } of folders) {
-    const { dir, name, ext } = parse(file);
-    const output = pages.length === 0 ? file : join(dir, `${name}-${pages.length + 1}${ext}`);
-    await report(
-      {
-        ...{ ...defaultJudging, path: root, fpr, version, output, names: namesOf(debugDir) },
-        ...{ detailed: 25, patches: 5, pictures: undefined },
-      },
-      context,
-    );
-    pages.push(output);
-  }
-  return pages;
+function anomalousOf({ judged }: JudgeResult): readonly JudgedSample[] {
+  return judged.filter(({ verdict }) => verdict === 'anomalous');
 }
 
-/** @returns one document with a run for each profile */
-async function sarifOf(
-  { folders }: JudgeResult,
-  fpr: number,
-  context: RunContext,
-): Promise<string> {
-  const { withPlaces } = await import('../../commands/report.ts');
-  const { classify, defaultJudging } = await import('../../commands/classify.ts');
-  const { reportToSarif } = await import('../../report/text/sarif.ts');
-  const documents: { runs: unknown[] }[] = [];
-  for (const { root } of folders) {
-    const options = { ...defaultJudging, path: root, fpr, version };
-    const { report: data } = await withPlaces(await classify(options, context), options, context);
-    documents.push(JSON.parse(reportToSarif(data)));
-  }
-  const runs = documents.flatMap((document) => document.runs);
-  return `${JSON.stringify({ ...documents[0], runs }, undefined, 2)}\n`;
-}
-
-function summaryOf({ judged, skipped, folders }: JudgeResult, pages: readonly string[]): string[] {
-  const flagged = judged.filter(({ verdict }) => verdict === 'anomalous').length;
+function summaryOf(result: JudgeResult, pages: readonly string[]): string[] {
+  const { judged, skipped, folders } = result;
   const left = skipped.length === 0 ? '' : `, ${skipped.length} left out (named above)`;
   return [
     '',
-    `${flagged} of ${judged.length} samples anomalous${left}`,
+    `${anomalousOf(result).length} of ${judged.length} samples anomalous${left}`,
     ...folders.map(({ root }) => `Run   ${root}`),
     ...pages.map((page) => `Page  ${page}`),
     ...(pages.length > 0 ? [] : folders.map(({ root }) => `Next: wayward report ${root}`)),

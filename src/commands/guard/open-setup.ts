@@ -4,7 +4,7 @@ import { CodeCache } from '../../flow/code-cache.ts';
 import { HistoryModel } from '../../model/histories/model.ts';
 import { filterTable } from '../../sequences/filter.ts';
 import { nominalDecision } from '../../verdict/classify-nominal.ts';
-import { openProfile } from '../profile/profile.ts';
+import { openProfile, partsOf } from '../profile/profile.ts';
 import { loadTrained } from '../run/trained.ts';
 import type { LiveSetup } from './live-run.ts';
 
@@ -24,14 +24,16 @@ export interface OpenedSetup extends LiveSetup {
 export async function openSetup(path: string, fpr: number): Promise<OpenedSetup> {
   const opened = await openProfile(path);
   try {
-    const { facts, folder, calibration } = opened;
+    const { facts, calibration } = opened;
     if (facts.source !== 'trace') {
       throw new UserError('not-of-traces', 'was learned from logs of calls, not from traces', {
         category: 'input',
         path,
       });
     }
-    const trained = await loadTrained(folder.root, { workers: 1, device: 'cpu', seed: 0 });
+    const trained = await partsOf(opened, ({ root }) =>
+      loadTrained(root, { workers: 1, device: 'cpu', seed: 0 }),
+    );
     const { layer, vocabulary, profile, filter } = trained;
     if (!(layer instanceof HistoryModel)) {
       await layer.dispose();

@@ -1,5 +1,5 @@
 import { cp } from 'node:fs/promises';
-import { makeFolder } from '../../base/files/folder.ts';
+import { makeFolder, removeQuietly } from '../../base/files/folder.ts';
 import { copyWholeFile } from '../../base/files/write.ts';
 import { version } from '../../base/version.ts';
 import { writeCalibration } from '../../verdict/left-out.ts';
@@ -32,7 +32,13 @@ export class JudgedRun {
     profile: Profile,
     options: Omit<JudgingOptions, 'out' | 'model'>,
   ): Promise<JudgedRun> {
-    return JudgedRun.at(await makeRunFolder(parent), profile, options);
+    const folder = await makeRunFolder(parent);
+    try {
+      return await JudgedRun.at(folder, profile, options);
+    } catch (error) {
+      await removeQuietly(folder.root);
+      throw error;
+    }
   }
 
   /** Writes into a folder what judging by the profile takes and leaves. */

@@ -16,7 +16,7 @@ import { feature, type TraceFeatures } from '../../verdict/features.ts';
 import { readFeaturesOf } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
-import type { Profile } from '../profile/profile.ts';
+import { type Profile, partsOf } from '../profile/profile.ts';
 import { loadTrained, runsName } from '../run/trained.ts';
 import { type EarlierBuilds, matchEarlierBuilds } from '../samples/earlier-builds.ts';
 import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
@@ -141,10 +141,14 @@ export class Judging {
   ): Promise<Judging> {
     const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
     const changed = await changedImages(profile.facts.images, images);
-    const builds = await matchEarlierBuilds(profile.folder.model, changed, images);
+    const builds = await partsOf(profile, ({ model }) =>
+      matchEarlierBuilds(model, changed, images),
+    );
     if (changed.length > 0) context.log.log('warning', tellBuilds(changed, builds, profile));
     const { device, knownPlaces = [] } = options;
-    const trained = await loadTrained(profile.folder.root, { workers: 1, device, seed: 0 });
+    const trained = await partsOf(profile, ({ root }) =>
+      loadTrained(root, { workers: 1, device, seed: 0 }),
+    );
     if (knownPlaces.length > 0 && windowLengthOf(trained.layer) > 0) {
       throw new UserError(
         'known-places-not-here',
@@ -271,7 +275,9 @@ export class Judging {
 
   /** Read when the first sample is flagged. */
   #nominal(): Promise<NominalRuns | undefined> {
-    this.#nominalRuns ??= readNominalRuns(join(this.#profile.folder.model, runsName));
+    this.#nominalRuns ??= partsOf(this.#profile, ({ model }) =>
+      readNominalRuns(join(model, runsName)),
+    );
     return this.#nominalRuns;
   }
 }

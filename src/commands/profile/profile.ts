@@ -1,5 +1,5 @@
 import { stat } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { dirname, join, relative } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import {
   listFolder,
@@ -116,25 +116,45 @@ export async function openProfile(path: string): Promise<Profile> {
   const files = unpackFiles(await readWholeFile(file), file);
   const root = await makeWorkFolder('wayward-profile-');
   const close = (): Promise<void> => removeQuietly(root);
+  const unpacked = { path: file, folder: runFolder(root) };
   try {
     for (const [name, bytes] of files) {
       const to = join(root, name);
       await makeFolder(dirname(to));
       await writeWorkFile(to, bytes);
     }
-    const facts = checkFacts(await readJsonFile(join(root, factsName)), file);
-    const folder = runFolder(root);
-    const calibration = await readLeftOut(folder.evaluation);
-    return {
-      path: file,
-      facts,
-      folder,
-      calibration: calibration === undefined ? [] : featuresOfLeftOut(calibration),
-      close,
-    };
+    return await partsOf(unpacked, async ({ evaluation }) => {
+      const facts = checkFacts(await readJsonFile(join(root, factsName)), file);
+      const leftOut = await readLeftOut(evaluation);
+      const calibration = leftOut === undefined ? [] : featuresOfLeftOut(leftOut);
+      return { ...unpacked, facts, calibration, close };
+    });
   } catch (error) {
     await close();
     throw error;
+  }
+}
+
+/**
+ * Reads parts of a profile.
+ *
+ * @param read  gets the folder where they are unpacked
+ * @throws UserError of `read`, which names the profile and the part in it, and not that folder
+ */
+export async function partsOf<T>(
+  { path, folder }: Pick<Profile, 'path' | 'folder'>,
+  read: (folder: RunFolder) => Promise<T>,
+): Promise<T> {
+  try {
+    return await read(folder);
+  } catch (error) {
+    const found = error instanceof UserError ? error : undefined;
+    const part = found?.path === undefined ? '..' : relative(folder.root, found.path);
+    if (found === undefined || part.startsWith('..')) throw error;
+    const what = found.message.slice(`${found.path}: `.length);
+    const { code, category, place, cause } = found;
+    const facts = { category, path, cause, ...(place === undefined ? {} : { place }) };
+    throw new UserError(code, `its part ${part}: ${what}`, facts);
   }
 }
 
