@@ -247,8 +247,8 @@ const mayImport: Readonly<Record<string, Rule>> = {
     ],
   },
   api: {
-    values: ['base', 'capture', 'commands/run', 'commands/samples', 'commands'],
-    types: ['commands/training', 'model'],
+    values: ['base', 'capture', 'commands/run', 'commands'],
+    types: ['commands/samples', 'commands/training', 'model'],
   },
   'cli/frame': { values: ['base'] },
   'cli/manual': { values: ['cli/frame'] },
