@@ -35,9 +35,18 @@ describe('where there is no terminal', () => {
     at(1, 1, 'predicting');
     expect(written).toEqual([
       'info    training, 0/4,000 windows, loss 0.123\n',
-      'info    training, 2,000/4,000 windows, loss 0.123\n',
+      'info    training, 2,000/4,000 windows, about 61 s left, loss 0.123\n',
       'info    predicting, 1/4,000 windows, loss 0.123\n',
     ]);
+  });
+
+  test('what was done before the step began tells nothing of the time that is left', () => {
+    const { progress } = openTerminal({ minimum: 20, statusSeconds: 10, showsProgress: true });
+    const at = (done: number) => progress({ step: 'training', done, total: 100, unit: 'traces' });
+    at(60);
+    vi.advanceTimersByTime(20_000);
+    at(80);
+    expect(written.at(-1)).toBe('info    training, 80/100 traces, about 20 s left\n');
   });
 
   test.each([

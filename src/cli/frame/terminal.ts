@@ -8,6 +8,7 @@ import {
   type ProgressSink,
 } from '../../base/log.ts';
 import { inOneLine } from '../../base/text/format.ts';
+import { timeLeft } from './time-left.ts';
 
 /** Colours where standard error is a terminal; `util.styleText` itself honours NO_COLOR and FORCE_COLOR. */
 const colours = {
@@ -48,6 +49,8 @@ export function openTerminal({ minimum, statusSeconds, showsProgress }: Terminal
   }
   let bar: SingleBar | undefined;
   let step = '';
+  /** When the step began, and with how much done before. */
+  let began = { at: 0, done: 0 };
   let lastStatus = 0;
 
   const finish = (): void => {
@@ -68,14 +71,18 @@ export function openTerminal({ minimum, statusSeconds, showsProgress }: Terminal
 
   const progress = (p: Progress): void => {
     if (!showsProgress || logLevels.info < minimum) return;
+    const now = performance.now();
+    const isNew = p.step !== step;
+    if (isNew) began = { at: now, done: p.done };
+    const left = timeLeft((now - began.at) / 1000, p.done - began.done, p.total - began.done);
     if (isLive) {
       if (bars === undefined) return;
-      if (p.step !== step) {
+      if (isNew) {
         finish();
         step = p.step;
         bar = new bars.SingleBar(
           {
-            format: `{step} {bar} {percentage}% {counted} {facts}`,
+            format: `{step} {bar} {percentage}% {counted} {left} {facts}`,
             hideCursor: true,
             clearOnComplete: true,
             barsize: 24,
@@ -84,31 +91,33 @@ export function openTerminal({ minimum, statusSeconds, showsProgress }: Terminal
           },
           bars.Presets.shades_grey,
         );
-        bar.start(p.total || 1, 0, payload(p));
+        bar.start(p.total || 1, 0, payload(p, left));
       }
       bar?.setTotal(p.total || Math.max(1, p.done));
-      bar?.update(p.done, payload(p));
+      bar?.update(p.done, payload(p, left));
       if (p.total > 0 && p.done >= p.total) finish();
       return;
     }
-    const now = performance.now();
-    const isNew = p.step !== step;
     if (isNew || now - lastStatus >= statusSeconds * 1000) {
       step = p.step;
       lastStatus = now;
-      const { counted, facts } = payload(p);
-      write('info', [p.step, counted, facts].filter((part) => part !== '').join(', '));
+      const { counted, facts } = payload(p, left);
+      write('info', [p.step, counted, left, facts].filter((part) => part !== '').join(', '));
     }
   };
 
   return { log: write, progress, finish };
 }
 
-function payload(p: Progress): { step: string; counted: string; facts: string } {
+function payload(
+  p: Progress,
+  left: string,
+): { step: string; counted: string; left: string; facts: string } {
   const of = p.total > 0 ? `/${count(p.total)}` : '';
   return {
     step: p.step,
     counted: `${count(p.done)}${of} ${p.unit}`,
+    left,
     facts: p.facts === undefined ? '' : inOneLine(formatFacts(p.facts)),
   };
 }
