@@ -139,7 +139,7 @@ const simple = [
   'crowded-unseen-4',
   'evidence-return-mismatch',
   'hint-weight',
-];
+] as const;
 for (const name of simple) printRow(name, (trace) => feature(trace, name));
 printRow('first layer alone', (trace) => suspicion(trace, false).score);
 printRow('all', (trace) => suspicion(trace, true).score);

@@ -16,6 +16,7 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../src/base/random.ts';
 import type { LearnRequest } from '../src/commands/training/options.ts';
+import type { FeatureName } from '../src/verdict/feature-table.ts';
 import { feature, type TraceFeatures } from '../src/verdict/features.ts';
 import { rankingQuality, rocCurve } from '../src/verdict/statistics/ranking.ts';
 import { readTraceFeatures } from '../src/verdict/stored-features.ts';
@@ -251,7 +252,8 @@ function bestF1(scores: Split): number {
 function costCells({ seconds, memory }: RunResult, nominal: readonly TraceFeatures[]): string[] {
   const weigh = (of: (trace: TraceFeatures) => number): number =>
     nominal.reduce((sum, trace) => sum + feature(trace, 'transfers') * of(trace), 0);
-  const mean = (name: string): number => weigh((trace) => feature(trace, name)) / weigh(() => 1);
+  const mean = (name: FeatureName): number =>
+    weigh((trace) => feature(trace, name)) / weigh(() => 1);
   return [
     `${(100 * mean('mispredictionRate')).toFixed(2)} %`,
     mean('nll').toFixed(3),

@@ -23,7 +23,7 @@ import { readReport } from '../src/sequences/calls/report-log.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { parseDictionary } from '../src/trace/stored-dictionary.ts';
 import { loadClassifier, saveClassifier } from '../src/verdict/classify-labelled.ts';
-import { featureNames } from '../src/verdict/features.ts';
+import { featureNames } from '../src/verdict/feature-table.ts';
 import { featuresOfLeftOut, noveltyOf, readLeftOut } from '../src/verdict/left-out.ts';
 import { exampleEvaluation } from './example-evaluation.ts';
 import { writeTinyCorpus } from './tiny-corpus.ts';

@@ -60,7 +60,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   verdict: { values: ['base', 'evidence', 'evaluation', 'verdict/statistics'], types: ['flow'] },
   likeness: { values: ['base', 'x86', 'evidence', 'verdict'], types: ['flow', 'evaluation'] },
   'likeness/store': { values: ['base'] },
-  'report/words': { values: [], types: ['report/data'] },
+  'report/words': { values: ['verdict'], types: ['report/data'] },
   'report/data': {
     values: ['base', 'evidence', 'verdict/statistics', 'verdict', 'report/words'],
     types: ['evaluation', 'likeness'],

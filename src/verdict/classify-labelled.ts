@@ -4,13 +4,14 @@ import { readJsonFile, writeJsonFile } from '../base/files/json-file.ts';
 import { Random } from '../base/random.ts';
 import { showValue } from '../base/text/format.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
-import { chooseFeatures, feature, featureNames, type TraceFeatures } from './features.ts';
+import { chooseFeatures, type FeatureName, isFeatureName } from './feature-table.ts';
+import { feature, type TraceFeatures } from './features.ts';
 import { decisionValue, fitLinearSvm, type Hyperplane, type LabelledPoint } from './linear-svm.ts';
 import { type ErrorRates, errorRates, type Judged } from './rates.ts';
 
 /** A linear SVM with what is needed to use it again. */
 export interface Classifier {
-  readonly features: readonly string[];
+  readonly features: readonly FeatureName[];
   /** Model whose evaluations made it; those of another one are refused. */
   readonly model: string;
   readonly force: boolean;
@@ -170,7 +171,7 @@ function labelledOnly(traces: readonly TraceFeatures[], warnings: string[]): Tra
 
 function usableTraces(
   traces: readonly TraceFeatures[],
-  names: readonly string[],
+  names: readonly FeatureName[],
   warnings: string[],
 ): TraceFeatures[] {
   const fresh = traces.filter(({ sample: { role } }) => role !== 'training');
@@ -195,7 +196,7 @@ function fingerprintOf({ values }: TraceFeatures): string {
   return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }
 
-function pointOf(trace: TraceFeatures, names: readonly string[]): LabelledPoint {
+function pointOf(trace: TraceFeatures, names: readonly FeatureName[]): LabelledPoint {
   return {
     values: names.map((name) => feature(trace, name)),
     isAnomalous: trace.sample.label === 'anomalous',
@@ -275,7 +276,7 @@ export async function loadClassifier(path: string): Promise<Classifier> {
   }
   const { features, model, force, cost, fittedOn, madeFrom, plane } = root;
   const isNames = Array.isArray(features) && features.length > 0;
-  const unknown = isNames ? features.filter((name) => !featureNames.includes(name)) : [];
+  const unknown = isNames ? features.filter((name) => !isFeatureName(name)) : [];
   if (!isNames || unknown.length > 0)
     throw damaged(`names unknown features: ${unknown.map(showValue).join(', ')}`);
   const isVector = (list: unknown, check: (x: number) => boolean): boolean =>

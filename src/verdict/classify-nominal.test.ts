@@ -154,7 +154,7 @@ describe('standardized suspicion', () => {
         }),
         fc.nat(),
         (list, seed) => {
-          const names = ['nll', 'mispredictionRate', 'evidence-return-mismatch'];
+          const names = ['nll', 'mispredictionRate', 'evidence-return-mismatch'] as const;
           const traces = list.map(([p, proofs]) => trace(p / 100, {}, proofs));
           const scores = new Map(
             standardizedSuspicion(traces, names).map(({ score }, i) => [traces[i], score]),

@@ -6,8 +6,9 @@ import {
   checkCalibrationSize,
   conformalPValue,
 } from './conformal.ts';
-import { chooseFeatures, feature, type TraceFeatures } from './features.ts';
-import { exchanged, improbability, nameOf, referenceOf } from './improbability.ts';
+import { chooseFeatures, type FeatureName, surpriseName } from './feature-table.ts';
+import { feature, type TraceFeatures } from './features.ts';
+import { exchanged, improbability, referenceOf } from './improbability.ts';
 import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
@@ -67,9 +68,10 @@ export function classifyNominal(
 ): NominalVerdicts {
   const { fpr, features: choice, seed } = options;
   const judged = choice === 'all' || choice === 'first-layer';
-  const byHistories = judged && traces.every((trace) => !Number.isNaN(feature(trace, nameOf(1))));
-  const chosen = byHistories ? surpriseLengths.map(nameOf) : chooseFeatures(choice);
-  const isLacking = (name: string): boolean =>
+  const byHistories =
+    judged && traces.every((trace) => !Number.isNaN(feature(trace, surpriseName(1))));
+  const chosen = byHistories ? surpriseLengths.map(surpriseName) : chooseFeatures(choice);
+  const isLacking = (name: FeatureName): boolean =>
     traces.some((trace) => Number.isNaN(feature(trace, name)));
   const leftOut = chosen.filter(isLacking);
   const names = chosen.filter((name) => !leftOut.includes(name));
@@ -177,7 +179,7 @@ export function nominalDecision(
 
 function judgeFor(
   choice: string,
-  names: readonly string[],
+  names: readonly FeatureName[],
   calibration: readonly TraceFeatures[],
 ): Judge {
   const without = (scores: Float64Array, trace: TraceFeatures): Float64Array => {

@@ -2,7 +2,8 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { exampleEvaluation, withHistories } from '../../test/example-evaluation.ts';
 import { type TargetSort, targetSorts } from '../evidence/transfer-code.ts';
-import { chooseFeatures, computeFeatures, feature, featureNames } from './features.ts';
+import { chooseFeatures, featureNames } from './feature-table.ts';
+import { computeFeatures, feature } from './features.ts';
 import { CrowdedSum, crowdedSum, worstSum, worstUnknownShare } from './worst-window.ts';
 
 describe('worst window', () => {

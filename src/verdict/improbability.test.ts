@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { Random } from '../base/random.ts';
 import { nominalDecision } from './classify-nominal.ts';
-import { featureNames, type TraceFeatures } from './features.ts';
-import { exchanged, improbability, nameOf, natsOf, referenceOf } from './improbability.ts';
+import { featureNames, surpriseName } from './feature-table.ts';
+import type { TraceFeatures } from './features.ts';
+import { exchanged, improbability, natsOf, referenceOf } from './improbability.ts';
 import { surpriseLengths } from './worst-window.ts';
 
 function trace(...nats: readonly number[]): TraceFeatures {
   const values = new Float64Array(featureNames.length);
   surpriseLengths.forEach((length, i) => {
-    values[featureNames.indexOf(nameOf(length))] = nats[i] ?? nats.at(-1)!;
+    values[featureNames.indexOf(surpriseName(length))] = nats[i] ?? nats.at(-1)!;
   });
   const sample = {
     ...{ name: 'a', directory: '/a', file: 'a', family: undefined },
@@ -48,7 +49,7 @@ describe('how improbable a run is', () => {
   test('is that of the most improbable scale', () => {
     const reference = referenceOf([trace(2, 3), trace(4, 6), trace(3, 4)]);
     const { score, reasons } = improbability(trace(2, 30), reference);
-    expect(reasons[0]!.feature).not.toBe(nameOf(1));
+    expect(reasons[0]!.feature).not.toBe(surpriseName(1));
     expect(score).toBeCloseTo(Math.log(4) + 24);
   });
 

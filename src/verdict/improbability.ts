@@ -1,3 +1,4 @@
+import { surpriseName } from './feature-table.ts';
 import { feature, type TraceFeatures } from './features.ts';
 import { lowerBound } from './statistics/ranking.ts';
 import type { Reason, Suspicion } from './suspicion.ts';
@@ -8,7 +9,7 @@ export type SurpriseReference = readonly Float64Array[];
 
 export function referenceOf(traces: readonly TraceFeatures[]): SurpriseReference {
   return surpriseLengths.map((length) =>
-    Float64Array.from(traces, (trace) => feature(trace, nameOf(length))).sort(),
+    Float64Array.from(traces, (trace) => feature(trace, surpriseName(length))).sort(),
   );
 }
 
@@ -19,7 +20,7 @@ export function exchanged(
   put: TraceFeatures,
 ): SurpriseReference {
   return reference.map((sorted, i) => {
-    const name = nameOf(surpriseLengths[i]);
+    const name = surpriseName(surpriseLengths[i]);
     const gone = feature(out, name);
     const come = feature(put, name);
     const result = new Float64Array(sorted.length);
@@ -42,11 +43,6 @@ export function exchanged(
   });
 }
 
-/** @returns the name of the feature: nats within so many blocks at most */
-export function nameOf(length: number): string {
-  return `surprise-${length}`;
-}
-
 /**
  * How improbable the most surprising place of a run is, against that of nominal runs: minus the logarithm
  * of the share of them that has one as improbable, for single transfers and for crowds; the largest counts.
@@ -54,8 +50,8 @@ export function nameOf(length: number): string {
  */
 export function improbability(trace: TraceFeatures, reference: SurpriseReference): Suspicion {
   const reasons = surpriseLengths.map((length, i): Reason => {
-    const value = feature(trace, nameOf(length));
-    return { feature: nameOf(length), value, points: natsOf(value, reference[i]) };
+    const value = feature(trace, surpriseName(length));
+    return { feature: surpriseName(length), value, points: natsOf(value, reference[i]) };
   });
   reasons.sort((a, b) => b.points - a.points);
   return { score: reasons[0].points, reasons };

@@ -4,8 +4,8 @@ import { exampleEvaluation, withHistories } from '../../test/example-evaluation.
 import type { Evidence } from '../evidence/evidence.ts';
 import { targetSorts } from '../evidence/transfer-code.ts';
 import type { BlockBatch, BlockSource } from '../flow/blocks.ts';
+import { surpriseName } from './feature-table.ts';
 import { computeFeatures, feature } from './features.ts';
-import { nameOf } from './improbability.ts';
 import { readPatchContexts } from './patch-context.ts';
 import { findPatches, type Patch } from './patches.ts';
 
@@ -111,7 +111,7 @@ describe('patches', () => {
         [360, expect.closeTo(10, 4)],
         [200, expect.closeTo(9, 4)],
       ]);
-      expect(found[0]!.points).toBe(feature(computeFeatures(evaluation), nameOf(1)));
+      expect(found[0]!.points).toBe(feature(computeFeatures(evaluation), surpriseName(1)));
     });
 
     test('where no code is known, come in the order of what lies together', () => {
@@ -124,7 +124,7 @@ describe('patches', () => {
         [160, expect.closeTo(16, 4)],
         [360, expect.closeTo(9, 4)],
       ]);
-      expect(found[0]!.points).toBe(feature(computeFeatures(evaluation), nameOf(64)));
+      expect(found[0]!.points).toBe(feature(computeFeatures(evaluation), surpriseName(64)));
     });
 
     test('are where it is most improbable, whatever evidence lies around', () => {

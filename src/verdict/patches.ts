@@ -2,7 +2,7 @@ import { firstAtLeast } from '../base/bytes/search.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { evidenceRules } from '../evidence/rules.ts';
-import { predictionSeries } from './features.ts';
+import { seriesOf } from './measurement.ts';
 import { countedSurprises, crowdedSurprises } from './place-surprise.ts';
 import { findSurprises, pointsAtSurprises } from './surprises.ts';
 import { pointsOfHint, pointsOfProofs } from './suspicion.ts';
@@ -138,7 +138,7 @@ function describe(
   const start = Math.min(...core.map((finding) => finding.start));
   const end = Math.min(Math.max(...core.map((finding) => finding.end)), trace.blocks);
   const inside: { readonly nats: number; readonly transfer: PatchTransfer }[] = [];
-  const { nll, wrong } = predictionSeries(evaluation);
+  const { nll, wrong } = seriesOf(evaluation);
   const scaled = countedSurprises(evaluation);
   for (let i = firstAtLeast(positions, start); i < positions.length && positions[i] < end; i++) {
     const p = occurrences[i];

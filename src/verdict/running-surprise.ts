@@ -1,9 +1,9 @@
-import { featureNames, type TraceFeatures } from './features.ts';
-import { nameOf } from './improbability.ts';
+import { featureNames, surpriseName } from './feature-table.ts';
+import type { TraceFeatures } from './features.ts';
 import { countedSurprise, crowdedSurprise } from './place-surprise.ts';
 import { CrowdedSum, surpriseLengths } from './worst-window.ts';
 
-const columns = surpriseLengths.map((length) => featureNames.indexOf(nameOf(length)));
+const columns = surpriseLengths.map((length) => featureNames.indexOf(surpriseName(length)));
 
 /** The features by which runs of histories are judged, kept while a run goes on. They only grow. */
 export class RunningSurprise {

@@ -1,5 +1,5 @@
-import type { TraceFeatures } from './features.ts';
-import { feature } from './features.ts';
+import type { FeatureName } from './feature-table.ts';
+import { feature, type TraceFeatures } from './features.ts';
 import type { Reason, Suspicion } from './suspicion.ts';
 
 /**
@@ -16,7 +16,7 @@ import type { Reason, Suspicion } from './suspicion.ts';
  */
 export function standardizedSuspicion(
   traces: readonly TraceFeatures[],
-  names: readonly string[],
+  names: readonly FeatureName[],
 ): Suspicion[] {
   const best: Reason[] = traces.map(() => ({ feature: names[0], value: 0, points: 0 }));
   for (const name of names) {

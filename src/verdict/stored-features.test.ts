@@ -5,7 +5,8 @@ import { crc32 } from 'node:zlib';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import { encodeEvaluation, writeEvaluation } from '../evaluation/file.ts';
-import { computeFeatures, featureVersion } from './features.ts';
+import { featureVersion } from './feature-table.ts';
+import { computeFeatures } from './features.ts';
 import { decodeTraceFeatures, featuresToStore, readTraceFeatures } from './stored-features.ts';
 
 let directory: string;

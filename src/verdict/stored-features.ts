@@ -14,7 +14,8 @@ import {
   readEntry,
   readFolder,
 } from '../evaluation/folder.ts';
-import { computeFeatures, featureNames, featureVersion, type TraceFeatures } from './features.ts';
+import { featureNames, featureVersion } from './feature-table.ts';
+import { computeFeatures, type TraceFeatures } from './features.ts';
 
 /** The features of an evaluation as its file carries them. JSON has no NaN: null stands for "not known". */
 export function featuresToStore(evaluation: Evaluation): StoredFeatures {

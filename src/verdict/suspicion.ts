@@ -1,11 +1,12 @@
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
+import type { FeatureName } from './feature-table.ts';
 import { feature, type TraceFeatures } from './features.ts';
 import { suddenPoints } from './surprises.ts';
 import { crowdLengths } from './worst-window.ts';
 
 /** One part of a trace's suspicion score. */
 export interface Reason {
-  readonly feature: string;
+  readonly feature: FeatureName;
   readonly value: number;
   /** What it adds to the score. */
   readonly points: number;
@@ -51,12 +52,12 @@ export function pointsOfHint(weight: number): number {
  */
 export function suspicion(trace: TraceFeatures, withEvidence: boolean): Suspicion {
   const reasons: Reason[] = [];
-  const add = (name: string, points: number): void => {
+  const add = (name: FeatureName, points: number): void => {
     if (points > 0) reasons.push({ feature: name, value: feature(trace, name), points });
   };
   if (withEvidence) {
     for (const kind of evidenceKinds) {
-      const name = `evidence-${kind}`;
+      const name = `evidence-${kind}` as const;
       const count = feature(trace, name);
       if (evidenceRules[kind].strength !== 'proof' || count === 0) continue;
       add(name, pointsOfProofs(count));
@@ -70,7 +71,7 @@ export function suspicion(trace: TraceFeatures, withEvidence: boolean): Suspicio
   } else {
     // What the learner finds improbable and what training has never seen count alike.
     for (const length of crowdLengths) {
-      const points = (name: string): number => (2 / length) * feature(trace, name);
+      const points = (name: FeatureName): number => (2 / length) * feature(trace, name);
       add(`crowded-surprise-${length}`, points(`crowded-surprise-${length}`));
       add(`crowded-unseen-${length}`, points(`crowded-unseen-${length}`));
     }

@@ -1,5 +1,6 @@
 /** Lengths, in consecutive predictions, at which traces are searched for their worst stretch. */
 export const windowLengths = [5, 10, 50, 1000] as const;
+export type WindowLength = (typeof windowLengths)[number];
 
 /**
  * Lengths, in consecutive blocks, at which traces are searched for crowded surprises.
@@ -8,9 +9,11 @@ export const windowLengths = [5, 10, 50, 1000] as const;
  * chain of hijacked transfers has nothing but such transfers in it.
  */
 export const crowdLengths = [4, 8, 16] as const;
+export type CrowdLength = (typeof crowdLengths)[number];
 
 /** Blocks in which the nats of transfers at the scale of their places are added up: 1 = single transfers. */
-export const surpriseLengths: readonly number[] = [1, 4, 16, 64];
+export const surpriseLengths = [1, 4, 16, 64] as const;
+export type SurpriseLength = (typeof surpriseLengths)[number];
 
 /**
  * The largest sum of `length` consecutive values; of all of them, when there are fewer.

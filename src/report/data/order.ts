@@ -37,12 +37,11 @@ export function verdictError(row: ReportRow): string | undefined {
   return undefined;
 }
 
-/** Pieces of evidence that are more than lost packets. */
+/** Pieces of evidence that are more than lost packets and what nominal runs show at the same places. */
 export function evidenceTotal(row: ReportRow): number {
-  return evidenceOrder.reduce(
-    (sum, kind) => (kind === 'gap' ? sum : sum + (row.evidenceCounts[kind] ?? 0)),
-    0,
-  );
+  return evidenceEntries(row)
+    .filter(([kind]) => kind !== 'gap' && kind !== 'usual-oddity')
+    .reduce((sum, [, count]) => sum + count, 0);
 }
 
 export function evidenceEntries(row: ReportRow): [EvidenceKind, number][] {

@@ -3,10 +3,11 @@ import { calibrates, type NominalVerdicts, type Verdict } from '../../verdict/cl
 import { conformalPValue } from '../../verdict/conformal.ts';
 import {
   classicFeatures,
-  feature,
-  featureNames,
-  type TraceFeatures,
-} from '../../verdict/features.ts';
+  type Feature,
+  type FeatureName,
+  featureTable,
+} from '../../verdict/feature-table.ts';
+import { feature, type TraceFeatures } from '../../verdict/features.ts';
 import type { Hyperplane } from '../../verdict/linear-svm.ts';
 import type { ErrorRates, Measured } from '../../verdict/rates.ts';
 import { rocCurve } from '../../verdict/statistics/ranking.ts';
@@ -97,7 +98,7 @@ export function reportOfNominal(result: NominalVerdicts, context: ReportContext)
 /** A report on the verdicts of a linear SVM. */
 export function reportOfLabelled(result: LabelledVerdicts, context: ReportContext): ReportData {
   const { classifier, verdicts } = result;
-  const used = new Set(classifier.features);
+  const used: ReadonlySet<string> = new Set(classifier.features);
   const alone = (): undefined => undefined;
   const told = (text: string): string => inUnits(text, context.unit ?? 'block');
   const rows = verdicts.map((verdict): ReportRow => {
@@ -172,7 +173,7 @@ function frameOf(
   };
 }
 
-type Alone = (trace: TraceFeatures, name: string) => number | undefined;
+type Alone = (trace: TraceFeatures, feature: Feature) => number | undefined;
 
 function rowOf(
   trace: TraceFeatures,
@@ -180,7 +181,7 @@ function rowOf(
   context: ReportContext,
 ): Omit<ReportRow, 'verdict' | 'pValue' | 'score' | 'reasons'> {
   const { sample } = trace;
-  const value = (name: string): number => feature(trace, name);
+  const value = (name: FeatureName): number => feature(trace, name);
   const evidenceCounts: Partial<Record<EvidenceKind, number>> = {};
   for (const kind of evidenceOrder) {
     const count = value(`evidence-${kind}`);
@@ -204,19 +205,18 @@ function rowOf(
     blocksOutsideImages: value('outsideBlocks'),
     crashed: value('crashed') > 0,
     evidenceCounts,
-    features: featureNames.flatMap((name): FeatureValue[] =>
+    features: featureTable
       // Counts of evidence that is not there would fill a screen with zeros.
-      Number.isNaN(value(name)) || (name.startsWith('evidence-') && value(name) === 0)
-        ? []
-        : [
-            {
-              key: name,
-              name: inUnits(featureTitle(name), context.unit ?? 'block'),
-              value: value(name),
-              pValue: alone(trace, name),
-            },
-          ],
-    ),
+      .filter(({ name, measure }) => value(name) !== 0 || measure.of !== 'evidence')
+      .filter(({ name }) => !Number.isNaN(value(name)))
+      .map(
+        (shown): FeatureValue => ({
+          key: shown.name,
+          name: inUnits(featureTitle(shown.name), context.unit ?? 'block'),
+          value: value(shown.name),
+          pValue: alone(trace, shown),
+        }),
+      ),
     detail: context.details?.get(sample.name),
   };
 }
@@ -224,10 +224,9 @@ function rowOf(
 /** p-values of single features against the calibration traces; a calibration trace against the others. */
 function aloneAgainst(calibration: readonly TraceFeatures[]): Alone {
   const sorted = new Map<string, Float64Array>();
-  return (trace, name) => {
+  return (trace, { name, layer }) => {
     // Long traces are no more suspicious than short ones.
-    if (name === 'transfers' || name === 'blocks' || trace.sample.role === 'training')
-      return undefined;
+    if (layer === 'chance' || trace.sample.role === 'training') return undefined;
     let values = sorted.get(name);
     if (values === undefined) {
       values = Float64Array.from(calibration, (other) => feature(other, name)).sort();
@@ -264,7 +263,7 @@ function nominalReasons(verdict: Verdict, threshold: number, fpr: number): strin
   return [rule, ...parts];
 }
 
-function labelledReasons(verdict: LabelledVerdict, names: readonly string[]): string[] {
+function labelledReasons(verdict: LabelledVerdict, names: readonly FeatureName[]): string[] {
   const side = verdict.isFlagged ? 'anomalous' : 'nominal';
   const cv = verdict.crossValidated;
   const parts = names

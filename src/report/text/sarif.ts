@@ -43,7 +43,9 @@ export function reportToSarif(data: ReportData): string {
                 id: kind,
                 shortDescription: { text: sentence(evidenceNames[kind].one) },
                 fullDescription: { text: evidenceNames[kind].meaning },
-                defaultConfiguration: { level: kind === 'gap' ? 'note' : 'error' },
+                defaultConfiguration: {
+                  level: kind === 'gap' || kind === 'usual-oddity' ? 'note' : 'error',
+                },
               })),
             ],
           },

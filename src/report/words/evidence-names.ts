@@ -94,5 +94,6 @@ export const evidenceOrder: readonly EvidenceKind[] = [
   'not-a-function-entry',
   'wrong-slot',
   'unlikely-target',
+  'usual-oddity',
   'gap',
 ];
