@@ -108,6 +108,8 @@ interface Candidate {
 export class CallFollower {
   /** How each entry of the last batch was reached; longer than the batch. */
   arrivals: Uint8Array = new Uint8Array(0);
+  /** Entries of the batch that are looked at. */
+  #looked: Int32Array = new Int32Array(0);
   /** Index of the block that makes the transfer under way. */
   position = -1;
   /** Blocks outside every image so far. */
@@ -171,79 +173,48 @@ export class CallFollower {
   }
 
   /** A `BlockSink`. */
-  push(batch: BlockBatch): void {
+  push({ entries, length }: BlockBatch): void {
     this.#takeBlocks();
-    const { entries, length } = batch;
-    if (this.arrivals.length < length) this.arrivals = new Uint8Array(length);
+    if (this.arrivals.length < length) {
+      this.arrivals = new Uint8Array(length);
+      this.#looked = new Int32Array(length);
+    }
+    if (length === 0) return;
     const { arrivals } = this;
     // Most blocks are reached in ordinary ways.
     arrivals.fill(Arrival.none, 0, length);
-    const { start, end } = this.places;
+    if (this.position < 0) this.#begin(entries[0]);
     const steps = this.#steps;
     const ran = this.#ran;
-    if (this.position < 0 && length > 0) this.#begin(entries[0]);
+    const looked = this.#looked;
+    const count = this.#lookAt(entries, length);
+    this.#goOnFromBatch(entries[0]);
+    // A block's index in the trace, less its index here.
+    let origin = this.position + 1;
     let context = this.#context;
     let { frames, births, depth, floor } = context;
-    let { position } = this;
-    let previous = this.#previous;
-    let last = previous < 0 ? Transfer.none : steps[previous] & 15;
-    for (let i = 0; i < length; i++) {
+    for (let nth = 0; nth < count; nth++) {
+      const i = looked[nth];
       const block = entries[i];
       if (block < 0) {
         context.depth = depth;
-        this.position = position;
-        this.#mark(this.#stream.marks[~block], previous);
+        this.position = origin + i - 1;
+        this.#mark(this.#stream.marks[~block], this.#before(entries, i));
         context = this.#context;
         ({ frames, births, depth, floor } = context);
-        previous = -1;
-        last = Transfer.none;
+        origin--;
         continue;
       }
-      // Until the block is counted, `position` is that of the block that made the transfer.
-      if (last > Transfer.jmp) {
-        if (last === Transfer.ret) {
-          const behind = depth > floor ? frames[depth - 1] * ranSize + Ran.behind : -1;
-          if (behind >= 0 && ran[behind] === block) {
-            depth--;
-            arrivals[i] = Arrival.returned;
-          } else if (behind >= 0 && end[frames[depth - 1]] === start[block]) {
-            ran[behind] = block;
-            depth--;
-            arrivals[i] = Arrival.returned;
-          } else {
-            context.depth = depth;
-            this.position = position;
-            arrivals[i] = this.#return(previous, block, start[block]);
-            context = this.#context;
-            ({ frames, births, depth, floor } = context);
-          }
-        } else if (last === Transfer.icall || last === Transfer.ijmp) {
-          if (ran[previous * ranSize + Ran.target] !== block) {
-            context.depth = depth;
-            this.position = position;
-            arrivals[i] = this.#indirect(previous, block, last);
-            context = this.#context;
-            ({ frames, births, depth, floor } = context);
-          }
-        } else if (last >= Transfer.syscall && start[block] !== end[previous]) {
-          context.depth = depth;
-          this.position = position;
-          arrivals[i] = this.#elsewhere(previous, block, last);
-          context = this.#context;
-          ({ frames, births, depth, floor } = context);
-        }
-      }
-      position++;
       const step = steps[block];
-      last = step & 15;
+      const position = origin + i;
       if (step > 15) {
         context.depth = depth;
         this.position = position;
-        this.#notice(previous, block, step);
+        this.#notice(this.#before(entries, i), block, step);
         floor = context.floor;
       }
-      previous = block;
-      if (last === Transfer.call || last === Transfer.icall) {
+      const kind = step & 15;
+      if (kind === Transfer.call || kind === Transfer.icall) {
         if (depth === frames.length) {
           context.depth = depth;
           context.reserve();
@@ -254,10 +225,75 @@ export class CallFollower {
         frames[depth++] = block;
         births[depth] = position;
       }
+      const to = i + 1 < length ? entries[i + 1] : -1;
+      // Most transfers go where they went the last time.
+      if (kind <= Transfer.jmp || kind === Transfer.call || to < 0) continue;
+      if (kind === Transfer.ret) {
+        if (depth > floor && ran[frames[depth - 1] * ranSize + Ran.behind] === to) {
+          depth--;
+          arrivals[i + 1] = Arrival.returned;
+          continue;
+        }
+      } else if (kind < Transfer.syscall && ran[block * ranSize + Ran.target] === to) continue;
+      context.depth = depth;
+      this.position = position;
+      arrivals[i + 1] = this.#arrive(block, to, kind);
+      context = this.#context;
+      ({ frames, births, depth, floor } = context);
     }
     context.depth = depth;
-    this.position = position;
-    this.#previous = previous;
+    this.position = origin + length - 1;
+    this.#previous = entries[length - 1];
+  }
+
+  /**
+   * Fills `#looked` with the entries that are marks, or blocks that do more than go to the next one: without a
+   * branch, as nobody can foresee which they are.
+   *
+   * @returns how many
+   */
+  #lookAt(entries: Int32Array, length: number): number {
+    const steps = this.#steps;
+    const looked = this.#looked;
+    let count = 0;
+    for (let i = 0; i < length; i++) {
+      const entry = entries[i];
+      looked[count] = i;
+      count += ((Transfer.jmp - steps[entry & ~(entry >> 31)]) | entry) >>> 31;
+    }
+    return count;
+  }
+
+  /** @returns the block before an entry of a batch; negative behind a mark, and where there is none */
+  #before(entries: Int32Array, index: number): number {
+    return Math.max(-1, index === 0 ? this.#previous : entries[index - 1]);
+  }
+
+  /** The last block of the batch before went to the first one of this. */
+  #goOnFromBatch(to: number): void {
+    const from = this.#previous;
+    if (from < 0 || to < 0) return;
+    const kind = this.#steps[from] & 15;
+    if (kind <= Transfer.jmp || kind === Transfer.call) return;
+    if (kind < Transfer.ret && this.#ran[from * ranSize + Ran.target] === to) return;
+    this.arrivals[0] = this.#arrive(from, to, kind);
+  }
+
+  /** A return, an indirect transfer or one to the kernel that does not go where the same one went before. */
+  #arrive(from: number, to: number, kind: number): ArrivalKind {
+    const { start, end } = this.places;
+    if (kind === Transfer.ret) {
+      const context = this.#context;
+      const { depth } = context;
+      if (depth > context.floor && end[context.frames[depth - 1]] === start[to]) {
+        this.#ran[context.frames[depth - 1] * ranSize + Ran.behind] = to;
+        context.depth--;
+        return Arrival.returned;
+      }
+      return this.#return(from, to, start[to]);
+    }
+    if (kind < Transfer.syscall) return this.#indirect(from, to, kind);
+    return start[to] === end[from] ? Arrival.none : this.#elsewhere(from, to, kind);
   }
 
   /** The first block of the trace: a process or a thread may begin there. */

@@ -219,9 +219,12 @@ export class TransferFollower {
   #frames: Int32Array<ArrayBuffer> = new Int32Array(1024);
   #depth = 0;
   #previous = -1;
-  /** Role of the block before. */
-  #what: number = role.none;
+  /** Blocks of the run so far. */
   #position = 0;
+  /** Transfers of the batch that were explained. */
+  #explained = 0;
+  /** Entries of the batch that are looked at. */
+  #looked: Int32Array = new Int32Array(0);
   /** Hash halves of the targets of the last unexplained transfers, a ring. */
   readonly #pathLow = new Int32Array(pathKept);
   readonly #pathHigh = new Int32Array(pathKept);
@@ -268,94 +271,120 @@ export class TransferFollower {
 
   /** @param arrivals  how each entry of the batch was reached, from a `CallFollower` */
   push({ entries, length }: BlockBatch, arrivals: Uint8Array): void {
+    if (length === 0) return;
     this.#extend();
+    if (this.#looked.length < length) this.#looked = new Int32Array(length);
+    const looked = this.#looked;
+    const count = this.#lookAt(entries, length);
     const roles = this.#roles;
-    const start = this.#start;
-    const end = this.#end;
-    const run = this.#run;
-    const explainedTarget = this.#explainedTarget;
     const behind = this.#behind;
     const isReturnPredicted = this.#filter[Transfer.ret];
-    let frames = this.#frames;
-    let depth = this.#depth;
-    let previous = this.#previous;
-    let what = this.#what;
-    let position = this.#position;
-    let explained = 0;
-    for (let i = 0; i < length; i++) {
+    this.#explained = 0;
+    // A block's index in the run, less its index here.
+    let origin = this.#position;
+    if (this.#previous >= 0 && entries[0] >= 0) {
+      const what = roles[this.#previous] & ~unknown;
+      this.#arrive(this.#previous, what, entries, 0, origin - 1, arrivals[0]);
+    }
+    for (let nth = 0; nth < count; nth++) {
+      const i = looked[nth];
       const block = entries[i];
       if (block < 0) {
-        const mark = this.#marks[~block];
-        if (what >= unknown) this.#unknown(position - 1);
-        previous = -1;
-        what = role.none;
-        if (mark.kind !== 'async') {
-          depth = 0;
-          this.#forget();
-        }
+        origin--;
+        if (this.#marks[~block].kind !== 'async') this.#forget();
         continue;
       }
-      if (what !== role.none) {
-        if (what >= unknown) {
-          what -= unknown;
-          this.#unknown(position - 1);
-        }
-        if (what === role.call || what === role.openCall || what === role.namedCall) {
-          if (depth === frames.length) {
-            this.#frames = enlarged(frames, 2 * depth);
-            frames = this.#frames;
-          }
-          frames[depth++] = previous;
-        }
-        if (what === role.return) {
-          const arrival = arrivals[i];
-          const call = depth > 0 ? frames[depth - 1] : -1;
-          if (call >= 0 && behind[call] === block) depth--;
-          else if (call >= 0 && end[call] === start[block]) {
-            behind[call] = block;
-            depth--;
-          } else depth = this.#cutTo(start[block], depth);
-          if (arrival === Arrival.returned || arrival === Arrival.unwound) {
-            explained += isReturnPredicted;
-          } else if (arrival !== Arrival.unknown && isReturnPredicted === 1) {
-            this.#depth = depth;
-            this.#unexplained(previous, block, entries, i, position, explained, arrival);
-          }
-        } else if (arrivals[i] !== Arrival.none && arrivals[i] !== Arrival.jumped) {
-          // A jump that is a return, or that leaves frames as the run itself shows.
-          if (what !== role.call && arrivals[i] !== Arrival.unknown) explained++;
-          depth = this.#cutTo(start[block], depth);
-        } else if (what === role.named || what === role.namedCall) {
-          if (explainedTarget[previous] === block) {
-            explained++;
-          } else if (this.#code.explains(previous, block)) {
-            explainedTarget[previous] = block;
-            explained++;
-          } else {
-            this.#depth = depth;
-            this.#unexplained(previous, block, entries, i, position, explained);
-          }
-        } else if (what === role.open || what === role.openCall) {
-          this.#depth = depth;
-          this.#unexplained(previous, block, entries, i, position, explained);
+      const what = roles[block];
+      if (what >= unknown) this.#unknown(origin + i);
+      const to = i + 1 < length ? entries[i + 1] : -1;
+      if (to < 0) continue;
+      const arrival = arrivals[i + 1];
+      // Most returns go where the call returned to the last time.
+      if (what === role.return && arrival === Arrival.returned && this.#depth > 0) {
+        if (behind[this.#frames[this.#depth - 1]] === to) {
+          this.#depth--;
+          this.#explained += isReturnPredicted;
+          continue;
         }
       }
-      position++;
-      previous = block;
-      what = roles[block];
+      this.#arrive(block, what & ~unknown, entries, i + 1, origin + i, arrival);
     }
-    if (what >= unknown) {
-      this.#unknown(position - 1);
-      what -= unknown;
-    }
-    this.#depth = depth;
-    this.#previous = previous;
-    this.#what = what;
-    this.#position = position;
-    run.transfers += explained;
-    run.explained += explained;
-    run.blocks = position;
+    this.#position = origin + length;
+    this.#previous = entries[length - 1];
+    const run = this.#run;
+    run.transfers += this.#explained;
+    run.explained += this.#explained;
+    run.blocks = this.#position;
     this.#keepTail(entries, length);
+  }
+
+  /** Fills `#looked` with the entries that are marks, or blocks that have a role. @returns how many */
+  #lookAt(entries: Int32Array, length: number): number {
+    const roles = this.#roles;
+    const looked = this.#looked;
+    let count = 0;
+    for (let i = 0; i < length; i++) {
+      const entry = entries[i];
+      looked[count] = i;
+      count += (-roles[entry & ~(entry >> 31)] | entry) >>> 31;
+    }
+    return count;
+  }
+
+  /**
+   * A block went to the entry `index` of the batch.
+   *
+   * @param what  its role
+   * @param position  its index in the run
+   */
+  #arrive(
+    from: number,
+    what: number,
+    entries: Int32Array,
+    index: number,
+    position: number,
+    arrival: number,
+  ): void {
+    if (what === role.none) return;
+    const to = entries[index];
+    if (what === role.return) {
+      this.#return(to);
+      if (this.#filter[Transfer.ret] !== 1 || arrival === Arrival.unknown) return;
+      if (arrival === Arrival.returned || arrival === Arrival.unwound) this.#explained++;
+      else this.#unexplained(from, to, entries, index, position, arrival);
+      return;
+    }
+    if (what === role.call || what === role.openCall || what === role.namedCall) {
+      if (this.#depth === this.#frames.length)
+        this.#frames = enlarged(this.#frames, 2 * this.#depth);
+      this.#frames[this.#depth++] = from;
+    }
+    if (arrival !== Arrival.none && arrival !== Arrival.jumped) {
+      // A jump that is a return, or that leaves frames as the run itself shows.
+      if (what !== role.call && arrival !== Arrival.unknown) this.#explained++;
+      this.#depth = this.#cutTo(this.#start[to]);
+    } else if (what === role.open || what === role.openCall) {
+      this.#unexplained(from, to, entries, index, position);
+    } else if (what !== role.call) {
+      if (this.#explainedTarget[from] !== to) {
+        if (!this.#code.explains(from, to)) {
+          this.#unexplained(from, to, entries, index, position);
+          return;
+        }
+        this.#explainedTarget[from] = to;
+      }
+      this.#explained++;
+    }
+  }
+
+  /** Takes the call off that a return goes back to, and all that were made since. */
+  #return(to: number): void {
+    const call = this.#depth > 0 ? this.#frames[this.#depth - 1] : -1;
+    if (call >= 0 && this.#behind[call] === to) this.#depth--;
+    else if (call >= 0 && this.#end[call] === this.#start[to]) {
+      this.#behind[call] = to;
+      this.#depth--;
+    } else this.#depth = this.#cutTo(this.#start[to]);
   }
 
   #unknown(position: number): void {
@@ -374,10 +403,12 @@ export class TransferFollower {
     this.#pathKnown = 0;
     this.#rollingLow = 0;
     this.#rollingHigh = 0;
+    this.#depth = 0;
   }
 
   /** @returns how many calls are open when flow goes on behind one of them */
-  #cutTo(target: number, depth: number): number {
+  #cutTo(target: number): number {
+    const depth = this.#depth;
     const bottom = Math.max(0, depth - 4096);
     for (let i = depth - 1; i >= bottom; i--) {
       if (this.#end[this.#frames[i]] === target) return i;
@@ -391,7 +422,6 @@ export class TransferFollower {
     entries: Int32Array,
     index: number,
     position: number,
-    explainedInBatch: number,
     arrival: number = Arrival.none,
   ): void {
     const run = this.#run;
@@ -408,8 +438,8 @@ export class TransferFollower {
       const repeats = last < 0 ? 0 : run.memory.repeats;
       run.memory.set(keyLow, keyHigh, place);
       const site = this.#place[from] === 0 ? this.#name(from) : this.#place[from] - 1;
-      const ordinal = run.transfers + explainedInBatch;
-      const at = position - 1 - run.origin;
+      const ordinal = run.transfers + this.#explained;
+      const at = position - run.origin;
       const event = run.events.add(site, place, last, repeats, at, ordinal);
       const kind = this.#blocks.kind[from];
       const isMismatch = arrival === Arrival.mismatch;
@@ -557,9 +587,9 @@ export class TransferFollower {
 
   #keepTail(entries: Int32Array, length: number): void {
     const before = this.#blocksBefore(entries, length, 0);
-    const kept = this.#before.subarray(0, before).toReversed();
-    this.#tail.fill(-1);
-    this.#tail.set(kept, blockLength - before);
+    for (let i = 0; i < blockLength; i++) {
+      this.#tail[blockLength - 1 - i] = i < before ? this.#before[i] : -1;
+    }
   }
 
   #name(block: number): number {
