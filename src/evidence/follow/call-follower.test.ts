@@ -6,6 +6,7 @@ import {
   exampleSpace,
   exampleStream,
 } from '../../../test/evidence-example.ts';
+import { Random } from '../../base/random.ts';
 import type { Mark } from '../../flow/mark.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { Arrival } from './arrival.ts';
@@ -266,5 +267,23 @@ describe('call follower', () => {
     const { arrivals } = follow(program, [...calls, 5, ...returns], { cut: 4096, known });
     expect(arrivals.filter((kind) => kind === mismatch)).toEqual([]);
     expect(arrivals.filter((kind) => kind === returned).length).toBeGreaterThan(1 << 19);
+  });
+
+  test('does not depend on how blocks and marks are cut into batches', () => {
+    const marks: readonly Mark[] = [
+      { kind: 'gap', traceOffset: 0, bytesLost: 9, reason: 'overflow', address: undefined },
+      { kind: 'async', traceOffset: 0, from: exampleBase + 0x104, to: exampleBase + 0x104 },
+      { kind: 'async', traceOffset: 0, from: exampleBase + 0x008, to: exampleBase + 0x200 },
+    ];
+    const random = new Random(7);
+    for (let round = 0; round < 50; round++) {
+      const entries = Array.from({ length: 60 }, () =>
+        random.below(9) === 0 ? ~random.below(marks.length) : random.below(program.length),
+      );
+      const whole = follow(program, entries, { marks, known });
+      for (const cut of [1, 2, 3, 7]) {
+        expect(follow(program, entries, { marks, known, cut })).toEqual(whole);
+      }
+    }
   });
 });
