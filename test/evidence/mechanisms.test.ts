@@ -23,6 +23,7 @@ const builds: readonly Build[] = [
   c('unwinding'),
   c('swapcontext'),
   c('coroutines'),
+  c('nested_coroutines'),
   c('switches'),
   c('builtin_longjmp'),
   c('odd_returns'),

@@ -63,10 +63,9 @@ landing:
         nop
         endfunction 0x28
 
-# Reads memory that a vectored handler may have to bring first.
+# Reads memory that a vectored handler may have to bring first, right behind a call.
         function faulting 0x28
         call    [rip + __imp_GetTickCount]
-        nop
         .globl  fault
 fault:
         mov     rax, [rcx]

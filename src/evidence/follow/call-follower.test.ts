@@ -217,6 +217,36 @@ describe('call follower', () => {
     expect(arrivals).toEqual([none, none, none, none, unwound, unwound, returned, returned]);
   });
 
+  test('a return that an interrupt comes right behind is made', () => {
+    // f's return to main, before the first instruction there; then main's second call, and its return.
+    const at = (to: number | undefined): Mark => ({
+      kind: 'async',
+      traceOffset: 1,
+      from: exampleBase + 0x004,
+      to: to === undefined ? undefined : exampleBase + to,
+    });
+    const { arrivals, depth } = follow(program, [0, 5, ~0, 1, 5, 2], { marks: [at(0x004)] });
+    expect(arrivals).toEqual([none, none, none, none, none, returned]);
+    expect(depth).toBe(0);
+    // It may have gone elsewhere than to its call.
+    const seen: unknown[] = [];
+    for (const entries of [
+      [0, 5, ~0],
+      [0, 3, 5, ~0],
+    ]) {
+      const stream = exampleStream(program, [at(undefined)]);
+      const observer = {
+        onIndirect: () => false,
+        onOutside: () => {},
+        onMark: () => {},
+        onMismatch: (from: number, to: number, actual: number) => seen.push([from, to, actual]),
+      };
+      const code = { stack: new StackCode(exampleSpace(program)), known };
+      new CallFollower(stream, code, observer).push(exampleBatch(entries));
+    }
+    expect(seen).toEqual([[5, -1, exampleBase + 0x004]]);
+  });
+
   test('a handler that was hijacked does not go back to the kernel', () => {
     const blocks: readonly ExampleBlock[] = [
       ...program,

@@ -5,8 +5,9 @@ import { StackUse } from '../../x86/stack-use.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { Arrival, type ArrivalKind } from './arrival.ts';
 import { BlockPlaces } from './block-places.ts';
+import { Candidates, returned, withRivals } from './candidates.ts';
 import { ContextPool } from './context-pool.ts';
-import { type ContextOrigin, FlowContext } from './flow-context.ts';
+import { type Candidate, type ContextOrigin, FlowContext } from './flow-context.ts';
 import type { CodeRange, KnownCode, StackCode } from './stack-code.ts';
 
 /** A block stream under way: the tables that its batches refer to. */
@@ -53,6 +54,8 @@ export interface FlowObserver {
 /** Flags of a block beside its kind, in `#steps`. */
 const madeFlag = 16;
 const loadsFlag = 32;
+/** A long jump has gone behind the call at its end. */
+const returnPointFlag = 64;
 
 /**
  * What is kept of each block that ran, together in one quarter of a cache line: blocks are met in no order
@@ -71,19 +74,10 @@ const ranSize = 4;
 
 /** A landing place is looked for in so many of the youngest frames. */
 const searchDepth = 4096;
-/** Contexts that are compared before a switch counts as ambiguous. */
-const mostCandidates = 64;
 /** Bytes around a switch in which its other end may lie, where no table of functions tells. */
 const routineBytes = 256;
 /** Most bytes that a call may have behind it for its callee to read: what Poly/ML needs, and room. */
 const callDataBytes = 8;
-
-/** Where flow may have gone on. */
-interface Candidate {
-  readonly context: FlowContext;
-  /** Frames that are still open there. */
-  readonly depth: number;
-}
 
 /**
  * Follows every transfer of one thread of a run, known or not, and keeps the calls that are open on
@@ -135,9 +129,6 @@ export class CallFollower {
   #ran: Int32Array = new Int32Array(4 * 1024).fill(-1);
   /** Sites that have gone from one stack to another. */
   readonly #switches: Set<number> = new Set();
-  /** Calls to which a long jump has gone. */
-  readonly #returnPoints: Set<number> = new Set();
-
   /** The stack pointer was set in this activation, and nothing has come of it yet. */
   #loaded: FlowContext | undefined;
   #loadedDepth = 0;
@@ -327,7 +318,10 @@ export class CallFollower {
     this.#taken = length;
   }
 
-  /** A block runs that is not ordinary: made code, or one that sets the stack pointer. */
+  /**
+   * A block runs that is not ordinary: made code, one that sets the stack pointer, or a call to which
+   * long jumps go.
+   */
   #notice(previous: number, block: number, step: number): void {
     const context = this.#context;
     if ((step & madeFlag) !== 0) {
@@ -343,6 +337,7 @@ export class CallFollower {
         if (previous >= 0) this.position++;
       }
     }
+    if ((step & returnPointFlag) !== 0) context.addReturnPoint(block);
     if ((step & loadsFlag) === 0) return;
     if (!this.#isLoaded()) {
       this.#settle();
@@ -417,6 +412,7 @@ export class CallFollower {
     const isLoaded = this.#isLoaded();
     if (!isLoaded && this.#loaded === context && !this.#isLoadedOpen()) this.#settle();
     const use = this.#useOf(from);
+    if (!isLoaded && context.isRefuted && this.#takeRival(target)) return Arrival.returned;
     if (expected === target && !(isLoaded && this.#pool.has(target))) {
       this.#pop(context, isLoaded);
       return Arrival.returned;
@@ -426,6 +422,7 @@ export class CallFollower {
     if (use === undefined) return this.#returnUnseen(from, target);
     if ((use & StackUse.jumps) !== 0) return this.#returnAsJump(from, to, target, use, isLoaded);
     if (isLoaded && this.#explain(from, target)) return Arrival.unwound;
+    if (!isLoaded && this.#takeRival(target)) return Arrival.returned;
     if (context.depth === 0) return this.#returnFromBottom(from, to, target);
     if (context.depth <= context.floor && !isLoaded && this.#exchange(target)) {
       return Arrival.unwound;
@@ -457,9 +454,57 @@ export class CallFollower {
 
   #pop(context: FlowContext, isLoaded: boolean): void {
     if (isLoaded) this.#settle();
+    if (context.rivals.length > 0) this.#compareRivals(context);
     context.depth--;
     if (context.floor > context.depth) context.floor = context.depth;
     context.hasStrayed = false;
+  }
+
+  /** A return of a context fits its frames: rivals whose frames say something else are none. */
+  #compareRivals(context: FlowContext): void {
+    const { depth, rivalDepth, source } = context;
+    if (depth > rivalDepth) return;
+    const target = this.#endOf(context.frames[depth - 1]);
+    const fits = (frame: number): boolean => this.#endOf(frame) === target;
+    const rivals = depth === rivalDepth ? returned(context.rivals, fits) : [];
+    // Further down its own frames may be in doubt for an older reason.
+    if (source?.rivalDepth === depth - 1) rivals.push(...source.rivals);
+    context.rivals = withRivals(rivals);
+    context.rivalDepth = depth - 1;
+    if (context.isCertain) this.#settleRivals(context);
+  }
+
+  /** A return does not fit the frames of the current context, but those of a rival: that one has run. */
+  #takeRival(target: Address): boolean {
+    const own = this.#context;
+    if (own.rivals.length === 0 || own.depth !== own.rivalDepth) return false;
+    const left = returned(own.rivals, (frame) => this.#endOf(frame) === target);
+    const [first, ...rivals] = withRivals(left);
+    if (first === undefined) return false;
+    const next = first.context.copy();
+    next.depth = first.depth;
+    next.floor = first.depth;
+    next.isUnsure ||= own.isUnsure;
+    next.source = first.context;
+    next.rivals = rivals;
+    next.rivalDepth = first.depth;
+    this.#context = next;
+    if (next.isCertain) this.#settleRivals(next);
+    return true;
+  }
+
+  /**
+   * Of all that may have run, one is left: its source has gone on. It stays in doubt, for what was taken
+   * to wait before may have been wrong.
+   */
+  #settleRivals(context: FlowContext): void {
+    const { source } = context;
+    if (source === undefined) return;
+    source.isOver = true;
+    this.#pool.remove(source);
+    context.rivals = source.rivals;
+    context.rivalDepth = source.rivalDepth;
+    context.source = source.source;
   }
 
   /**
@@ -661,16 +706,8 @@ export class CallFollower {
    * may go on there. Goes there when something was left.
    */
   #explain(from: number, target: Address): boolean {
-    const found: Candidate[] = [];
-    const add = (context: FlowContext, depth: number): void => {
-      if (depth < 0 || found.length >= mostCandidates) return;
-      const isThere = found.some(
-        (other) =>
-          other.depth === depth &&
-          (other.context === context || haveSameFrames(other.context, context, depth)),
-      );
-      if (!isThere) found.push({ context, depth });
-    };
+    const found = new Candidates();
+    const add = found.add.bind(found);
     const own = this.#context;
     const { places } = this;
     const isSwitch = this.#switches.has(from);
@@ -709,8 +746,8 @@ export class CallFollower {
       }
     }
     if (found.length === 0) return calls.length > 0 && this.#goBackTo(from, calls);
-    for (const call of calls) this.#returnPoints.add(call);
-    this.#goOn(from, target, found);
+    for (const call of calls) this.#markReturnPoint(call);
+    this.#goOn(from, target, withRivals(found.list));
     return true;
   }
 
@@ -724,6 +761,14 @@ export class CallFollower {
     return this.#frameTo(context, target);
   }
 
+  #isReturnPoint(call: number): boolean {
+    return (this.#steps[call] & returnPointFlag) !== 0;
+  }
+
+  #markReturnPoint(call: number): void {
+    this.#steps[call] |= returnPointFlag;
+  }
+
   /** Activations of a context that made a call and are open. */
   #addReturnPoints(
     context: FlowContext,
@@ -735,7 +780,7 @@ export class CallFollower {
     if (depth >= 0 && depth <= context.depth && context.births[depth] === birth) {
       add(context, depth);
     }
-    if (!this.#returnPoints.has(call)) return;
+    if (!this.#isReturnPoint(call)) return;
     for (let i = context.returnPoints.length - 1; i >= 0; i--) {
       const point = context.returnPoints[i];
       const isOpen = point.depth <= context.depth && context.births[point.depth] === point.birth;
@@ -771,32 +816,43 @@ export class CallFollower {
   }
 
   /** The first of the candidates goes on; the others stay possible until returns decide. */
-  #goOn(from: number, target: Address, found: readonly Candidate[]): void {
-    const own = this.#context;
-    const [{ context, depth }] = found;
-    const isOnly = found.length === 1;
+  #goOn(from: number, target: Address, [first, ...rivals]: readonly Candidate[]): void {
     this.#settle();
-    if (context === own) {
-      const isFrame = depth < own.depth && this.#endOf(own.frames[depth]) === target;
-      // A stack that was begun by a call lies above the one that called: it may be gone on with.
-      if (isFrame || (!isOnly && depth < own.depth)) {
-        const kept = own.copy();
-        kept.leftFrom = this.places.start[from];
-        kept.leftEnd = this.places.end[from];
-        this.#pool.add(kept, isOnly ? depth + 1 : 0);
-        if (!isOnly) own.source = kept;
+    if (first.context === this.#context) this.#goBackOnOwn(from, target, first.depth, rivals);
+    else this.#goOnElsewhere(from, first, rivals);
+    if (rivals.length === 0) return;
+    this.#context.rivals = rivals;
+    this.#context.rivalDepth = first.depth;
+  }
+
+  #goBackOnOwn(from: number, target: Address, depth: number, rivals: readonly Candidate[]): void {
+    const own = this.#context;
+    const isOnly = rivals.length === 0;
+    const isFrame = depth < own.depth && this.#endOf(own.frames[depth]) === target;
+    // A stack that was begun by a call lies above the one that called: it may be gone on with.
+    if (isFrame || (!isOnly && depth < own.depth)) {
+      const kept = own.copy();
+      kept.leftFrom = this.places.start[from];
+      kept.leftEnd = this.places.end[from];
+      this.#pool.add(kept, isOnly ? depth + 1 : 0);
+      if (!isOnly) {
+        kept.source = own.source;
+        own.source = kept;
       }
-      const isSeen = own.isWhole || this.#seesAll;
-      own.depth = depth;
-      own.floor = isOnly && isSeen ? Math.min(own.floor, depth) : depth;
-      if (!isSeen) own.isUnsure = true;
-      own.hasStrayed = false;
-      return;
     }
+    const isSeen = own.isWhole || this.#seesAll;
+    own.depth = depth;
+    own.floor = isOnly && isSeen ? Math.min(own.floor, depth) : depth;
+    if (!isSeen) own.isUnsure = true;
+    own.hasStrayed = false;
+  }
+
+  #goOnElsewhere(from: number, { context, depth }: Candidate, rivals: readonly Candidate[]): void {
+    const own = this.#context;
     this.#switches.add(from);
     const isParent = own.origin === 'kernel' && own.parent === context;
     const isSeen = (this.#seesAll && !this.#pool.hasForgotten) || (isParent && context.isWhole);
-    const isCertain = isOnly && isSeen;
+    const isCertain = rivals.length === 0 && isSeen;
     let next = context;
     if (isCertain) this.#pool.remove(context);
     else {
@@ -830,8 +886,10 @@ export class CallFollower {
   }
 
   #setAside(context: FlowContext): void {
-    if (context.source !== undefined) this.#pool.retire(context.source);
-    context.source = undefined;
+    // While others may have run, the one that was taken for it may still wait where it was.
+    if (context.source !== undefined && context.rivals.length === 0) {
+      this.#pool.retire(context.source);
+    }
     this.#pool.add(context, 0);
   }
 
@@ -842,13 +900,13 @@ export class CallFollower {
    */
   #goBackTo(from: number, calls: readonly number[]): boolean {
     if (!calls.some((call) => this.#savesContext(call))) return false;
-    for (const call of calls) this.#returnPoints.add(call);
+    for (const call of calls) this.#markReturnPoint(call);
     this.#leave(from, this.#newContext('foreign'));
     return true;
   }
 
   #savesContext(call: number): boolean {
-    if (this.#returnPoints.has(call)) return true;
+    if (this.#isReturnPoint(call)) return true;
     let callee = this.#calleeOf(call);
     // Through linkage stubs and a tail call or two.
     for (let i = 0; i < 8 && callee !== undefined; i++) {
@@ -979,8 +1037,7 @@ export class CallFollower {
       return;
     }
     if (mark.kind === 'async') {
-      const { from, to } = mark;
-      if (to === undefined && from !== undefined && !mark.isInCode) this.#ledAway(previous, from);
+      if (mark.from !== undefined) this.#leadTo(previous, mark.from);
       this.#observer?.onMark(mark, previous);
       this.#dropCallNotMade(previous, mark.from);
       // An interrupt comes back to where it came from, mostly before anything else was traced.
@@ -990,17 +1047,23 @@ export class CallFollower {
       return;
     }
     const isCode = mark.reason === 'no-code' || mark.reason === 'bad-instruction';
-    if (isCode && mark.address !== undefined) this.#ledAway(previous, mark.address);
+    if (isCode && mark.address !== undefined) this.#leadTo(previous, mark.address);
     this.#observer?.onMark(mark, previous);
     this.#forget();
   }
 
-  /** A return led to where no code is known. */
-  #ledAway(previous: number, actual: Address): void {
-    if (previous < 0 || this.#stream.blocks.kind[previous] !== Transfer.ret) return;
-    const context = this.#context;
-    if (context.depth > 0 && this.#endOf(context.frames[context.depth - 1]) === actual) return;
-    this.#return(previous, -1, actual);
+  /**
+   * The block before a mark went to an address of which no instruction ran: there is no code, or an
+   * interrupt or a fault came first.
+   */
+  #leadTo(previous: number, target: Address): void {
+    if (previous < 0) return;
+    const { start, end } = this.places;
+    const isMade = target < start[previous] || target >= end[previous];
+    const kind = this.#stream.blocks.kind[previous];
+    if (!isMade) return;
+    if (kind === Transfer.ret) this.#return(previous, -1, target);
+    else if (kind === Transfer.ijmp && this.#isLoaded()) this.#explain(previous, target);
   }
 
   /** A block that was interrupted ran in part only: the call at its end was not made. */
@@ -1025,10 +1088,4 @@ function longer(values: Int32Array, length: number): Int32Array {
   const result = new Int32Array(length).fill(-1);
   result.set(values);
   return result;
-}
-
-function haveSameFrames(a: FlowContext, b: FlowContext, depth: number): boolean {
-  if (a === b) return true;
-  for (let i = depth - 1; i >= 0; i--) if (a.frames[i] !== b.frames[i]) return false;
-  return true;
 }

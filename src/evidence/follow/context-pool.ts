@@ -49,10 +49,12 @@ export class ContextPool {
 
   /** Another context goes on with this one, as far as is known. Its frames are kept for a while. */
   retire(context: FlowContext): void {
-    this.remove(context);
+    if (!this.remove(context)) return;
     this.#doubtful.push(context);
     if (this.#doubtful.length > mostDoubtful) {
-      this.#doubtful.shift();
+      const forgotten = this.#doubtful.shift();
+      // It would hold others that nobody can go on with.
+      if (forgotten !== undefined) forgotten.forgetOthers();
       this.hasForgotten = true;
     }
   }
@@ -72,9 +74,10 @@ export class ContextPool {
     return false;
   }
 
-  remove(context: FlowContext): void {
+  /** @returns whether it was there */
+  remove(context: FlowContext): boolean {
     const index = this.contexts.indexOf(context);
-    if (index < 0) return;
+    if (index < 0) return false;
     this.contexts.splice(index, 1);
     for (const key of this.#keys.get(context) ?? []) {
       const list = this.#byResume.get(key);
@@ -84,6 +87,7 @@ export class ContextPool {
       else list.splice(at, 1);
     }
     this.#keys.delete(context);
+    return true;
   }
 
   has(target: Address): boolean {

@@ -46,8 +46,14 @@ export class FlowContext {
   leftEnd: Address = -1;
   /** The context that this one goes on with, as far as is known; it is kept in case it was another. */
   source: FlowContext | undefined;
+  /** Other stacks that flow may be on instead, where their frames differ below `rivalDepth` only. */
+  rivals: readonly Candidate[] = [];
+  rivalDepth = 0;
+  /** Another context has gone on with this one, certainly. */
+  isOver = false;
   /** Calls to which long jumps have gone, made here: call block, depth and activation. */
   readonly returnPoints: ReturnPoint[] = [];
+  #prunedPoints = 16;
   /** A return did not go back to its call: frames may be skipped until one is found again. */
   hasStrayed = false;
   /** Set while made code may have frames here: depth, and activation at that depth. */
@@ -95,8 +101,47 @@ export class FlowContext {
     other.isUnsure = this.isUnsure;
     other.madeDepth = this.madeDepth;
     other.madeBirth = this.madeBirth;
+    other.rivals = this.rivals;
+    other.rivalDepth = this.rivalDepth;
     other.returnPoints.push(...this.returnPoints);
     return other;
+  }
+
+  /** The activation that runs makes a call to which long jumps go. */
+  addReturnPoint(call: number): void {
+    const { depth, births, returnPoints } = this;
+    const birth = births[depth];
+    for (let i = returnPoints.length - 1; i >= 0; i--) {
+      const point = returnPoints[i];
+      if (point.depth < depth) break;
+      if (point.call === call && point.birth === birth) return;
+    }
+    if (returnPoints.length >= 2 * this.#prunedPoints) {
+      const open = returnPoints.filter((point) => this.#isOpen(point));
+      returnPoints.splice(0, returnPoints.length, ...open);
+      this.#prunedPoints = Math.max(16, open.length);
+    }
+    returnPoints.push({ call, depth, birth });
+  }
+
+  /** Lets go of the contexts that it refers to. */
+  forgetOthers(): void {
+    this.source = undefined;
+    this.rivals = [];
+  }
+
+  #isOpen({ depth, birth }: { readonly depth: number; readonly birth: number }): boolean {
+    return depth <= this.depth && this.births[depth] === birth;
+  }
+
+  /** Whether the context that it was taken to go on with turned out to go on elsewhere. */
+  get isRefuted(): boolean {
+    return this.rivals.length > 0 && this.source?.isOver === true;
+  }
+
+  /** Whether no other stack may be meant. */
+  get isCertain(): boolean {
+    return this.rivals.length === 0 && !this.isUnsure;
   }
 
   /** Whether made code may have built frames that are open here. */
@@ -109,5 +154,14 @@ export class FlowContext {
 export interface ReturnPoint {
   readonly call: number;
   readonly depth: number;
+  readonly birth: number;
+}
+
+/** Where flow may have gone on: a stack, as far as its frames were open then. */
+export interface Candidate {
+  readonly context: FlowContext;
+  /** Frames that are still open there. */
+  readonly depth: number;
+  /** Which activation it is: of a stack that has gone on since, another one may lie at this depth. */
   readonly birth: number;
 }

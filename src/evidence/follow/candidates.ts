@@ -1,0 +1,72 @@
+import type { Candidate, FlowContext } from './flow-context.ts';
+
+/** Stacks that are compared before the first that fit are taken for all. */
+const mostCandidates = 64;
+
+/**
+ * Collects where flow may have gone on. Of stacks whose frames are the same the one counts that lost the
+ * fewest of them: a coroutine that waits where it began rather than one that would have to go back there.
+ */
+export class Candidates {
+  /** The first one added is first. */
+  readonly list: Candidate[] = [];
+
+  get length(): number {
+    return this.list.length;
+  }
+
+  add(context: FlowContext, depth: number): void {
+    if (depth < 0) return;
+    const equal = this.list.findIndex(
+      (other) =>
+        other.depth === depth &&
+        haveSameFrames(other.context, context, depth) &&
+        (other.context === context || (other.context.isCertain && context.isCertain)),
+    );
+    if (equal < 0) {
+      if (this.list.length < mostCandidates) this.list.push(candidateAt(context, depth));
+    } else if (context.depth < this.list[equal].context.depth) {
+      this.list[equal] = candidateAt(context, depth);
+    }
+  }
+}
+
+export function candidateAt(context: FlowContext, depth: number): Candidate {
+  return { context, depth, birth: context.births[depth] };
+}
+
+/** @returns those of which the youngest frame fits a return that was made, without it */
+export function returned(
+  candidates: readonly Candidate[],
+  fits: (frame: number) => boolean,
+): Candidate[] {
+  return candidates
+    .filter(({ context, depth, birth }) => {
+      const isOpen = depth <= context.depth && context.births[depth] === birth;
+      return isOpen && !context.isOver && depth > 0 && fits(context.frames[depth - 1]);
+    })
+    .map(({ context, depth }) => candidateAt(context, depth - 1));
+}
+
+/** @returns the candidates and, where the frames of one are in doubt from here on, its rivals */
+export function withRivals(candidates: readonly Candidate[]): Candidate[] {
+  const all = [...candidates];
+  for (let i = 0; i < all.length; i++) {
+    const { context, depth } = all[i];
+    if (context.rivalDepth !== depth) continue;
+    for (const rival of context.rivals) {
+      if (rival.context.isOver) continue;
+      const isThere = all.some(
+        (other) => other.context === rival.context && other.depth === rival.depth,
+      );
+      if (!isThere && all.length < mostCandidates) all.push(rival);
+    }
+  }
+  return all;
+}
+
+function haveSameFrames(a: FlowContext, b: FlowContext, depth: number): boolean {
+  if (a === b) return true;
+  for (let i = depth - 1; i >= 0; i--) if (a.frames[i] !== b.frames[i]) return false;
+  return true;
+}
