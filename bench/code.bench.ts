@@ -23,6 +23,7 @@ import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
+import { RegionTable } from '../src/image/region-table.ts';
 import { Transfer } from '../src/x86/transfer.ts';
 
 const { values, positionals } = parseArgs({
@@ -331,7 +332,7 @@ async function images(): Promise<void> {
       fileOffset: undefined,
     };
     const process = { pid: undefined, name: '' };
-    const map = { format: 'ldrmodules', process, regions: [region] } as const;
+    const map = { format: 'ldrmodules', process, regions: RegionTable.of([region]) } as const;
     const space = await buildAddressSpace(map, store);
     const started = performance.now();
     const code = new ProcessCode(space).imageOf(0)?.code;

@@ -42,7 +42,7 @@ for (const name of ['py', 'py-noretc']) {
   const branches = Number(
     /branches\(tnt\+tip\)=(\d+)/.exec(readFileSync(join(folder, 'expected.txt'), 'utf8'))?.[1],
   );
-  const sections = map.regions.flatMap(({ path, fileOffset = 0, start, end }) => [
+  const sections = [...map.regions].flatMap(({ path, fileOffset = 0, start, end }) => [
     join(folder, 'bin', basename(path)),
     fileOffset.toString(16),
     (end - start).toString(16),

@@ -6,6 +6,7 @@ import { afterAll } from 'vitest';
 import type { AddressSpace } from '../src/image/address-space.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
+import { RegionTable } from '../src/image/region-table.ts';
 
 /** Compilers and binary utilities that a test can do without: absent ones skip it. */
 export function hasTool(name: string, ...words: string[]): boolean {
@@ -70,7 +71,10 @@ export async function mapFiles(
   }));
   const process = { pid: undefined, name: '' };
   const store = new ImageStore([...new Set(paths.map((path) => dirname(path)))]);
-  const space = await buildAddressSpace({ format: 'ldrmodules', process, regions }, store);
+  const space = await buildAddressSpace(
+    { format: 'ldrmodules', process, regions: RegionTable.of(regions) },
+    store,
+  );
   return { space, bases };
 }
 

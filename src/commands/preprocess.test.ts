@@ -120,7 +120,7 @@ test("the ancestor's format holds the same blocks, with the same transfers", asy
     const [raw] = await openTraces(sample, { images, codeCache, preprocessed: false });
     const { regions } = await readMemoryMap(sample.map ?? '');
     const wanted = await blocksOf(raw.source);
-    const read = await blocksOf(new ParsedTrace(sample.parsed ?? '', regions));
+    const read = await blocksOf(new ParsedTrace(sample.parsed ?? '', [regions]));
     // The first difference says more than two long lists.
     const at = wanted.findIndex((block, i) => block !== read[i]);
     expect(read.slice(at, at + 3)).toEqual(wanted.slice(at, at + 3));

@@ -107,17 +107,18 @@ class JsonCursor {
   /** Moves behind a byte, if that comes next. */
   take(byte: number): boolean {
     if (this.#bytes[this.#at] !== byte) return false;
-    this.#moveTo(this.#at + 1);
+    this.#at++;
+    this.#skipSpace();
     return true;
   }
 
   /** Moves behind an object, if a whole one comes next; what is in it is not looked at. */
   object(): MapPiece | undefined {
-    const end = this.#bytes[this.#at] === openBrace ? this.#endOfObject() : -1;
-    if (end < 0) return undefined;
-    const object = { line: this.#line, text: this.#bytes.toString('utf8', this.#at, end) };
-    this.#moveTo(end);
-    return object;
+    const [start, line] = [this.#at, this.#line];
+    if (this.#bytes[start] !== openBrace || !this.#passObject()) return undefined;
+    const text = this.#bytes.toString('utf8', start, this.#at);
+    this.#skipSpace();
+    return { line, text };
   }
 
   /** The beginning of what comes next, for messages. */
@@ -125,23 +126,25 @@ class JsonCursor {
     return { line: this.#line, text: this.#bytes.toString('utf8', this.#at, this.#at + 80) };
   }
 
-  /** @returns behind the brace that closes the one here; -1 where none does */
-  #endOfObject(): number {
+  /** Moves behind the brace that closes the one here; stays where none does. */
+  #passObject(): boolean {
     const bytes = this.#bytes;
     const limit = Math.min(bytes.length, this.#at + longestObject);
     let depth = 0;
+    let lines = 0;
     for (let at = this.#at; at < limit; at++) {
       const byte = bytes[at];
       if (byte === quote) at = endOfString(bytes, at + 1, limit);
       else if (byte === openBrace) depth++;
-      else if (byte === closeBrace && --depth === 0) return at + 1;
+      // In a string there is none, or the object cannot be read.
+      else if (byte === newline) lines++;
+      else if (byte === closeBrace && --depth === 0) {
+        this.#at = at + 1;
+        this.#line += lines;
+        return true;
+      }
     }
-    return -1;
-  }
-
-  #moveTo(end: number): void {
-    for (; this.#at < end; this.#at++) if (this.#bytes[this.#at] === newline) this.#line++;
-    this.#skipSpace();
+    return false;
   }
 
   #skipSpace(): void {

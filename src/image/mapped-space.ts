@@ -1,12 +1,13 @@
 import type { Address } from '../base/address.ts';
-import { assert, UserError } from '../base/errors.ts';
+import { UserError } from '../base/errors.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 import { demangle } from './demangle.ts';
 import type { Image, ImageSymbol, Segment } from './image.ts';
 import type { ImageSource } from './image-store.ts';
-import type { Region } from './map-row.ts';
 import type { MemoryMap } from './memory-map.ts';
+import { ModuleIndex } from './module-index.ts';
 import { isMadeCode, qualifiedName } from './module-name.ts';
+import type { Region, RegionTable } from './region-table.ts';
 
 const pageSize = 4096;
 /** Real processes have thousands; hostile headers could ask for millions in each of many regions. */
@@ -20,15 +21,13 @@ const mostSections = 1 << 20;
  * headers there, other files flat.
  */
 export async function buildAddressSpace(map: MemoryMap, store: ImageSource): Promise<AddressSpace> {
-  const files = new Map<string, MappedFile>();
-  for (const { path } of map.regions) {
-    if (!files.has(path)) files.set(path, mappedFile(path, await store.find(path)));
-  }
+  const files: MappedFile[] = [];
+  for (const path of map.regions.paths) files.push(mappedFile(path, await store.find(path)));
   const space = new MappedSpace(map.regions);
-  for (const region of map.regions) {
-    const file = files.get(region.path);
-    assert(file !== undefined, 'the loop above has seen the path of each region');
-    const module = space.moduleFor(region, file);
+  for (let i = 0; i < map.regions.length; i++) {
+    const region = map.regions.at(i);
+    const file = files[map.regions.pathOf(i)];
+    const module = space.moduleFor(i, file);
     const { image } = file;
     const isUnknown = image === undefined || (image.kind === 'raw' && !file.isMade);
     if (isUnknown && region.isExecutable !== false) file.lacksHeader = true;
@@ -37,16 +36,18 @@ export async function buildAddressSpace(map: MemoryMap, store: ImageSource): Pro
       space.mapPart(region, region.fileOffset, image, store, module);
     else space.mapSegments(region, image, store, module);
   }
-  const lacking = [...files].filter(([path, { lacksHeader }]) => path !== '' && lacksHeader);
-  const [missing, flat] = [false, true].map((isThere) =>
-    lacking.filter(([, { image }]) => (image !== undefined) === isThere).map(([path]) => path),
+  const lacking = files.filter(({ path, lacksHeader }) => path !== '' && lacksHeader);
+  const pathsOf = (found: readonly MappedFile[]): string[] => found.map(({ path }) => path);
+  space.settle(
+    pathsOf(lacking.filter(({ image }) => image === undefined)),
+    pathsOf(lacking.filter(({ image }) => image !== undefined)),
   );
-  space.settle(missing ?? [], flat ?? []);
   return space;
 }
 
 /** A path of a map, and where it was found mapped so far. */
 interface MappedFile {
+  readonly path: string;
   readonly image: Image | undefined;
   readonly name: string;
   /** Code that a program made itself. */
@@ -55,17 +56,16 @@ interface MappedFile {
   lacksHeader: boolean;
   /** Where the last region so far lies that shows the file from its beginning. */
   beginning: Address | undefined;
-  readonly moduleByBase: Map<Address, number>;
 }
 
 function mappedFile(path: string, image: Image | undefined): MappedFile {
   return {
+    path,
     image,
     name: qualifiedName(path),
     isMade: isMadeCode(path),
     lacksHeader: false,
     beginning: undefined,
-    moduleByBase: new Map(),
   };
 }
 
@@ -74,15 +74,17 @@ class MappedSpace implements AddressSpace {
   sections: Section[] = [];
   missing: readonly string[] = [];
   flat: readonly string[] = [];
-  readonly #regions: readonly Region[];
-  readonly #regionModules: number[] = [];
+  readonly #regions: RegionTable;
+  readonly #regionModules: Int32Array<ArrayBuffer>;
+  readonly #moduleIndex: ModuleIndex = new ModuleIndex();
   /** One a module. */
   readonly #images: (Image | undefined)[] = [];
   #starts: Float64Array = new Float64Array(0);
   #last: Section | undefined;
 
-  constructor(regions: readonly Region[]) {
+  constructor(regions: RegionTable) {
     this.#regions = regions;
+    this.#regionModules = new Int32Array(regions.length).fill(-1);
   }
 
   /**
@@ -90,22 +92,18 @@ class MappedSpace implements AddressSpace {
    *
    * @returns its index; -1 for code that belongs to no file
    */
-  moduleFor(region: Region, file: MappedFile): number {
-    if (file.isMade) {
-      this.#regionModules.push(-1);
-      return -1;
-    }
+  moduleFor(index: number, file: MappedFile): number {
+    if (file.isMade) return -1;
+    const region = this.#regions.at(index);
     if (region.fileOffset === 0) file.beginning = region.start;
     const base = baseOf(region, file);
-    let index = file.moduleByBase.get(base);
-    if (index === undefined) {
-      index = this.modules.length;
-      this.modules.push({ path: region.path, name: file.name, base });
+    const module = this.#moduleIndex.numberOf(this.#regions.pathOf(index), base);
+    if (module === this.modules.length) {
+      this.modules.push({ path: file.path, name: file.name, base });
       this.#images.push(file.image);
-      file.moduleByBase.set(base, index);
     }
-    this.#regionModules.push(index);
-    return index;
+    this.#regionModules[index] = module;
+    return module;
   }
 
   mapPart(
@@ -184,15 +182,15 @@ class MappedSpace implements AddressSpace {
   }
 
   moduleAt(address: Address): number {
-    const region = this.#regionAt(address);
+    const region = this.#regions.find(address);
     return region < 0 ? -1 : this.#regionModules[region];
   }
 
   isExecutable(address: Address): boolean | undefined {
     const section = this.find(address);
     if (section !== undefined) return section.isExecutable;
-    const region = this.#regionAt(address);
-    return region < 0 ? undefined : this.#regions[region].isExecutable;
+    const region = this.#regions.find(address);
+    return region < 0 ? undefined : this.#regions.at(region).isExecutable;
   }
 
   symbolAt(address: Address): SymbolAt | undefined {
@@ -232,18 +230,6 @@ class MappedSpace implements AddressSpace {
     while (index > 0 && symbols[index - 1].address === symbols[index]?.address) index--;
     const symbol = symbols[index];
     return symbol === undefined ? undefined : { symbol, offset: own - symbol.address };
-  }
-
-  #regionAt(address: Address): number {
-    const regions = this.#regions;
-    let low = 0;
-    let high = regions.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (regions[middle].start <= address) low = middle + 1;
-      else high = middle;
-    }
-    return low > 0 && address < regions[low - 1].end ? low - 1 : -1;
   }
 }
 

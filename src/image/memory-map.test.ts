@@ -7,7 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { UserError } from '../base/errors.ts';
 import { parseMemoryMap, parseMemoryMaps, readMemoryMap } from './memory-map.ts';
 
-const parse = (text: string) => parseMemoryMap(text, 'mapping.txt').regions;
+const parse = (text: string) => [...parseMemoryMap(text, 'mapping.txt').regions];
 
 describe('/proc/PID/maps', () => {
   // The example of proc_pid_maps(5).
@@ -125,7 +125,7 @@ describe('ldrmodules', () => {
 
   test('with two files at one base are refused', () => {
     const twice = volatility2.replace('0x0000000000fd0000', '0x0000000073960000');
-    expect(() => parse(twice)).toThrow('is mapped at 0x0000000073960000, too');
+    expect(() => parse(twice)).toThrow('is mapped at 0x73960000, too (line 3)');
   });
 });
 
@@ -244,7 +244,7 @@ describe.each(
   test('gives ranges, whether they run, and paths', () => {
     const [map] = parseMemoryMaps(text, 'mapping.txt');
     expect(map?.process).toEqual({ pid: 8, name: 'a b.exe' });
-    expect(map?.regions).toEqual([
+    expect([...(map?.regions ?? [])]).toEqual([
       { start: 0x20000, end: 0x30000, path: '', fileOffset: undefined, isExecutable: false },
       {
         ...{ start: 0x400000, end: 0x420000, path: '\\a b.exe' },
@@ -329,7 +329,7 @@ test('UTF-16 is read, with a byte order mark or without; UTF-8 with one', async 
     Buffer.from(`\ufeff${text}`),
   ]) {
     writeFileSync(join(folder, 'm.txt'), bytes);
-    expect((await readMemoryMap(join(folder, 'm.txt'))).regions).toMatchObject([
+    expect([...(await readMemoryMap(join(folder, 'm.txt'))).regions]).toMatchObject([
       { start: 0x1000, path: '/a' },
     ]);
   }
@@ -356,7 +356,7 @@ describe('several processes', () => {
   const show = (text: string) =>
     parseMemoryMaps(text, 'mapping.txt').map(({ process, regions }) => [
       process,
-      ...regions.map(({ start, end, path }) => [start, end, path]),
+      ...Array.from(regions, ({ start, end, path }) => [start, end, path]),
     ]);
 
   test('of ldrmodules are kept apart, each with its own ends', () => {

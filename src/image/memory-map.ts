@@ -1,16 +1,17 @@
 import { formatAddress } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import { readMaybeGzip } from '../base/files/read.ts';
-import { type MappedProcess, type MapRows, mapError, type Region } from './map-row.ts';
+import { type MappedProcess, mapError } from './map-row.ts';
 import { MapText } from './map-text.ts';
 import { parseProcMaps } from './proc-maps.ts';
+import type { RegionTable } from './region-table.ts';
 import { parseVolatilityMaps, type VolatilityFormat } from './volatility-maps.ts';
 
 /** Which files a traced process had where. Regions are sorted and do not overlap. */
 export interface MemoryMap {
   readonly format: 'proc-maps' | VolatilityFormat;
   readonly process: MappedProcess;
-  readonly regions: readonly Region[];
+  readonly regions: RegionTable;
 }
 
 /**
@@ -48,10 +49,10 @@ export function parseMemoryMaps(content: Uint8Array | string, path: string): rea
   const maps = processes
     .filter(({ regions }) => regions.length > 0)
     .map(
-      ({ pid, name, ...rows }): MemoryMap => ({
+      ({ pid, name, regions }): MemoryMap => ({
         format,
         process: { pid, name },
-        regions: inOrder(rows, path),
+        regions: inOrder(regions, path),
       }),
     );
   if (maps.length > 0) return maps;
@@ -70,25 +71,16 @@ function onlyOne(maps: readonly MemoryMap[], path: string): MemoryMap {
 }
 
 /** @returns the regions, sorted; @throws UserError `map-overlap` */
-function inOrder({ regions, lines }: MapRows, path: string): readonly Region[] {
-  const by = (a: number, b: number): number =>
-    regions[a].start - regions[b].start || regions[a].end - regions[b].end;
-  const order = new Uint32Array(regions.length);
-  for (let i = 0; i < order.length; i++) order[i] = i;
-  // As the kernel lists them.
-  const isSorted = order.every((i) => i === 0 || by(i - 1, i) <= 0);
-  if (!isSorted) order.sort((a, b) => by(a, b) || a - b);
-  for (let i = 1; i < order.length; i++) {
-    const before = order[i - 1];
-    const after = order[i];
-    if (regions[after].start >= regions[before].end) continue;
-    const show = (index: number): string => {
-      const { start, end, path: name } = regions[index];
-      const range = `${formatAddress(start)}-${formatAddress(end)}`;
-      return `${`${range} ${name}`.trimEnd()} (line ${lines[index]})`;
-    };
-    const cause = `two regions overlap: ${show(before)} and ${show(after)}`;
-    throw mapError('map-overlap', path, Math.max(lines[before], lines[after]), cause);
-  }
-  return isSorted ? regions : Array.from(order, (index) => regions[index]);
+function inOrder(rows: RegionTable, path: string): RegionTable {
+  const regions = rows.sorted();
+  const show = (index: number): string => {
+    const { start, end, path: name } = regions.at(index);
+    const range = `${formatAddress(start)}-${formatAddress(end)}`;
+    return `${`${range} ${name}`.trimEnd()} (line ${regions.lineOf(index)})`;
+  };
+  const after = regions.firstOverlap();
+  if (after < 0) return regions;
+  const lines = [after - 1, after].map((index) => regions.lineOf(index));
+  const cause = `two regions overlap: ${show(after - 1)} and ${show(after)}`;
+  throw mapError('map-overlap', path, Math.max(...lines), cause);
 }

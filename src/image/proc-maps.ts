@@ -1,8 +1,9 @@
 import { type Address, addressFromBigInt, addressFromHex } from '../base/address.ts';
 import { fromMapPath } from '../base/text/line.ts';
-import { mapError, PathTable, type ProcessRows, type Region } from './map-row.ts';
+import { mapError, type ProcessRows } from './map-row.ts';
 import type { MapPiece, MapText } from './map-text.ts';
 import { moduleName } from './module-name.ts';
+import { type Region, RegionTable } from './region-table.ts';
 
 /** `start-end perms offset dev inode path` */
 const row =
@@ -17,12 +18,6 @@ const detail = /^[A-Z]\w*:\s/;
 /** What `tail -n +1 /proc/[0-9]*\/maps` writes before each file. */
 const heading = /^==> .*?(\d+)\/s?maps <==$/;
 
-interface Process {
-  readonly pid: number | undefined;
-  readonly regions: Region[];
-  readonly lines: number[];
-}
-
 /**
  * Parses `/proc/PID/maps` or `smaps`, or several of them, each under a line `==> /proc/PID/maps <==`. Empty
  * lines are skipped. A process has the name of the first file whose code it maps.
@@ -31,27 +26,30 @@ interface Process {
  * @see proc_pid_maps(5)
  */
 export function parseProcMaps(text: MapText, file: string): ProcessRows[] {
-  let process: Process = { pid: undefined, regions: [], lines: [] };
+  let process: { readonly pid?: number; readonly regions: RegionTable } = {
+    regions: new RegionTable(),
+  };
   const processes = [process];
-  const paths = new PathTable();
   for (const piece of text.lines()) {
     if (piece.text.trim() === '' || detail.test(piece.text)) continue;
     const pid = piece.text.startsWith('==>') ? heading.exec(piece.text.trim())?.[1] : undefined;
-    if (pid === undefined) {
-      process.regions.push(parseRow(piece, file, paths));
-      process.lines.push(piece.line);
-    } else {
-      process = { pid: Number(pid), regions: [], lines: [] };
+    if (pid === undefined) process.regions.add(parseRow(piece, file), piece.line);
+    else {
+      process = { pid: Number(pid), regions: new RegionTable() };
       processes.push(process);
     }
   }
-  return processes.map(({ pid, regions, lines }) => {
-    const program = regions.find(({ isExecutable, path }) => isExecutable && path.startsWith('/'));
-    return { pid, name: moduleName(program?.path ?? ''), regions, lines };
-  });
+  return processes.map(({ pid, regions }) => ({ pid, name: programOf(regions), regions }));
 }
 
-function parseRow({ line, text }: MapPiece, file: string, paths: PathTable): Region {
+function programOf(regions: RegionTable): string {
+  for (const { isExecutable, path } of regions) {
+    if (isExecutable === true && path.startsWith('/')) return moduleName(path);
+  }
+  return '';
+}
+
+function parseRow({ line, text }: MapPiece, file: string): Region {
   const match = row.exec(text.trim());
   if (match === null) {
     const cause = `no row of a memory map: "${text.slice(0, 80)}"; ${readable}`;
@@ -71,7 +69,7 @@ function parseRow({ line, text }: MapPiece, file: string, paths: PathTable): Reg
     start,
     end: last + 1,
     // The kernel marks files that were deleted since; their name still says what was mapped.
-    path: paths.get(fromMapPath(path.replace(/ \(deleted\)$/, ''))),
+    path: fromMapPath(path.replace(/ \(deleted\)$/, '')),
     fileOffset,
     isExecutable: perms[2] === 'x',
   };

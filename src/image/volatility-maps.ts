@@ -1,14 +1,8 @@
-import { type Address, addressFromBigInt, addressFromHex } from '../base/address.ts';
-import {
-  type MappedProcess,
-  type MapRows,
-  mapError,
-  PathTable,
-  type ProcessRows,
-  type Region,
-} from './map-row.ts';
+import { type Address, addressFromBigInt, addressFromHex, formatAddress } from '../base/address.ts';
+import { mapError, type ProcessRows } from './map-row.ts';
 import type { MapText } from './map-text.ts';
-import { parseTable, type Refuse, type TableRow } from './volatility-table.ts';
+import { type Region, RegionTable } from './region-table.ts';
+import { type Cell, parseTable, type Refuse, type TableRow } from './volatility-table.ts';
 
 /** Beyond the last module there is no end address; user space of 4-level paging ends here. */
 const endOfUserSpace = 2 ** 47;
@@ -59,92 +53,78 @@ export function parseVolatilityMaps(
 }
 
 /** Numbers and names of processes, in the order of their first rows. */
-class Processes<T> {
-  readonly #byPid: Map<number, MappedProcess & { readonly pid: number; readonly rows: T }> =
-    new Map();
+class Processes {
+  readonly #byPid: Map<number, ProcessRows> = new Map();
   readonly #file: string;
-  readonly #make: () => T;
 
-  /** @param make  what is kept of a process' rows, without any */
-  constructor(file: string, make: () => T) {
+  constructor(file: string) {
     this.#file = file;
-    this.#make = make;
   }
 
-  /** @returns what is kept of the process that a row is of; @throws UserError `map-row` */
-  rowsOf({ cells: [text = ''], process: name, line }: TableRow): T {
-    const pid = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    if (!Number.isSafeInteger(pid)) {
-      throw mapError('map-row', this.#file, line, `"${text.slice(0, 40)}" is no process number`);
+  /** @returns the rows of the process that a row is of; @throws UserError `map-row` */
+  rowsOf({ cells: [cell = ''], process: name, line }: TableRow): RegionTable {
+    const pid = typeof cell === 'number' || /^\d+$/.test(cell) ? Number(cell) : Number.NaN;
+    if (!Number.isSafeInteger(pid) || pid < 0) {
+      throw mapError('map-row', this.#file, line, `${shown(cell)} is no process number`);
     }
     let process = this.#byPid.get(pid);
     if (process === undefined) {
-      process = { pid, name: Buffer.from(name).toString(), rows: this.#make() };
+      process = { pid, name: Buffer.from(name).toString(), regions: new RegionTable() };
       this.#byPid.set(pid, process);
     }
-    return process.rows;
+    return process.regions;
   }
 
-  map(toRows: (rows: T) => MapRows): ProcessRows[] {
-    return [...this.#byPid.values()].map(({ pid, name, rows }) => ({ pid, name, ...toRows(rows) }));
+  all(): ProcessRows[] {
+    return [...this.#byPid.values()];
   }
-}
-
-/** Modules of a process, in the order of their first rows. */
-interface Modules {
-  readonly byBase: Map<Address, number>;
-  readonly bases: Address[];
-  readonly paths: string[];
-  readonly lines: number[];
 }
 
 /**
  * `ldrmodules` has no end addresses: a region ends where the next one of its process starts. It has
  * neither file offsets nor permissions. Rows of several processes may follow each other in any order;
- * equal rows are merged.
+ * those of one base are merged.
  */
 function readLdrModules(rows: Iterable<TableRow>, file: string): ProcessRows[] {
-  const processes = new Processes<Modules>(file, () => ({
-    byBase: new Map(),
-    bases: [],
-    paths: [],
-    lines: [],
-  }));
-  const known = new PathTable();
+  const processes = new Processes(file);
   for (const row of rows) {
-    const { byBase, bases, paths, lines } = processes.rowsOf(row);
-    const [, baseText, pathText] = row.cells;
-    const base = addressOf(baseText, file, row.line);
-    const path = known.get(pathOf(pathText));
-    const index = byBase.get(base) ?? bases.length;
-    const before = paths[index] ?? '';
-    if (before !== '' && path !== '' && path !== before) {
-      const cause = `${before} is mapped at ${baseText}, too (line ${lines[index]})`;
-      throw mapError('map-overlap', file, row.line, cause);
-    }
-    if (before !== '') continue;
-    byBase.set(base, index);
-    bases[index] = base;
-    paths[index] = path;
-    lines[index] = row.line;
+    const [, base, path] = row.cells;
+    const start = addressOf(base, file, row.line);
+    processes.rowsOf(row).add(moduleAt(start, start, pathOf(path)), row.line);
   }
-  return processes.map(withEnds);
+  return processes
+    .all()
+    .map(({ regions, ...process }) => ({ ...process, regions: withEnds(regions.sorted(), file) }));
 }
 
-function withEnds({ bases, paths, lines }: Modules): MapRows {
-  const order = Uint32Array.from(bases.keys()).sort((a, b) => bases[a] - bases[b]);
-  const regions = Array.from(order, (index, i): Region => {
-    const start = bases[index];
-    const next = bases[order[i + 1]] ?? Number.POSITIVE_INFINITY;
-    return {
-      start,
-      end: Math.min(next, limitOf(start)),
-      path: paths[index],
-      fileOffset: undefined,
-      isExecutable: undefined,
-    };
-  });
-  return { regions, lines: Array.from(order, (index) => lines[index]) };
+/** @param bases  regions without length, sorted */
+function withEnds(bases: RegionTable, file: string): RegionTable {
+  const regions = new RegionTable();
+  for (let i = 0; i < bases.length; ) {
+    const { start } = bases.at(i);
+    const first = i;
+    let named = first;
+    for (i++; i < bases.length && bases.at(i).start === start; i++) {
+      named = namedOne(bases, named, i, file);
+    }
+    const next = i < bases.length ? bases.at(i).start : Number.POSITIVE_INFINITY;
+    const { path } = bases.at(named);
+    regions.add(moduleAt(start, Math.min(next, limitOf(start)), path), bases.lineOf(first));
+  }
+  return regions;
+}
+
+/** @returns which of two rows of one base has a path; the first where both have the same */
+function namedOne(bases: RegionTable, a: number, b: number, file: string): number {
+  const [{ start, path }, { path: other }] = [bases.at(a), bases.at(b)];
+  if (other === '' || other === path) return a;
+  if (path === '') return b;
+  const cause = `${path} is mapped at ${formatAddress(start)}, too (line ${bases.lineOf(a)})`;
+  throw mapError('map-overlap', file, bases.lineOf(b), cause);
+}
+
+function moduleAt(start: Address, end: Address, path: string): Region {
+  return { start, end, path, fileOffset: undefined, isExecutable: undefined };
 }
 
 /** No module reaches from kernel space to user space, nor past 4 GiB from below. */
@@ -159,21 +139,15 @@ function readRanges(
   file: string,
   rangeOf: (row: TableRow, file: string) => Region,
 ): ProcessRows[] {
-  const processes = new Processes(file, () => ({
-    regions: [] as Region[],
-    lines: [] as number[],
-  }));
-  const paths = new PathTable();
+  const processes = new Processes(file);
   for (const row of rows) {
-    const { regions, lines } = processes.rowsOf(row);
     const range = rangeOf(row, file);
     if (range.end <= range.start) {
       throw mapError('map-range-reversed', file, row.line, 'the range ends before it starts');
     }
-    regions.push({ ...range, path: paths.get(range.path) });
-    lines.push(row.line);
+    processes.rowsOf(row).add(range, row.line);
   }
-  return processes.map((found) => found);
+  return processes.all();
 }
 
 /** `windows.vadinfo`: the last byte of a region, not the first one behind it. */
@@ -184,7 +158,7 @@ function rangeOfVad({ cells, line }: TableRow, file: string): Region {
     end: addressOf(last, file, line) + 1,
     path: pathOf(path),
     fileOffset: undefined,
-    isExecutable: protection.includes('EXECUTE'),
+    isExecutable: String(protection).includes('EXECUTE'),
   };
 }
 
@@ -197,25 +171,34 @@ function rangeOfLinux({ cells, line }: TableRow, file: string): Region {
     end: addressOf(end, file, line),
     path: path === 'Anonymous Mapping' ? '' : path,
     fileOffset: addressOf(pageOffset, file, line),
-    isExecutable: flags[2] === 'x',
+    isExecutable: String(flags)[2] === 'x',
   };
 }
 
-/** Hexadecimal in text, decimal in JSON. */
-function addressOf(text = '', file: string, line: number): Address {
-  // Short ones are exact without BigInt, which a table of a million rows would feel.
-  if (/^\d{1,15}$/.test(text)) return Number(text);
-  const digits = /^0x([0-9a-f]{1,16})$/i.exec(text)?.[1];
-  const address = digits === undefined ? longDecimal(text) : addressFromHex(digits);
+/**
+ * Hexadecimal in text, a number in JSON, decimal where that has it as text. Those of the kernel exceed 2^53
+ * there, but all are of pages, which a double holds.
+ */
+function addressOf(cell: Cell = '', file: string, line: number): Address {
+  if (typeof cell === 'number' && cell >= 0 && Number.isSafeInteger(cell)) return cell;
+  const digits = /^0x([0-9a-f]{1,16})$/i.exec(String(cell))?.[1];
+  const address = digits === undefined ? decimal(cell) : addressFromHex(digits);
   if (address !== undefined) return address;
-  throw mapError('map-address', file, line, `"${text.slice(0, 40)}" is no address`);
+  throw mapError('map-address', file, line, `${shown(cell)} is no address`);
 }
 
-function longDecimal(text: string): Address | undefined {
-  return /^\d{16,20}$/.test(text) ? addressFromBigInt(BigInt(text)) : undefined;
+function decimal(cell: Cell): Address | undefined {
+  const isUnsigned =
+    typeof cell === 'number' ? cell >= 0 && cell < 2 ** 64 : /^\d{1,20}$/.test(cell);
+  return isUnsigned ? addressFromBigInt(BigInt(cell)) : undefined;
 }
 
 /** What Volatility prints where there is no file. */
-function pathOf(text = ''): string {
-  return /^(?:N\/A|-|None|null)$/.test(text) ? '' : text;
+function pathOf(cell: Cell = ''): string {
+  const path = String(cell);
+  return /^(?:N\/A|-|None|null)$/.test(path) ? '' : path;
+}
+
+function shown(cell: Cell): string {
+  return `"${String(cell).slice(0, 40)}"`;
 }

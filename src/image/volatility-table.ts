@@ -1,6 +1,9 @@
 import type { UserError } from '../base/errors.ts';
 import type { MapPiece, MapText } from './map-text.ts';
 
+/** What stands in a column of a row: text, or a whole number of JSON. */
+export type Cell = string | number;
+
 /** One row of a table. */
 export interface TableRow {
   /** Of the file, from 1. */
@@ -8,7 +11,7 @@ export interface TableRow {
   /** Column `Process`; empty where there is none. */
   readonly process: string;
   /** Of the columns that were asked for, in that order. */
-  readonly cells: readonly string[];
+  readonly cells: readonly Cell[];
 }
 
 /** What to throw for a line that should be a row and is none. */
@@ -171,14 +174,15 @@ function* jsonRows(
 ): Generator<TableRow> {
   for (const piece of text.objects()) {
     const row = parsed(piece.text);
-    if (row === undefined || !columns.every((column) => Object.hasOwn(row, column))) {
-      throw refuse(piece);
+    if (row === undefined) throw refuse(piece);
+    const cells: Cell[] = [];
+    for (const column of columns) {
+      const value = row[column];
+      if (value === undefined) throw refuse(piece);
+      cells.push(cellOf(value));
     }
-    yield {
-      line: piece.line,
-      process: process === undefined ? '' : cellOf(row[process]),
-      cells: columns.map((column) => cellOf(row[column])),
-    };
+    const name = process === undefined ? '' : String(cellOf(row[process]));
+    yield { line: piece.line, process: name, cells };
   }
 }
 
@@ -193,8 +197,6 @@ function parsed(text: string): Readonly<Record<string, unknown>> | undefined {
   }
 }
 
-/** Addresses are whole numbers there. Those of the kernel exceed 2^53, but all are of pages, which a double holds. */
-function cellOf(value: unknown): string {
-  if (typeof value === 'string') return value;
-  return typeof value === 'number' && Number.isInteger(value) ? BigInt(value).toString() : '';
+function cellOf(value: unknown): Cell {
+  return typeof value === 'string' || Number.isInteger(value) ? (value as Cell) : '';
 }

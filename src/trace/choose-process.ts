@@ -92,8 +92,11 @@ export function scoreByCode(trace: string, images: ImageStore, codeCache: CodeCa
 /** @returns modules of a stored trace that lie where a map has them */
 export function scoreByModules(modules: readonly Module[]): MapScore {
   return async ({ regions }) => {
-    const starts = new Set(regions.map(({ path, start }) => `${start} ${path}`));
-    return modules.filter(({ base, path }) => starts.has(`${base} ${path}`)).length;
+    const startsThere = ({ base, path }: Module): boolean => {
+      const index = regions.find(base);
+      return index >= 0 && regions.at(index).start === base && regions.at(index).path === path;
+    };
+    return modules.filter(startsThere).length;
   };
 }
 

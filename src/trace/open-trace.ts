@@ -96,8 +96,8 @@ export async function openTraces(
       });
     }
     // Its modules are checksums of paths; any process's map can name them.
-    const regions = maps.flatMap((map) => map.regions);
-    const source = new ParsedTrace(sample.parsed, regions);
+    const tables = maps.map(({ regions }) => regions);
+    const source = new ParsedTrace(sample.parsed, tables);
     return [{ path: sample.parsed, source, space: undefined, missing: [], flat: [] }];
   }
   const { map, note } = await choose(scoreByCode(sample.traces[0] ?? '', images, codeCache));

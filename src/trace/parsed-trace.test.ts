@@ -37,7 +37,7 @@ const bbid = (offset: number, checksum: number = adler32(path)): bigint =>
 
 async function read(records: readonly Buffer[], raw?: Uint8Array) {
   writeFileSync(file, raw ?? gzipSync(Buffer.concat(records)));
-  const trace = new ParsedTrace(file, regions);
+  const trace = new ParsedTrace(file, [regions]);
   const flow: (string | number)[] = [];
   const summary = await trace.run(({ entries, length }) => {
     for (const entry of entries.subarray(0, length)) {

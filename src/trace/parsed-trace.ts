@@ -12,8 +12,8 @@ import type {
 } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
-import type { Region } from '../image/map-row.ts';
 import { qualifiedName } from '../image/module-name.ts';
+import type { RegionTable } from '../image/region-table.ts';
 import { Transfer, type TransferKind } from '../x86/transfer.ts';
 
 const batchSize = 1 << 15;
@@ -33,10 +33,10 @@ export class ParsedTrace implements BlockSource {
   readonly #table: ParsedBlocks;
   readonly #marks: Mark[] = [];
 
-  /** @param regions  name the modules; others are named by their checksum */
-  constructor(path: string, regions: readonly Region[]) {
+  /** @param maps  name the modules; others are named by their checksum */
+  constructor(path: string, maps: readonly RegionTable[]) {
     this.#path = path;
-    this.#table = new ParsedBlocks(regions);
+    this.#table = new ParsedBlocks(maps);
   }
 
   get blocks(): BlockTable {
@@ -222,8 +222,18 @@ class ParsedBlocks implements BlockTable {
   readonly #byModule: Map<number, number>[] = [];
   readonly #known: Map<number, { readonly path: string; readonly base: Address }> = new Map();
 
-  constructor(regions: readonly Region[]) {
-    for (const { path, start, fileOffset } of regions) {
+  constructor(maps: readonly RegionTable[]) {
+    for (const regions of maps) this.#nameModules(regions);
+  }
+
+  /** Where the first row of each path says that its file begins. */
+  #nameModules(regions: RegionTable): void {
+    let seen = 0;
+    for (let i = 0; i < regions.length && seen < regions.paths.length; i++) {
+      // Paths are numbered in the order of their first rows.
+      if (regions.pathOf(i) < seen) continue;
+      seen++;
+      const { path, start, fileOffset } = regions.at(i);
       const checksum = adler32(path);
       const place = { path, base: start - (fileOffset ?? 0) };
       if (!this.#known.has(checksum)) this.#known.set(checksum, place);

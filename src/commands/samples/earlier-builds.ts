@@ -8,6 +8,7 @@ import { ProcessCode } from '../../evidence/code/process-code.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import type { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
+import { RegionTable } from '../../image/region-table.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
 
 /** For modules of which other builds are at hand than those that were learned: where their code was then. */
@@ -24,7 +25,7 @@ async function functionsOf(name: string, images: ImageStore): Promise<FunctionId
   const region = { start: anyBase, end: anyBase + anySize, path: name };
   const unknown = { isExecutable: undefined, fileOffset: undefined };
   const process = { pid: undefined, name: '' };
-  const regions = [{ ...region, ...unknown }];
+  const regions = RegionTable.of([{ ...region, ...unknown }]);
   const space = await buildAddressSpace({ format: 'ldrmodules', process, regions }, images);
   const code = new ProcessCode(space).imageOf(0)?.code;
   return code === undefined ? [] : identifyFunctions(code);

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
+import { RegionTable } from '../../image/region-table.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { AllowedTargets } from './allowed-targets.ts';
 import { ImageCodeCache, ProcessCode } from './process-code.ts';
@@ -19,7 +20,10 @@ function mapAt(store: ImageStore, places: readonly (readonly [string, number])[]
     ...{ start, end: start + size, path, isExecutable: undefined, fileOffset: undefined },
   }));
   const process = { pid: undefined, name: '' };
-  return buildAddressSpace({ format: 'ldrmodules', process, regions }, store);
+  return buildAddressSpace(
+    { format: 'ldrmodules', process, regions: RegionTable.of(regions) },
+    store,
+  );
 }
 
 /** Some indirect calls and jumps of a process. */
