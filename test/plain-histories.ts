@@ -61,7 +61,7 @@ export function judgePlainly(
   events: NamedEvents,
   counts: PlainCounts,
   tables: Omit<JudgingTables, 'contexts'>,
-): Pick<EventJudgements, 'predicted' | 'confidence' | 'probability' | 'chance'> & {
+): Pick<EventJudgements, 'predicted' | 'confidence' | 'probability' | 'chance' | 'choice'> & {
   /** Whether another target is as probable as the one that is predicted. */
   readonly isTied: readonly boolean[];
 } {
@@ -73,6 +73,7 @@ export function judgePlainly(
   const isTied: boolean[] = [];
   const probability = new Float32Array(events.length);
   const chance = new Float32Array(events.length);
+  const choice = new Float32Array(events.length);
   for (let event = 0; event < events.length; event++) {
     const seen: PlainLevel[] = [];
     for (let level = 0; level < levels; level++) {
@@ -172,6 +173,8 @@ export function judgePlainly(
     }
     probability[event] = mine;
     chance[event] = Math.min(1, tail);
+    const isNew = !p.has(came);
+    choice[event] = Math.min(1, isNew && novel > tail ? novel : tail);
     for (let level = 0; level < levels; level++) {
       const key = keyOf(events, event, level);
       if (key === undefined) continue;
@@ -181,7 +184,7 @@ export function judgePlainly(
       last.set(key, came);
     }
   }
-  return { predicted, confidence, probability, chance, isTied };
+  return { predicted, confidence, probability, chance, choice, isTied };
 }
 
 function sharesOf(novelty: Float64Array, form: number): number[] {

@@ -8,7 +8,13 @@ import {
 } from './conformal.ts';
 import { chooseFeatures, type FeatureName, surpriseName } from './feature-table.ts';
 import { feature, type TraceFeatures } from './features.ts';
-import { exchanged, improbability, referenceOf } from './improbability.ts';
+import {
+  claimedChance,
+  exchanged,
+  improbability,
+  referenceOf,
+  scoreOfChance,
+} from './improbability.ts';
 import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
@@ -28,7 +34,10 @@ export interface NominalOptions {
 export interface Verdict {
   readonly sample: SampleIdentity;
   readonly isFlagged: boolean;
-  /** Conformal; for calibration traces against the other calibration traces, NaN for training traces. */
+  /**
+   * Conformal; for calibration traces against the other calibration traces, NaN for training traces. Where histories
+   * predicted, never below what the model itself claims (`claimedChance`).
+   */
   readonly pValue: number;
   /** Larger = more suspicious. Comparable within one run of `classifyNominal` only. */
   readonly score: number;
@@ -94,9 +103,8 @@ export function classifyNominal(
   checkCalibrationSize(calibration.length, fpr);
   const judge = byHistories ? judgeByHistories(calibration) : judgeFor(choice, names, calibration);
   const verdicts = traces.map((trace): Verdict => {
-    const { score, reasons, others } = judge(trace);
+    const { score, reasons, pValue } = judge(trace);
     const isTraining = trace.sample.role === 'training' && trace.isLeftOut !== true;
-    const pValue = conformalPValue(others, score);
     return {
       sample: trace.sample,
       isFlagged: pValue <= fpr,
@@ -116,7 +124,10 @@ export function classifyNominal(
     features: choice,
     leftOut,
     bound,
-    threshold: calibrationScores.sort((a, b) => b - a)[rank - 1],
+    threshold: Math.max(
+      calibrationScores.sort((a, b) => b - a)[rank - 1],
+      byHistories ? scoreOfChance(fpr, referenceOf(calibration)) : 0,
+    ),
     verdicts,
     shift: shiftCheck(
       calibrationScores,
@@ -127,8 +138,8 @@ export function classifyNominal(
   };
 }
 
-/** A trace's score, and those of the calibration traces that it is compared with, ascending. */
-type Judge = (trace: TraceFeatures) => Suspicion & { readonly others: Float64Array };
+/** A trace's score, and how probable one as large is among calibration traces. */
+type Judge = (trace: TraceFeatures) => Suspicion & { readonly pValue: number };
 
 /** Whether a trace sets thresholds: it trained nothing, or was judged as if it had not. */
 export function calibrates({ sample, isLeftOut }: TraceFeatures): boolean {
@@ -150,7 +161,8 @@ function judgeByHistories(calibration: readonly TraceFeatures[]): Judge {
       others,
       (other) => improbability(other, exchanged(reference, other, trace)).score,
     );
-    return { ...suspicion, others: scores.sort() };
+    const pValue = conformalPValue(scores.sort(), suspicion.score);
+    return { ...suspicion, pValue: Math.max(pValue, claimedChance(trace)) };
   };
 }
 
@@ -171,8 +183,7 @@ export function nominalDecision(
   checkCalibrationSize(calibration.length, fpr);
   const judge = judgeByHistories(calibration);
   return (trace) => {
-    const { score, reasons, others } = judge(trace);
-    const pValue = conformalPValue(others, score);
+    const { score, reasons, pValue } = judge(trace);
     return { isFlagged: pValue <= fpr, pValue, score, reasons };
   };
 }
@@ -192,16 +203,16 @@ function judgeFor(
     const scores = Float64Array.from(calibration, (trace) => scoreOf(trace).score);
     const sorted = scores.slice().sort();
     return (trace) => {
-      return {
-        ...scoreOf(trace),
-        others: calibrates(trace) ? without(scores, trace).sort() : sorted,
-      };
+      const own = scoreOf(trace);
+      const others = calibrates(trace) ? without(scores, trace).sort() : sorted;
+      return { ...own, pValue: conformalPValue(others, own.score) };
     };
   }
   return (trace) => {
     const others = calibration.filter((other) => other !== trace);
     const all = standardizedSuspicion([...others, trace], names);
     const scores = Float64Array.from(all.slice(0, -1), (item) => item.score).sort();
-    return { ...all[all.length - 1], others: scores };
+    const own = all[all.length - 1];
+    return { ...own, pValue: conformalPValue(scores, own.score) };
   };
 }

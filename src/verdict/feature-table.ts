@@ -131,7 +131,7 @@ export const featureTable: readonly Feature[] = [
 export const featureNames: readonly FeatureName[] = featureTable.map(({ name }) => name);
 
 /** Changes whenever a feature is added, removed, or computed in another way. */
-export const featureVersion = 8;
+export const featureVersion = 9;
 
 /** Where a feature stands in the table, and among the values of a trace. */
 const columns: ReadonlyMap<string, number> = new Map(

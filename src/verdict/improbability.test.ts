@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { Random } from '../base/random.ts';
-import { nominalDecision } from './classify-nominal.ts';
+import { classifyNominal, nominalDecision } from './classify-nominal.ts';
 import { featureNames, surpriseName } from './feature-table.ts';
 import type { TraceFeatures } from './features.ts';
 import { exchanged, improbability, natsOf, referenceOf } from './improbability.ts';
@@ -81,6 +81,35 @@ describe('how improbable a run is', () => {
       const out = random.below(traces.length);
       const made = referenceOf([...traces.filter((_, i) => i !== out), put]);
       expect(exchanged(referenceOf(traces), traces[out]!, put)).toEqual(made);
+    }
+  });
+});
+
+describe('where nominal runs hardly surprise', () => {
+  const calibration = Array.from({ length: 39 }, (_, i) => ({
+    ...trace(i / 39),
+    isLeftOut: true as const,
+  }));
+  const at = (fpr: number, nats: number) => nominalDecision(calibration, fpr)(trace(nats));
+
+  test('no run is an alarm at a rate at which the model itself expects its worst place', () => {
+    expect(at(0.05, 1.6)).toMatchObject({ isFlagged: false, pValue: Math.exp(-1.6) });
+    expect(at(0.05, 2.9).isFlagged).toBe(false);
+    // Beyond that, the rank among nominal runs decides.
+    expect(at(0.05, 3.1)).toMatchObject({ isFlagged: true, pValue: Math.exp(-3.1) });
+    expect(at(0.05, 9)).toMatchObject({ isFlagged: true, pValue: 1 / 40 });
+    expect(at(0.2, 1.6)).toMatchObject({ isFlagged: false });
+    expect(at(0.21, 1.6)).toMatchObject({ isFlagged: true });
+  });
+
+  test('the threshold is still the score that a flagged run exceeds', () => {
+    const runs = Array.from({ length: 40 }, (_, i) => trace(i / 8));
+    for (const fpr of [0.05, 0.1, 0.3]) {
+      const options = { fpr, features: 'all', seed: 1 };
+      const { verdicts, threshold } = classifyNominal([...calibration, ...runs], options);
+      for (const verdict of verdicts.slice(calibration.length)) {
+        expect(verdict.isFlagged).toBe(verdict.score > threshold);
+      }
     }
   });
 });

@@ -58,6 +58,22 @@ export function improbability(trace: TraceFeatures, reference: SurpriseReference
 }
 
 /**
+ * How probable the model itself holds the most surprising place of a run, of all that come once. Whatever other runs
+ * did, a run is no alarm at a rate below this: where nominal runs hardly surprise, the rank alone would make one
+ * of anything.
+ */
+export function claimedChance(trace: TraceFeatures): number {
+  return Math.exp(
+    -Math.max(...surpriseLengths.map((length) => feature(trace, surpriseName(length)))),
+  );
+}
+
+/** @returns the score of a run whose most surprising transfer has this chance */
+export function scoreOfChance(chance: number, reference: SurpriseReference): number {
+  return natsOf(-Math.log(chance), reference[surpriseLengths.indexOf(1)]);
+}
+
+/**
  * Minus the logarithm of the share of runs, the judged one among them, that have as large a value: between
  * values of nominal runs as far as the way, beyond the largest a nat for a nat. No surprise at all is no nat.
  *

@@ -5,12 +5,18 @@ import { atScale, PlaceScales } from './place-scales.ts';
 
 const sortOf = (name: (typeof targetSorts)[number]): number => targetSorts.indexOf(name);
 
+/** Of targets that histories knew. */
+function chancesOf(chances: readonly number[]) {
+  const chance = Float32Array.from(chances);
+  return { chance, choice: chance };
+}
+
 /** A run of [instruction, nats] pairs, whose targets are of one sort. */
 function runOf(events: readonly (readonly [number, number])[], sort = sortOf('taken')) {
   return [
     Int32Array.from(events, ([site]) => site),
     { sort: new Uint8Array(events.length).fill(sort) },
-    { chance: Float32Array.from(events, ([, nats]) => Math.exp(-nats)) },
+    chancesOf(events.map(([, nats]) => Math.exp(-nats))),
   ] as const;
 }
 
@@ -25,9 +31,20 @@ test('half of the runs reach the median, and the others go beyond it', () => {
   expect(all.get(5)).toEqual({ median: expect.closeTo(3, 5), excess: expect.closeTo(10 / 3, 5) });
   // Two runs were not surprised there at all.
   expect(all.get(6)).toEqual({ median: 0, excess: expect.closeTo(32 / 3, 5) });
-  expect(atScale(Math.exp(-13), all.get(5))).toBeCloseTo(3, 5);
-  expect(atScale(Math.exp(-2), all.get(5))).toBe(0);
-  expect(atScale(Math.exp(-13), all.get(7))).toBeCloseTo(13, 5);
+  expect(atScale(Math.exp(-13), Math.exp(-13), all.get(5))).toBeCloseTo(3, 5);
+  expect(atScale(Math.exp(-2), Math.exp(-2), all.get(5))).toBe(0);
+  expect(atScale(Math.exp(-13), Math.exp(-13), all.get(7))).toBeCloseTo(13, 5);
+});
+
+test('what sort a new target is of counts in full, however odd its place is', () => {
+  const scales = new PlaceScales();
+  for (let run = 0; run < 4; run++) scales.add(...runOf([[5, 20]]));
+  const scale = scales.all.get(5)!;
+  expect(scale.median).toBeCloseTo(20, 5);
+  // A new target is as usual there as any surprise; one that no code means is not.
+  expect(atScale(Math.exp(-21), Math.exp(-20), scale)).toBeCloseTo(1, 5);
+  expect(atScale(Math.exp(-30), Math.exp(-20), scale)).toBeCloseTo(10, 5);
+  expect(atScale(Math.exp(-30), Math.exp(-30), scale)).toBeCloseTo(10 / scale.excess, 5);
 });
 
 test('of busy places with right probabilities is what the model claims, beyond the median', () => {
@@ -66,7 +83,8 @@ test('without a run they are what the others give alone', () => {
       const [sites, , judgements] = runs[out]!;
       const found = all.without(own, sites, judgements);
       sites.forEach((site, event) => {
-        const expected = atScale(judgements.chance[event]!, others.all.get(site));
+        const chance = judgements.chance[event]!;
+        const expected = atScale(chance, chance, others.all.get(site));
         expect(found[event]).toBeCloseTo(expected, 4);
       });
     }

@@ -26,20 +26,26 @@ const claimed: PlaceScale = { median: 0, excess: 1 };
  * The surprise of an event at the scale of its place, in nats: minus the logarithm of how probable it is that a
  * run is surprised so much there, beyond what half of the runs are.
  *
+ * Only what the histories chose is read at that scale. Of what sort a new target is was counted over all places, so that no
+ * place is surer of it than it may be.
+ *
  * @param chance  of something at most as probable as what came
+ * @param choice  of that, what histories are answerable for, as in `EventJudgements`
  * @param scale  of the instruction; `undefined` = no run was surprised there
  */
-export function atScale(chance: number, scale: PlaceScale = claimed): number {
-  return Math.max(0, surpriseOf(chance) - scale.median) / scale.excess;
+export function atScale(chance: number, choice: number, scale: PlaceScale = claimed): number {
+  const chosen = surpriseOf(choice);
+  return Math.max(0, chosen - scale.median) / scale.excess + (surpriseOf(chance) - chosen);
 }
 
 function surpriseOf(chance: number): number {
   return -Math.log(Math.max(smallestChance, chance));
 }
 
-/** Of each event of a run: the chance of something at most as probable as what came. */
+/** Of each event of a run, as in `EventJudgements`. */
 interface Chances {
   readonly chance: Float32Array;
+  readonly choice: Float32Array;
 }
 
 /** The largest surprises of one run, in nats, by the context of the instruction that gave them. */
@@ -64,14 +70,14 @@ export class PlaceScales {
   add(
     sites: Int32Array,
     { sort }: { readonly sort: Uint8Array },
-    { chance }: Chances,
+    { choice }: Pick<Chances, 'choice'>,
   ): RunSurprises {
     this.#runs++;
     const own = new Map<number, number>();
     for (let event = 0; event < sites.length; event++) {
       const site = sites[event];
       // As precise as a file has medians, so that they can be compared.
-      const nats = Math.fround(surpriseOf(chance[event]));
+      const nats = Math.fround(surpriseOf(choice[event]));
       if (site < 0 || nats <= 0 || isBounded[sort[event]]) continue;
       own.set(site, Math.max(nats, own.get(site) ?? 0));
     }
@@ -94,12 +100,12 @@ export class PlaceScales {
   }
 
   /** @returns the surprises of a run that was added, at the scales that all other ones give */
-  without(own: RunSurprises, sites: Int32Array, { chance }: Chances): Float32Array {
+  without(own: RunSurprises, sites: Int32Array, { chance, choice }: Chances): Float32Array {
     const scales = new Map<number, PlaceScale>();
     return Float32Array.from(sites, (site, event) => {
       const scale = scales.get(site) ?? this.#without(own, site);
       scales.set(site, scale);
-      return atScale(chance[event], scale);
+      return atScale(chance[event], choice[event], scale);
     });
   }
 

@@ -105,6 +105,7 @@ function expectSame(found: EventJudgements, plain: ReturnType<typeof judgePlainl
     expect(found.confidence[i]).toBeCloseTo(plain.confidence[i]!, 6);
     expect(found.probability[i]).toBeCloseTo(plain.probability[i]!, 6);
     expect(found.chance[i]).toBeCloseTo(plain.chance[i]!, 6);
+    expect(found.choice[i]).toBeCloseTo(plain.choice[i]!, 6);
     if (plain.isTied[i]) continue;
     compared++;
     expect(found.predicted[i]).toBe(plain.predicted[i]);

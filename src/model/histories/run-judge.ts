@@ -21,6 +21,11 @@ export interface EventJudgements {
   readonly probability: Float32Array;
   /** Chance of something that is at most as probable as what came: its negative logarithm is the surprise. */
   readonly chance: Float32Array;
+  /**
+   * What the histories are answerable for of that: where a target came that the place never showed, the chance of any such
+   * target; otherwise all of it.
+   */
+  readonly choice: Float32Array;
   /** Targets that training saw at this place. */
   readonly trainedTargets: Int32Array;
   /** In how many runs training saw the target that came there, and how often this run had shown it; at most 8. */
@@ -102,6 +107,7 @@ export class RunJudge {
       confidence: new Float32Array(length),
       probability: new Float32Array(length),
       chance: new Float32Array(length),
+      choice: new Float32Array(length),
       trainedTargets: new Int32Array(length),
       trainedCount: new Uint8Array(length),
       shownCount: new Uint8Array(length),
@@ -125,7 +131,12 @@ export class RunJudge {
       this.#weigh(candidate, form[event], sort[event], count[event]);
       result.probability[event] = this.#probability;
       result.chance[event] = this.#chance;
-      result.surprise[event] = atScale(result.chance[event], scales.get(contexts.instruction));
+      result.choice[event] = this.#choice;
+      result.surprise[event] = atScale(
+        result.chance[event],
+        result.choice[event],
+        scales.get(contexts.instruction),
+      );
       if (best >= 0) {
         result.predicted[event] = view.target[best];
         result.confidence[event] = probability[best];
@@ -144,6 +155,7 @@ export class RunJudge {
   /** Set by `#weigh`. */
   #probability = 0;
   #chance = 0;
+  #choice = 0;
 
   /** What the target that came, and all that is at most as probable, had for chances. */
   #weigh(candidate: number, form: number, sort: number, count: number): void {
@@ -172,6 +184,7 @@ export class RunJudge {
     }
     this.#probability = p;
     this.#chance = Math.min(1, chance);
+    this.#choice = candidate < 0 ? Math.min(1, Math.max(novel, chance)) : this.#chance;
   }
 }
 
