@@ -18,7 +18,10 @@ export class PtEncoder {
   readonly #time: (() => number) | undefined;
   #bytes: Uint8Array = new Uint8Array(1 << 16);
   #length = 0;
-  #sincePsb = psbDistance;
+  /** Length from which on a PSB is due. */
+  #psbAt = 0;
+  /** Bytes that the sink has. */
+  #given = 0;
   #bits = 0;
   #bitCount = 0;
   /** Last IP, bits 16..31 and 32..47. */
@@ -28,8 +31,6 @@ export class PtEncoder {
   readonly #ring: Float64Array = new Float64Array(ringSize);
   #top = 0;
   #depth = 0;
-  /** Bytes given to the sink or about to be. */
-  total = 0;
 
   /**
    * @param sink  gets packets in order; the bytes are a copy that it may keep
@@ -49,10 +50,15 @@ export class PtEncoder {
     this.#compressReturns = options.compressReturns;
   }
 
+  /** Bytes given to the sink or about to be. */
+  get total(): number {
+    return this.#given + this.#length;
+  }
+
   /** Tracing starts, or comes back from the kernel, at `ip`: TIP.PGE. */
   enable(ip: Address): void {
     this.#flushBits();
-    if (this.#sincePsb >= psbDistance) {
+    if (this.#length >= this.#psbAt) {
       this.#psb();
       this.#byte2(0x02, Ext.psbend);
       this.#byte2(0x99, this.#mode);
@@ -116,7 +122,7 @@ export class PtEncoder {
 
   /** Call between blocks: writes PSB+ when one is due. @param ip  the next block */
   synchronize(ip: Address): void {
-    if (this.#sincePsb < psbDistance) return;
+    if (this.#length < this.#psbAt) return;
     this.#flushBits();
     this.#psb();
     this.#byte2(0x99, this.#mode);
@@ -142,7 +148,7 @@ export class PtEncoder {
   /** Tracing itself was turned off and on: the next packets are a PSB+. */
   restart(): void {
     this.#flushBits();
-    this.#sincePsb = psbDistance;
+    this.#psbAt = 0;
   }
 
   /** Any other packet, as it is. */
@@ -163,7 +169,7 @@ export class PtEncoder {
     this.#last2 = 0;
     // The processor forgets calls at a PSB, so that a decoder can start there.
     this.#depth = 0;
-    this.#sincePsb = 0;
+    this.#psbAt = this.#length + psbDistance;
     if (this.#time !== undefined) this.packet(tscPacket(this.#time()));
   }
 
@@ -196,13 +202,13 @@ export class PtEncoder {
   #byte(value: number): void {
     if (this.#length === this.#bytes.length) this.drain();
     this.#bytes[this.#length++] = value;
-    this.#sincePsb++;
-    this.total++;
   }
 
   /** Gives the packets that are complete to the sink. */
   drain(): void {
     if (this.#length > 0) this.#sink(this.#bytes.slice(0, this.#length));
+    this.#psbAt -= this.#length;
+    this.#given += this.#length;
     this.#length = 0;
   }
 }

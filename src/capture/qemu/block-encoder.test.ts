@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { PlainBlockEncoder } from '../../../test/plain-block-encoder.ts';
 import { Random } from '../../base/random.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
@@ -209,4 +210,57 @@ describe('encoding and decoding', () => {
       expect(addresses.findIndex((address, i) => address !== addressOf(table, ids[i]))).toBe(-1);
     },
   );
+});
+
+describe('steps that were made before', () => {
+  const nop = 0x90;
+  /** Blocks of two bytes at eight places: going on, branching back, jumping, calling, returning. */
+  const pieces = [
+    [nop, nop],
+    [0x74, 0xfc],
+    [0xeb, 0xfa],
+    [0xe8, 0, 0, 0, 0],
+    [0xe8, 0xf5, 0xff, 0xff, 0xff],
+    [0xc3],
+    [0xff, 0xe0],
+    [0xff, 0xd0],
+    [0x0f, 0x05],
+  ];
+  const block = fc.record({ place: fc.nat(7), piece: fc.nat(pieces.length - 1) });
+
+  it('give the packets that addresses give, also where code was translated again', () => {
+    fc.assert(
+      fc.property(
+        fc.array(block, { minLength: 1, maxLength: 12 }),
+        fc.array(fc.nat(), { maxLength: 400 }),
+        fc.nat(300),
+        fc.boolean(),
+        (blocks, walk, limit, died) => {
+          const table = new TranslationTable(64);
+          for (const [id, { place, piece }] of blocks.entries()) {
+            const bytes = Uint8Array.from(pieces[piece]);
+            const start = 0x400000 + 2 * place;
+            table.add(id, start, start + (piece === 0 ? 1 : 0), bytes);
+          }
+          const ids = Uint32Array.from(walk, (step) => step % blocks.length);
+          const handlers = new Set([0x400006]);
+          const [fast, plain] = [BlockEncoder, PlainBlockEncoder].map((Encoder) => {
+            const parts: Uint8Array[] = [];
+            const packets = new PtEncoder((part) => parts.push(part), {
+              ...{ bitness: 64, compressReturns: true },
+            });
+            const seen: number[] = [];
+            const encoder = new Encoder(table, packets, handlers, (at) => seen.push(at));
+            encoder.add(ids.subarray(0, 100), limit);
+            encoder.add(ids.subarray(100), limit);
+            encoder.finish(died);
+            const { blocks, interrupts } = encoder;
+            return { trace: Buffer.concat(parts).toString('hex'), seen, blocks, interrupts };
+          });
+          expect(fast).toEqual(plain);
+        },
+      ),
+      { numRuns: 2000 },
+    );
+  });
 });

@@ -13,6 +13,10 @@ export class TranslationTable {
   /** `Transfer` kind of the last instruction; `none` where the block goes on. */
   readonly kind: number[] = [];
   readonly target: Address[] = [];
+  /** Block that was seen to run on from the end, or from the last instruction once more; -1 = none yet. */
+  readonly next: number[] = [];
+  /** Block that was seen to run at the target; -1 = none yet. */
+  readonly taken: number[] = [];
   readonly bytes: Uint8Array[] = [];
   readonly #shape: BlockShape = emptyShape();
   /** What was translated last from each address: QEMU does it again where it has forgotten. */
@@ -34,6 +38,8 @@ export class TranslationTable {
     this.kind[id] = shape.end === 'transfer' ? shape.kind : Transfer.none;
     const target = start + shape.target;
     this.target[id] = this.bitness === 32 ? target % 0x1_0000_0000 : target;
+    this.next[id] = -1;
+    this.taken[id] = -1;
     reader.dispose();
   }
 
@@ -44,7 +50,12 @@ export class TranslationTable {
       // One after the other: arguments of a call are limited.
       for (let id = 0; id < length; id++) other[list].push(this[list][id]);
     }
-    for (let id = 0; id < length; id++) other.bytes.push(this.bytes[id]);
+    for (let id = 0; id < length; id++) {
+      other.bytes.push(this.bytes[id]);
+      // What was seen to follow may be a block that the copy does not have.
+      other.next.push(-1);
+      other.taken.push(-1);
+    }
     return other;
   }
 }
@@ -56,8 +67,8 @@ export class BlockEncoder {
   readonly #handlers: ReadonlySet<Address>;
   readonly #onBlock: ((address: Address) => void) | undefined;
   #previous = -1;
-  /** Where the current block starts, which may be of several pieces. */
-  #blockStart: Address = 0;
+  /** First piece of the current basic block. */
+  #block = 0;
   /** Basic blocks so far. */
   blocks = 0;
   /** Signals taken between blocks. */
@@ -78,59 +89,98 @@ export class BlockEncoder {
 
   /** @param ids  translation blocks in the order of execution; @param limit  basic blocks in all */
   add(ids: Uint32Array, limit: number): void {
-    const { start, end, last, kind, target } = this.#table;
+    const { start, end, kind, target, next, taken } = this.#table;
     const encoder = this.#encoder;
+    const onBlock = this.#onBlock;
     let previous = this.#previous;
+    let block = this.#block;
+    let blocks = this.blocks;
     for (let i = 0; i < ids.length; i++) {
       const id = ids[i];
-      const at = start[id];
-      if (previous >= 0 && kind[previous] === Transfer.none) {
-        // A piece of the same block, or one more round of a repeated string instruction.
-        if (at === end[previous] || at === last[previous]) {
-          previous = id;
-          continue;
-        }
+      const how = previous < 0 ? Transfer.far : kind[previous];
+      // Nearly every step is one that was made before: known by the two ids, no address is looked at.
+      if (how === Transfer.none && next[previous] === id) {
+        previous = id;
+        continue;
+      }
+      if (how === Transfer.none && this.#goesOn(previous, id)) {
+        next[previous] = id;
+        previous = id;
+        continue;
       }
       // Before the packets that lead beyond the last block: `finish` writes how the trace ends.
-      if (this.blocks === limit) break;
-      if (previous < 0) encoder.enable(at);
-      else {
-        switch (kind[previous]) {
-          case Transfer.none:
-            this.#interrupt(start[previous], at);
-            break;
-          case Transfer.jcc:
-            if (at === target[previous]) encoder.branch(true);
-            else if (at === end[previous]) encoder.branch(false);
-            else this.#interrupt(last[previous], at);
-            break;
-          case Transfer.call:
-          case Transfer.jmp:
-            // Signals are taken between translation blocks: the transfer itself was made.
-            if (this.#follow(previous) !== at) this.#interrupt(this.#reached(previous), at);
-            break;
-          case Transfer.ret:
-          case Transfer.icall:
-          case Transfer.ijmp:
-            if (this.#handlers.has(at)) this.#interrupt(last[previous], at);
-            else if (kind[previous] === Transfer.ret) encoder.return(at);
-            else {
-              if (kind[previous] === Transfer.icall) encoder.call(end[previous]);
-              encoder.indirect(at);
-            }
-            break;
-          default:
-            encoder.disable();
-            encoder.enable(at);
-        }
+      if (blocks === limit) break;
+      const at = start[id];
+      if (how === Transfer.jcc && taken[previous] === id) encoder.branch(true);
+      else if (how === Transfer.jcc && next[previous] === id) encoder.branch(false);
+      else if (how === Transfer.jmp && taken[previous] === id) {
+        // Costs no packet.
+      } else if (how === Transfer.call && taken[previous] === id) {
+        if (target[previous] !== end[previous]) encoder.call(end[previous]);
+      } else {
+        this.#block = block;
+        this.#step(previous, id);
       }
       encoder.synchronize(at);
-      this.#blockStart = at;
-      this.#onBlock?.(at);
-      this.blocks++;
+      block = id;
+      onBlock?.(at);
+      blocks++;
       previous = id;
     }
     this.#previous = previous;
+    this.#block = block;
+    this.blocks = blocks;
+  }
+
+  /** Whether a block that ends without a transfer runs on into another piece of itself. */
+  #goesOn(previous: number, id: number): boolean {
+    const { start, end, last } = this.#table;
+    // One more round of a repeated string instruction comes back to the instruction itself.
+    return start[id] === end[previous] || start[id] === last[previous];
+  }
+
+  /** Any step from block to block, by addresses. */
+  #step(previous: number, id: number): void {
+    const { start, end, last, kind, target, next, taken } = this.#table;
+    const encoder = this.#encoder;
+    const at = start[id];
+    if (previous < 0) {
+      encoder.enable(at);
+      return;
+    }
+    switch (kind[previous]) {
+      case Transfer.none:
+        this.#interrupt(start[previous], at);
+        return;
+      case Transfer.jcc:
+        if (at === target[previous]) {
+          taken[previous] = id;
+          encoder.branch(true);
+        } else if (at === end[previous]) {
+          next[previous] = id;
+          encoder.branch(false);
+        } else this.#interrupt(last[previous], at);
+        return;
+      case Transfer.call:
+      case Transfer.jmp:
+        // Signals are taken between translation blocks: the transfer itself was made.
+        if (this.#follow(previous) === at) taken[previous] = id;
+        else this.#interrupt(this.#reached(previous), at);
+        return;
+      case Transfer.ret:
+      case Transfer.icall:
+      case Transfer.ijmp:
+        if (this.#handlers.size > 0 && this.#handlers.has(at)) this.#interrupt(last[previous], at);
+        else if (kind[previous] === Transfer.ret) encoder.return(at);
+        else {
+          if (kind[previous] === Transfer.icall) encoder.call(end[previous]);
+          encoder.indirect(at);
+        }
+        return;
+      default:
+        encoder.disable();
+        encoder.enable(at);
+    }
   }
 
   /** @param died  whether a signal ended the program while this thread ran */
@@ -168,8 +218,8 @@ export class BlockEncoder {
    *   a loop into the block itself, the transfer, because its target was passed before
    */
   #reached(id: number): Address {
-    const { end, last, target } = this.#table;
-    const isLoop = target[id] >= this.#blockStart && target[id] < end[id];
+    const { start, end, last, target } = this.#table;
+    const isLoop = target[id] >= start[this.#block] && target[id] < end[id];
     return isLoop ? last[id] : target[id];
   }
 

@@ -71,7 +71,11 @@ export class FrameReader {
   readonly #talk: GuardTalk | undefined;
   /** It has asked the system to end it. */
   hasExited = false;
-  #rest: Buffer = Buffer.alloc(0);
+  /** A frame of which not all has come, and how much has; the room serves all such frames. */
+  #begun: Buffer = Buffer.allocUnsafe(headerBytes + 4 * mostTailIds);
+  #has = 0;
+  /** Ids of the frame at hand; its bytes need not lie at a multiple of four. */
+  readonly #ids: Uint32Array = new Uint32Array(mostTailIds);
 
   constructor(
     recording: Recording,
@@ -83,18 +87,40 @@ export class FrameReader {
     this.#talk = talk;
   }
 
+  /** @param chunk  not kept */
   add(chunk: Buffer): void {
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
-    let at = 0;
-    while (at + headerBytes <= bytes.length) {
-      const length = bytes.readUInt32LE(at + 8);
-      checkFrame(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), length);
-      if (at + headerBytes + length > bytes.length) break;
-      const body = bytes.subarray(at + headerBytes, at + headerBytes + length);
-      this.#frame(bytes.readUInt32LE(at), bytes.readUInt32LE(at + 4), body);
-      at += headerBytes + length;
+    let at = this.#has === 0 ? 0 : this.#finishBegun(chunk);
+    while (chunk.length - at >= headerBytes) {
+      const size = frameSize(chunk, at);
+      if (size > chunk.length - at) break;
+      this.#frame(chunk.subarray(at, at + size));
+      at += size;
     }
-    this.#rest = Buffer.from(bytes.subarray(at));
+    this.#take(chunk, at, this.#has + chunk.length - at);
+  }
+
+  /** @returns where the chunk goes on behind the frame that had begun */
+  #finishBegun(chunk: Buffer): number {
+    let at = this.#take(chunk, 0, headerBytes);
+    if (this.#has < headerBytes) return at;
+    const size = frameSize(this.#begun, 0);
+    at = this.#take(chunk, at, size);
+    if (this.#has < size) return at;
+    this.#has = 0;
+    this.#frame(this.#begun.subarray(0, size));
+    return at;
+  }
+
+  /** Takes bytes of a chunk until `most` of the begun frame are there. @returns where the chunk goes on */
+  #take(chunk: Buffer, at: number, most: number): number {
+    if (most > this.#begun.length) {
+      const larger = Buffer.allocUnsafe(most);
+      this.#begun.copy(larger, 0, 0, this.#has);
+      this.#begun = larger;
+    }
+    const end = Math.min(chunk.length, at + Math.max(0, most - this.#has));
+    this.#has += chunk.copy(this.#begun, this.#has, at, end);
+    return end;
   }
 
   /**
@@ -122,7 +148,10 @@ export class FrameReader {
     }
   }
 
-  #frame(type: number, cpu: number, body: Buffer): void {
+  #frame(frame: Buffer): void {
+    const type = frame.readUInt32LE(0);
+    const cpu = frame.readUInt32LE(4);
+    const body = frame.subarray(headerBytes);
     switch (type) {
       case Frame.blocks:
         this.#frames.set(cpu, (this.#frames.get(cpu) ?? 0) + 1);
@@ -168,9 +197,8 @@ export class FrameReader {
 
   #execute(cpu: number, body: Buffer): void {
     if (body.length % 4 !== 0) throw damaged('has a part of a block');
-    // A copy, because the bytes need not lie at a multiple of four.
-    const ids = new Uint32Array(body.length / 4);
-    new Uint8Array(ids.buffer).set(body);
+    const ids = this.#ids.subarray(0, body.length / 4);
+    new Uint8Array(this.#ids.buffer).set(body);
     const known = this.#recording.table.start.length;
     for (let i = 0; i < ids.length; i++) {
       if (ids[i] >= known) throw damaged(`runs block ${ids[i]} of ${known}`);
@@ -251,13 +279,18 @@ export class FrameReader {
   }
 }
 
-function checkFrame(type: number, cpu: number, length: number): void {
+/** @returns bytes of the frame whose header stands at `at`, header included */
+function frameSize(bytes: Buffer, at: number): number {
+  const type = bytes.readUInt32LE(at);
+  const cpu = bytes.readUInt32LE(at + 4);
+  const length = bytes.readUInt32LE(at + 8);
   const limits = frameBytes[type];
   if (limits === undefined) throw damaged(`sent a frame of unknown type ${type}`);
   const [least, most] = limits;
   if (length < least || length > most || cpu >= mostCpus) {
     throw damaged(`sent a frame of type ${type} with ${length} bytes of CPU ${cpu}`);
   }
+  return headerBytes + length;
 }
 
 function damaged(what: string): UserError {
