@@ -61,6 +61,13 @@ export class ContextIndex {
     return context;
   }
 
+  /** Forgets all contexts; keeps the room that they had. */
+  clear(): void {
+    this.length = 0;
+    if (this.#inSlots > 0) this.#slots.fill(0);
+    this.#inSlots = 0;
+  }
+
   /** Makes room for so many contexts at once. */
   reserve(contexts: number): void {
     const room = contexts * contextSize;

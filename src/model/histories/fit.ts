@@ -1,6 +1,5 @@
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import { EventFeatures } from './event-features.ts';
-import { EventView } from './event-view.ts';
 import { Mixture } from './mixture.ts';
 import { HistoryModel } from './model.ts';
 import { noveltyAt, noveltyCounts } from './novelty.ts';
@@ -63,10 +62,11 @@ export function fitHistories(
     learnerOf(counts, (run) => run % parts !== part),
   );
   const learners = [whole, ...others];
+  const own = new RunContexts(counts.contexts, outputClasses);
   for (const [pass, rate] of rates.entries()) {
     for (let run = 0; run < counts.runs; run++) {
       const taking = learners.filter(({ runs }) => runs.has(run));
-      if (taking.length > 0) learnRun(counts, outputClasses, run, taking, rate, pass === 0);
+      if (taking.length > 0) learnRun(counts, own, run, taking, rate, pass === 0);
     }
   }
   const [tables, ...tablesOfParts] = learners.map(({ mixture, novelty, runs }) => ({
@@ -82,7 +82,7 @@ export function fitHistories(
     scales: new Map<number, PlaceScale>(),
   }));
   const scales = new PlaceScales();
-  const judged = [...judgeLeftOut(counts, isPart ? tablesOfParts : [tables])].map((left) => ({
+  const judged = [...judgeLeftOut(counts, own, isPart ? tablesOfParts : [tables])].map((left) => ({
     ...left,
     own: scales.add(left.sites, left.events, left.judgements),
   }));
@@ -104,23 +104,24 @@ function learnerOf(counts: TrainingCounts, isIn: (run: number) => boolean): Lear
   return { mixture: new Mixture(), novelty: new Float64Array(noveltyCounts), runs: new Set(runs) };
 }
 
-/** @param isCounted  whether new targets are counted by their sorts */
+/**
+ * @param own  contexts of the run before, which are forgotten
+ * @param isCounted  whether new targets are counted by their sorts
+ */
 function learnRun(
   counts: TrainingCounts,
-  outputClasses: number,
+  own: RunContexts,
   run: number,
   learners: readonly Learner[],
   rate: number,
   isCounted: boolean,
 ): void {
   const { length, contexts, target, form, sort, mark } = counts.leaveOut(run);
-  const own = new RunContexts(counts.contexts, outputClasses, mark);
-  const view = new EventView();
+  own.begin(mark);
   const features = new EventFeatures();
   for (let event = 0; event < length; event++) {
     own.comeKnown(contexts, event * levels);
-    view.read(own);
-    features.read(view, form[event]);
+    features.read(own, form[event]);
     const came = own.candidateOf(target[event]);
     for (const { mixture, novelty } of learners) {
       mixture.weigh(features);
@@ -134,6 +135,7 @@ function learnRun(
 /** Judges all training runs, each without itself. Scales of places are not known yet. */
 function* judgeLeftOut(
   counts: TrainingCounts,
+  own: RunContexts,
   tables: readonly JudgingTables[],
 ): Generator<LeftOutRun & { readonly sites: Int32Array }> {
   for (let run = 0; run < counts.runs; run++) {
@@ -142,7 +144,7 @@ function* judgeLeftOut(
     yield {
       // Contexts are large, and nobody needs them again.
       events: { length, target, form, sort, count },
-      judgements: judgeRun(events, tables[run % tables.length]),
+      judgements: judgeRun(events, tables[run % tables.length], own),
       sites: sitesOf(length, events.contexts),
     };
   }

@@ -1,5 +1,4 @@
-import { type EventFeatures, firstWeights, mixtureWeights } from './event-features.ts';
-import { histories } from './event-view.ts';
+import { type EventFeatures, firstWeights, histories, mixtureWeights } from './event-features.ts';
 
 /**
  * One distribution over the targets of an event from what its histories say: log-linear, as the mixing of

@@ -7,6 +7,7 @@ import type { LearnedLayer } from '../first-layer.ts';
 import { ContextTable } from './context-table.ts';
 import { mixtureWeights } from './event-features.ts';
 import { noveltyCounts } from './novelty.ts';
+import { RunContexts } from './run-contexts.ts';
 import {
   type EventJudgements,
   type JudgingTables,
@@ -24,6 +25,8 @@ export class HistoryModel implements LearnedLayer {
   /** Output classes of the vocabulary whose targets it counts; class 0 is none. */
   readonly outputClasses: number;
   readonly tables: JudgingTables;
+  /** Of the run that is judged. */
+  #contexts: RunContexts | undefined;
 
   constructor(tables: JudgingTables, inputClasses: number) {
     this.tables = tables;
@@ -42,7 +45,9 @@ export class HistoryModel implements LearnedLayer {
 
   /** @param events  of one run; targets that the vocabulary does not know are numbered behind its classes */
   judge(events: NamedEvents): EventJudgements {
-    return judgeRun(events, this.tables);
+    const { contexts, places } = this.tables;
+    this.#contexts ??= new RunContexts(contexts, places);
+    return judgeRun(events, this.tables, this.#contexts);
   }
 
   async save(directory: string): Promise<void> {

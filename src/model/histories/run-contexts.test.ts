@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import { contextSize } from './context-index.ts';
 import { ContextTable } from './context-table.ts';
-import { EventView } from './event-view.ts';
-import { noRun, ownBits, ownMask, RunContexts } from './run-contexts.ts';
+import { EventFeatures } from './event-features.ts';
+import { ownBits, ownMask, RunContexts } from './run-contexts.ts';
 
 const levels = historyLevels.length;
 
@@ -28,8 +28,8 @@ function trained(place: number, targets: readonly number[]): ContextTable {
 
 /** Runs and events of each target at the place that a run is at. */
 function seenIn(run: RunContexts): Record<number, [runs: number, events: number]> {
-  const view = new EventView();
-  view.read(run);
+  const view = new EventFeatures();
+  view.read(run, 0);
   const found: Record<number, [number, number]> = {};
   for (let i = 0; i < view.candidates; i++) {
     found[view.target[i]!] = [view.seenHere[i]! >> ownBits, view.seenHere[i]! & ownMask];
@@ -64,7 +64,7 @@ describe('contexts of a run', () => {
 
   test('past their bound tell what training saw, and learn no more', () => {
     const table = trained(1, [5, 6, 7]);
-    const run = new RunContexts(table, 10, noRun, 0);
+    const run = new RunContexts(table, 10, 0);
     for (let i = 0; i < 4; i++) {
       run.come(hashesOf(1), 0);
       expect(run.length).toBe(levels);
@@ -78,7 +78,7 @@ describe('contexts of a run', () => {
   });
 
   test('grow where they are known already, also past the bound', () => {
-    const run = new RunContexts(trained(1, [5]), 10, noRun, levels);
+    const run = new RunContexts(trained(1, [5]), 10, levels);
     run.come(hashesOf(1), 0);
     run.remember(5);
     for (let target = 20; target < 60; target++) {

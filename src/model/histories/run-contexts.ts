@@ -50,10 +50,10 @@ export const ownMask = 15;
  */
 export class RunContexts extends ContextIndex {
   readonly #training: ContextTable;
-  readonly #leftOut: number;
+  #leftOut: number = noRun;
   readonly #most: number;
   /** Own context + 1 by that of training, where all are known. */
-  readonly #ownOf: Int32Array | undefined;
+  #ownOf: Int32Array | undefined;
   /** Contexts of the event by level; -1 = the past is not known so far. */
   readonly at: Int32Array = new Int32Array(levels).fill(-1);
   /** Cells of contexts that have several. */
@@ -69,22 +69,34 @@ export class RunContexts extends ContextIndex {
 
   /**
    * @param places  of training
-   * @param leftOut  mark of the training run whose own counts are taken out
    * @param most  contexts that are kept
    */
-  constructor(
-    training: ContextTable,
-    places: number,
-    leftOut: number = noRun,
-    most: number = mostContexts,
-  ) {
+  constructor(training: ContextTable, places: number, most: number = mostContexts) {
     super();
     this.reserve(Math.min(most, usualContexts));
     this.#most = most;
     this.#training = training;
-    this.#leftOut = leftOut;
     this.#slot = new Int32Array(places + 1024);
-    if (leftOut !== noRun) this.#ownOf = new Int32Array(training.length);
+  }
+
+  /**
+   * Forgets the run before; its room is used again.
+   *
+   * @param leftOut  mark of the training run whose own counts are taken out
+   */
+  begin(leftOut: number = noRun): void {
+    this.#forget();
+    this.#dropWhatIsTooMuch();
+    this.at.fill(-1);
+    const ownOf = this.#ownOf;
+    for (let context = 0; ownOf !== undefined && context < this.length; context++) {
+      const trained = this.contexts[context * contextSize + Shown.trained];
+      if (trained >= 0) ownOf[trained] = 0;
+    }
+    this.clear();
+    this.#cellsEnd = 1;
+    this.#leftOut = leftOut;
+    if (leftOut !== noRun) this.#ownOf ??= new Int32Array(this.#training.length);
   }
 
   /** Candidates at the place of the event. */
@@ -209,18 +221,13 @@ export class RunContexts extends ContextIndex {
 
   /** Counts an own event. @param name  what the context's cells call the candidate */
   #count(context: number, name: number, candidate: number): void {
-    const { contexts, cells } = this;
+    const { contexts } = this;
     const at = context * contextSize;
     contexts[at + Shown.last] = candidate;
-    let list = contexts;
-    let cell = at + Shown.cell;
-    let end = cell + cellSize;
     const several = contexts[at + Shown.cells];
-    if (several > 0) {
-      list = cells;
-      cell = several + headSize;
-      end = cell + cellSize * cells[several];
-    }
+    const list = several > 0 ? this.cells : contexts;
+    let cell = several > 0 ? several + headSize : at + Shown.cell;
+    const end = cell + cellSize * (several > 0 ? list[several] : 1);
     for (; cell < end; cell += cellSize) {
       if (list[cell] !== name) continue;
       if ((list[cell + Cell.seen] & ownMask) === mostCounts) return;

@@ -2,7 +2,6 @@ import { targetSorts, usualCounts } from '../../evidence/transfer-code.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import type { ContextTable } from './context-table.ts';
 import { EventFeatures } from './event-features.ts';
-import { EventView } from './event-view.ts';
 import { inOrder, Mixture } from './mixture.ts';
 import { Novelty } from './novelty.ts';
 import { atScale, type PlaceScale } from './place-scales.ts';
@@ -81,7 +80,6 @@ export interface JudgingTables {
 export class RunJudge {
   readonly #tables: JudgingTables;
   readonly #contexts: RunContexts;
-  readonly #view = new EventView();
   readonly #features = new EventFeatures();
   readonly #mixture: Mixture;
   readonly #novelties: Novelty;
@@ -89,10 +87,14 @@ export class RunJudge {
   /** A run is of a kind that none of the others showed once in so many. */
   readonly #otherKind: number;
 
-  /** @param leftOut  mark of the training run whose own counts are taken out */
-  constructor(tables: JudgingTables, leftOut: number = noRun) {
+  /**
+   * @param leftOut  mark of the training run whose own counts are taken out
+   * @param contexts  over the same tables, that nobody else uses
+   */
+  constructor(tables: JudgingTables, leftOut: number = noRun, contexts?: RunContexts) {
     this.#tables = tables;
-    this.#contexts = new RunContexts(tables.contexts, tables.places, leftOut);
+    this.#contexts = contexts ?? new RunContexts(tables.contexts, tables.places);
+    this.#contexts.begin(leftOut);
     this.#mixture = new Mixture(tables.weights);
     this.#novelties = new Novelty(tables.novelty);
     this.#firsts = new Novelty(tables.pairs);
@@ -118,13 +120,12 @@ export class RunJudge {
     const hashes = 'hashes' in events ? events.hashes : noHashes;
     const mixture = this.#mixture;
     const contexts = this.#contexts;
-    const view = this.#view;
+    const features = this.#features;
     for (let event = 0; event < length; event++) {
       if (known === undefined) contexts.come(hashes, event * 2 * levels);
       else contexts.comeKnown(known, event * levels);
-      view.read(contexts);
-      this.#features.read(view, form[event]);
-      mixture.weigh(this.#features);
+      features.read(contexts, form[event]);
+      mixture.weigh(features);
       const came = target[event];
       const candidate = contexts.candidateOf(came);
       const { best, probability } = mixture;
@@ -138,12 +139,12 @@ export class RunJudge {
         scales.get(contexts.instruction),
       );
       if (best >= 0) {
-        result.predicted[event] = view.target[best];
+        result.predicted[event] = features.target[best];
         result.confidence[event] = probability[best];
       }
-      result.trainedTargets[event] = view.trainedCandidates;
+      result.trainedTargets[event] = features.trainedCandidates;
       if (candidate >= 0) {
-        const seen = view.seenHere[candidate];
+        const seen = features.seenHere[candidate];
         result.trainedCount[event] = Math.min(255, seen >> ownBits);
         result.shownCount[event] = seen & ownMask;
       }
@@ -188,10 +189,15 @@ export class RunJudge {
   }
 }
 
-/** Judges one run: event by event, each from what training saw and what this run has shown before it. */
+/**
+ * Judges one run: event by event, each from what training saw and what this run has shown before it.
+ *
+ * @param contexts  over the same tables: who judges many runs makes them once
+ */
 export function judgeRun(
   events: NamedEvents | KnownEvents,
   tables: JudgingTables,
+  contexts?: RunContexts,
 ): EventJudgements {
-  return new RunJudge(tables, 'mark' in events ? events.mark : noRun).judge(events);
+  return new RunJudge(tables, 'mark' in events ? events.mark : noRun, contexts).judge(events);
 }
