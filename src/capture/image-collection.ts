@@ -22,13 +22,14 @@ export class ImageCollection {
    * Stores a file.
    *
    * @param own  the name to give it
+   * @param bytes  what it holds, where that is known already
    * @returns its name there: `own`, or with a hash when another file has it
    */
-  add(path: string, own: string = moduleName(path)): Promise<string> {
+  add(path: string, own: string = moduleName(path), bytes?: Uint8Array): Promise<string> {
     const key = `${own}/${path}`;
     let name = this.#names.get(key);
     if (name === undefined) {
-      name = this.#store(path, own);
+      name = this.#store(path, own, bytes);
       this.#names.set(key, name);
     }
     return name;
@@ -47,8 +48,8 @@ export class ImageCollection {
     this.#names.clear();
   }
 
-  async #store(path: string, own: string): Promise<string> {
-    return this.addBytes(own, await readWholeFile(path));
+  async #store(path: string, own: string, bytes?: Uint8Array): Promise<string> {
+    return this.addBytes(own, bytes ?? (await readWholeFile(path)));
   }
 
   /** Stores bytes under a name. @returns the name, or the name with a hash when another file has it */
@@ -60,16 +61,19 @@ export class ImageCollection {
   }
 
   async #place(own: string, bytes: Uint8Array): Promise<string> {
+    if (await this.#holds(own, bytes)) return own;
     const hash = createHash('sha256').update(bytes).digest('hex').slice(0, 8);
-    for (const name of [own, `${own}.${hash}`]) {
-      const target = join(this.folder, name);
-      if (!existsSync(target)) {
-        await writeFileAtomic(target, bytes);
-        this.#added.add(target);
-        return name;
-      }
-      if (Buffer.compare(bytes, await readWholeFile(target)) === 0) return name;
-    }
-    return `${own}.${hash}`;
+    const other = `${own}.${hash}`;
+    await this.#holds(other, bytes);
+    return other;
+  }
+
+  /** Stores bytes under a name that is free. @returns whether they are there now */
+  async #holds(name: string, bytes: Uint8Array): Promise<boolean> {
+    const target = join(this.folder, name);
+    if (existsSync(target)) return Buffer.compare(bytes, await readWholeFile(target)) === 0;
+    await writeFileAtomic(target, bytes);
+    this.#added.add(target);
+    return true;
   }
 }

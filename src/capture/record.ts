@@ -23,7 +23,7 @@ import { pluginBackend } from './qemu/plugin/backend.ts';
 import { pluginFor } from './qemu/plugin/build.ts';
 import { Recording } from './qemu/recording.ts';
 import { checkStart } from './qemu/start-check.ts';
-import { saveImages, saveMadeCode } from './sample-images.ts';
+import { FileContents, saveImages, saveMadeCode } from './sample-images.ts';
 
 export { standardEnvironment };
 
@@ -140,8 +140,9 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     if (threads.length === 0) throw nothingRecorded(recording, ran, { command, skipUntil, qemu });
     await removeAll(part);
     const images = options.images ?? new ImageCollection(options.binDir ?? imagesBeside(out));
-    const made = await saveMadeCode(recording, images, options.saveMadeCode ?? true);
-    const map = await saveImages(recording, images, made.names, options.showPath);
+    const files = new FileContents();
+    const made = await saveMadeCode(recording, images, files, options.saveMadeCode ?? true);
+    const map = await saveImages(recording, images, made.names, files, options.showPath);
     const traceBytes = await writeSample(part, threads, map, options);
     await writeJsonFile(join(part, 'recording.json'), {
       ...{ schemaVersion: 1, tool: 'qemu', toolVersion: `by Wayward ${version}` },

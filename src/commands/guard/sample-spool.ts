@@ -6,7 +6,7 @@ import { writeFileAtomic } from '../../base/files/write.ts';
 import { toLine } from '../../base/text/line.ts';
 import type { ImageCollection } from '../../capture/image-collection.ts';
 import type { Recording } from '../../capture/qemu/recording.ts';
-import { saveImages, saveMadeCode } from '../../capture/sample-images.ts';
+import { FileContents, saveImages, saveMadeCode } from '../../capture/sample-images.ts';
 
 const mostImageBytes = 1 << 30;
 
@@ -52,8 +52,9 @@ export class SampleSpool {
   async describe({ map, table }: Pick<Recording, 'map' | 'table'>): Promise<void> {
     const code = { map: map.copy(), table };
     for (const path of code.map.codeFiles) if (!isImage(path)) code.map.unname(path);
-    const { names } = await saveMadeCode(code, this.#images, true);
-    const text = await saveImages(code, this.#images, names);
+    const files = new FileContents();
+    const { names } = await saveMadeCode(code, this.#images, files, true);
+    const text = await saveImages(code, this.#images, names, files);
     await writeFileAtomic(join(this.folder, 'mapping.txt'), text);
     await writeFileAtomic(join(this.folder, 'info.txt'), `${toLine(this.#name)}\nunknown\n`);
   }
