@@ -65,7 +65,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
     values: ['base', 'evidence', 'verdict/statistics', 'verdict', 'report/words'],
     types: ['evaluation', 'likeness'],
   },
-  'report/charts': { values: ['report/words'], types: ['evaluation', 'report/data'] },
+  'report/charts': { values: ['base', 'report/words'], types: ['evaluation', 'report/data'] },
   'report/text': { values: ['report/words', 'report/data'] },
   'report/export': { values: ['report/words'] },
   'report/page': { values: ['report/words', 'report/data', 'report/charts'], types: ['likeness'] },

@@ -1,3 +1,5 @@
+import { keysOf } from './values.ts';
+
 /** What a run is known to be; `unknown` where nobody has said. */
 export type Label = 'nominal' | 'anomalous' | 'unknown';
 
@@ -18,5 +20,5 @@ export function wordOf(label: Label): LabelWord {
 
 /** @returns `undefined` for other words */
 export function labelOf(word: string): Label | undefined {
-  return (Object.keys(words) as Label[]).find((label) => words[label] === word);
+  return keysOf(words).find((label) => words[label] === word);
 }

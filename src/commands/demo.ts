@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { readWholeFile } from '../base/files/read.ts';
+import { isRecord, isTexts, recordOf } from '../base/values.ts';
 import { version } from '../base/version.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { writeSets } from '../trace/sets-file.ts';
@@ -96,12 +97,11 @@ export async function demo(options: DemoOptions, context: RunContext): Promise<D
 }
 
 async function readSplit(path: string): Promise<Split> {
-  const value = JSON.parse((await readWholeFile(path)).toString('utf8')) as Record<string, unknown>;
-  const lists = ['train', 'test', 'controls', 'attacks'].map((key) => value[key]);
-  if (
-    !lists.every((list) => Array.isArray(list) && list.every((name) => typeof name === 'string'))
-  ) {
+  const value: unknown = JSON.parse((await readWholeFile(path)).toString('utf8'));
+  const listOf = (key: keyof Split): readonly string[] => {
+    const list = isRecord(value) ? value[key] : undefined;
+    if (isTexts(list)) return list;
     throw new UserError('split-damaged', 'lacks a list of samples', { category: 'input', path });
-  }
-  return value as unknown as Split;
+  };
+  return recordOf(['train', 'test', 'controls', 'attacks'], listOf);
 }

@@ -1,5 +1,6 @@
 import { formatAddress } from '../base/address.ts';
 import { streamMaybeGzip } from '../base/files/read.ts';
+import { recordOf } from '../base/values.ts';
 import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';
@@ -188,10 +189,7 @@ class BlockCounts {
   }
 
   transfers(): Record<TransferName, number> {
-    const sums = Object.fromEntries(transferNames.map((name) => [name, 0])) as Record<
-      TransferName,
-      number
-    >;
+    const sums = recordOf(transferNames, () => 0);
     for (let block = 0; block < this.#blocks.length; block++) {
       sums[transferNames[this.#blocks.kind[block]] ?? 'none'] += this.#counts[block];
     }

@@ -1,5 +1,6 @@
 import { UserError } from '../base/errors.ts';
 import { wordOf } from '../base/label.ts';
+import { entriesOf } from '../base/values.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Sample } from '../trace/sample.ts';
 import { readSets, type Sets, writeSets } from '../trace/sets-file.ts';
@@ -53,7 +54,7 @@ export async function checkSets(
   const problems = skipped.map(({ entry, reason }) => `${entry}: ${reason}`);
   const samples: Sample[] = [];
   const listOf = new Map<string, keyof Sets>();
-  for (const [key, list] of Object.entries(sets) as [keyof Sets, readonly string[]][]) {
+  for (const [key, list] of entriesOf(sets)) {
     for (const directory of list) {
       listOf.set(directory, key);
       try {

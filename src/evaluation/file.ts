@@ -6,6 +6,7 @@ import { failureOf, messageOf, UserError } from '../base/errors.ts';
 import { isGzip, readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
 import { wordOf } from '../base/label.ts';
+import { isCount, isRecord } from '../base/values.ts';
 import type { EvidenceKind } from '../evidence/evidence.ts';
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
 import { targetSorts } from '../evidence/transfer-code.ts';
@@ -468,7 +469,7 @@ function nominalFrom(value: unknown): NominalMetadata | undefined {
   if (value === undefined) return undefined;
   const root = objectOf(value, 'nominalEvidence');
   if (!Array.isArray(root.holding)) throw new Damage('lacks the field "nominalEvidence.holding"');
-  const holding = (root.holding as unknown[]).map((pair) => {
+  const holding = root.holding.map((pair: unknown) => {
     if (!Array.isArray(pair)) throw new Damage('has nominal evidence that is none');
     return [countOf(pair[0], 'nominalEvidence'), countOf(pair[1], 'nominalEvidence')] as const;
   });
@@ -522,9 +523,9 @@ function readEvidence(
   return evidence;
 }
 
-function objectOf(value: unknown, field: string): Record<string, unknown> {
-  if (typeof value !== 'object' || value === null) throw new Damage(`lacks the field "${field}"`);
-  return value as Record<string, unknown>;
+function objectOf(value: unknown, field: string): Readonly<Record<string, unknown>> {
+  if (!isRecord(value)) throw new Damage(`lacks the field "${field}"`);
+  return value;
 }
 
 function stringOf(value: unknown, field: string): string {
@@ -544,10 +545,8 @@ function flagOf(value: unknown, field: string): boolean {
 }
 
 function countOf(value: unknown, field: string): number {
-  if (!Number.isSafeInteger(value) || (value as number) < 0) {
-    throw new Damage(`has no count in the field "${field}"`);
-  }
-  return value as number;
+  if (!isCount(value)) throw new Damage(`has no count in the field "${field}"`);
+  return value;
 }
 
 function kindsOf(value: unknown): EvidenceKind[] {

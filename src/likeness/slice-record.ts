@@ -2,6 +2,7 @@ import { crc32 } from 'node:zlib';
 import { ByteReader, Damage } from '../base/bytes/byte-reader.ts';
 import { ByteWriter } from '../base/bytes/byte-writer.ts';
 import type { Label } from '../base/label.ts';
+import { isCount, isRecord } from '../base/values.ts';
 import { type TermCounts, type TermPart, termParts } from './slice-terms.ts';
 import type { Terms } from './sparse-vector.ts';
 
@@ -90,10 +91,10 @@ export function decodeSample(bytes: Uint8Array): SampleSlices {
     throw new Damage('has no label');
   }
   if (family !== undefined && typeof family !== 'string') throw new Damage('has a bad family');
-  const sample = {
+  const sample: SampleSlices = {
     name: textOf(root.name),
     file: textOf(root.file),
-    label: label as SampleSlices['label'],
+    label,
     family,
     slices: listOf(root.slices).map((item) => readSlice(objectOf(item), input)),
   };
@@ -127,10 +128,8 @@ function readTerms(input: ByteReader, length: number): TermCounts {
   return { ids, counts };
 }
 
-function objectOf(value: unknown): Record<string, unknown> {
-  if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
+function objectOf(value: unknown): Readonly<Record<string, unknown>> {
+  if (isRecord(value)) return value;
   throw new Damage('lacks a part of its description');
 }
 
@@ -145,6 +144,6 @@ function textOf(value: unknown): string {
 }
 
 function countOf(value: unknown): number {
-  if (typeof value === 'number' && Number.isSafeInteger(value) && value >= 0) return value;
+  if (isCount(value)) return value;
   throw new Damage('lacks a number in its description');
 }

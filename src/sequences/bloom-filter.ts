@@ -40,7 +40,7 @@ export class ScalableBloomFilter {
     // Odd, so that the steps do not fall together.
     const b = mix(high ^ a) | 1;
     for (const layer of this.#layers) if (has(layer, a, b)) return false;
-    let last = this.#layers[this.#layers.length - 1] as Layer;
+    let last = this.#layers[this.#layers.length - 1];
     if (last.used >= last.capacity) last = this.#addLayer();
     last.used++;
     for (let i = 0; i < last.hashes; i++) {

@@ -6,6 +6,7 @@ import { UserError } from '../base/errors.ts';
 import { readMaybeGzip } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
 import { showValue } from '../base/text/format.ts';
+import { isCount, isRecord, isTexts } from '../base/values.ts';
 import { isCallModule } from './calls/name.ts';
 import { describeSymbol, SymbolTable } from './symbol-table.ts';
 import type { WindowSource } from './window-chunk.ts';
@@ -295,21 +296,20 @@ function rank(counts: Float64Array, length: number): number[] {
 }
 
 function problemOf(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return 'is no vocabulary';
-  const c = value as Record<keyof Content, unknown>;
+  if (!isRecord(value)) return 'is no vocabulary';
+  const c: Readonly<Partial<Record<keyof Content, unknown>>> = value;
   if (c.schemaVersion !== 1) return `has schema version ${showValue(c.schemaVersion)}, not 1`;
   if (c.kind !== 'learned' && c.kind !== 'hash') return 'has no known kind';
-  const texts = [c.modules, c.paths];
-  if (!texts.every((list) => Array.isArray(list) && list.every((t) => typeof t === 'string'))) {
-    return 'has no list of modules';
-  }
-  const modules = (c.modules as string[]).length;
-  if ((c.paths as string[]).length !== modules) return 'has other numbers of modules and paths';
-  const lists = [c.module, c.offset, c.target, c.from, c.to];
-  if (!lists.every((list) => Array.isArray(list) && list.every(Number.isSafeInteger))) {
+  if (!isTexts(c.modules) || !isTexts(c.paths)) return 'has no list of modules';
+  const modules = c.modules.length;
+  if (c.paths.length !== modules) return 'has other numbers of modules and paths';
+  const isNumbers = (list: unknown): list is readonly number[] =>
+    Array.isArray(list) && list.every(Number.isSafeInteger);
+  const lists = [c.module, c.offset, c.target, c.from, c.to].filter(isNumbers);
+  if (lists.length < 5) {
     return 'has a list that is missing or holds other things than whole numbers';
   }
-  const [module, offset, target, from, to] = lists as number[][];
+  const [module, offset, target, from, to] = lists;
   const blocks = offset.length;
   const isBelow = (limit: number) => (n: number) => n >= 0 && n < limit;
   if (module.length !== blocks || !module.every(isBelow(modules))) return 'has bad module numbers';
@@ -317,9 +317,8 @@ function problemOf(value: unknown): string | undefined {
   if (![target, from, to].every((list) => list.every(isBelow(blocks)))) {
     return 'names a block that it does not have';
   }
-  const isCount = (n: unknown): n is number =>
-    Number.isSafeInteger(n) && (n as number) >= 1 && (n as number) <= mostClasses;
-  if (!isCount(c.inputClasses) || !isCount(c.outputClasses)) return 'has no numbers of classes';
+  const isSize = (n: unknown): n is number => isCount(n, mostClasses) && n >= 1;
+  if (!isSize(c.inputClasses) || !isSize(c.outputClasses)) return 'has no numbers of classes';
   if (c.kind === 'learned') {
     if (c.inputClasses > blocks + 1) return 'has more input classes than blocks';
     if (c.outputClasses !== target.length + 1) return 'has more output classes than targets';

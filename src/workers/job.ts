@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { isRecord, isTexts } from '../base/values.ts';
 
 export type Json =
   | null
@@ -34,12 +35,9 @@ export type Outcome =
 
 /** @returns an outcome that was written as JSON, by whomever; `undefined` when it is none */
 export function outcomeOf(value: unknown): Outcome | undefined {
-  if (typeof value !== 'object' || value === null) return undefined;
-  const { status, warnings, reason, tries } = value as Partial<Record<string, unknown>>;
-  const isDone =
-    status === 'done' &&
-    Array.isArray(warnings) &&
-    warnings.every((warning) => typeof warning === 'string');
+  if (!isRecord(value)) return undefined;
+  const { status, warnings, reason, tries } = value;
+  const isDone = status === 'done' && isTexts(warnings);
   const hasFailed =
     status === 'failed' && typeof reason === 'string' && Number.isSafeInteger(tries);
   // Checked just now.

@@ -1,5 +1,6 @@
 import { isAbsolute, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { isRecord } from '../base/values.ts';
 
 /**
  * Reads one value that came from outside, checked.
@@ -85,15 +86,13 @@ export function record<Shape extends Readonly<Record<string, Reader<unknown>>>>(
   shape: Shape,
 ): Reader<{ readonly [Name in keyof Shape]: ReturnType<Shape[Name]> }> {
   return (value, place) => {
-    if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-      throw invalid(place, 'must be an object');
-    }
+    if (!isRecord(value)) throw invalid(place, 'must be an object');
     const known = Object.keys(shape);
     const unknown = Reflect.ownKeys(value).find((name) => !known.includes(String(name)));
     if (unknown !== undefined) throw invalid(place, `has no field ${JSON.stringify(unknown)}`);
     const fields = known.map((name) => {
       // What an object inherits was not sent.
-      const own = Object.hasOwn(value, name) ? (value as Record<string, unknown>)[name] : undefined;
+      const own = Object.hasOwn(value, name) ? value[name] : undefined;
       return [name, shape[name](own, `${place}.${name}`)];
     });
     return Object.fromEntries(fields) as { [Name in keyof Shape]: ReturnType<Shape[Name]> };

@@ -127,14 +127,14 @@ export class Operands {
 
   /** Reads the operand bytes behind a ModRM opcode. @returns the place behind them */
   #modrm(bytes: Uint8Array, at: number, rex: number, isRip: boolean): number {
-    const modrm = bytes[at]!;
+    const modrm = bytes[at];
     const mode = modrm >> 6;
     const rm = modrm & 7;
     let place = at + 1;
     if (mode === 3) return place;
     this.base = rm | ((rex & 1) << 3);
     if (rm === 4) {
-      const sib = bytes[place++]!;
+      const sib = bytes[place++];
       const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
       this.base = (sib & 7) | ((rex & 1) << 3);
       this.index = index === 4 ? -1 : index;
@@ -150,7 +150,7 @@ export class Operands {
       return place + 4;
     }
     if (mode === 1) {
-      this.displacement = (bytes[place]! << 24) >> 24;
+      this.displacement = (bytes[place] << 24) >> 24;
       return place + 1;
     }
     if (mode === 2) {
@@ -175,7 +175,7 @@ export class Operands {
   #byTable(bytes: Uint8Array, at: number, is64: boolean): boolean {
     let place = at;
     let isShort = false;
-    let byte = bytes[place]!;
+    let byte = bytes[place];
     while (
       byte === 0x66 ||
       byte === 0xf2 ||
@@ -188,12 +188,12 @@ export class Operands {
       // What lies in another segment, at fs or gs, has no address that the code knows.
       if (byte === 0x64 || byte === 0x65) return false;
       if (byte === 0x66) isShort = true;
-      byte = bytes[++place]!;
+      byte = bytes[++place];
     }
     let rex = 0;
     if (is64 && (byte & 0xf0) === 0x40) {
       rex = byte;
-      byte = bytes[++place]!;
+      byte = bytes[++place];
     }
     const full = (rex & 8) !== 0 ? 8 : isShort ? 2 : 4;
     place++;
@@ -246,7 +246,7 @@ export class Operands {
       case 0xc7: {
         const behind = this.#oneOperand(bytes, place, rex, byte === 0xc6 ? 1 : full, is64);
         this.second = Operand.immediate;
-        this.immediate = byte === 0xc6 ? bytes[behind]! : int32(bytes, behind);
+        this.immediate = byte === 0xc6 ? bytes[behind] : int32(bytes, behind);
         return this.#moved();
       }
       case 0x98:
@@ -259,7 +259,7 @@ export class Operands {
         this.writes = this.reads;
         return true;
       case 0xff: {
-        const group = (bytes[place]! >> 3) & 7;
+        const group = (bytes[place] >> 3) & 7;
         if (group < 2) return this.#countOne(bytes, group, place, rex, full, is64);
         return this.#transferOrPush(bytes, group, place, rex, is64) && !isShort;
       }
@@ -285,7 +285,7 @@ export class Operands {
   #pushConstant(bytes: Uint8Array, byte: number, place: number): boolean {
     this.operation = Operation.push;
     this.first = Operand.immediate;
-    this.immediate = byte === 0x68 ? int32(bytes, place) : (bytes[place]! << 24) >> 24;
+    this.immediate = byte === 0x68 ? int32(bytes, place) : (bytes[place] << 24) >> 24;
     this.reads = 16;
     this.writes = 16;
     return true;
@@ -305,7 +305,7 @@ export class Operands {
     this.first = register;
     this.second = Operand.immediate;
     this.writes = 1 << register;
-    if (full === 2) this.immediate = bytes[place]! | (bytes[place + 1]! << 8);
+    if (full === 2) this.immediate = bytes[place] | (bytes[place + 1] << 8);
     else this.immediate = int32(bytes, place) >>> 0;
     if (full === 8) this.immediate += int32(bytes, place + 4) * 0x1_0000_0000;
     return true;
@@ -344,11 +344,11 @@ export class Operands {
     this.second = Operand.immediate;
     this.immediate =
       byte !== 0x81
-        ? (bytes[behind]! << 24) >> 24
+        ? (bytes[behind] << 24) >> 24
         : full === 2
-          ? ((bytes[behind]! | (bytes[behind + 1]! << 8)) << 16) >> 16
+          ? ((bytes[behind] | (bytes[behind + 1] << 8)) << 16) >> 16
           : int32(bytes, behind);
-    this.#arithmeticEffects((bytes[place]! >> 3) & 7);
+    this.#arithmeticEffects((bytes[place] >> 3) & 7);
     return true;
   }
 
@@ -361,10 +361,10 @@ export class Operands {
     full: number,
     is64: boolean,
   ): boolean {
-    const group = (bytes[place]! >> 3) & 7;
+    const group = (bytes[place] >> 3) & 7;
     const behind = this.#oneOperand(bytes, place, rex, (byte & 1) === 0 ? 1 : full, is64);
     this.second = byte < 0xd2 ? Operand.immediate : 1;
-    this.immediate = byte < 0xd0 ? bytes[behind]! : 1;
+    this.immediate = byte < 0xd0 ? bytes[behind] : 1;
     this.setsFlags = true;
     const left = maskOf(this.first);
     this.reads = this.#addressReads() | left | (byte < 0xd2 ? 0 : 2);
@@ -425,7 +425,7 @@ export class Operands {
   }
 
   #twoByte(bytes: Uint8Array, opcodeAt: number, rex: number, full: number, is64: boolean): boolean {
-    const byte = bytes[opcodeAt]!;
+    const byte = bytes[opcodeAt];
     const place = opcodeAt + 1;
     if (byte >= 0x80 && byte < 0x90) {
       this.condition = byte & 15;
@@ -481,9 +481,9 @@ export class Operands {
       this.second = Operand.immediate;
       this.size = isByte ? 1 : full;
       this.immediate = isByte
-        ? (bytes[place]! << 24) >> 24
+        ? (bytes[place] << 24) >> 24
         : full === 2
-          ? ((bytes[place]! | (bytes[place + 1]! << 8)) << 16) >> 16
+          ? ((bytes[place] | (bytes[place + 1] << 8)) << 16) >> 16
           : int32(bytes, place);
     }
     this.#arithmeticEffects(opcode >> 3);
@@ -492,7 +492,7 @@ export class Operands {
 
   /** @param group  ADD, OR, ADC, SBB, AND, SUB, XOR, CMP */
   #arithmeticEffects(group: number): void {
-    this.operation = operations[group]!;
+    this.operation = operations[group];
     this.setsFlags = true;
     const left = maskOf(this.first);
     const right = maskOf(this.second);
@@ -520,7 +520,7 @@ export class Operands {
     is64: boolean,
     isStore: boolean,
   ): void {
-    const modrm = bytes[at]!;
+    const modrm = bytes[at];
     this.size = size;
     const register = this.#register(((modrm >> 3) & 7) | ((rex & 4) << 1), size === 1, rex);
     const other =
@@ -533,7 +533,7 @@ export class Operands {
   }
 
   #oneOperand(bytes: Uint8Array, at: number, rex: number, size: number, is64: boolean): number {
-    const modrm = bytes[at]!;
+    const modrm = bytes[at];
     this.size = size;
     this.first =
       modrm >= 0xc0
@@ -622,7 +622,7 @@ function maskOf(operand: number): number {
 }
 
 function int32(bytes: Uint8Array, at: number): number {
-  return bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24);
+  return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
 }
 
 function isRead(access: OpAccess): boolean {

@@ -1,3 +1,5 @@
+import { keysOf } from '../base/values.ts';
+
 /**
  * The control transfer that ends a basic block. Small integers, because tables of them are read in
  * hot loops.
@@ -23,4 +25,4 @@ export type TransferName = keyof typeof Transfer;
 export type TransferKind = (typeof Transfer)[TransferName];
 
 /** Names by kind: `transferNames[Transfer.ret] === 'ret'`. */
-export const transferNames: readonly TransferName[] = Object.keys(Transfer) as TransferName[];
+export const transferNames: readonly TransferName[] = keysOf(Transfer);

@@ -1,5 +1,6 @@
 import { crc32 } from 'node:zlib';
 import { UserError } from '../errors.ts';
+import { isRecord } from '../values.ts';
 
 /**
  * Checksums for files that Wayward reads back. A flipped bit in them would otherwise become other
@@ -58,10 +59,8 @@ export function unsealJson(text: string, path: string, place?: string): Record<s
   } catch (cause) {
     throw damaged(path, 'is cut off or damaged: it is no JSON', place, cause);
   }
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw damaged(path, 'is no JSON object', place);
-  }
-  const { sum, ...rest } = value as Record<string, unknown>;
+  if (!isRecord(value)) throw damaged(path, 'is no JSON object', place);
+  const { sum, ...rest } = value;
   if (sum === undefined)
     throw damaged(path, 'has no checksum: it was changed, or written by an earlier version', place);
   if (sum !== sumOfParsed(rest)) throw damaged(path, differs, place);

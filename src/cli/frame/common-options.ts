@@ -1,5 +1,6 @@
 import { logLevels } from '../../base/log.ts';
 import { choice, type Parse } from '../../base/options/option.ts';
+import { keysOf } from '../../base/values.ts';
 import type { OptionSpec } from './option.ts';
 
 /** Options that every command has, as they are settled. */
@@ -18,7 +19,7 @@ export interface CommonOptions {
 const logLevel: Parse<number> = (value) => {
   const number = Number(value);
   if (Number.isInteger(number) && number >= 10 && number <= 50) return { value: number };
-  const named = choice(...(Object.keys(logLevels) as (keyof typeof logLevels)[]))(value);
+  const named = choice(...keysOf(logLevels))(value);
   if ('value' in named) return { value: logLevels[named.value] };
   return { problem: `takes 10 to 50, or ${Object.keys(logLevels).join(', ')}` };
 };

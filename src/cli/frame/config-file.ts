@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { isAbsent, messageOf } from '../../base/errors.ts';
 import { nearest } from '../../base/options/option.ts';
 import { shorten } from '../../base/text/format.ts';
+import { isRecord } from '../../base/values.ts';
 import type { LoadedCommand } from './command.ts';
 import { commonOptions } from './common-options.ts';
 import type { Grammar } from './grammar.ts';
@@ -23,7 +24,7 @@ export interface Config {
 export function readConfig({ entry, options }: Grammar, problems: string[]): Config {
   const config = readDocument(problems);
   const section = config[entry.name] ?? {};
-  if (!isObject(section)) {
+  if (!isRecord(section)) {
     problems.push(`${configFile}: ${entry.name} must hold an object`);
     return { values: {}, others: [] };
   }
@@ -68,14 +69,10 @@ function readDocument(problems: string[]): Readonly<Record<string, unknown>> {
   }
   try {
     const value: unknown = JSON.parse(source.replace(/^\uFEFF/, ''));
-    if (isObject(value)) return value;
+    if (isRecord(value)) return value;
     problems.push(`${configFile} must hold one JSON object`);
   } catch (error) {
     problems.push(`${configFile} is no JSON: ${messageOf(error)}`);
   }
   return {};
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }

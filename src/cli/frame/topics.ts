@@ -1,4 +1,5 @@
 import type { ErrorCategory } from '../../base/errors.ts';
+import { keysOf } from '../../base/values.ts';
 import { exitCodes } from './failure.ts';
 
 const meanings: Readonly<Record<ErrorCategory, string>> = {
@@ -13,9 +14,7 @@ const meanings: Readonly<Record<ErrorCategory, string>> = {
 /** Every exit code and what it means. */
 export const exitCodeRows: readonly (readonly [code: number, meaning: string])[] = [
   [0, 'done'],
-  ...(Object.keys(meanings) as ErrorCategory[]).map(
-    (category) => [exitCodes[category], meanings[category]] as const,
-  ),
+  ...keysOf(meanings).map((category) => [exitCodes[category], meanings[category]] as const),
   [10, 'done, and a sample is anomalous: only with --exit-code'],
 ];
 

@@ -72,8 +72,9 @@ const spec: CommandSpec<Options> = {
       const context = { log: terminal, progress: terminal.progress, signal };
       const started = performance.now();
       const result = await demo(optionsFor(model, corpus, o), context);
-      shown.push({ model, result, seconds: (performance.now() - started) / 1000 });
-      if (!o.json) print(shown.length === 1 ? wholeText(shown[0]) : shortText(shown.at(-1)!));
+      const last = { model, result, seconds: (performance.now() - started) / 1000 };
+      shown.push(last);
+      if (!o.json) print(shown.length === 1 ? wholeText(last) : shortText(last));
     }
     if (o.json) print(JSON.stringify({ schemaVersion: 2, models: shown.map(documentOf) }));
     return 0;

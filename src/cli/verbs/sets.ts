@@ -1,6 +1,7 @@
 import { UserError } from '../../base/errors.ts';
 import { integer } from '../../base/options/option.ts';
 import { inOneLine } from '../../base/text/format.ts';
+import { entriesOf } from '../../base/values.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
@@ -68,7 +69,7 @@ const spec: CommandSpec<Options> = {
         for (const { entry, reason } of skipped) terminal.log('warning', `${entry} ${reason}`);
         show(sets);
         if (!o.json)
-          for (const [name, list] of Object.entries(sets) as [string, readonly string[]][])
+          for (const [name, list] of entriesOf(sets))
             for (const directory of list) print(inOneLine(`${name.padEnd(13)}${directory}`));
         return 0;
       }

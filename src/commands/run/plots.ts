@@ -16,8 +16,8 @@ export async function writePlots(data: ReportData, directory: string): Promise<r
   const charts: [name: string, svg: string][] = [
     ['scatter', renderScatter(data.rows, data.line)],
     ['scores', renderScores(data.rows, data.rule)],
-    ...(data.roc.length === 0 ? [] : [['roc', renderRoc(data.roc)] as [string, string]]),
   ];
+  if (data.roc.length > 0) charts.push(['roc', renderRoc(data.roc)]);
   const files: string[] = [];
   for (const [name, svg] of charts) {
     for (const [ending, content] of [

@@ -90,7 +90,8 @@ export async function loadTrained(
 
 async function readContent(path: string): Promise<Content> {
   const { schemaVersion, filter, vocabulary } = await readJsonFile(path);
-  const isFilter = (name: unknown): name is FilterName => filterNames.includes(name as FilterName);
+  const isFilter = (name: unknown): name is FilterName =>
+    filterNames.some((known) => known === name);
   if (
     schemaVersion !== 1 ||
     !Array.isArray(filter) ||

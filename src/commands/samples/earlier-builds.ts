@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { enlarged } from '../../base/bytes/typed-array.ts';
 import { isAbsent, UserError } from '../../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
+import { isCount } from '../../base/values.ts';
 import { type FunctionIdentity, identifyFunctions } from '../../evidence/code/function-identity.ts';
 import { FunctionMatch } from '../../evidence/code/function-match.ts';
 import { ProcessCode } from '../../evidence/code/process-code.ts';
@@ -98,11 +99,10 @@ export async function matchEarlierBuilds(
 
 function functionsIn(value: unknown): FunctionIdentity[] {
   if (!Array.isArray(value)) return [];
-  const isPlace = (n: unknown): n is number => Number.isSafeInteger(n) && (n as number) >= 0;
   return value.flatMap((row: unknown): FunctionIdentity[] => {
     const [start, size, id, word]: unknown[] = Array.isArray(row) ? row : [];
     const name = typeof word === 'string' ? word : undefined;
-    const isOne = isPlace(start) && isPlace(size) && typeof id === 'string';
+    const isOne = isCount(start) && isCount(size) && typeof id === 'string';
     return isOne ? [{ start, size, id, name }] : [];
   });
 }

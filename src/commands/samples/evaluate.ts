@@ -151,7 +151,7 @@ export class Evaluator {
     const { vocabulary } = this.#trained;
     const table = vocabulary.makeTable();
     const counter = new WindowCounter(this.#options.windowLength);
-    const windowed = { occurrences: [], positions: [], unknownRuns: [] } as Windowed;
+    const windowed: Windowed = { occurrences: [], positions: [], unknownRuns: [] };
     let unknownBlocks = 0;
     const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
       this.#read(sample, { ...context, signal }, ({ source, fromStart = false }, _, __, named) => {

@@ -4,6 +4,7 @@ import { isAbsent, messageOf, UserError } from '../../base/errors.ts';
 import { describeHolder, releaseLock, takeLock } from '../../base/files/lock-file.ts';
 import { readWholeFile } from '../../base/files/read.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
+import { isCount, isRecord } from '../../base/values.ts';
 import type { Collection, SampleStore, StoredSamples } from './sample-store.ts';
 
 const pack = promisify(zstdCompress);
@@ -194,7 +195,7 @@ function decode(body: Buffer): { readonly collection: Collection; readonly held:
   } catch {
     throw new Problem('has a head that is no JSON');
   }
-  const { collection, description, samples, names } = (head ?? {}) as Record<string, unknown>;
+  const { collection, description, samples, names } = isRecord(head) ? head : {};
   if (typeof collection !== 'string' || typeof description !== 'string') {
     throw new Problem('does not say what it holds');
   }
@@ -215,12 +216,8 @@ function decode(body: Buffer): { readonly collection: Collection; readonly held:
 }
 
 function pairsOf(value: unknown): readonly (readonly [unknown, unknown])[] {
-  if (Array.isArray(value) && value.every((pair) => Array.isArray(pair) && pair.length === 2)) {
-    return value as [unknown, unknown][];
-  }
+  const isPair = (item: unknown): item is [unknown, unknown] =>
+    Array.isArray(item) && item.length === 2;
+  if (Array.isArray(value) && value.every(isPair)) return value;
   throw new Problem('lacks a list');
-}
-
-function isCount(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0;
 }

@@ -64,7 +64,7 @@ export async function openSession(model: Uint8Array, device: Device): Promise<In
     if (device === 'cpu') throw cause;
     // The runtime puts the failed condition, with its source file, before what it says.
     const reason = messageOf(cause)
-      .split('\n')[0]!
+      .split('\n')[0]
       .replace(/^.* was false\. /, '');
     throw new UserError('device-unavailable', `the device ${device} cannot be used: ${reason}`, {
       category: 'unavailable',

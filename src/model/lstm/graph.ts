@@ -168,7 +168,7 @@ export function trainingParameters(shape: LstmShape): readonly Parameter[] {
         },
       );
     } else if (dimensions.length === 1) {
-      split.push({ ...parameter, dimensions: [1, dimensions[0]!] });
+      split.push({ ...parameter, dimensions: [1, dimensions[0]] });
     } else {
       split.push(parameter);
     }
@@ -207,7 +207,7 @@ function buildForward(graph: OnnxGraph, shape: LstmShape, options: ForwardOption
         graph.node('Relu', [
           join(
             graph,
-            byDirection.map((steps) => steps[step]!.state),
+            byDirection.map((steps) => steps[step].state),
           ),
         ]),
       );
@@ -215,7 +215,7 @@ function buildForward(graph: OnnxGraph, shape: LstmShape, options: ForwardOption
       // A backward LSTM has read everything once it has read the oldest block.
       top = join(
         graph,
-        byDirection.map((steps, d) => steps[d === 0 ? windowLength - 1 : 0]!.state),
+        byDirection.map((steps, d) => steps[d === 0 ? windowLength - 1 : 0].state),
       );
     }
   }
@@ -246,14 +246,14 @@ function buildLstm(
   let cell: string = feeds.zeros;
   for (const step of stepsOf(shape, direction)) {
     const joined =
-      layer === 0 ? undefined : graph.node('Concat', [inputs[step]!, state], { axis: 1 });
+      layer === 0 ? undefined : graph.node('Concat', [inputs[step], state], { axis: 1 });
     const [i, f, g, o] = gates.map((gate, index) => {
       const sum =
         joined === undefined
           ? graph.node('Gemm', [
               state,
               `${name(gate)}.kernel.state`,
-              graph.node('Gather', [tables[index]!, feeds.step(step)]),
+              graph.node('Gather', [tables[index], feeds.step(step)]),
             ])
           : graph.node('Gemm', [joined, `${name(gate)}.kernel`, `${name(gate)}.bias`]);
       if (gate === 'g') return graph.node('Tanh', [sum]);
@@ -293,7 +293,7 @@ function stepsOf(shape: LstmShape, direction: Direction): readonly number[] {
 }
 
 function join(graph: OnnxGraph, parts: readonly string[]): string {
-  return parts.length === 1 ? parts[0]! : graph.node('Concat', parts, { axis: 1 });
+  return parts.length === 1 ? parts[0] : graph.node('Concat', parts, { axis: 1 });
 }
 
 /** The backward pass, derived by hand and checked against finite differences. */
@@ -315,13 +315,13 @@ class Backward {
     // Gradients of the layer's outputs, step by step; the last layer has one at its end only.
     let dOutputs = directions(shape).map((_, d) => {
       const steps: (string | undefined)[] = new Array(shape.windowLength).fill(undefined);
-      steps[d === 0 ? shape.windowLength - 1 : 0] = dTop[d]!;
+      steps[d === 0 ? shape.windowLength - 1 : 0] = dTop[d];
       return steps;
     });
     for (let layer = last; layer >= 0; layer--) {
       const dInputs: string[][] = Array.from({ length: shape.windowLength }, () => []);
       directions(shape).forEach((direction, d) => {
-        this.#lstm(layer, direction, d, dOutputs[d]!, dInputs);
+        this.#lstm(layer, direction, d, dOutputs[d], dInputs);
       });
       if (layer === 0) break;
       dOutputs = this.#throughRelu(layer, dInputs);
@@ -372,7 +372,7 @@ class Backward {
   ): void {
     const graph = this.#graph;
     const shape = this.#shape;
-    const cells = this.#forward.cells[layer]![directionIndex]!;
+    const cells = this.#forward.cells[layer][directionIndex];
     const order = stepsOf(shape, direction);
     const names = gates.map((gate) => gateName(layer, direction, gate));
     const kernel = layer === 0 ? '.kernel.state' : '.kernel';
@@ -382,8 +382,8 @@ class Backward {
     const dBiases: (string | undefined)[] = [undefined, undefined, undefined, undefined];
     const dSums: string[][] = [[], [], [], []];
     for (let position = order.length - 1; position >= 0; position--) {
-      const step = order[position]!;
-      const cell = cells[step]!;
+      const step = order[position];
+      const cell = cells[step];
       const dHere = dOutputs[step];
       const dOut = sum(graph, dState, dHere);
       const byGate = this.#cell(cell, dOut, dCellNext);
@@ -392,9 +392,9 @@ class Backward {
       byGate.dSums.forEach((dSum, g) => {
         const source = cell.joined ?? cell.previousState;
         dKernels[g] = graph.node('Gemm', optional([source, dSum], dKernels[g]), { transA: 1 });
-        if (layer === 0) dSums[g]![step] = dSum;
+        if (layer === 0) dSums[g][step] = dSum;
         else dBiases[g] = graph.node('Gemm', optional([feeds.ones, dSum], dBiases[g]));
-        dJoined = graph.node('Gemm', optional([dSum, names[g]! + kernel], dJoined), { transB: 1 });
+        dJoined = graph.node('Gemm', optional([dSum, names[g] + kernel], dJoined), { transB: 1 });
       });
       if (layer === 0) {
         dState = dJoined!;
@@ -405,14 +405,14 @@ class Backward {
           { axis: 1 },
           2,
         );
-        dInputs[step]!.push(dInput!);
-        dState = dPrevious!;
+        dInputs[step].push(dInput);
+        dState = dPrevious;
       }
     }
     names.forEach((name, g) => {
       graph.node('Identity', [dKernels[g]!], {}, results.gradient(name + kernel));
       if (layer > 0) graph.node('Identity', [dBiases[g]!], {}, results.gradient(`${name}.bias`));
-      else this.#table(name, dSums[g]!);
+      else this.#table(name, dSums[g]);
     });
   }
 
@@ -480,10 +480,10 @@ class Backward {
       const total = parts.reduce((a, b) => graph.node('Add', [a, b]));
       const masked = graph.node('Mul', [
         total,
-        graph.node('Sign', [this.#forward.layerInputs[layer]![step]!]),
+        graph.node('Sign', [this.#forward.layerInputs[layer][step]]),
       ]);
       this.#split(masked).forEach((part, d) => {
-        byDirection[d]!.push(part);
+        byDirection[d].push(part);
       });
     });
     return byDirection;
@@ -548,7 +548,8 @@ function optional(inputs: readonly string[], last: string | undefined): readonly
 }
 
 function sum(graph: OnnxGraph, a: string | undefined, b: string | undefined): string {
-  assert(a !== undefined || b !== undefined, 'a step without a gradient');
-  if (a === undefined) return b!;
-  return b === undefined ? a : graph.node('Add', [a, b]);
+  if (a !== undefined && b !== undefined) return graph.node('Add', [a, b]);
+  const only = a ?? b;
+  assert(only !== undefined, 'a step without a gradient');
+  return only;
 }

@@ -4,6 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import { readWholeFile } from '../../base/files/read.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
+import { isCount } from '../../base/values.ts';
 import type { Predictions, WindowSet } from '../../sequences/windows.ts';
 import { bytesOf } from '../array-file.ts';
 import type { FirstLayer, RunContext } from '../first-layer.ts';
@@ -201,8 +202,7 @@ function parseDescription(value: Record<string, unknown>, path: string): Descrip
     'layers',
     'dense',
   ] as const;
-  const isSize = (n: unknown): boolean =>
-    Number.isSafeInteger(n) && (n as number) >= 1 && (n as number) <= 2 ** 24;
+  const isSize = (n: unknown): boolean => isCount(n, 2 ** 24) && n >= 1;
   const isWhole =
     shape !== undefined &&
     sizes.every((key) => isSize(shape[key])) &&

@@ -127,7 +127,7 @@ export function initialize(shape: LstmShape, parameters: Float32Array, seed: num
     for (const direction of directions(shape)) {
       const recurrent = orthogonalRows(shape.units, 4 * shape.units, random);
       for (let g = 0; g < gates.length; g++) {
-        const name = gateName(layer, direction, gates[g]!);
+        const name = gateName(layer, direction, gates[g]);
         const kernel = layout.find(`${name}.kernel`);
         // Keras draws the four gates as one matrix: its fan-out is that of all four.
         const limit = Math.sqrt(6 / (inputs + 4 * shape.units));
@@ -148,7 +148,7 @@ export function initialize(shape: LstmShape, parameters: Float32Array, seed: num
   }
   for (const name of ['hidden', 'output']) {
     const { offset, length, dimensions } = layout.find(`${name}.kernel`);
-    uniform(offset, length, Math.sqrt(6 / (dimensions[0]! + dimensions[1]!)));
+    uniform(offset, length, Math.sqrt(6 / (dimensions[0] + dimensions[1])));
   }
 }
 
@@ -163,14 +163,14 @@ function orthogonalRows(rows: number, columns: number, random: Random): Float32A
       for (let other = 0; other < row; other++) {
         const base = other * columns;
         let dot = 0;
-        for (let i = 0; i < columns; i++) dot += own[i]! * matrix[base + i]!;
-        for (let i = 0; i < columns; i++) own[i]! -= dot * matrix[base + i]!;
+        for (let i = 0; i < columns; i++) dot += own[i] * matrix[base + i];
+        for (let i = 0; i < columns; i++) own[i] -= dot * matrix[base + i];
       }
     }
     let square = 0;
-    for (let i = 0; i < columns; i++) square += own[i]! * own[i]!;
+    for (let i = 0; i < columns; i++) square += own[i] * own[i];
     const scale = 1 / Math.sqrt(square);
-    for (let i = 0; i < columns; i++) own[i]! *= scale;
+    for (let i = 0; i < columns; i++) own[i] *= scale;
   }
   return Float32Array.from(matrix);
 }

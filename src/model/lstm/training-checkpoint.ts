@@ -38,7 +38,7 @@ export async function readCheckpoint<Facts>(
   path: string,
   run: string,
 ): Promise<TrainingCheckpoint<Facts>> {
-  const [codes, ...floats] = await readArrays(path, 'iffff');
+  const [codes, parameters, squares, means, bestParameters] = await readArrays(path, 'iffff');
   let text = '';
   for (const code of codes) text += String.fromCharCode(code);
   let content: { run?: unknown; facts?: unknown };
@@ -54,12 +54,6 @@ export async function readCheckpoint<Facts>(
       { category: 'input', path },
     );
   }
-  const [parameters, squares, means, bestParameters] = floats as [
-    Float32Array,
-    Float32Array,
-    Float32Array,
-    Float32Array,
-  ];
   return { facts: content.facts as Facts, parameters, squares, means, bestParameters };
 }
 

@@ -65,7 +65,7 @@ export class OnnxGraph {
     attributes: Readonly<Record<string, Attribute>> = {},
     result = `v${this.#names++}`,
   ): string {
-    return this.nodes(operator, inputs, attributes, [result])[0]!;
+    return this.nodes(operator, inputs, attributes, [result])[0];
   }
 
   /** Adds a node with several results. */

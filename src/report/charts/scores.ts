@@ -12,6 +12,13 @@ import { light, type Palette } from './theme.ts';
 const rowHeight = 40;
 const markSize = 7.5;
 
+/** A row that the chart can show. */
+type ScoredRow = ReportRow & { readonly score: number };
+
+function isScored(row: ReportRow): row is ScoredRow {
+  return row.score !== undefined && Number.isFinite(row.score);
+}
+
 /** Where things stand, and in which colours. */
 interface Plot {
   readonly palette: Palette;
@@ -36,13 +43,13 @@ export function renderScores(
   options: ChartOptions & { readonly link?: (row: ReportRow) => string } = {},
 ): string {
   const palette = options.palette ?? light;
-  const scored = rows.filter((row) => row.score !== undefined && Number.isFinite(row.score));
+  const scored = rows.filter(isScored);
   const groups = groupRows(scored);
   const width = 1000;
   const bottom = 30 + Math.max(1, groups.length) * rowHeight;
   const frame = { left: 180, top: 30, right: width - 28, bottom };
   const isCut = rule.threshold !== undefined && Number.isFinite(rule.threshold);
-  const values = scored.map((row) => row.score!).concat(isCut ? [rule.threshold!] : []);
+  const values = scored.map((row) => row.score).concat(isCut ? [rule.threshold] : []);
   const { x, ticks, isWide } = scoreScale(values, frame);
   const at: Plot = { palette, frame, x, link: options.link };
   const content = [
@@ -53,7 +60,7 @@ export function renderScores(
       count: 7,
     }),
     ...groups.map((group, index) => drawGroup(group, index, at)),
-    isCut ? drawThreshold(rule.threshold!, at) : '',
+    isCut ? drawThreshold(rule.threshold, at) : '',
     scored.length === 0 ? emptyNote(frame, palette, 'no trace has a score') : '',
     legend(
       scored.map((row) => ({ row })),
@@ -100,9 +107,9 @@ function drawGroup(group: Group, index: number, { palette, frame, x, link }: Plo
   const y = frame.top + (index + 0.5) * rowHeight;
   const line = { d: `M16 ${y - rowHeight / 2}H${frame.right}`, stroke: palette.line, fill: 'none' };
   const count = `${group.rows.length} ${group.rows.length === 1 ? 'trace' : 'traces'}${group.note}`;
-  const marks = stack(group.rows, (row) => x(row.score!)).map(({ row, dy }) => {
+  const marks = stack(group.rows, (row) => x(row.score)).map(({ row, dy }) => {
     const isFlagged = row.verdict === 'anomalous';
-    const mark = traceMark(x(row.score!), y + dy, row.label, isFlagged, palette);
+    const mark = traceMark(x(row.score), y + dy, row.label, isFlagged, palette);
     const title = `<title>${escapeMarkup(shorten(row.name, 80))}: ${formatNumber(row.score)}</title>`;
     return link === undefined
       ? `<g>${title}${mark}</g>`
@@ -139,15 +146,15 @@ function drawThreshold(threshold: number, { palette, frame, x }: Plot): string {
 interface Group {
   readonly name: string;
   readonly note: string;
-  readonly rows: ReportRow[];
+  readonly rows: ScoredRow[];
   readonly median: number;
 }
 
 /** By label, then family, nominal first; within that by median score. Calibration stands apart. */
-function groupRows(rows: readonly ReportRow[]): Group[] {
+function groupRows(rows: readonly ScoredRow[]): Group[] {
   const groups = new Map<
     string,
-    { name: string; note: string; order: number; rows: ReportRow[] }
+    { name: string; note: string; order: number; rows: ScoredRow[] }
   >();
   for (const row of rows) {
     const order = row.label === 'nominal' ? 0 : row.label === 'anomalous' ? 2 : 1;
@@ -160,7 +167,7 @@ function groupRows(rows: readonly ReportRow[]): Group[] {
   }
   return [...groups.values()]
     .map((group) => {
-      const sorted = group.rows.map((row) => row.score!).sort((a, b) => a - b);
+      const sorted = group.rows.map((row) => row.score).sort((a, b) => a - b);
       return { ...group, median: sorted[sorted.length >> 1] };
     })
     .sort((a, b) => a.order - b.order || a.median - b.median || (a.name < b.name ? -1 : 1));
@@ -168,13 +175,13 @@ function groupRows(rows: readonly ReportRow[]): Group[] {
 
 /** Moves marks up and down so that they do not cover each other, at most to the row's edge. */
 function stack(
-  rows: readonly ReportRow[],
-  at: (row: ReportRow) => number,
-): { row: ReportRow; dy: number }[] {
+  rows: readonly ScoredRow[],
+  at: (row: ScoredRow) => number,
+): { row: ScoredRow; dy: number }[] {
   const levels = [0, -1, 1, -2, 2].map((level) => level * markSize);
   const ends = levels.map(() => Number.NEGATIVE_INFINITY);
   return [...rows]
-    .sort((a, b) => a.score! - b.score!)
+    .sort((a, b) => a.score - b.score)
     .map((row, index) => {
       const x = at(row);
       const free = ends.findIndex((end) => end + markSize <= x);

@@ -1,3 +1,5 @@
+import { keysOf, recordOf } from '../../base/values.ts';
+
 /** Colours by role. A chart never says something by colour alone: shapes, dashes and words repeat it. */
 export interface Palette {
   /** Behind everything. */
@@ -56,9 +58,7 @@ export const dark: Palette = {
 };
 
 /** Every role as `var(--role)`: the page sets the variables, so one chart serves light, dark and print. */
-export const variables: Palette = Object.fromEntries(
-  Object.keys(light).map((role) => [role, `var(--${role})`]),
-) as unknown as Palette;
+export const variables: Palette = recordOf(keysOf(light), (role) => `var(--${role})`);
 
 /** @returns CSS declarations of a palette's variables */
 export function declareVariables(palette: Palette): string {
@@ -74,7 +74,7 @@ export function declareVariables(palette: Palette): string {
  */
 export function contrast(a: string, b: string): number {
   const [low, high] = [luminance(a), luminance(b)].sort((x, y) => x - y);
-  return (high! + 0.05) / (low! + 0.05);
+  return (high + 0.05) / (low + 0.05);
 }
 
 function luminance(colour: string): number {

@@ -116,7 +116,7 @@ export function reportOfLabelled(result: LabelledVerdicts, context: ReportContex
   const scoresOf = (list: readonly LabelledVerdict[], label: string, cv: boolean): number[] =>
     list
       .filter((v) => v.sample.label === label)
-      .map((v) => (cv ? v.crossValidated!.score : v.score));
+      .flatMap((v) => (cv ? (v.crossValidated?.score ?? []) : v.score));
   const { crossValidation, fitted, measured } = result;
   const isLoaded = fitted.measuredOn === 'held out';
   const own = isLoaded

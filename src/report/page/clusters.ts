@@ -216,7 +216,7 @@ function runPage(data: ClusterData): string {
     ['Report made', data.created],
     ['By', data.generator],
   ]
-    .map(([title, value]) => `<tr><th scope="row">${title}</th><td>${words(value!)}</td></tr>`)
+    .map(([title, value]) => `<tr><th scope="row">${title}</th><td>${words(value)}</td></tr>`)
     .join('');
   const skipped =
     data.skipped.length === 0

@@ -18,13 +18,14 @@ const printLimit = 25;
 export function renderReport(data: ReportData): string {
   const rows = bySuspicion(data.rows);
   // Ids count rows: a name from a trace never becomes an id or a link.
-  const ids = new Map<ReportRow, string>(rows.map((row, index) => [row, `t${index + 1}`]));
+  const idOf = (index: number): string => `t${index + 1}`;
+  const ids = new Map<ReportRow, string>(rows.map((row, index) => [row, idOf(index)]));
   const link = (row: ReportRow): string => `#${ids.get(row)}`;
   const flagged = rows.filter((row) => row.verdict === 'anomalous').length;
   const traces = rows.map((row, index) =>
     renderTracePage(row, {
       unit: data.unit,
-      id: ids.get(row)!,
+      id: idOf(index),
       neighbours: {
         previous: index === 0 ? undefined : `t${index}`,
         next: index === rows.length - 1 ? undefined : `t${index + 2}`,

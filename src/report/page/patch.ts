@@ -51,8 +51,7 @@ function pathOf(patch: ReportPatch): string {
     ['modules', patch.modules.length === 0 ? undefined : patch.modules.join(', ')],
   ] as const;
   const path = where
-    .filter(([, value]) => value !== undefined)
-    .map(([part, value]) => `<dt>${part}</dt><dd>${code(value!)}</dd>`)
+    .map(([part, value]) => (value === undefined ? '' : `<dt>${part}</dt><dd>${code(value)}</dd>`))
     .concat(nominalBlocks(patch.nominal), openCalls(patch.callStack ?? []))
     .join('');
   return path === '' ? '' : `<dl class="path">${path}</dl>`;

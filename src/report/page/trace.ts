@@ -1,7 +1,7 @@
 import { closeupKey } from '../charts/closeup.ts';
 import { variables } from '../charts/theme.ts';
 import { renderTimeline, timelineFrame } from '../charts/timeline.ts';
-import type { ReportRow, TraceDetail } from '../data/report-data.ts';
+import type { ReportRow, Timeline, TraceDetail } from '../data/report-data.ts';
 import { inUnits, type Unit } from '../words/unit.ts';
 import { renderComparison } from './comparison.ts';
 import { evidenceTable } from './evidence.ts';
@@ -81,7 +81,7 @@ function detail(found: TraceDetail, id: string, unit: Unit): string {
   const timeline =
     found.timeline === undefined
       ? ''
-      : `<h3>Timeline</h3>${timelineBox(found, found.timeline.blocks)}`;
+      : `<h3>Timeline</h3>${timelineBox(found.timeline, found.patches)}`;
   const patches =
     found.patches.length === 0
       ? '<h3>Patches</h3><p class="muted">No stretch of this trace stands out.</p>'
@@ -99,8 +99,9 @@ function picture(png: Uint8Array | undefined, unit: Unit): string {
   return `<h3>All predictions</h3><figure class="panel pixels"><figcaption><span>One pixel a predicted ${inUnits('transfer', unit)}, row by row from the top left: pale was predicted, vermilion was not (the surer the model, the darker), purple was never seen in training.</span></figcaption><img alt="All predictions of the trace as pixels" src="data:image/png;base64,${data}"></figure>`;
 }
 
-function timelineBox(found: TraceDetail, blocks: number): string {
-  const svg = renderTimeline(found.timeline!, found.patches, look);
+function timelineBox(timeline: Timeline, patches: TraceDetail['patches']): string {
+  const { blocks } = timeline;
+  const svg = renderTimeline(timeline, patches, look);
   const axis = /<g class="ticks"><text [^>]*?y="([\d.]+)"/.exec(svg)?.[1] ?? '0';
   const button = (action: string, label: string, shown: string): string =>
     `<button type="button" data-do="${action}" aria-label="${label}">${shown}</button>`;

@@ -18,7 +18,7 @@ const entities: Readonly<Record<string, string>> = {
  *   point: U+202E as `\u{202e}`. Nothing else changes; backslashes are not doubled.
  */
 export function visible(text: string): string {
-  return text.replace(unprintable, (c) => `\\u{${c.codePointAt(0)!.toString(16)}}`).toWellFormed();
+  return text.replace(unprintable, (c) => `\\u{${c.codePointAt(0)?.toString(16)}}`).toWellFormed();
 }
 
 /** @returns text that is safe in HTML and SVG content and in quoted attribute values */

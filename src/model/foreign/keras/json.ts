@@ -5,7 +5,3 @@ export interface LayerJson {
   readonly class_name?: unknown;
   readonly config?: Config;
 }
-
-export function isRecord(value: unknown): value is Config {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}

@@ -1,7 +1,8 @@
 import { UserError } from '../../../base/errors.ts';
 import { showValue } from '../../../base/text/format.ts';
+import { isRecord } from '../../../base/values.ts';
 import { type LstmShape, parameterLayout } from '../../lstm/shape.ts';
-import { type Config, isRecord, type LayerJson } from './json.ts';
+import type { Config, LayerJson } from './json.ts';
 import { type KerasOrigin, originOf } from './origin.ts';
 
 /** The network as JSON tells it, and its layers that have weights, in order. */

@@ -1,4 +1,5 @@
-import { isRecord, type LayerJson } from './json.ts';
+import { isRecord } from '../../../base/values.ts';
+import type { LayerJson } from './json.ts';
 
 /**
  * Who wrote a model file, as far as it tells: that decides which classes its network knows.

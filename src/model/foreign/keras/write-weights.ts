@@ -53,9 +53,10 @@ function writeLayer(
   else made.create_attribute('weight_names', paths);
   for (const [name, data, shape] of weights) {
     let parent = made;
-    const steps = `${layer}/${name}:0`.split('/');
-    const leaf = steps.pop()!;
-    for (const step of steps) {
+    const path = `${layer}/${name}:0`;
+    const behind = path.lastIndexOf('/');
+    const leaf = path.slice(behind + 1);
+    for (const step of path.slice(0, behind).split('/')) {
       const known = parent.get(step);
       parent = known instanceof h5wasm.Group ? known : parent.create_group(step);
     }
@@ -75,7 +76,7 @@ function weightsOf(lstm: Lstm): ReadonlyMap<string, readonly NamedWeight[]> {
     const { dimensions } = layout.find(`${ours}.kernel`);
     return [
       ['kernel', values(`${ours}.kernel`), [...dimensions]],
-      ['bias', values(`${ours}.bias`), [dimensions[1]!]],
+      ['bias', values(`${ours}.bias`), [dimensions[1]]],
     ];
   };
   const weights = new Map<string, readonly NamedWeight[]>();

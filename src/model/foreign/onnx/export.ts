@@ -97,9 +97,9 @@ function addLstm(
       for (let unit = 0; unit < units; unit++) {
         // ONNX has the units in rows, ours has them in columns.
         for (let row = 0; row < inputs; row++)
-          kernel[(first + unit) * inputs + row] = ours.kernel[row * units + unit]!;
+          kernel[(first + unit) * inputs + row] = ours.kernel[row * units + unit];
         for (let row = 0; row < units; row++)
-          recurrent[(first + unit) * units + row] = ours.kernel[(inputs + row) * units + unit]!;
+          recurrent[(first + unit) * units + row] = ours.kernel[(inputs + row) * units + unit];
       }
       bias.set(ours.bias, d * 8 * units + g * units);
     });
@@ -127,7 +127,7 @@ function addLstm(
     },
     2,
   );
-  return [results[0]!, results[1]!];
+  return [results[0], results[1]];
 }
 
 function gateParameters(
