@@ -199,6 +199,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'sequences',
       'sequences/histories',
       'model/histories',
+      'names',
       'verdict',
       'report/words',
       'commands/run',

@@ -1,15 +1,13 @@
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
-import type { Address } from '../../base/address.ts';
 import type { LabelWord } from '../../base/label.ts';
 import type { ProgressSink } from '../../base/log.ts';
-import { tscPacket } from '../../pt/encoder.ts';
-import { Ext, IpPacket, Opcode, psbBytes } from '../../pt/packet.ts';
 import type { ImageCollection } from '../image-collection.ts';
 import { writeSampleFolder } from '../sample-folder.ts';
 import { PerfFile } from './file.ts';
 import type { PerfImages } from './images.ts';
 import { type MissingImage, PerfMapWriter } from './map.ts';
+import { PieceJoiner } from './piece-joiner.ts';
 import { type Piece, PieceCutter } from './pieces.ts';
 import type { PerfThread } from './processes.ts';
 import { PerfRecording } from './recording.ts';
@@ -218,31 +216,10 @@ async function writeSample(
 
 /** The pieces of a thread, one after the other, so that they decode as one trace. */
 async function* traceOf(pieces: readonly ThreadPiece[]): AsyncGenerator<Uint8Array> {
-  let isFirst = true;
-  let isLost = false;
+  const joiner = new PieceJoiner();
   for (const { stream, piece } of pieces) {
-    const head: number[] = [];
-    if (piece.lostBefore && !isLost && !isFirst) head.push(Opcode.ext, Ext.ovf);
-    if (piece.entry !== undefined) {
-      if (piece.isSynchronized || isFirst)
-        for (let i = 0; i < psbBytes; i += 2) head.push(0x02, Ext.psb);
-      if (piece.time >= 0) head.push(...tscPacket(piece.time));
-      if (piece.mode >= 0) head.push(Opcode.mode, piece.mode);
-      if (piece.isSynchronized || isFirst) head.push(Opcode.ext, Ext.psbend);
-      head.push(...enablePacket(piece.entry));
-    }
-    yield Uint8Array.from(head);
+    yield joiner.begin(piece);
     yield* stream.range(piece.from, piece.to);
-    if (piece.entersKernel) yield Uint8Array.of(IpPacket.tipPgd);
-    isLost = piece.lostAfter;
-    if (isLost) yield Uint8Array.of(Opcode.ext, Ext.ovf);
-    isFirst = false;
+    yield joiner.end(piece);
   }
-}
-
-/** TIP.PGE with the whole address. */
-function enablePacket(ip: Address): number[] {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigInt64LE(BigInt(ip));
-  return [(3 << 5) | IpPacket.tipPge, ...bytes.subarray(0, 6)];
 }

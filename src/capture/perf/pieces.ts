@@ -87,6 +87,21 @@ export class PieceCutter<Owner> {
     this.#clock = new PtClock(rate);
   }
 
+  /** Position before which no byte is asked for any more, once what is settled was taken. */
+  get neededFrom(): number {
+    if (this.#open !== undefined) return this.settledTo;
+    return this.#inPsb ? this.#psbAt : this.#position;
+  }
+
+  /** The piece that goes on; what is in it up to `settledTo` stays so, whatever comes. */
+  get open(): Piece<Owner> | undefined {
+    return this.#open;
+  }
+
+  get settledTo(): number {
+    return this.#state === State.user ? this.#position : this.#leftAt;
+  }
+
   add(chunk: Uint8Array): void {
     const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
     const used = this.#consume(bytes);

@@ -12,13 +12,27 @@ const mostHeldBytes = 1 << 28;
 export interface PerfPipeListener {
   /** Something happened to a process; told before the trace that depends on it. */
   readonly onEvent: (event: LifeEvent) => void;
-  /** @param tid  thread whose buffer it is; @param cpu  -1, or the processor whose buffer it is */
-  readonly onTrace: (tid: number, cpu: number, bytes: Uint8Array) => void;
+  /** The next bytes of a buffer, or those behind a loss. */
+  readonly onTrace: (trace: PipeTrace) => void;
+  /** Perf has gone round its buffers once more, and what can be told is told. */
+  readonly onRound: () => void;
+}
+
+/** Some bytes of the trace of one buffer. */
+export interface PipeTrace {
+  /** -1 = a buffer of a thread, not of a processor. */
+  readonly cpu: number;
+  readonly tid: number;
+  /** Position of the first of them in all that the buffer gave. */
+  readonly offset: number;
+  readonly bytes: Uint8Array;
 }
 
 /**
- * Reads what `perf record -o -` writes, as it comes. Records of mappings and threads stand in other buffers than
- * the trace and come a little later; so trace waits until perf has gone round its buffers once more.
+ * Reads what `perf record -o -` writes, as it comes. Perf goes round its buffers: in a round it reads of each what is
+ * there, records first, then trace. So what happened before some trace was read is there at the end of the next round;
+ * and since perf comes to one buffer later than to another, what is there is known to be all only up to the last
+ * record of the round before. Records are told in the order of time up to there; trace waits for two rounds.
  *
  * @see perf.data-file-format.txt, "Pipe-mode data", in the kernel's `tools/perf/Documentation`
  */
@@ -33,11 +47,14 @@ export class PerfPipe implements PerfFacts {
   #hasHeader = false;
   /** Bytes that follow the record before: of a trace, or of something that is passed over. */
   #following = 0;
-  #trace: { readonly tid: number; readonly cpu: number } | undefined;
-  /** Of this round, and of the round before. */
-  #held: { readonly tid: number; readonly cpu: number; readonly bytes: Uint8Array }[] = [];
-  #ripe: { readonly tid: number; readonly cpu: number; readonly bytes: Uint8Array }[] = [];
+  #trace: { readonly tid: number; readonly cpu: number; offset: number } | undefined;
+  /** Trace by the round that it came in, this one's first. */
+  readonly #held: PipeTrace[][] = [[], [], []];
   #heldBytes = 0;
+  /** Records that are not told yet. */
+  #events: LifeEvent[] = [];
+  /** Time of the last record of all rounds before this one. */
+  #latest = 0;
 
   /** @param path  for messages only */
   constructor(path: string, listener: PerfPipeListener) {
@@ -47,7 +64,7 @@ export class PerfPipe implements PerfFacts {
   }
 
   /** What the recording lacks, and how it was made. */
-  get records(): Pick<PerfRecords, 'losses' | 'info'> {
+  get records(): Pick<PerfRecords, 'losses' | 'info' | 'breaks'> {
     return this.#records;
   }
 
@@ -74,8 +91,7 @@ export class PerfPipe implements PerfFacts {
 
   /** No more comes. @returns whether it ended inside of a record */
   end(): boolean {
-    this.#round();
-    this.#round();
+    for (let round = 0; round <= this.#held.length; round++) this.#round();
     return this.#rest.length > 0 || this.#following > 0;
   }
 
@@ -96,7 +112,9 @@ export class PerfPipe implements PerfFacts {
     const taken = Math.min(this.#following, bytes.length - at);
     this.#following -= taken;
     if (this.#trace !== undefined) {
-      this.#held.push({ ...this.#trace, bytes: new Uint8Array(bytes.subarray(at, at + taken)) });
+      const own = new Uint8Array(bytes.subarray(at, at + taken));
+      this.#held[0].push({ ...this.#trace, bytes: own });
+      this.#trace.offset += taken;
       this.#heldBytes += taken;
       if (this.#following === 0) this.#trace = undefined;
       if (this.#heldBytes > mostHeldBytes) this.#round();
@@ -119,7 +137,10 @@ export class PerfPipe implements PerfFacts {
     if (type === RecordType.attr) this.#addAttr(body);
     if (type === RecordType.auxtrace && size >= traceHeaderBytes) {
       this.#following = number64(body, 0);
-      this.#trace = { tid: body.readInt32LE(28), cpu: body.readInt32LE(32) };
+      this.#trace = {
+        ...{ tid: body.readInt32LE(28), cpu: body.readInt32LE(32) },
+        offset: number64(body, 8),
+      };
     } else {
       this.#records.add({ type, misc: bytes.readUInt16LE(at + 4), offset: 0, body });
     }
@@ -135,13 +156,21 @@ export class PerfPipe implements PerfFacts {
     if (attr !== undefined) this.attrs.push(attr);
   }
 
-  /** What came in the round before is told, after what happened up to now. */
+  /** Tells what nothing can come before any more. */
   #round(): void {
-    const { events } = this.#records;
-    for (const event of events.splice(0)) this.#listener.onEvent(event);
-    for (const { tid, cpu, bytes } of this.#ripe) this.#listener.onTrace(tid, cpu, bytes);
-    this.#ripe = this.#held;
-    this.#held = [];
-    this.#heldBytes = 0;
+    const come = this.#records.events.splice(0);
+    const before = this.#latest;
+    this.#latest = come.reduce((time, event) => Math.max(time, event.time), before);
+    // The sort keeps the order of those of one moment.
+    const waiting = [...this.#events, ...come].sort((a, b) => a.time - b.time);
+    this.#events = waiting.filter(({ time }) => time > before);
+    for (const event of waiting) if (event.time <= before) this.#listener.onEvent(event);
+    const ripe = this.#held.pop() ?? [];
+    this.#held.unshift([]);
+    for (const trace of ripe) {
+      this.#heldBytes -= trace.bytes.length;
+      this.#listener.onTrace(trace);
+    }
+    this.#listener.onRound();
   }
 }

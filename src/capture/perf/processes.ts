@@ -19,6 +19,8 @@ export class CodeMap {
   #isShared = false;
   /** Mappings that others were put in the place of. */
   replaced = 0;
+  /** Grows with each change. */
+  version = 0;
   leftOut = 0;
 
   get mappings(): readonly CodeMapping[] {
@@ -39,6 +41,7 @@ export class CodeMap {
       this.leftOut++;
       return;
     }
+    this.version++;
     if (this.#isShared) {
       this.#mappings = [...this.#mappings];
       this.#isShared = false;

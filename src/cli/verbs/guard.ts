@@ -22,6 +22,7 @@ import {
 } from '../frame/command.ts';
 import { printable } from '../frame/paint.ts';
 import { findProgram } from '../options/find-program.ts';
+import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 
 interface Options {
   readonly json: boolean;
@@ -37,6 +38,8 @@ interface Options {
   readonly perf: string | undefined;
   readonly idle: number | undefined;
   readonly binDir: readonly string[] | undefined;
+  readonly debugDir: readonly string[] | undefined;
+  readonly knownPlaces: string | undefined;
   readonly metrics: number | undefined;
   readonly inheritEnv: boolean;
   readonly exitCode: boolean;
@@ -44,7 +47,10 @@ interface Options {
 
 const spec: CommandSpec<Options> = {
   args: [
-    ['<profile>', 'file that learn wrote, or the folder of its run'],
+    [
+      '<profile>',
+      'file that learn wrote, the folder of its run, or a folder of profiles, of which each program takes its own',
+    ],
     ['[program...]', 'program and its arguments, after "--"'],
   ],
   usual: [
@@ -54,7 +60,7 @@ const spec: CommandSpec<Options> = {
   options: [
     {
       flags: '--profile <file>',
-      help: 'profile of another program that this one starts; may be given again',
+      help: 'profile of another program that this one starts, or a folder of them; may be given again',
       parse: text,
       repeats: true,
     },
@@ -70,7 +76,7 @@ const spec: CommandSpec<Options> = {
     },
     {
       flags: '--perf <file>',
-      help: 'instead of a program: what perf record --per-thread -e intel_pt//u -o - writes; - = standard input',
+      help: 'instead of a program: what perf record -e intel_pt//u -o - writes; - = standard input',
       parse: text,
     },
     {
@@ -78,6 +84,12 @@ const spec: CommandSpec<Options> = {
       help: 'with --follow and --perf: folder of executables and libraries; may be given again',
       parse: text,
       repeats: true,
+    },
+    debugDirsOption,
+    {
+      flags: '--known-places <file>',
+      help: 'transfers that alarm nobody, as accept --known-places lists them',
+      parse: text,
     },
     {
       flags: '--fpr <rate>',
@@ -144,8 +156,9 @@ const spec: CommandSpec<Options> = {
       );
     }
     const tell = teller(o, invocation.print);
-    const { profile: _, fpr, evidence, binDir: binDirs = [] } = o;
-    const followed = { profile: args[0] ?? '', fpr, evidence, binDirs };
+    const { fpr, evidence, knownPlaces, binDir: binDirs = [] } = o;
+    const names = namesOf(o.debugDir);
+    const followed = { profile: args[0] ?? '', fpr, evidence, knownPlaces, names, binDirs };
     if (o.follow !== undefined) {
       const request = { ...followed, folder: o.follow, idle: o.idle };
       const verdict = await guardFollow(request, tell, invocation.signal);
@@ -170,7 +183,8 @@ async function guardProgram(
     {
       ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
       ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
-      ...{ failOpen: o.failOpen, maySlow: o.slow },
+      ...{ failOpen: o.failOpen, maySlow: o.slow, knownPlaces: o.knownPlaces },
+      names: namesOf(o.debugDir),
       env: o.inheritEnv ? process.env : standardEnvironment,
       searchPath: process.env.PATH ?? '',
     },
@@ -242,7 +256,7 @@ function linesOf(event: GuardEvent, { fpr }: Options): string[] {
       return event.origin === 'start'
         ? []
         : [
-            `guard: process ${event.pid} (${event.origin}): ${event.program}${event.profile === undefined ? ', not judged: no profile is of it' : ''}`,
+            `guard: process ${event.pid} (${event.origin}): ${event.program}${event.why === undefined ? '' : `, not judged: ${event.why}`}`,
           ];
     case 'alarm':
       return [
@@ -255,6 +269,8 @@ function linesOf(event: GuardEvent, { fpr }: Options): string[] {
         : [
             `guard: process ${event.pid} is stopped${event.registers[0] === undefined ? '' : ` at ${event.registers[0].rip ?? event.registers[0].eip}`}; go on with: kill -CONT ${event.pid}`,
           ];
+    case 'warning':
+      return [`guard: warning: ${event.what} (process ${event.pid})`];
     case 'lost':
       return [`guard: not followed: ${event.what} (process ${event.pid})`];
     case 'skipped':
@@ -267,17 +283,21 @@ function linesOf(event: GuardEvent, { fpr }: Options): string[] {
 }
 
 function verdictLines(event: Extract<GuardEvent, { event: 'process-ended' }>): string[] {
-  const { verdict, pValue, wasAlarmed, judged, because, sample } = event;
+  const { verdict, pValue, wasAlarmed, judged, because, knownPlaces, sample } = event;
   if (verdict === 'not-judged') return [];
   const reasons: Readonly<Record<string, string>> = {
     threads: 'it ran threads',
     'mapped-later': 'it mapped code later',
     'made-code': 'it made code',
     skipped: 'stretches were left out',
+    'other-builds': 'its images are other builds',
   };
   const why = because.map((reason) => reasons[reason] ?? reason).join(', ');
   const again = judged === 'again' ? `, judged again as a whole because ${why}` : '';
   const alarm = wasAlarmed ? ' (there was an alarm)' : '';
-  const line = `guard: process ${event.pid}: ${verdict}, p ${pValue?.toFixed(3) ?? '?'}${alarm}${again}`;
+  const passed = knownPlaces.reduce((sum, { times }) => sum + times, 0);
+  const known =
+    passed === 0 ? '' : ` (${knownPlaces.length} known places passed over, ${passed} times)`;
+  const line = `guard: process ${event.pid}: ${verdict}, p ${pValue?.toFixed(3) ?? '?'}${known}${alarm}${again}`;
   return sample === undefined ? [line] : [line, `guard: its sample is ${sample}`];
 }

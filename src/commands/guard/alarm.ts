@@ -1,9 +1,10 @@
-import { formatAddress } from '../../base/address.ts';
+import { type Address, formatAddress } from '../../base/address.ts';
+import type { Evidence } from '../../evidence/evidence.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
-import type { AddressSpace } from '../../image/address-space.ts';
 import { evidenceNames } from '../../report/words/evidence-names.ts';
 import { sourcesInWords } from '../../report/words/sources.ts';
-import type { Vocabulary } from '../../sequences/vocabulary.ts';
+import { fingerprintIn } from '../samples/known-places.ts';
+import type { AlarmNames } from './alarm-names.ts';
 import type { AlarmPlace, LiveRun } from './live-run.ts';
 import type { LiveThread } from './live-thread.ts';
 
@@ -35,80 +36,98 @@ export interface AlarmReport {
   readonly nats: number;
   /** At the scale of what nominal runs showed at the place. */
   readonly scaled: number;
+  /** For a list of known places; `undefined` where it has none, as code outside every file. */
+  readonly fingerprint: string | undefined;
 }
 
 const callsTold = 16;
 
-/** Puts names to the place at which a run became anomalous. Called while its batch is at hand. */
-export function reportAlarm(
-  place: AlarmPlace,
-  run: LiveRun,
-  vocabulary: Pick<Vocabulary, 'describeOutput'>,
-): AlarmReport {
-  const { thread: number, position, blocks, decision, surprise } = place;
-  const thread = run.thread(number);
-  const { from, to } = thread?.blocksAt(position) ?? { from: -1, to: -1 };
-  const nameOf = (block: number, isSite: boolean): PlaceName | undefined =>
-    thread === undefined || block < 0 ? undefined : placeOf(thread, run.space, block, isSite);
+/** A place in code without its name. */
+interface CodePlace {
+  readonly module: string;
+  readonly offset: number;
+  readonly address: Address;
+}
+
+/** What an alarm is about, before anybody has looked up names: those take time in which the program would run. */
+export interface AlarmFacts {
+  readonly place: AlarmPlace;
+  /** Its thread, which may have ended when this is told. */
+  readonly flow: LiveThread | undefined;
+  readonly from: CodePlace | undefined;
+  readonly to: CodePlace | undefined;
+  readonly calls: readonly CodePlace[];
+  readonly proof: Evidence | undefined;
+  readonly fingerprint: string | undefined;
+}
+
+/** Called while the batch of the place is at hand. */
+export function factsOfAlarm(place: AlarmPlace, run: LiveRun): AlarmFacts {
+  const { position } = place;
+  const flow = run.thread(place.thread);
+  if (flow === undefined) {
+    const nothing = { from: undefined, to: undefined, proof: undefined, fingerprint: undefined };
+    return { place, flow, ...nothing, calls: [] };
+  }
+  const { from, to } = flow.blocksAt(position);
+  const { calls } = flow.openCallsAt(position);
+  return {
+    ...{ place, flow },
+    from: from < 0 ? undefined : placeOf(flow, from, true),
+    to: to < 0 ? undefined : placeOf(flow, to, false),
+    calls: calls.slice(0, callsTold).map((block) => placeOf(flow, block, true)),
+    proof: flow.evidence.find((item) => item.position === position),
+    fingerprint: from < 0 || to < 0 ? undefined : fingerprintIn(flow.blocks, from, to),
+  };
+}
+
+/** Puts names to the place at which a run became anomalous. */
+export function reportAlarm(facts: AlarmFacts, names: AlarmNames): AlarmReport {
+  const { place, from, to, calls, proof, fingerprint } = facts;
+  const { thread, position, blocks, decision, surprise } = place;
+  const nameOf = (code: CodePlace): PlaceName => ({
+    ...code,
+    name: names.at(code.address),
+    address: formatAddress(code.address),
+  });
   const { predicted } = surprise;
-  const proof = thread?.evidence.find((item) => item.position === position);
   const sources = sourcesInWords({
     ...{ sort: targetSorts[surprise.sort], allowed: surprise.count, nats: surprise.nats },
     ...{ trainedTargets: surprise.trainedTargets, trainedRuns: surprise.trainedRuns },
     ...{ shown: surprise.shown, scaled: surprise.scaled },
   });
   return {
-    ...{ pValue: decision.pValue, score: decision.score, thread: number, position, blocks },
-    from: nameOf(from, true),
-    to: nameOf(to, false),
-    expected: predicted === 0 ? undefined : vocabulary.describeOutput(predicted),
-    calls: (thread?.openCallsAt(position).calls ?? [])
-      .slice(0, callsTold)
-      .flatMap((block) => nameOf(block, true) ?? []),
+    ...{ pValue: decision.pValue, score: decision.score, thread, position, blocks },
+    from: from && nameOf(from),
+    to: to && nameOf(to),
+    expected: predicted === 0 ? undefined : names.ofOutput(predicted),
+    calls: calls.map(nameOf),
     reason: proof === undefined ? sources : `${evidenceNames[proof.kind].one}: ${sources}`,
-    ...{ nats: surprise.nats, scaled: surprise.scaled },
+    ...{ nats: surprise.nats, scaled: surprise.scaled, fingerprint },
   };
 }
 
-/** The last blocks of a thread by name, and what lay between them. Takes a while. */
-export function lastBlocksOf(thread: LiveThread, space: AddressSpace): string[] {
-  const names = new Map<number, string>();
+/** The last blocks of a thread by name, and what lay between them. */
+export function lastBlocksOf({ flow: thread }: AlarmFacts, names: AlarmNames): string[] {
+  if (thread === undefined) return [];
+  const known = new Map<number, string>();
   return Array.from(thread.lastEntries(), (entry) => {
     if (entry < 0) {
       const mark = thread.marks[~entry];
       return mark.kind === 'gap' ? `(gap: ${mark.reason})` : `(${mark.kind})`;
     }
-    const name = names.get(entry) ?? placeOf(thread, space, entry, false).name;
-    names.set(entry, name);
+    const name = known.get(entry) ?? names.at(placeOf(thread, entry, false).address);
+    known.set(entry, name);
     return name;
   });
 }
 
 /** @param isSite  the block's last instruction, not its start */
-function placeOf(
-  { blocks }: LiveThread,
-  space: AddressSpace,
-  block: number,
-  isSite: boolean,
-): PlaceName {
+function placeOf({ blocks }: LiveThread, block: number, isSite: boolean): CodePlace {
   const { module, modules, offset, lastInstruction } = blocks;
   const own = modules[module[block]];
   const into = offset[block] + (isSite ? lastInstruction[block] : 0);
-  const address = own === undefined ? into : own.base + into;
-  const symbol = space.symbolAt(address);
-  const plus = (n: number): string => (n === 0 ? '' : `+0x${n.toString(16)}`);
-  const moduleName = own === undefined ? '(no file)' : own.name;
-  return {
-    name:
-      own === undefined
-        ? `${moduleName} ${formatAddress(address)}`
-        : symbol === undefined
-          ? `${moduleName}${plus(into)}`
-          : `${moduleName}!${symbol.name}${plus(symbol.offset)}`,
-    module: own?.name ?? '',
-    offset: into,
-    address: formatAddress(address),
-  };
+  return { module: own?.name ?? '', offset: into, address: (own?.base ?? 0) + into };
 }
 
 /** The alarm in one line. */

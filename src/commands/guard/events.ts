@@ -1,5 +1,6 @@
+import type { PassedPlace } from '../samples/known-places.ts';
 import type { AlarmReport } from './alarm.ts';
-import type { Inexact } from './outcome.ts';
+import type { Inexact, Judgement } from './outcome.ts';
 
 /** What a guard tells, in order; one line each with `--json`. `docs/schemas/guard-event.schema.json` */
 export type GuardEvent =
@@ -17,6 +18,8 @@ export type GuardEvent =
       readonly program: string;
       readonly origin: 'start' | 'fork' | 'exec';
       readonly profile: string | undefined;
+      /** Why no profile judges it. */
+      readonly why: string | undefined;
     }
   | ({
       readonly event: 'alarm';
@@ -31,6 +34,8 @@ export type GuardEvent =
       readonly action: OnAlarm;
       readonly registers: readonly Readonly<Record<string, string>>[];
     }
+  /** Why alarms of a process may be none, or how they can be made better. */
+  | { readonly event: 'warning'; readonly pid: number; readonly what: string }
   /** Something that was not followed, or is not any more. */
   | { readonly event: 'lost'; readonly pid: number; readonly what: string }
   /** Blocks were left out so that the program is not slowed, since the last such event. */
@@ -55,10 +60,7 @@ export type GuardEvent =
 export type OnAlarm = 'log' | 'stop' | 'kill';
 
 /** The verdict on a process that has ended. */
-export interface ProcessVerdict {
-  readonly verdict: 'anomalous' | 'nominal' | 'not-judged';
-  readonly pValue: number | undefined;
-  readonly score: number | undefined;
+export interface ProcessVerdict extends Judgement {
   readonly blocks: number;
   readonly gaps: number;
   readonly skippedBlocks: number;
@@ -67,6 +69,8 @@ export interface ProcessVerdict {
   /** Where the verdict comes from: what was found while it ran, or the whole sample, judged again, and why. */
   readonly judged: 'live' | 'again';
   readonly because: readonly Inexact[];
+  /** Transfers that somebody found harmless, and that it made while it was judged. */
+  readonly knownPlaces: readonly PassedPlace[];
   /** Its sample, where it is kept. */
   readonly sample: string | undefined;
   /** Why what it did was not followed to its end. */

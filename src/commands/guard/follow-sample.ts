@@ -3,13 +3,16 @@ import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../base/errors.ts';
 import { readJsonFile } from '../../base/files/json-file.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
 import { parseMemoryMap } from '../../image/memory-map.ts';
+import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
 import { layoutOf } from '../samples/layout.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
 import { FollowedRun } from './followed-run.ts';
-import type { OpenedSetup } from './open-setup.ts';
+import type { GuardProfiles } from './guard-profiles.ts';
+import type { Judgement } from './outcome.ts';
 
 /** Between two looks at what has grown, in ms. */
 const lookInterval = 20;
@@ -23,7 +26,9 @@ export interface FollowRequest {
   readonly idle: number | undefined;
   readonly signal: AbortSignal;
   /** Judges the sample as a whole. */
-  readonly judgeSample: () => Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>>;
+  readonly judgeSample: () => Promise<Judgement>;
+  /** Where else names come from than the images. */
+  readonly names?: NameSourceOptions | undefined;
 }
 
 /** One trace file that grows. */
@@ -36,14 +41,14 @@ interface GrowingTrace {
  * Follows a sample while somebody writes it: `trace_0` and on, not compressed, and `mapping.txt`, which may
  * change. Waits for what is not there yet.
  *
- * @throws UserError when the map or the images cannot be read
+ * @throws UserError when the map or the images cannot be read; `no-profile-for-program`
  */
 export async function followSample(
   request: FollowRequest,
-  setup: OpenedSetup,
+  profiles: GuardProfiles,
   tell: (event: GuardEvent) => void,
 ): Promise<ProcessVerdict | undefined> {
-  const follower = new SampleFollower(request, setup, tell);
+  const follower = new SampleFollower(request, profiles, tell);
   try {
     return await follower.follow();
   } finally {
@@ -53,7 +58,7 @@ export async function followSample(
 
 class SampleFollower {
   readonly #request: FollowRequest;
-  readonly #setup: OpenedSetup;
+  readonly #profiles: GuardProfiles;
   readonly #tell: (event: GuardEvent) => void;
   readonly #images: ImageStore;
   readonly #traces: Map<number, GrowingTrace> = new Map();
@@ -62,9 +67,9 @@ class SampleFollower {
   #run: FollowedRun | undefined;
   #kind: { readonly sharesProcessor?: boolean } = {};
 
-  constructor(request: FollowRequest, setup: OpenedSetup, tell: (event: GuardEvent) => void) {
+  constructor(request: FollowRequest, profiles: GuardProfiles, tell: (event: GuardEvent) => void) {
     this.#request = request;
-    this.#setup = setup;
+    this.#profiles = profiles;
     this.#tell = tell;
     this.#images = new ImageStore(layoutOf(request.folder, request.binDirs).binDirs);
   }
@@ -103,7 +108,7 @@ class SampleFollower {
       trace.offset += bytesRead;
       hasGrown = true;
       run.live.push(thread, new Uint8Array(this.#buffer.subarray(0, bytesRead)), this.#kind);
-      await run.writeEvidence();
+      await run.tellAlarms();
     }
     return hasGrown;
   }
@@ -125,28 +130,30 @@ class SampleFollower {
   }
 
   async #readMap(): Promise<void> {
-    const { folder, evidence } = this.#request;
+    const { folder } = this.#request;
     const path = join(folder, 'mapping.txt');
     // Half a map that is being written is no map yet; a map that is none for good is told by `judge`.
     const text = await readFile(path, 'utf8').catch(() => '');
     if (text === this.#map || !text.endsWith('\n')) return;
     this.#map = text;
-    const space = await buildAddressSpace(parseMemoryMap(text, path), this.#images);
-    if (this.#run !== undefined) {
-      this.#run.live.remap(space);
-      return;
-    }
+    const map = parseMemoryMap(text, path);
+    const space = await buildAddressSpace(map, this.#images);
+    if (this.#run !== undefined) this.#run.live.remap(space);
+    else this.#run = await this.#begin(space, map.process.name);
+  }
+
+  /** @param program  by the map; empty where it says none */
+  async #begin(space: AddressSpace, program: string): Promise<FollowedRun> {
+    const { folder, evidence, names } = this.#request;
     const name = basename(resolve(folder));
     const recording = join(folder, 'recording.json');
     if ((await stat(recording).catch(() => undefined)) !== undefined) {
       const { sharesProcessor } = await readJsonFile(recording);
       this.#kind = { sharesProcessor: sharesProcessor === true };
     }
-    const followed = { pid: 0, program: name, evidence: join(evidence, 'alarms', name) };
-    this.#run = new FollowedRun(this.#setup, space, followed, this.#tell);
-    this.#tell({
-      ...{ event: 'process', pid: 0, parentPid: 0, program: name },
-      ...{ origin: 'start', profile: this.#setup.path },
-    });
+    const setup = await this.#profiles.setupOf(program);
+    const alarms = join(evidence, 'alarms', name);
+    const followed = { pid: 0, program: program === '' ? name : program, evidence: alarms };
+    return new FollowedRun(setup, space, followed, new NameSources(names), this.#tell);
   }
 }

@@ -2,12 +2,15 @@ import { appendFileSync, mkdirSync, readdirSync, readFileSync, writeFileSync } f
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { exampleProcesses } from '../../../test/example-schedule.ts';
 import {
   type ExampleProfile,
   exampleCorpus,
   learnExamples,
 } from '../../../test/guard/example-profile.ts';
 import { PerfDataWriter } from '../../../test/perf-data.ts';
+import { pipeOfRecording } from '../../../test/perf-pipe.ts';
+import { schedule } from '../../../test/pt-schedule.ts';
 import { silentLogger } from '../../base/log.ts';
 import { Random } from '../../base/random.ts';
 import { guardFollow, guardPerfPipe } from '../guard.ts';
@@ -165,7 +168,32 @@ describe("perf's pipe", () => {
     }
   }, 120_000);
 
-  test('of whole processors is told, and not judged as if it were one thread', async () => {
+  test('of whole processors is judged by the threads that took turns on them, as the recording', async () => {
+    const processes = await exampleProcesses(['nominal-test-000', hijacked, 'nominal-test-001']);
+    const file = schedule(processes, {
+      ...{ cpus: 2, seed: 4, stamps: 'tsc', compressReturns: true, switches: 3 },
+      isSystemWide: true,
+    });
+    const path = join(learned.folder, 'processors.data');
+    writeFileSync(path, file);
+    const { judged } = await judge(
+      { profile: learned.profile, samples: [path], binDirs, out: learned.folder },
+      { log: silentLogger, progress: () => {} },
+    );
+    expect(judged.map(({ verdict }) => verdict).sort()).toEqual([
+      ...['anomalous', 'nominal', 'nominal'],
+    ]);
+    const { events } = await guardPipe(piecesOf(pipeOfRecording(file, 4, 12), 5000));
+    for (const { pid } of processes) {
+      const whole = judged.find(({ name }) => name.endsWith(`-${pid}`));
+      const live = events.find((event) => event.event === 'process-ended' && event.pid === pid);
+      expect(live).toMatchObject({ pValue: whole?.pValue, score: whole?.score, gaps: 0 });
+      expect(live).toMatchObject({ wasAlarmed: whole?.verdict === 'anomalous' });
+    }
+    expect(events.filter(({ event }) => event === 'lost')).toEqual([]);
+  }, 60_000);
+
+  test('of whole processors without switches is told, and not judged as if it were one thread', async () => {
     const writer = new PerfDataWriter({ isPipe: true, isPerCpu: true });
     writer.auxtrace(0, -1 >>> 0, 0, 0, readExample(hijacked).trace);
     const { verdicts, events } = await guardPipe(piecesOf(writer.finish(), 5000));

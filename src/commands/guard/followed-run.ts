@@ -3,10 +3,14 @@ import { makeFolder } from '../../base/files/folder.ts';
 import { writeJsonFile } from '../../base/files/json-file.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
-import { type AlarmReport, lastBlocksOf, reportAlarm } from './alarm.ts';
+import type { NameSources } from '../../names/name-sources.ts';
+import { type AlarmFacts, factsOfAlarm, lastBlocksOf, reportAlarm } from './alarm.ts';
+import { AlarmNames } from './alarm-names.ts';
+import { differencesOf } from './differences.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
-import { type AlarmPlace, LiveRun } from './live-run.ts';
+import { LiveRun } from './live-run.ts';
 import type { OpenedSetup } from './open-setup.ts';
+import type { Judgement } from './outcome.ts';
 
 /** Who is followed, and where what is found goes. */
 export interface Followed {
@@ -22,40 +26,51 @@ export class FollowedRun {
   readonly live: LiveRun;
   readonly #setup: OpenedSetup;
   readonly #followed: Followed;
+  readonly #names: NameSources;
   readonly #tell: (event: GuardEvent) => void;
-  readonly #evidence: { alarm: AlarmReport; lastBlocks: readonly string[] }[] = [];
-  alarms = 0;
+  readonly #found: AlarmFacts[] = [];
+  #alarms = 0;
 
   constructor(
     setup: OpenedSetup,
     space: AddressSpace,
     followed: Followed,
+    names: NameSources,
     tell: (event: GuardEvent) => void,
   ) {
     this.#setup = setup;
     this.#followed = followed;
+    this.#names = names;
     this.#tell = tell;
-    this.live = new LiveRun(setup, space, (place) => this.#onAlarm(place));
+    const { pid, program } = followed;
+    this.live = new LiveRun(setup, space, (place) => {
+      this.#found.push(factsOfAlarm(place, this.live));
+    });
+    tell({
+      ...{ event: 'process', pid, parentPid: 0, program },
+      ...{ origin: 'start', profile: setup.path, why: undefined },
+    });
+    const { otherProgram, otherBuilds } = differencesOf(setup, program, space);
+    if (otherBuilds !== undefined) this.live.inexact.add('other-builds');
+    for (const what of [otherProgram, otherBuilds]) {
+      if (what !== undefined) tell({ event: 'warning', pid, what });
+    }
   }
 
-  #onAlarm(place: AlarmPlace): void {
-    this.alarms++;
-    const alarm = reportAlarm(place, this.live, this.#setup.vocabulary);
+  /** Tells the alarms of what was followed last, and writes what they left. @throws UserError `write-failed` */
+  async tellAlarms(): Promise<void> {
+    if (this.#found.length === 0) return;
     const { pid, program, evidence } = this.#followed;
-    this.#tell({ event: 'alarm', pid, program, evidence, ...alarm });
-    const thread = this.live.thread(place.thread);
-    const lastBlocks = thread === undefined ? [] : lastBlocksOf(thread, this.live.space);
-    this.#evidence.push({ alarm, lastBlocks });
-  }
-
-  /** Writes what alarms left. @throws UserError `write-failed` */
-  async writeEvidence(): Promise<void> {
-    const { pid, evidence } = this.#followed;
-    for (const { alarm, lastBlocks } of this.#evidence.splice(0)) {
+    const names = await AlarmNames.open(this.live.space, this.#setup, this.#names);
+    for (const facts of this.#found.splice(0)) {
+      const alarm = reportAlarm(facts, names);
+      const number = this.#alarms++ === 0 ? '' : `-${this.#alarms}`;
+      this.#tell({ event: 'alarm', pid, program, evidence, ...alarm });
       await makeFolder(evidence);
-      const name = `alarm${this.alarms === 1 ? '' : `-${this.alarms}`}`;
-      await writeJsonFile(join(evidence, `${name}.json`), { schemaVersion: 1, pid, ...alarm });
-      await writeFileAtomic(join(evidence, `${name}-blocks.txt`), `${lastBlocks.join('\n')}\n`);
+      const document = { schemaVersion: 1, pid, ...alarm };
+      await writeJsonFile(join(evidence, `alarm${number}.json`), document);
+      const lines = `${lastBlocksOf(facts, names).join('\n')}\n`;
+      await writeFileAtomic(join(evidence, `last-blocks${number}.txt`), lines);
     }
   }
 
@@ -66,27 +81,19 @@ export class FollowedRun {
    */
   async end(
     sample: string | undefined,
-    again: (() => Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>>) | undefined,
+    again: (() => Promise<Judgement>) | undefined,
   ): Promise<ProcessVerdict> {
     this.live.end();
-    await this.writeEvidence();
-    const because = [...this.live.inexact];
-    const { isFlagged, pValue, score } = this.live.decision;
-    const isAgain = because.length > 0 && again !== undefined;
-    const own = {
-      verdict: isFlagged ? ('anomalous' as const) : ('nominal' as const),
-      pValue,
-      score,
-    };
-    const found = isAgain ? await again() : own;
-    const { blocks, gaps } = this.live.counts;
-    const verdict: ProcessVerdict = {
-      ...found,
-      ...{ blocks, gaps, skippedBlocks: 0, wasAlarmed: this.alarms > 0 },
-      ...{ judged: isAgain ? 'again' : 'live', because, sample, damage: undefined },
+    await this.tellAlarms();
+    const { verdict, pValue, score, inexact, ...facts } = this.live.outcome;
+    const isAgain = inexact.length > 0 && again !== undefined;
+    const found = isAgain ? await again() : { verdict, pValue, score };
+    const ended: ProcessVerdict = {
+      ...{ ...found, ...facts, skippedBlocks: 0, wasAlarmed: this.#alarms > 0 },
+      ...{ judged: isAgain ? 'again' : 'live', because: inexact, sample, damage: undefined },
     };
     const { pid, program } = this.#followed;
-    this.#tell({ event: 'process-ended', pid, program, ...verdict });
-    return verdict;
+    this.#tell({ event: 'process-ended', pid, program, ...ended });
+    return ended;
   }
 }

@@ -9,9 +9,10 @@ import type { Guest, GuestEnd, GuestListener } from '../../capture/qemu/guarded/
 import { readStopped } from '../../capture/qemu/guarded/guest-memory.ts';
 import type { AlarmReport } from './alarm.ts';
 import type { GuardEvent, OnAlarm, ProcessVerdict } from './events.ts';
+import type { ProfileChoice } from './guard-profiles.ts';
 import type { JudgeClient } from './judge-client.ts';
-import type { LiveOutcome } from './outcome.ts';
-import type { ToJudge } from './protocol.ts';
+import { type Judgement, type LiveOutcome, nothingJudged, notJudged } from './outcome.ts';
+import type { OfRun, ToJudge } from './protocol.ts';
 import type { SampleSpool } from './sample-spool.ts';
 
 /** Blocks that may wait to be judged before the program waits. */
@@ -22,11 +23,14 @@ const behindAgain = 1 << 20;
 /** How long a program is asked to stop by itself before it is stopped from outside, in ms. */
 const stopPatience = 100;
 
+/** Judges a whole sample with a profile, as `judge` does. */
+export type JudgeSample = (folder: string, profile: string) => Promise<Judgement>;
+
 export interface GuardedRunContext {
   readonly number: number;
   readonly guest: Guest;
-  /** Index of the profile, and its path; `undefined` = none judges it. */
-  readonly profile: { readonly index: number; readonly path: string } | undefined;
+  /** Which profile judges it, if any does. */
+  readonly choice: ProfileChoice;
   readonly judge: JudgeClient;
   readonly program: () => GuardedProgram;
   readonly spool: SampleSpool | undefined;
@@ -35,10 +39,7 @@ export interface GuardedRunContext {
   readonly maySlow: boolean;
   readonly tell: (event: GuardEvent) => void;
   /** Judges the whole sample. */
-  readonly judgeSample: (
-    folder: string,
-    profile: string,
-  ) => Promise<Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'>>;
+  readonly judgeSample: JudgeSample;
   readonly isKept: boolean;
 }
 
@@ -56,6 +57,8 @@ export class GuardedRun implements GuestListener {
   #skippedNow = 0;
   skippedBlocks = 0;
   alarms = 0;
+  /** When it is acted on what it did: with whether it was stopped. */
+  #acted: Promise<boolean> | undefined;
   /** Work on an alarm that is under way. */
   #acting: Promise<void> = Promise.resolve();
   #end: GuestEnd | undefined;
@@ -76,12 +79,10 @@ export class GuardedRun implements GuestListener {
       this.#outcome = resolve;
     });
     this.done = this.#finish(ended, outcome);
-    const { profile, guest } = context;
-    if (profile === undefined) return;
-    this.#send({
-      ...{ type: 'open', run: this.number, profile: profile.index },
-      bitness: guest.program.bitness,
-    });
+    const { choice, guest } = context;
+    if (choice.index === undefined) return;
+    const { path: program, bitness } = guest.program;
+    this.#send({ type: 'open', run: this.number, profile: choice.index, program, bitness });
   }
 
   readonly #settle: (end: GuestEnd) => void;
@@ -90,12 +91,16 @@ export class GuardedRun implements GuestListener {
     return this.#guest;
   }
 
+  get #isJudged(): boolean {
+    return this.#context.choice.index !== undefined;
+  }
+
   get waitingBlocks(): number {
     return this.#waiting;
   }
 
   #send(message: ToJudge, moved: readonly ArrayBuffer[] = []): void {
-    if (this.#context.profile !== undefined) this.#context.judge.send(message, moved);
+    if (this.#isJudged) this.#context.judge.send(message, moved);
   }
 
   onMap(text: string): void {
@@ -110,7 +115,7 @@ export class GuardedRun implements GuestListener {
     this.#context.spool?.write(thread, bytes);
     const blocks = this.#guest.blocks - this.#told;
     this.#told += blocks;
-    if (this.#context.profile === undefined) return;
+    if (!this.#isJudged) return;
     if (!this.#context.maySlow && this.#skips(blocks)) return;
     this.#waiting += blocks;
     const own = bytes.buffer.byteLength === bytes.length ? bytes : bytes.slice();
@@ -155,8 +160,35 @@ export class GuardedRun implements GuestListener {
     this.#settle(end);
   }
 
+  /** The judge has found something. */
+  onFound(message: OfRun): void {
+    switch (message.type) {
+      case 'done':
+        this.#onJudged(message.blocks);
+        return;
+      case 'strayed':
+        // Acted on before anybody looks up names or writes anything: that takes time in which it would run on.
+        this.#acted ??= this.#act();
+        return;
+      case 'alarm':
+        this.#onAlarm(message.alarm);
+        return;
+      case 'last-blocks':
+        this.#onLastBlocks(message.lines);
+        return;
+      case 'warning': {
+        const { pid } = this.#guest.hello;
+        this.#context.tell({ event: 'warning', pid, what: message.what });
+        return;
+      }
+      case 'ended':
+        this.#outcome(message.outcome);
+        return;
+    }
+  }
+
   /** The blocks before the last alarm, and some behind it. */
-  onLastBlocks(lines: readonly string[]): void {
+  #onLastBlocks(lines: readonly string[]): void {
     const number = this.#listed++ === 0 ? '' : `-${this.#listed}`;
     const { evidence } = this.#context;
     this.#acting = this.#acting
@@ -167,32 +199,26 @@ export class GuardedRun implements GuestListener {
   }
 
   /** So many blocks have been judged. */
-  onJudged(blocks: number): void {
+  #onJudged(blocks: number): void {
     this.#waiting -= blocks;
     if (!this.#isPaused || this.#waiting > mostWaiting / 2) return;
     this.#isPaused = false;
     this.#context.program().resume(this.#guest);
   }
 
-  onOutcome(outcome: LiveOutcome): void {
-    this.#outcome(outcome);
-  }
-
   /** No outcome comes any more. */
   onFailure(): void {
     this.#waiting = 0;
-    this.onJudged(0);
-    const nothing = { pValue: Number.NaN, score: Number.NaN, gaps: 0, inexact: [] };
-    this.#outcome({ verdict: 'not-judged', blocks: this.#guest.blocks, ...nothing });
+    this.#onJudged(0);
+    this.#outcome(nothingJudged);
   }
 
-  onAlarm(alarm: AlarmReport): void {
+  #onAlarm(alarm: AlarmReport): void {
     const isFirst = this.alarms++ === 0;
     const { tell, evidence, onAlarm } = this.#context;
     const { pid } = this.#guest.hello;
     const program = this.#guest.program.path;
-    // The program is acted on before anything is written: that takes time in which it would run on.
-    const acted = isFirst ? this.#act() : Promise.resolve(false);
+    const acted = isFirst ? this.#acted : undefined;
     tell({ event: 'alarm', pid, program, evidence, ...alarm });
     this.#acting = this.#acting
       .then(() => this.#write(alarm, acted))
@@ -221,7 +247,7 @@ export class GuardedRun implements GuestListener {
     return true;
   }
 
-  async #write(alarm: AlarmReport, acted: Promise<boolean>): Promise<void> {
+  async #write(alarm: AlarmReport, acted: Promise<boolean> | undefined): Promise<void> {
     const { evidence, spool, tell } = this.#context;
     const { pid } = this.#guest.hello;
     await mkdir(evidence, { recursive: true });
@@ -246,29 +272,28 @@ export class GuardedRun implements GuestListener {
     whenJudged: Promise<LiveOutcome>,
   ): Promise<ProcessVerdict> {
     const { threads, damage } = await whenEnded;
-    const { profile, spool, isKept, judgeSample } = this.#context;
-    const outcome = profile === undefined ? undefined : await whenJudged;
+    const { choice, spool, isKept, judgeSample } = this.#context;
+    const outcome = this.#isJudged ? await whenJudged : undefined;
     await this.#acting;
     const isSampleWanted = isKept || this.alarms > 0;
     const isAgain = outcome !== undefined && outcome.inexact.length > 0 && spool !== undefined;
     spool?.close(threads);
-    let verdict: Pick<ProcessVerdict, 'verdict' | 'pValue' | 'score'> =
-      outcome === undefined
-        ? { verdict: 'not-judged', pValue: undefined, score: undefined }
-        : { verdict: outcome.verdict, pValue: outcome.pValue, score: outcome.score };
+    const { verdict, pValue, score } = outcome ?? notJudged;
+    let judged: Judgement = { verdict, pValue, score };
     if (spool !== undefined && threads.length > 0 && (isSampleWanted || isAgain)) {
       await spool.describe(this.#guest.recording);
-      if (isAgain && profile !== undefined && spool.problem === undefined) {
-        verdict = await judgeSample(spool.folder, profile.path);
+      if (isAgain && choice.index !== undefined && spool.problem === undefined) {
+        judged = await judgeSample(spool.folder, choice.path);
       }
     }
     if (!isSampleWanted || threads.length === 0) await spool?.remove();
     return {
-      ...verdict,
+      ...judged,
       ...{ blocks: this.#guest.blocks, gaps: outcome?.gaps ?? 0 },
       ...{ skippedBlocks: this.skippedBlocks, wasAlarmed: this.alarms > 0 },
       judged: isAgain ? 'again' : 'live',
       because: outcome?.inexact ?? [],
+      knownPlaces: outcome?.knownPlaces ?? [],
       sample: isSampleWanted && threads.length > 0 ? spool?.folder : undefined,
       damage: damage ?? spool?.problem,
     };

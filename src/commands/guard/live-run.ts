@@ -14,8 +14,9 @@ import type { TraceFeatures } from '../../verdict/features.ts';
 import { natsOfProbability } from '../../verdict/measurement.ts';
 import { RunningSurprise } from '../../verdict/running-surprise.ts';
 import { EventClassifier } from '../samples/evaluate-histories.ts';
+import { type PassedPlace, passOver } from '../samples/known-places.ts';
 import { type FollowSetup, LiveThread, type ThreadTraceKind } from './live-thread.ts';
-import type { Inexact } from './outcome.ts';
+import { type Inexact, type LiveOutcome, nothingJudged } from './outcome.ts';
 
 /** What runs are judged with while they go on. */
 export interface LiveSetup extends FollowSetup {
@@ -23,6 +24,8 @@ export interface LiveSetup extends FollowSetup {
   readonly vocabulary: Vocabulary;
   /** What the calibration runs say of the largest surprises so far. */
   readonly decide: (trace: TraceFeatures) => NominalDecision;
+  /** Fingerprints of transfers that somebody found harmless. */
+  readonly knownPlaces: ReadonlySet<string>;
 }
 
 /** The place at which a run became anomalous, as the first look at it tells. */
@@ -85,6 +88,7 @@ export class LiveRun {
   #started = 0;
   /** Why a look at the whole sample may find something else; empty where it cannot. */
   readonly inexact: Set<Inexact> = new Set();
+  readonly #passed: Map<string, number> = new Map();
 
   constructor(setup: LiveSetup, space: AddressSpace, onAlarm: (place: AlarmPlace) => void) {
     this.space = new GrowingSpace(space);
@@ -144,6 +148,11 @@ export class LiveRun {
     return RunningSurprise.largest([...this.#ended.map(({ worst }) => worst), ...all]);
   }
 
+  /** The known places that it came by. */
+  get passedOver(): readonly PassedPlace[] {
+    return [...this.#passed].map(([fingerprint, times]) => ({ fingerprint, times }));
+  }
+
   get decision(): NominalDecision {
     return this.#setup.decide(this.features);
   }
@@ -157,6 +166,16 @@ export class LiveRun {
       counts.bytesLost += each.bytesLost;
     }
     return counts;
+  }
+
+  /** What there is to say of it, once it has ended. */
+  get outcome(): LiveOutcome {
+    const { isFlagged, pValue, score } = this.decision;
+    const { blocks, gaps } = this.counts;
+    const found = { gaps, knownPlaces: this.passedOver, inexact: [...this.inexact] };
+    // Nothing strays in a run of which nothing was read, so that it says nothing.
+    if (blocks === 0) return { ...nothingJudged, ...found };
+    return { verdict: isFlagged ? 'anomalous' : 'nominal', pValue, score, blocks, ...found };
   }
 
   #start(number: number, kind: ThreadTraceKind): Thread {
@@ -182,6 +201,7 @@ export class LiveRun {
     const events = run.drain();
     const named = this.#classifier.classify(events);
     const judgements = this.#judge.judge(named);
+    this.#passOver(events, judgements, named);
     for (let i = 0; i < events.length; i++) {
       const position = events.origin + events.position[i];
       const hasGrown = surprise.push(judgements.surprise[i], events.sort[i], position);
@@ -194,6 +214,15 @@ export class LiveRun {
         ...{ thread: number, position, blocks: run.blocks, decision },
         surprise: surpriseOf(events, named, judgements, i),
       });
+    }
+  }
+
+  #passOver(events: TransferEvents, judgements: EventJudgements, named: NamedEvents): void {
+    const { knownPlaces } = this.#setup;
+    if (knownPlaces.size === 0) return;
+    for (const { fingerprint, times } of passOver(knownPlaces, events, judgements, named)
+      .passedOver) {
+      this.#passed.set(fingerprint, (this.#passed.get(fingerprint) ?? 0) + times);
     }
   }
 }

@@ -4,6 +4,7 @@ import { CodeCache } from '../../flow/code-cache.ts';
 import { HistoryModel } from '../../model/histories/model.ts';
 import { filterTable } from '../../sequences/filter.ts';
 import { nominalDecision } from '../../verdict/classify-nominal.ts';
+import type { ImageIdentity } from '../profile/image-identities.ts';
 import { openProfile, partsOf } from '../profile/profile.ts';
 import { loadTrained } from '../run/trained.ts';
 import type { LiveSetup } from './live-run.ts';
@@ -12,6 +13,9 @@ import type { LiveSetup } from './live-run.ts';
 export interface OpenedSetup extends LiveSetup {
   /** The profile's file. */
   readonly path: string;
+  /** The programs whose runs it learned, and the images that they ran. */
+  readonly programs: readonly string[];
+  readonly images: readonly ImageIdentity[];
   close(): Promise<void>;
 }
 
@@ -19,18 +23,17 @@ export interface OpenedSetup extends LiveSetup {
  * Opens a profile for judging runs while they go on. All of it is in memory then: whoever is killed in the
  * middle of a run, as the judging thread is, leaves no file behind.
  *
- * @throws UserError as `openProfile`; `not-of-histories`, `not-of-traces`, `calibration-too-small`
+ * @param knownPlaces  fingerprints of transfers that alarm nobody
+ * @throws UserError as `openProfile`; `not-of-histories`, `calibration-too-small`
  */
-export async function openSetup(path: string, fpr: number): Promise<OpenedSetup> {
+export async function openSetup(
+  path: string,
+  fpr: number,
+  knownPlaces: ReadonlySet<string> = new Set(),
+): Promise<OpenedSetup> {
   const opened = await openProfile(path);
   try {
     const { facts, calibration } = opened;
-    if (facts.source !== 'trace') {
-      throw new UserError('not-of-traces', 'was learned from logs of calls, not from traces', {
-        category: 'input',
-        path,
-      });
-    }
     const trained = await partsOf(opened, ({ root }) =>
       loadTrained(root, { workers: 1, device: 'cpu', seed: 0 }),
     );
@@ -45,7 +48,8 @@ export async function openSetup(path: string, fpr: number): Promise<OpenedSetup>
     }
     const codeCache = new CodeCache();
     return {
-      ...{ path: opened.path, model: layer, vocabulary, profile, codeCache },
+      ...{ path: opened.path, programs: facts.programs, images: facts.images },
+      ...{ model: layer, vocabulary, profile, codeCache, knownPlaces },
       decide: nominalDecision(calibration, fpr),
       filter: filterTable(filter),
       imageCode: new ImageCodeCache(),

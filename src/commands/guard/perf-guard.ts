@@ -1,14 +1,14 @@
 import { basename, join } from 'node:path';
 import { toMapPath } from '../../base/text/line.ts';
-import { PerfPipe } from '../../capture/perf/pipe.ts';
-import { CodeMap, type CodeMapping } from '../../capture/perf/processes.ts';
-import type { LifeEvent } from '../../capture/perf/records.ts';
+import { PipeThreads } from '../../capture/perf/pipe-threads.ts';
+import type { CodeMapping, PerfProgram, PerfThread } from '../../capture/perf/processes.ts';
 import { HostImages, type ImageSource, ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
 import { parseMemoryMap } from '../../image/memory-map.ts';
+import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
 import { FollowedRun } from './followed-run.ts';
-import type { OpenedSetup } from './open-setup.ts';
+import { chooseProfile, type GuardProfiles } from './guard-profiles.ts';
 
 export interface PerfGuardRequest {
   /** What perf writes. */
@@ -18,130 +18,129 @@ export interface PerfGuardRequest {
   /** Folders of the files that run; empty: where the recording says that they are. */
   readonly binDirs: readonly string[];
   readonly evidence: string;
+  /** Where else names come from than the images. */
+  readonly names?: NameSourceOptions | undefined;
 }
 
-interface PerfProcess {
-  readonly map: CodeMap;
-  /** The map has changed since the last trace. */
-  isNew: boolean;
+/** A program in a process, from one `exec` to the next. */
+interface FollowedProgram {
+  /** Version of its map that was read last. */
+  mapVersion: number;
+  /** Nothing where no profile judges it. */
   run: FollowedRun | undefined;
 }
 
-/** Something that came through the pipe, in order. */
-type Step =
-  | { readonly event: LifeEvent }
-  | { readonly tid: number; readonly cpu: number; readonly bytes: Uint8Array };
+/** The next bytes of a thread. */
+interface Step {
+  readonly thread: PerfThread;
+  readonly bytes: Uint8Array;
+}
 
 /**
- * Judges what perf records while it does. Followed are buffers of threads (`perf record --per-thread`); those of
- * processors hold many threads, which can be told apart only when all is there: they are counted and told.
+ * Judges what perf records while it does: buffers of threads (`perf record --per-thread`), or of processors, cut by their
+ * switches.
  *
- * @throws UserError as `PerfPipe`
+ * @throws UserError as `PipeThreads`, `GuardProfiles.setupOf`
  */
 export async function guardPerf(
   request: PerfGuardRequest,
-  setup: OpenedSetup,
+  profiles: GuardProfiles,
   tell: (event: GuardEvent) => void,
 ): Promise<readonly ProcessVerdict[]> {
-  const guard = new PerfGuard(request, setup, tell);
   const steps: Step[] = [];
-  const pipe = new PerfPipe(request.path, {
-    onEvent: (event) => void steps.push({ event }),
-    onTrace: (tid, cpu, bytes) => void steps.push({ tid, cpu, bytes }),
+  const lose = (what: string): void => tell({ event: 'lost', pid: 0, what });
+  const threads = new PipeThreads(request.path, {
+    onTrace: (thread, bytes) => void steps.push({ thread, bytes }),
+    onLost: lose,
   });
+  const guard = new PerfGuard(request, profiles, threads, tell);
   for await (const chunk of request.input) {
-    pipe.add(chunk);
+    threads.add(chunk);
     // The pipe waits meanwhile, and perf with it.
-    for (const step of steps.splice(0)) await guard.take(step, pipe);
+    for (const step of steps.splice(0)) await guard.take(step);
   }
-  const isCut = pipe.end();
-  for (const step of steps.splice(0)) await guard.take(step, pipe);
-  if (isCut) tell({ event: 'lost', pid: 0, what: 'the end of the recording: it is cut off' });
+  const isCut = threads.end();
+  for (const step of steps.splice(0)) await guard.take(step);
+  if (isCut) lose('the end of the recording: it is cut off');
   return guard.end();
 }
 
 class PerfGuard {
   readonly #request: PerfGuardRequest;
-  readonly #setup: OpenedSetup;
+  readonly #profiles: GuardProfiles;
+  readonly #threads: PipeThreads;
   readonly #tell: (event: GuardEvent) => void;
   readonly #images: ImageSource;
-  readonly #processes: Map<number, PerfProcess> = new Map();
-  /** Process of each thread. */
-  readonly #owners: Map<number, number> = new Map();
-  #hasToldCpus = false;
+  readonly #names: NameSources;
+  readonly #programs: Map<PerfProgram, FollowedProgram> = new Map();
 
-  constructor(request: PerfGuardRequest, setup: OpenedSetup, tell: (event: GuardEvent) => void) {
+  constructor(
+    request: PerfGuardRequest,
+    profiles: GuardProfiles,
+    threads: PipeThreads,
+    tell: (event: GuardEvent) => void,
+  ) {
     this.#request = request;
-    this.#setup = setup;
+    this.#profiles = profiles;
+    this.#threads = threads;
     this.#tell = tell;
-    const { binDirs } = request;
+    const { binDirs, names } = request;
     this.#images = binDirs.length > 0 ? new ImageStore(binDirs) : new HostImages();
+    this.#names = new NameSources(names);
   }
 
-  async take(step: Step, pipe: PerfPipe): Promise<void> {
-    if ('event' in step) this.#happened(step.event);
-    else if (step.cpu >= 0) this.#tellCpus();
-    else await this.#trace(step.tid, step.bytes, pipe);
-  }
-
-  #happened(event: LifeEvent): void {
-    if (event.kind === 'fork' || event.kind === 'comm' || event.kind === 'run') {
-      this.#owners.set(event.tid, event.pid);
+  async take({ thread: { tid, program }, bytes }: Step): Promise<void> {
+    let followed = this.#programs.get(program);
+    if (followed === undefined) {
+      if (program.map.mappings.length === 0) return;
+      followed = { mapVersion: -1, run: undefined };
+      this.#programs.set(program, followed);
     }
-    if (event.kind !== 'mmap') return;
-    const { pid, start, length, fileOffset, path, buildId } = event;
-    const process = this.#process(pid);
-    process.map.add({ start, end: start + length, fileOffset, path, buildId });
-    process.isNew = true;
-  }
-
-  #process(pid: number): PerfProcess {
-    let process = this.#processes.get(pid);
-    if (process === undefined) {
-      process = { map: new CodeMap(), isNew: true, run: undefined };
-      this.#processes.set(pid, process);
-    }
-    return process;
-  }
-
-  #tellCpus(): void {
-    if (this.#hasToldCpus) return;
-    this.#hasToldCpus = true;
-    const what = 'traces of whole processors: record with --per-thread, or judge the recording';
-    this.#tell({ event: 'lost', pid: 0, what });
-  }
-
-  async #trace(tid: number, bytes: Uint8Array, pipe: PerfPipe): Promise<void> {
-    const pid = this.#owners.get(tid) ?? tid;
-    const process = this.#process(pid);
-    if (process.isNew && process.map.mappings.length > 0) await this.#remap(pid, process);
-    const { run } = process;
+    if (followed.mapVersion !== program.map.version) await this.#remap(program, followed);
+    const { run } = followed;
     if (run === undefined) return;
-    run.live.push(tid, bytes, { mtc: pipe.records.info?.mtc });
-    await run.writeEvidence();
+    const { info, sharesProcessor } = this.#threads;
+    run.live.push(tid, bytes, { mtc: info?.mtc, sharesProcessor });
+    await run.tellAlarms();
   }
 
-  async #remap(pid: number, process: PerfProcess): Promise<void> {
-    process.isNew = false;
-    const { mappings } = process.map;
-    const map = parseMemoryMap(mapText(mappings), this.#request.path);
-    const space = await buildAddressSpace(map, this.#images);
-    if (process.run !== undefined) {
-      process.run.live.remap(space);
-      return;
-    }
+  async #remap({ pid, map }: PerfProgram, followed: FollowedProgram): Promise<void> {
+    const isNew = followed.mapVersion < 0;
+    followed.mapVersion = map.version;
+    if (!isNew && followed.run === undefined) return;
+    const text = mapText(map.mappings);
+    const space = await buildAddressSpace(parseMemoryMap(text, this.#request.path), this.#images);
+    if (followed.run === undefined) followed.run = await this.#begin(pid, map.mappings, space);
+    else followed.run.live.remap(space);
+  }
+
+  async #begin(
+    pid: number,
+    mappings: readonly CodeMapping[],
+    space: Awaited<ReturnType<typeof buildAddressSpace>>,
+  ): Promise<FollowedRun | undefined> {
     const program = mappings.find(({ path }) => path.startsWith('/'))?.path ?? '';
+    const choice = chooseProfile(this.#profiles, program, this.#isChosen);
+    if (choice.index === undefined) {
+      this.#tell({
+        ...{ event: 'process', pid, parentPid: 0, program },
+        ...{ origin: 'start', profile: undefined, why: choice.why },
+      });
+      return undefined;
+    }
+    const setup = await this.#profiles.setup(choice.index);
     const evidence = join(this.#request.evidence, 'alarms', `${basename(program)}-${pid}`);
-    process.run = new FollowedRun(this.#setup, space, { pid, program, evidence }, this.#tell);
-    this.#tell({
-      ...{ event: 'process', pid, parentPid: 0, program, origin: 'start' },
-      profile: this.#setup.path,
-    });
+    return new FollowedRun(setup, space, { pid, program, evidence }, this.#names, this.#tell);
+  }
+
+  /** Of many processes, a profile judges those of its program; a thread's buffers are recorded for it. */
+  get #isChosen(): boolean {
+    return this.#threads.info?.isPerCpu !== true;
   }
 
   async end(): Promise<readonly ProcessVerdict[]> {
     const verdicts: ProcessVerdict[] = [];
-    for (const { run } of this.#processes.values()) {
+    for (const { run } of this.#programs.values()) {
       if (run !== undefined) verdicts.push(await run.end(undefined, undefined));
     }
     return verdicts;

@@ -1,4 +1,7 @@
+import type { ErrorCategory } from '../../base/errors.ts';
+import type { NameSourceOptions } from '../../names/name-sources.ts';
 import type { AlarmReport } from './alarm.ts';
+import type { GuardingRequest, ProfileList } from './guard-profiles.ts';
 import type { LiveOutcome } from './outcome.ts';
 
 /** What the judging thread is told, in order. A *run* is one process. */
@@ -6,7 +9,9 @@ export type ToJudge =
   | {
       readonly type: 'open';
       readonly run: number;
+      /** Index of the profile that judges it. */
       readonly profile: number;
+      readonly program: string;
       readonly bitness: 32 | 64;
     }
   /** What lies where, as `/proc/PID/maps` has it. Comes before any trace. */
@@ -30,19 +35,34 @@ export type ToJudge =
   | { readonly type: 'end-thread'; readonly run: number; readonly thread: number }
   | { readonly type: 'end'; readonly run: number };
 
-export type FromJudge =
-  | { readonly type: 'ready' }
+/** What it tells of a run. */
+export type OfRun =
   /** A message with so many blocks has been judged. */
   | { readonly type: 'done'; readonly run: number; readonly blocks: number }
+  /** The run is anomalous; what there is to say of it follows as `alarm`. */
+  | { readonly type: 'strayed'; readonly run: number }
   | { readonly type: 'alarm'; readonly run: number; readonly alarm: AlarmReport }
   /** Of the thread that raised the last alarm, oldest first. */
   | { readonly type: 'last-blocks'; readonly run: number; readonly lines: readonly string[] }
-  | { readonly type: 'ended'; readonly run: number; readonly outcome: LiveOutcome }
-  | { readonly type: 'failed'; readonly message: string };
+  | { readonly type: 'warning'; readonly run: number; readonly what: string }
+  | { readonly type: 'ended'; readonly run: number; readonly outcome: LiveOutcome };
+
+export type FromJudge =
+  | ({ readonly type: 'ready' } & ProfileList)
+  | { readonly type: 'failed'; readonly error: SentError }
+  | OfRun;
+
+/** A `UserError` on its way between threads. */
+export interface SentError {
+  readonly code: string;
+  readonly message: string;
+  readonly category: ErrorCategory;
+}
 
 /** What the thread starts with. */
-export interface JudgeThreadData {
-  /** Profiles' files. */
-  readonly profiles: readonly string[];
-  readonly fpr: number;
+export interface JudgeThreadData extends GuardingRequest {
+  /** Of what is guarded: its profile is opened before it is told that all is ready. */
+  readonly program: string;
+  /** Where names come from, beside the images. */
+  readonly names: NameSourceOptions | undefined;
 }

@@ -41,7 +41,8 @@ export async function changedImages(
     .map(({ name }) => name);
 }
 
-function identityOf(bytes: Uint8Array): string {
+/** Build id of an ELF file, else a hash of its bytes. */
+export function identityOf(bytes: Uint8Array): string {
   return (
     elfBuildId(bytes) ?? `sha256:${createHash('sha256').update(bytes).digest('hex').slice(0, 32)}`
   );

@@ -62,6 +62,16 @@ export class ProfileShelf {
     return Math.min(...this.#profiles.map(({ facts }) => facts.calibrating));
   }
 
+  /** What each says of itself, by its path. */
+  get listed(): readonly { readonly path: string; readonly facts: ProfileFacts }[] {
+    return this.#profiles;
+  }
+
+  /** A folder of profiles was named, not one of them. */
+  get isFolder(): boolean {
+    return this.#isFolder;
+  }
+
   /** The profile, where it is no folder of them. */
   get only(): Promise<Profile> | undefined {
     return this.#isFolder ? undefined : this.#open(this.#profiles[0]);

@@ -116,12 +116,22 @@ export function passOver(
 /** @returns whether a transfer between two blocks of a trace is known */
 export function knownIn(
   known: ReadonlySet<string>,
-  { module, modules, offset }: BlockTable,
+  blocks: BlockTable,
 ): (from: number, to: number) => boolean {
   if (known.size === 0) return () => false;
+  return (from, to) => known.has(transferIn(blocks, from, to));
+}
+
+/** @returns the fingerprint of a transfer between two blocks of a trace; `undefined` where it has none */
+export function fingerprintIn(blocks: BlockTable, from: number, to: number): string | undefined {
+  const transfer = transferIn(blocks, from, to);
+  return fingerprintForm.test(transfer) ? transfer : undefined;
+}
+
+function transferIn({ module, modules, offset }: BlockTable, from: number, to: number): string {
   const name = (block: number): string =>
     nameOf(modules[module[block]]?.name ?? outsideImages, offset[block]);
-  return (from, to) => known.has(`${name(from)}>${name(to)}`);
+  return `${name(from)}>${name(to)}`;
 }
 
 function nameOf(module: string, offset: number): string {

@@ -1,0 +1,99 @@
+import type { AddressSpace } from '../../image/address-space.ts';
+import type { NameSources } from '../../names/name-sources.ts';
+import { type AlarmFacts, factsOfAlarm, lastBlocksOf, reportAlarm } from './alarm.ts';
+import { AlarmNames } from './alarm-names.ts';
+import { differencesOf } from './differences.ts';
+import { LiveRun } from './live-run.ts';
+import type { OpenedSetup } from './open-setup.ts';
+import { type LiveOutcome, nothingJudged } from './outcome.ts';
+import type { OfRun, ToJudge } from './protocol.ts';
+
+/** What is told of a process, by whoever knows its number. */
+export type Found = OfRun extends infer Message
+  ? Message extends { readonly run: number }
+    ? Omit<Message, 'run'>
+    : never
+  : never;
+
+export interface JudgedProcessContext {
+  readonly setup: OpenedSetup;
+  /** Path of its program. */
+  readonly program: string;
+  readonly bitness: 32 | 64;
+  readonly names: NameSources;
+}
+
+/** One process in the judging thread. */
+export class JudgedProcess {
+  readonly #context: JudgedProcessContext;
+  readonly #tell: (found: Found) => void;
+  /** From its first map on. */
+  #live: LiveRun | undefined;
+  readonly #alarms: AlarmFacts[] = [];
+
+  constructor(context: JudgedProcessContext, tell: (found: Found) => void) {
+    this.#context = context;
+    this.#tell = tell;
+  }
+
+  /** There is something to tell that `tellAlarms` tells. */
+  get hasStrayed(): boolean {
+    return this.#alarms.length > 0;
+  }
+
+  map(space: AddressSpace): void {
+    if (this.#live !== undefined) {
+      this.#live.remap(space);
+      return;
+    }
+    const { setup, program } = this.#context;
+    const live: LiveRun = new LiveRun(setup, space, (place) => {
+      // At once, so that it can be acted on; all else takes time.
+      this.#tell({ type: 'strayed' });
+      this.#alarms.push(factsOfAlarm(place, live));
+    });
+    this.#live = live;
+    const { otherProgram, otherBuilds } = differencesOf(setup, program, space);
+    if (otherBuilds !== undefined) live.inexact.add('other-builds');
+    for (const what of [otherProgram, otherBuilds]) {
+      if (what !== undefined) this.#tell({ type: 'warning', what });
+    }
+  }
+
+  follow(message: ToJudge): void {
+    const live = this.#live;
+    switch (message.type) {
+      case 'trace':
+        live?.push(message.thread, message.bytes);
+        return;
+      case 'made':
+        live?.makeCode(message.start, message.code, this.#context.bitness);
+        return;
+      case 'skip':
+        live?.skip();
+        return;
+      case 'end-thread':
+        live?.endThread(message.thread);
+        return;
+      case 'end':
+        live?.end();
+        return;
+    }
+  }
+
+  async tellAlarms(): Promise<void> {
+    const live = this.#live;
+    const alarms = this.#alarms.splice(0);
+    const last = alarms.at(-1);
+    if (live === undefined || last === undefined) return;
+    const { setup, names: sources } = this.#context;
+    const names = await AlarmNames.open(live.space, setup, sources);
+    for (const facts of alarms) this.#tell({ type: 'alarm', alarm: reportAlarm(facts, names) });
+    this.#tell({ type: 'last-blocks', lines: lastBlocksOf(last, names) });
+  }
+
+  /** Once it has ended. */
+  get outcome(): LiveOutcome {
+    return this.#live?.outcome ?? nothingJudged;
+  }
+}
