@@ -1,6 +1,7 @@
 import type { Address } from '../../base/address.ts';
 import type { ImageCode } from './image-code.ts';
 import { firstAtLeast } from './image-tables.ts';
+import { PassedTargets } from './passed-targets.ts';
 import type { ProcessCode } from './process-code.ts';
 
 /** How an indirect transfer finds its target, which decides how much the code says about it. */
@@ -63,10 +64,12 @@ export class AllowedTargets {
   readonly #allowances: Map<Address, Allowance | null> = new Map();
   readonly #byArguments: Map<number, TargetClass> = new Map();
   readonly #byPosition: Map<number, TargetClass> = new Map();
+  readonly #passed: PassedTargets;
   #wide: readonly TargetClass[] | undefined;
 
   constructor(process: ProcessCode) {
     this.#process = process;
+    this.#passed = new PassedTargets(process);
   }
 
   /**
@@ -117,6 +120,11 @@ export class AllowedTargets {
     if (!isOpen) {
       if (!found.isBounded && inside !== undefined) classes.push(inside);
       return { mechanism: found.isTable ? 'table' : 'stub', classes: [...classes, anywhere] };
+    }
+    if (this.#passed.callsArgument(site)) {
+      // How many there are, nobody counts: one at a time is asked for.
+      const has = (target: Address): boolean => this.#passed.isPassed(site, target);
+      classes.push({ name: 'named', count: 1, has });
     }
     if (found.member !== undefined) classes.push(this.#position(found.member.displacement));
     const labels = found.isJump ? this.#labels(code, own, bias) : undefined;

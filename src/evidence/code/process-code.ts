@@ -72,7 +72,7 @@ export interface AddressRange {
 }
 
 /** An address of the process in its image. */
-interface Place {
+export interface Place {
   readonly module: number;
   readonly code: ImageCode;
   /** The image's own address. */

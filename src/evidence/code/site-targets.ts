@@ -5,7 +5,14 @@ import type { ImageFacts } from './image-facts.ts';
 import { firstAtLeast, pointerAt } from './image-tables.ts';
 import { boundsOf, shapeOf, strideOf, type TargetShape } from './target-shape.ts';
 import { indexValue } from './value.ts';
-import { type WalkedTarget, walkBack } from './value-walk.ts';
+import {
+  addressOf,
+  type EndedWalk,
+  type WalkedTarget,
+  type WalkOptions,
+  walkBack,
+  walkRegister,
+} from './value-walk.ts';
 
 /** Where the code around one indirect transfer says that it leads; addresses are the image's own. */
 export interface SiteTargets {
@@ -20,6 +27,8 @@ export interface SiteTargets {
   readonly slots: readonly number[];
   /** The position in a table of functions, or in an object, that the target is read from. */
   readonly member: { readonly displacement: number; readonly isObject: boolean } | undefined;
+  /** The register that holds it when the function begins, where all ways to the transfer begin there. */
+  readonly argument: number | undefined;
   /** Some ways to the transfer do not tell where it leads, or a table can be written to. */
   readonly isOpen: boolean;
 }
@@ -31,6 +40,7 @@ const nowhere: SiteTargets = {
   isBounded: true,
   slots: [],
   member: undefined,
+  argument: undefined,
   isOpen: true,
 };
 
@@ -131,8 +141,63 @@ export class SiteReader {
     const word = flow.is64 ? 8 : 4;
     let anchor: number | undefined;
     let nearest: number | undefined;
-    const ways = walkBack(flow, index, operands, {
+    const isDone = (way: WalkedTarget): boolean => {
+      const shape = shapeOf(way.target, word);
+      if (shape.kind === 'table') anchor ??= shape.table;
+      // What is nearest counts: further back, loops move the pointer itself.
+      if (shape.kind === 'member') nearest ??= shape.displacement;
+      return this.#isDone(shape, way);
+    };
+    const ways = walkBack(flow, index, operands, this.#walking(start, isDone));
+    const collected = new Collected();
+    for (const way of ways) this.#add(collected, way, word, { start, flow, isJump, anchor });
+    if (nearest !== undefined && collected.member !== undefined) {
+      collected.member = { ...collected.member, displacement: nearest };
+    }
+    // What leads here from outside a stretch whose limits are guessed is not known.
+    if (this.#code.rangeAt(site) === undefined) collected.isOpen = true;
+    return { isJump, argument: argumentOf(ways), ...collected.result() };
+  }
+
+  /**
+   * @param address  of an instruction
+   * @returns what a general register may hold in front of it: for each way there an address of the image, or the register
+   *   that held it when the function began
+   */
+  heldAt(
+    address: number,
+    register: number,
+  ): readonly { readonly address?: number; readonly argument?: number }[] {
+    const found = this.flowAt(address);
+    const index = found?.flow.indexAt(address - found.start) ?? -1;
+    if (found === undefined || index < 0) return [];
+    const { flow, start } = found;
+    operands ??= new Operands();
+    const options = this.#walking(start, ({ target }) => target.kind === 'load');
+    const word = flow.is64 ? 8 : 4;
+    return walkRegister(flow, index, register, operands, options).map(({ target, end }) => {
+      if (target.kind === 'register' && end === 'entry') return { argument: target.register };
+      const held = target.kind === 'constant' ? addressOf(target.value, word) : undefined;
+      return held === undefined ? {} : { address: held };
+    });
+  }
+
+  /** @returns where a direct call or jump leads, in the image's own space */
+  directTarget(address: number): number | undefined {
+    const run = this.#code.memory.runAt(address);
+    if (run === undefined) return undefined;
+    operands ??= new Operands();
+    const at = address - run.start;
+    const length = operands.readFlow(run.bytes, at, this.#code.tables.bits === 64);
+    const { transfer, displacementOfTransfer } = operands;
+    const isDirect = transfer === Transfer.call || transfer === Transfer.jmp;
+    return length > 0 && isDirect ? address + length + displacementOfTransfer : undefined;
+  }
+
+  #walking(start: number, isDone: WalkOptions['isDone']): WalkOptions {
+    return {
       start,
+      isDone,
       absolute: (value) => this.#absolute(value),
       returned: (target, next, register) => this.#returned(target, next, register),
       changed: (target) => this.#changedBy(target, 0),
@@ -142,22 +207,7 @@ export class SiteReader {
         if (bounds === undefined || bounds.isWidth || bounds.most > mostOffset) return undefined;
         return indexValue(bounds.least, bounds.most, strideOf(value));
       },
-      isDone: (way) => {
-        const shape = shapeOf(way.target, word);
-        if (shape.kind === 'table') anchor ??= shape.table;
-        // What is nearest counts: further back, loops move the pointer itself.
-        if (shape.kind === 'member') nearest ??= shape.displacement;
-        return this.#isDone(shape, way);
-      },
-    });
-    const collected = new Collected();
-    for (const way of ways) this.#add(collected, way, word, { start, flow, isJump, anchor });
-    if (nearest !== undefined && collected.member !== undefined) {
-      collected.member = { ...collected.member, displacement: nearest };
-    }
-    // What leads here from outside a stretch whose limits are guessed is not known.
-    if (this.#code.rangeAt(site) === undefined) collected.isOpen = true;
-    return { isJump, ...collected.result() };
+    };
   }
 
   #isDone(shape: TargetShape, { limits }: WalkedTarget): boolean {
@@ -345,6 +395,18 @@ export class SiteReader {
   }
 }
 
+/** @returns the register that all ways begin with, at the function's beginning */
+function argumentOf(ways: readonly EndedWalk[]): number | undefined {
+  // No run comes from where nothing leads on; an exception comes with the registers of its call.
+  const begun = ways.filter(({ end }) => end !== 'nowhere');
+  const [first] = begun;
+  if (first?.target.kind !== 'register') return undefined;
+  const { register } = first.target;
+  const isSame = ({ target, end }: EndedWalk): boolean =>
+    end === 'entry' && target.kind === 'register' && target.register === register;
+  return begun.every(isSame) ? register : undefined;
+}
+
 interface SitePlace {
   readonly start: number;
   readonly flow: FunctionFlow;
@@ -361,7 +423,7 @@ class Collected {
   isBounded = true;
   isOpen = false;
 
-  result(): Omit<SiteTargets, 'isJump'> {
+  result(): Omit<SiteTargets, 'isJump' | 'argument'> {
     return {
       targets: Float64Array.from(this.targets).sort(),
       isTable: this.isTable,

@@ -29,6 +29,15 @@ export interface WalkedTarget {
   readonly limits: readonly Limit[];
 }
 
+/** What a way ended with. */
+export interface EndedWalk extends WalkedTarget {
+  /**
+   * Where it begins: at the stretch's first instruction, with registers as they are there; at one that nothing leads to, as
+   * padding; or where the target was clear enough, or patience ended.
+   */
+  readonly end: 'entry' | 'nowhere' | 'clear';
+}
+
 /** @returns the image's own address that a constant stands for; `undefined` for plain numbers */
 export function addressOf(value: number, word: number): number | undefined {
   if (value < addressMark / 2) return undefined;
@@ -82,12 +91,27 @@ export function walkBack(
   index: number,
   operands: Operands,
   options: WalkOptions,
-): WalkedTarget[] {
+): EndedWalk[] {
   const length = operands.read(flow.bytes, flow.starts[index]!, flow.is64);
   if (length === 0) return [];
   const walker = new Walker(flow, operands, options);
   const target = walker.transferTarget(options.start + flow.starts[index]! + length);
   return walker.run(index, target);
+}
+
+/**
+ * As `walkBack`, of what a general register holds in front of an instruction.
+ *
+ * @param index  of the instruction
+ */
+export function walkRegister(
+  flow: FunctionFlow,
+  index: number,
+  register: number,
+  operands: Operands,
+  options: WalkOptions,
+): EndedWalk[] {
+  return new Walker(flow, operands, options).run(index, registerValue(register));
 }
 
 class Walker {
@@ -113,8 +137,8 @@ class Walker {
         : unknown;
   }
 
-  run(index: number, target: Value): WalkedTarget[] {
-    const found: WalkedTarget[] = [];
+  run(index: number, target: Value): EndedWalk[] {
+    const found: EndedWalk[] = [];
     const seen = new Set<string>();
     const ways: Way[] = [{ index, target, limits: [], condition: -1 }];
     let steps = 0;
@@ -131,7 +155,7 @@ class Walker {
           steps >= mostSteps ||
           (isNew && (way.target.registers === 0 || this.#options.isDone(way)));
         if (isEnd) {
-          found.push({ target: way.target, limits: way.limits });
+          found.push({ target: way.target, limits: way.limits, end: 'clear' });
           break;
         }
         const isJoint = this.#flow.isEntered(way.index);
@@ -147,7 +171,8 @@ class Walker {
         const previous = way.index - 1;
         if (previous < 0 || !this.#flow.goesOn(previous)) {
           // A way that only others lead to ends here; the function's beginning is an end.
-          if (!isJoint) found.push({ target: way.target, limits: way.limits });
+          const { target, limits } = way;
+          if (!isJoint) found.push({ target, limits, end: previous < 0 ? 'entry' : 'nowhere' });
           break;
         }
         steps++;
@@ -156,7 +181,7 @@ class Walker {
         else if (this.#flow.kinds[previous] !== Transfer.jcc) this.#call(way);
       }
     }
-    if (isCut || ways.length > 0) found.push({ target: unknown, limits: [] });
+    if (isCut || ways.length > 0) found.push({ target: unknown, limits: [], end: 'clear' });
     return found;
   }
 
