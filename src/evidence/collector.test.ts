@@ -325,6 +325,15 @@ describe('code outside the images', () => {
     expect(collector.blocksOutsideImages).toBe(3);
   });
 
+  test('calls what it likes', () => {
+    const blocks: readonly ExampleBlock[] = [
+      { at: 0x700000, kind: icall, module: -1 },
+      { at: 0x900, kind: jmp },
+    ];
+    const kinds = collect(blocks, [0, 1], { code, allowed: none }).map(({ kind }) => kind);
+    expect(kinds).toEqual(['outside-images']);
+  });
+
   test('any stream at all gives evidence in order, inside the trace', () => {
     const marks: Mark[] = [
       { kind: 'gap', reason: 'no-code', traceOffset: 3, address: 5, bytesLost: 1 },

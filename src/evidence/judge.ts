@@ -204,6 +204,8 @@ export class TransferJudge implements FlowObserver {
     const named = this.#namedBlocks;
     const novelty = profile?.novelty(sitePlace(named, from), targetPlace(named, to));
     if (profile !== undefined && novelty === undefined) return undefined;
+    // Who makes code knows all functions, and writes their addresses where they are needed.
+    if (blocks.module[from] < 0) return undefined;
     const range = code?.functionRange(target);
     const isWithin = range !== undefined && site >= range.start && site < range.end;
     if (isJump && isWithin) return undefined;

@@ -25,6 +25,11 @@ export const StackUse = {
    * function that aligns its frame may have put its own stack pointer there.
    */
   fromRegister: 64,
+  /**
+   * With `switches`: the stack pointer moved up by a distance that a register holds. Who copies stacks does so,
+   * as all of them run in the same place.
+   */
+  moves: 128,
 } as const;
 
 /** @returns the register that a block with `StackUse.fromRegister` loads the stack pointer from */
@@ -239,7 +244,10 @@ class StackReader {
     if (isImmediate(instruction.op1Kind)) {
       const value = Number(BigInt.asIntN(32, instruction.immediate(1)));
       this.#move(isAdd ? value : -value);
-    } else if (isAdd) this.#set(Origin.elsewhere);
+    } else if (isAdd) {
+      this.#set(Origin.elsewhere);
+      this.use |= StackUse.moves;
+    }
     // Room of a size that is not known: the stack grows on from where it is.
     else this.#rebase();
   }

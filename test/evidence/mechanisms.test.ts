@@ -24,6 +24,7 @@ const builds: readonly Build[] = [
   c('swapcontext'),
   c('coroutines'),
   c('nested_coroutines'),
+  c('copied_stacks'),
   c('switches'),
   c('builtin_longjmp'),
   c('odd_returns'),

@@ -42,6 +42,7 @@ export function readCodeReferences(
       referredBy(run, tables, refer);
       if (isAbsolute) absolutesIn(run, memory, tables, ranges, extent, refer);
     }
+    callTablesIn(run, memory, ranges, refer);
     // Some linkers put constants beside the code.
     if (tables.isFixed) pointersIn(run, tables, ranges, refer, inside);
     if (!run.isExecutable && tables.format === 'pe') relativesIn(run, tables, ranges, refer);
@@ -87,6 +88,39 @@ export function referredBy(
   for (let i = 0; i + 6 <= bytes.length; i++) {
     if (bytes[i] !== 0x8d || (bytes[i + 1]! & 0xc0) !== 0x80 || (bytes[i + 1]! & 7) === 4) continue;
     see(got + view.getInt32(i + 2, true));
+  }
+}
+
+/** So many direct calls one behind the other, outside of functions, are a table and no code. */
+const fewestCallsOfTable = 8;
+
+/**
+ * Tables of functions as direct calls, which are read and never run: compilers ahead of time write them to
+ * save relocations.
+ *
+ * @see Mono, `mono/mini/aot-compiler.c`, `method_addresses`
+ */
+function callTablesIn(
+  { start, bytes, isExecutable }: ImageRun,
+  memory: ImageMemory,
+  ranges: CodeRanges,
+  see: (target: number) => void,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const size = 5;
+  const targetAt = (at: number): number => {
+    const isCall = at + size <= bytes.length && bytes[at] === 0xe8;
+    const target = isCall ? start + at + size + view.getInt32(at + 1, true) : Number.NaN;
+    return memory.runAt(target) === undefined ? Number.NaN : target;
+  };
+  for (let i = bytes.indexOf(0xe8); i >= 0; i = bytes.indexOf(0xe8, i + 1)) {
+    let end = i;
+    while (!Number.isNaN(targetAt(end))) end += size;
+    if (end - i < size * fewestCallsOfTable) continue;
+    if (isExecutable && rangeAt(ranges, start + i) >= 0) continue;
+    // Functions that do not exist are named by the table's own address.
+    for (let at = i; at < end; at += size) if (memory.isCode(targetAt(at))) see(targetAt(at));
+    i = end;
   }
 }
 

@@ -276,6 +276,31 @@ describe.skipIf(!hasTool('cc') || !hasTool('nm'))('a program that stays where it
     expect(code.isTaken(at(Number.parseInt(stub, 16)))).toBe(true);
   });
 
+  test('takes functions that a table of calls names, as compilers ahead of time write them', async () => {
+    const names = Array.from({ length: 12 }, (_, i) => `f${i}`);
+    const table = (list: readonly string[]): string =>
+      list.map((name) => `.byte 0xe8\n.long ${name} - . - 4\n`).join('');
+    // One function is missing: the table stands for it. g is named by too few calls to be a table.
+    const text = [
+      '.text',
+      ...[...names, 'g'].map((name) => `.global ${name}\n.hidden ${name}\n${name}: ret\nnop`),
+      '.data',
+      `table: ${table([...names.slice(0, 5), 'table', ...names.slice(5)])}.quad 0\n${table(['g', 'g'])}`,
+    ];
+    const assembly = workshop.write(`${text.join('\n')}\n`, 's');
+    const path = workshop.compile('cc', assembly, '-shared', '-nostdlib');
+    const { space, bases } = await mapFiles(path);
+    const code = new ProcessCode(space);
+    const at = new Map(
+      [...run('nm', path).matchAll(/^(\w+) t (\w+)$/gm)].map(([, address, name]) => [
+        name,
+        bases[0]! + Number.parseInt(address!, 16),
+      ]),
+    );
+    expect(names.map((name) => code.isTaken(at.get(name)!))).toEqual(names.map(() => true));
+    expect(code.isTaken(at.get('g')!)).not.toBe(true);
+  });
+
   test('names the cases of a switch by a table of absolute addresses, those in its cold part, too', async () => {
     const options = ['-O2', '-no-pie', '-fno-pie', '-fcf-protection=none'];
     const path = workshop.compile('cc', workshop.write(source, 'c'), ...options);

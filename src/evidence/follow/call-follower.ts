@@ -129,6 +129,8 @@ export class CallFollower {
   #ran: Int32Array = new Int32Array(4 * 1024).fill(-1);
   /** Sites that have gone from one stack to another. */
   readonly #switches: Set<number> = new Set();
+  /** Those that have copied a stack and gone on with the copy in the same place. */
+  readonly #copies: Set<number> = new Set();
   /** The stack pointer was set in this activation, and nothing has come of it yet. */
   #loaded: FlowContext | undefined;
   #loadedDepth = 0;
@@ -414,7 +416,10 @@ export class CallFollower {
     const use = this.#useOf(from);
     if (!isLoaded && context.isRefuted && this.#takeRival(target)) return Arrival.returned;
     if (expected === target && !(isLoaded && this.#pool.has(target))) {
+      const isCopy = isLoaded && (this.#loadedUse & StackUse.moves) !== 0;
+      if (isCopy) this.#keepCopy(from);
       this.#pop(context, isLoaded);
+      if (isCopy) this.#doubtCopy();
       return Arrival.returned;
     }
     if (this.#skipTaken(target)) return Arrival.returned;
@@ -429,7 +434,8 @@ export class CallFollower {
     }
     const isDoubtful = context.depth <= context.floor && !isLoaded;
     if (isDoubtful && context.isUnsure && this.#stack?.followsCall(target) !== false) {
-      // Frames that the trace has never shown, or that were forgotten.
+      // Frames that the trace has never shown, or that were forgotten, or left by a return before they were copied.
+      if (this.#copies.size > 0 && this.#explain(from, target)) return Arrival.unwound;
       this.#context = this.#newContext('foreign');
       return Arrival.unknown;
     }
@@ -719,6 +725,7 @@ export class CallFollower {
     // A site that is known to change stacks rather goes to another one than back to its own caller.
     const isToCaller = unwindsTo === own.depth - 1 && found.length > 0;
     if (isSwitch && !isToCaller) add(own, unwindsTo);
+    else if (isSwitch && this.#copies.has(from)) add(own.copy(), unwindsTo);
     const range = this.#known?.functionRange(target);
     const isPad = this.#known?.isLandingPad(target) === true;
     const calls = found.length > 0 && !isPad ? [] : this.#callsBefore(target);
@@ -820,6 +827,7 @@ export class CallFollower {
     this.#settle();
     if (first.context === this.#context) this.#goBackOnOwn(from, target, first.depth, rivals);
     else this.#goOnElsewhere(from, first, rivals);
+    if (this.#copies.has(from)) this.#doubtCopy();
     if (rivals.length === 0) return;
     this.#context.rivals = rivals;
     this.#context.rivalDepth = first.depth;
@@ -877,6 +885,22 @@ export class CallFollower {
     own.leftEnd = this.places.end[from];
     this.#setAside(own);
     this.#context = next;
+  }
+
+  /** Where stacks are copied, the one that goes on here may go on here once more from its copy. */
+  #keepCopy(from: number): void {
+    this.#copies.add(from);
+    this.#switches.add(from);
+    const kept = this.#context.copy();
+    kept.leftFrom = this.places.start[from];
+    kept.leftEnd = this.places.end[from];
+    this.#pool.add(kept, kept.depth - 1);
+  }
+
+  /** A copy may be older than what the run has shown of its stack since. */
+  #doubtCopy(): void {
+    this.#context.isUnsure = true;
+    this.#context.floor = this.#context.depth;
   }
 
   /** Goes on with a stack that the program puts to use for the first time. */
