@@ -998,7 +998,7 @@ export class CallFollower {
       this.#goOnWith(found);
       return Arrival.unwound;
     }
-    if (isOver && own.parent !== undefined && this.#pool.contexts.includes(own.parent)) {
+    if (isOver && own.parent !== undefined && this.#pool.holds(own.parent)) {
       return this.#goOnBelow(own.parent, target);
     }
     this.#setAsideBy(from);
