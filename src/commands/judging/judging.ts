@@ -12,7 +12,7 @@ import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts
 import { placeSentence } from '../../report/data/place-sentence.ts';
 import type { ReportRow, TraceDetail } from '../../report/data/report-data.ts';
 import type { Sample } from '../../trace/sample.ts';
-import { feature, type TraceFeatures } from '../../verdict/features.ts';
+import { isNothingRead, whyNothingRead } from '../../verdict/nothing-read.ts';
 import { readFeaturesOf } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
@@ -175,7 +175,10 @@ export class Judging {
     if (isNothingRead(features)) {
       // Whoever reads the folder later would take it for a nominal run.
       await removeAll(join(this.#options.out, file));
-      throw nothingRead(sample, feature(features, 'gaps'));
+      throw new UserError('nothing-read', whyNothingRead(features), {
+        category: 'input',
+        path: sample.directory,
+      });
     }
     const row = verdictRow(
       features,
@@ -291,19 +294,6 @@ function tellBuilds(changed: readonly string[], builds: EarlierBuilds, { facts }
   });
   const more = changed.length > 5 ? ', ...' : '';
   return `${changed.length} of ${facts.images.length} images are other builds than those that were learned: ${told.join(', ')}${more}; what is new in them is suspicious: record and learn again where it is much`;
-}
-
-/** Nothing strays in a run of which nothing was read: without images, or trace, an attack would be nominal. */
-function isNothingRead(features: TraceFeatures): boolean {
-  return feature(features, 'blocks') === 0;
-}
-
-function nothingRead({ directory }: Sample, gaps: number): UserError {
-  const why =
-    gaps === 0
-      ? 'nothing ran in it, so that there is nothing to judge'
-      : `none of its code could be read (${gaps} gaps), so that there is nothing to judge: is its code in a --bin-dir?`;
-  return new UserError('nothing-read', why, { category: 'input', path: directory });
 }
 
 /** @param reason  names the file that is wrong */

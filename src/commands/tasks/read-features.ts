@@ -3,12 +3,18 @@ import { gather, readEvaluations, type SkippedFile } from '../../evaluation/fold
 import type { RunContext } from '../../model/first-layer.ts';
 import { computeFeatures, type TraceFeatures } from '../../verdict/features.ts';
 import { featuresOfLeftOut, readLeftOut } from '../../verdict/left-out.ts';
+import { isNothingRead, whyNothingRead } from '../../verdict/nothing-read.ts';
 import { readTraceFeatures } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import type { RunPath } from '../run/path.ts';
 import { featuresElsewhere } from './features.ts';
 
-/** Reads evaluations and keeps their features. @throws UserError */
+/**
+ * Reads evaluations and keeps their features. Runs of which nothing was read are left out with a reason: they would pass for
+ * nominal, or have others judged by nothing.
+ *
+ * @throws UserError
+ */
 export async function readFeatures(
   path: RunPath,
   ignoreCache: boolean,
@@ -18,12 +24,12 @@ export async function readFeatures(
   readonly traces: readonly TraceFeatures[];
   readonly skipped: readonly SkippedFile[];
 }> {
-  const { evaluations, skipped } = await featuresAt(
-    path.evaluation,
-    ignoreCache,
-    context,
-    scheduler,
-  );
+  const found = await featuresAt(path.evaluation, ignoreCache, context, scheduler);
+  const evaluations = found.evaluations.filter((trace) => !isNothingRead(trace));
+  const unread = found.evaluations
+    .filter(isNothingRead)
+    .map((trace) => ({ path: trace.sample.name, reason: whyNothingRead(trace) }));
+  const skipped = [...found.skipped, ...unread];
   for (const { path: file, reason } of skipped) {
     context.log.log('warning', `left out: ${file}: ${reason}`);
   }
