@@ -31,6 +31,7 @@ const slow = [
   'src/names/place-names.test.ts',
   'src/report/page/html-report.test.ts',
   'src/workers/queue-scheduler.test.ts',
+  'test/everyday.test.ts',
   'test/evidence-windows.test.ts',
   'test/evidence/mechanisms.test.ts',
   'test/faults.test.ts',
