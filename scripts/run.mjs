@@ -22,6 +22,7 @@ const slow = [
   'src/commands/run/shared-model.test.ts',
   'src/commands/tasks/queue.test.ts',
   'src/commands/guard.test.ts',
+  'src/commands/judge-queue.test.ts',
   'src/commands/watch.test.ts',
   'src/evidence/code/jump-tables.test.ts',
   'src/evidence/code/pe-code.test.ts',

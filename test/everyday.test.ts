@@ -8,7 +8,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { crc32, deflateRawSync } from 'node:zlib';
 import { afterAll, describe, expect, test } from 'vitest';
 import { hasTool, run } from './compiled.ts';
@@ -204,7 +204,7 @@ describe.skipIf(!hasAll).each([small, gzip])('the everyday job with $name', (vic
     expect(reported.status).toBe(0);
     const page = /\S+\.html/.exec(reported.stdout)?.[0] ?? '';
     for (const name of Object.keys(told))
-      expect(readFileSync(join(folder, page), 'utf8')).toContain(name);
+      expect(readFileSync(resolve(folder, page), 'utf8')).toContain(name);
 
     // Elsewhere there is the profile and the recordings, and nothing of what they came from.
     const elsewhere = emptyFolder();

@@ -26,36 +26,32 @@ export const attachOption: OptionSpec = {
   parse: text,
 };
 
-/**
- * How the command's jobs get to the queue; once it is open, and not before, how to come back is told.
- *
- * @param attach  what `--attach` takes to come back; the run's folder, if not given
- */
+/** What is told of jobs that are handed in. */
+export interface HandedIn {
+  readonly device?: string | undefined;
+  /** How to go on where the submitter ends before them, in words: by `--attach`, if not given. */
+  readonly goOn?: string;
+}
+
+/** How to go on with what is kept in a folder that the same command finds again. */
+export const sameCommand = 'the same command goes on with it';
+
+export function attachTo(command: string, folder: string): string {
+  return `"wayward ${command} --attach ${folder} --queue URL" goes on with it`;
+}
+
+/** How the command's jobs get to the queue; once it is open, and not before, how to go on is told. */
 export function queueOpener(
   url: string,
   folder: string,
   { run, command }: QueueRun,
-  {
-    device = 'cpu',
-    attach = folder,
-  }: {
-    readonly device?: string | undefined;
-    readonly attach?: string;
-  } = {},
+  { device = 'cpu', goOn = attachTo(command, folder) }: HandedIn = {},
 ): (context: RunContext) => Promise<Scheduler> {
   return async (context) => {
     const scheduler = await openQueue({ url, version, device, run, folder }, context);
-    tellRun(context, command, attach, url);
+    context.log.log('info', `handed in at ${showRedisUrl(url)}; ${goOn}`);
     return scheduler;
   };
-}
-
-/** Tells how to come back to a run. */
-function tellRun(context: RunContext, command: string, folder: string, url: string): void {
-  context.log.log(
-    'info',
-    `handed in at ${showRedisUrl(url)}; "wayward ${command} --attach ${folder} --queue URL" goes on with it`,
-  );
 }
 
 /** @throws UserError when a run is to be attached to without a queue */

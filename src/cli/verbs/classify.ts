@@ -25,6 +25,7 @@ import { exitCodeOption, verdictCode } from '../options/exit-code.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 import {
   attachOption,
+  attachTo,
   checkQueueOptions,
   type QueueOptions,
   queueOpener,
@@ -155,7 +156,8 @@ async function classifyQueued(
   const folder = join(run ?? evaluation, 'classify');
   if (options.attach === undefined) await removeAll(folder);
   const queued = await reopenQueueRun(folder, 'classify');
-  const scheduler = await queueOpener(url, folder, queued, { attach: path })(context);
+  const goOn = attachTo('classify', path);
+  const scheduler = await queueOpener(url, folder, queued, { goOn })(context);
   try {
     const judge = toClassifyOptions(path, options);
     const result = await classify(judge, context, undefined, scheduler);

@@ -7,7 +7,7 @@ import { reopenQueueRun } from '../../commands/run/queue-run.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import { lastLine } from '../options/last-line.ts';
-import { queueOpener } from '../options/queue-options.ts';
+import { queueOpener, sameCommand } from '../options/queue-options.ts';
 import type { JudgedFiles } from './judged-files.ts';
 
 /** What `judge` takes to watch a folder. */
@@ -76,7 +76,7 @@ export async function judgeFolderCommand(
       ? undefined
       : async ({ root }) => {
           const run = await reopenQueueRun(root, 'judge');
-          return queueOpener(queue, root, run, { device })(context);
+          return queueOpener(queue, root, run, { device, goOn: sameCommand })(context);
         },
     lastLine(),
   );

@@ -149,7 +149,8 @@ const spec: CommandSpec<Options> = {
         ? undefined
         : async ({ root }) => {
             const run = await reopenQueueRun(root, 'judge');
-            return queueOpener(queue, root, run, { device: o.device })(context);
+            const goOn = 'if this is stopped, judge again';
+            return queueOpener(queue, root, run, { device: o.device, goOn })(context);
           },
     );
     const pages = await writeJudged(result, o, context);

@@ -16,7 +16,7 @@ import type { RunContext } from '../../model/first-layer.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import type { JudgeOptions } from '../options/judge-flags.ts';
 import { lastLine } from '../options/last-line.ts';
-import { queueOpener } from '../options/queue-options.ts';
+import { queueOpener, sameCommand } from '../options/queue-options.ts';
 import { cpuOption } from '../options/sample-flags.ts';
 
 /** What `classify` takes to watch a folder. */
@@ -84,9 +84,10 @@ export async function watchCommand(
     scheduler = openLocal(words.jobs ?? availableParallelism(), context);
   } else {
     const noted = await reopenQueueRun(home, 'classify');
-    scheduler = await queueOpener(queue, home, noted, { device: options.device, attach: run })(
-      context,
-    );
+    scheduler = await queueOpener(queue, home, noted, {
+      device: options.device,
+      goOn: sameCommand,
+    })(context);
   }
   try {
     context.log.log('info', `watches ${resolve(options.folder)}; verdicts are kept in ${home}`);
