@@ -1,9 +1,9 @@
-// Makes the manual pages in dist/man from the help texts of what is built; with --schema also the schema of
+// Makes the manual pages in dist/man from the help texts; with --schema also the schema of
 // wayward.config.json, which is kept in docs/schemas.
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { commands } from '../dist/cli/commands.js';
-import { configSchema } from '../dist/cli/manual/config-schema.js';
-import { manualPages } from '../dist/cli/manual/pages.js';
+import { commands } from '../src/cli/commands.ts';
+import { configSchema } from '../src/cli/manual/config-schema.ts';
+import { manualPages } from '../src/cli/manual/pages.ts';
 
 const { version } = JSON.parse(readFileSync('package.json', 'utf8'));
 const loaded = await Promise.all(

@@ -58,12 +58,14 @@ export function build(node) {
   const made = hash(
     readFileSync('tsconfig.json'),
     readFileSync('tsconfig.build.json'),
+    readFileSync('scripts/bundle.mjs'),
     ...filesBelow('src').flatMap((path) => [path, readFileSync(path)]),
   );
   step('dist/.stamp', made, existsSync('dist/cli/main.js'), () => {
     say('Building');
     rmSync('dist', { recursive: true, force: true });
     run(node, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json']);
+    run(node, ['scripts/bundle.mjs']);
     copyAssets();
     run(node, ['scripts/manual.mjs']);
   });

@@ -62,6 +62,8 @@ function pack() {
   check(size < mostPacked, `packed: ${megabytes(size)}, ${files.length} files`);
   const strays = files.filter(({ path }) => /\.test\.|node_modules|^docs\/api/.test(path));
   check(strays.length === 0, 'no tests in it');
+  const code = files.filter(({ path }) => /^dist\/.*\.js$/.test(path)).length;
+  check(code > 0 && code < 200, `its code in ${code} files`);
   return join(work, filename);
 }
 
