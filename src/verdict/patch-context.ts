@@ -20,28 +20,21 @@ export interface OpenCalls {
   callAt(index: number): number;
 }
 
-/** A call that was open when a patch began. */
-export interface OpenCall {
-  /** Of the call instruction's block. */
+/** Where a block lies, and what that is called. */
+export interface BlockPlace {
   readonly address: Address;
   /** Module name, empty outside every image; offset in it. */
   readonly module: string;
   readonly offset: number;
-  /** What it is called. */
+  /** `libz.so.1!inflate+0x12`, `libz.so.1+0x3a12`, or an address. */
   readonly place: string;
 }
 
 /** A block that ran in or near a patch. */
-export interface PatchBlock {
+export interface PatchBlock extends BlockPlace {
   /** Block index in the trace. */
   readonly index: number;
   readonly part: 'before' | 'inside' | 'after';
-  readonly address: Address;
-  /** Module name, empty outside every image; offset in it. */
-  readonly module: string;
-  readonly offset: number;
-  /** What it is called: `libz.so.1!inflate+0x12`, `libz.so.1+0x3a12`, or an address. */
-  readonly place: string;
   readonly instructions: readonly string[];
   /** `Transfer` kind of the last instruction. */
   readonly transfer: number;
@@ -53,8 +46,8 @@ export interface PatchBlock {
 export interface PatchContext {
   readonly patch: Patch;
   readonly blocks: readonly PatchBlock[];
-  /** Calls that were open before its first block, the youngest first; only where calls are followed. */
-  readonly openCalls?: readonly OpenCall[];
+  /** Blocks whose calls were open before its first block, the youngest first; only where calls are followed. */
+  readonly openCalls?: readonly BlockPlace[];
   /** Blocks inside the patch that are left out between the first and the last ones shown. */
   readonly omitted: number;
   /** Trace offset and time stamp (when the trace has one) at or before the patch. */
@@ -92,91 +85,102 @@ export async function readPatchContexts(
   code: CodeReader,
   options: ContextOptions,
 ): Promise<PatchContext[]> {
-  const half = Math.ceil(options.inside / 2);
-  const wanted = patches.map((patch) => {
-    const isLong = patch.end - patch.start > options.inside;
-    const ranges: (readonly [number, number])[] = isLong
-      ? [
-          [patch.start - options.around, patch.start + half],
-          [patch.end - (options.inside - half), patch.end + options.around],
-        ]
-      : [[patch.start - options.around, patch.end + options.around]];
-    return {
-      patch,
-      ranges,
-      taken: [] as Taken[],
-      traceOffset: 0,
-      time: undefined as number | undefined,
-    };
-  });
-  let position = 0;
-  let isAfterMark = false;
+  const excerpts = patches.map((patch) => new Excerpt(patch, options));
   const stacks = new Map<Patch, readonly number[]>();
   const starts = patches.toSorted((a, b) => a.start - b.start);
+  let position = 0;
+  let isAfterMark = false;
   await source.run(
     (batch) => {
-      const { entries, length, traceOffset, time } = batch;
+      const { entries, length } = batch;
       options.watch?.(batch);
       if (code.calls !== undefined) followCalls(code.calls, batch, position, starts, stacks);
+      for (const excerpt of excerpts) excerpt.pass(batch, position);
       // Positions count blocks only, so that a batch covers at most as many as it has entries.
-      const last = position + length;
-      const touched = wanted.filter(({ ranges }) =>
-        ranges.some(([start, end]) => start < last && end > position),
-      );
-      for (const item of wanted) {
-        if (item.patch.start < position) continue;
-        item.traceOffset = traceOffset;
-        item.time = time;
-      }
+      const touched = excerpts.filter((excerpt) => excerpt.touches(position, position + length));
       for (let i = 0; i < length; i++) {
         if (entries[i] < 0) {
           isAfterMark = true;
           continue;
         }
-        for (const { ranges, taken } of touched) {
-          if (!ranges.some(([start, end]) => position >= start && position < end)) continue;
-          taken.push({ index: position, block: entries[i], followsMark: isAfterMark });
-        }
+        for (const excerpt of touched) excerpt.take(position, entries[i], isAfterMark);
         isAfterMark = false;
         position++;
       }
     },
     options.signal === undefined ? {} : { signal: options.signal },
   );
-  const { blocks } = source;
-  const openCalls = (patch: Patch): readonly OpenCall[] | undefined =>
-    stacks.get(patch)?.map((block) => {
-      const module = blocks.modules[blocks.module[block]];
-      const offset = blocks.offset[block];
-      const address = (module?.base ?? 0) + offset;
-      const name = module?.name ?? '';
-      const place = code.placeAt(address) ?? plainPlace(name, offset, address);
-      return { address, module: name, offset, place };
-    });
-  return wanted.map(({ patch, taken, traceOffset, time }) => ({
-    patch,
-    ...(code.calls === undefined ? {} : { openCalls: openCalls(patch) ?? [] }),
-    traceOffset,
-    time,
-    omitted: Math.max(0, patch.end - patch.start - options.inside),
-    blocks: taken.map(({ index, block, followsMark }): PatchBlock => {
-      const module = blocks.module[block];
-      const { name, base } = blocks.modules[module] ?? { name: '', base: 0 };
-      const offset = blocks.offset[block];
-      const address = base + offset;
-      return {
-        index,
-        part: index < patch.start ? 'before' : index < patch.end ? 'inside' : 'after',
-        address,
-        module: name,
-        offset,
-        place: code.placeAt(address) ?? plainPlace(name, offset, address),
-        instructions: code.instructions(blocks, block),
-        transfer: blocks.kind[block],
-        followsMark,
-      };
-    }),
-  }));
+  const placeOf = placesIn(source.blocks, code);
+  return excerpts.map((excerpt): PatchContext => {
+    const { patch, taken, traceOffset, time } = excerpt;
+    return {
+      patch,
+      ...(code.calls === undefined ? {} : { openCalls: (stacks.get(patch) ?? []).map(placeOf) }),
+      traceOffset,
+      time,
+      omitted: Math.max(0, patch.end - patch.start - options.inside),
+      blocks: taken.map(
+        ({ index, block, followsMark }): PatchBlock => ({
+          index,
+          part: index < patch.start ? 'before' : index < patch.end ? 'inside' : 'after',
+          ...placeOf(block),
+          instructions: code.instructions(source.blocks, block),
+          transfer: source.blocks.kind[block],
+          followsMark,
+        }),
+      ),
+    };
+  });
+}
+
+/** What is taken of a trace for one patch: the blocks around it, and of a long one its two ends. */
+class Excerpt {
+  readonly patch: Patch;
+  readonly taken: Taken[] = [];
+  traceOffset = 0;
+  time: number | undefined;
+  /** First position, and the one behind the last. */
+  readonly #ranges: readonly (readonly [number, number])[];
+
+  constructor(patch: Patch, { around, inside }: ContextOptions) {
+    this.patch = patch;
+    const start = patch.start - around;
+    const end = patch.end + around;
+    const half = Math.ceil(inside / 2);
+    const isLong = patch.end - patch.start > inside;
+    this.#ranges = isLong
+      ? [
+          [start, patch.start + half],
+          [patch.end - (inside - half), end],
+        ]
+      : [[start, end]];
+  }
+
+  /** @param position  of the batch's first block */
+  pass({ traceOffset, time }: BlockBatch, position: number): void {
+    if (this.patch.start < position) return;
+    this.traceOffset = traceOffset;
+    this.time = time;
+  }
+
+  touches(from: number, to: number): boolean {
+    return this.#ranges.some(([start, end]) => start < to && end > from);
+  }
+
+  take(index: number, block: number, followsMark: boolean): void {
+    if (this.touches(index, index + 1)) this.taken.push({ index, block, followsMark });
+  }
+}
+
+/** @returns a function that says where a block lies */
+function placesIn(blocks: BlockTable, code: CodeReader): (block: number) => BlockPlace {
+  return (block) => {
+    const { name: module, base } = blocks.modules[blocks.module[block]] ?? { name: '', base: 0 };
+    const offset = blocks.offset[block];
+    const address = base + offset;
+    const place = code.placeAt(address) ?? plainPlace(module, offset, address);
+    return { address, module, offset, place };
+  };
 }
 
 function plainPlace(module: string, offset: number, address: Address): string {

@@ -9,6 +9,7 @@ import {
 } from 'iced-x86';
 import { readApx } from './apx.ts';
 import { maxInstructionBytes, transferOf } from './block-reader.ts';
+import { Encoding } from './encoding.ts';
 import { InstructionLength } from './instruction-length.ts';
 import { Transfer } from './transfer.ts';
 
@@ -80,6 +81,7 @@ export class Operands {
   /** Whether the memory operand is written. */
   stores = false;
   readonly #lengths = new InstructionLength();
+  readonly #code = new Encoding();
   readonly #instruction = new Instruction();
   readonly #info = new InstructionInfoFactory();
 
@@ -125,36 +127,37 @@ export class Operands {
     return this.length;
   }
 
-  /** Reads the operand bytes behind a ModRM opcode. @returns the place behind them */
-  #modrm(bytes: Uint8Array, at: number, rex: number, isRip: boolean): number {
-    const modrm = bytes[at];
+  /** Reads the operand bytes from the ModRM byte on. @returns the place behind them */
+  #memory(): number {
+    const code = this.#code;
+    const { rex, modrm } = code;
     const mode = modrm >> 6;
     const rm = modrm & 7;
-    let place = at + 1;
+    let place = code.place + 1;
     if (mode === 3) return place;
     this.base = rm | ((rex & 1) << 3);
     if (rm === 4) {
-      const sib = bytes[place++];
+      const sib = code.uint8(place++);
       const index = ((sib >> 3) & 7) | ((rex & 2) << 2);
       this.base = (sib & 7) | ((rex & 1) << 3);
       this.index = index === 4 ? -1 : index;
       this.scale = 1 << (sib >> 6);
       if ((sib & 7) === 5 && mode === 0) {
         this.base = -1;
-        this.displacement = int32(bytes, place);
+        this.displacement = code.int32(place);
         return place + 4;
       }
     } else if (rm === 5 && mode === 0) {
-      this.base = isRip ? instructionPointer : -1;
-      this.displacement = int32(bytes, place);
+      this.base = code.is64 ? instructionPointer : -1;
+      this.displacement = code.int32(place);
       return place + 4;
     }
     if (mode === 1) {
-      this.displacement = (bytes[place] << 24) >> 24;
+      this.displacement = code.int8(place);
       return place + 1;
     }
     if (mode === 2) {
-      this.displacement = int32(bytes, place);
+      this.displacement = code.int32(place);
       return place + 4;
     }
     return place;
@@ -166,149 +169,123 @@ export class Operands {
   }
 
   /** A register operand of one byte: without REX, numbers 4 to 7 are the second bytes of 0 to 3. */
-  #register(number: number, isByte: boolean, rex: number): number {
-    const isHigh = isByte && rex === 0 && number >= 4 && number < 8;
+  #register(number: number, isByte: boolean): number {
+    const isHigh = isByte && this.#code.rex === 0 && number >= 4 && number < 8;
     return isHigh ? Operand.highByte + number - 4 : number;
   }
 
   /** @returns whether the table knows the operands of the instruction */
   #byTable(bytes: Uint8Array, at: number, is64: boolean): boolean {
-    let place = at;
-    let isShort = false;
-    let byte = bytes[place];
-    while (
-      byte === 0x66 ||
-      byte === 0xf2 ||
-      byte === 0xf3 ||
-      byte === 0x64 ||
-      byte === 0x65 ||
-      byte === 0x2e ||
-      byte === 0x3e
-    ) {
-      // What lies in another segment, at fs or gs, has no address that the code knows.
-      if (byte === 0x64 || byte === 0x65) return false;
-      if (byte === 0x66) isShort = true;
-      byte = bytes[++place];
+    const code = this.#code;
+    if (!code.read(bytes, at, is64)) return false;
+    const { opcode } = code;
+    if (opcode === 0x0f) {
+      code.escape();
+      return this.#twoByte();
     }
-    let rex = 0;
-    if (is64 && (byte & 0xf0) === 0x40) {
-      rex = byte;
-      byte = bytes[++place];
-    }
-    const full = (rex & 8) !== 0 ? 8 : isShort ? 2 : 4;
-    place++;
-    if (byte === 0x0f) return this.#twoByte(bytes, place, rex, full, is64);
-    if (byte < 0x40) return this.#arithmetic(bytes, byte, place, rex, full, is64);
-    if (byte >= 0x50 && byte < 0x60) return this.#stackRegister(byte, rex, is64) && !isShort;
-    if (byte >= 0x70 && byte < 0x80) {
-      this.condition = byte & 15;
-      return true;
-    }
-    if (byte >= 0xb8 && byte < 0xc0) return this.#moveConstant(bytes, byte, place, rex, full);
-    switch (byte) {
+    if (opcode < 0x40) return this.#arithmetic();
+    if (opcode >= 0x50 && opcode < 0x60) return this.#stackRegister();
+    if (opcode >= 0x70 && opcode < 0x80) return this.#conditional();
+    if (opcode >= 0xb8 && opcode < 0xc0) return this.#moveConstant();
+    switch (opcode) {
       case 0x68:
       case 0x6a:
-        return this.#pushConstant(bytes, byte, place) && !isShort;
+        return this.#pushConstant();
       case 0x63:
-        this.#twoOperands(bytes, place, rex, full, is64, false);
-        return this.#moveSigned(full);
+        return this.#moveSigned();
       case 0x84:
       case 0x85:
-        this.#twoOperands(bytes, place, rex, byte === 0x84 ? 1 : full, is64, true);
-        this.operation = Operation.other;
-        this.setsFlags = true;
-        this.reads = this.#addressReads() | maskOf(this.first) | maskOf(this.second);
-        return true;
+        return this.#test();
       case 0x88:
       case 0x89:
       case 0x8a:
       case 0x8b:
-        this.#twoOperands(bytes, place, rex, (byte & 1) === 0 ? 1 : full, is64, byte < 0x8a);
+        this.#twoOperands((opcode & 1) === 0, opcode < 0x8a);
         return this.#moved();
       case 0x8d:
-        this.#twoOperands(bytes, place, rex, full, is64, false);
-        this.operation = Operation.address;
-        this.reads = this.#addressReads();
-        this.writes = maskOf(this.first);
-        return true;
+        return this.#loadAddress();
       case 0x80:
       case 0x81:
       case 0x83:
-        return this.#arithmeticConstant(bytes, byte, place, rex, full, is64);
+        return this.#arithmeticConstant();
       case 0xc0:
       case 0xc1:
       case 0xd0:
       case 0xd1:
       case 0xd2:
       case 0xd3:
-        return this.#shift(bytes, byte, place, rex, full, is64);
+        return this.#shift();
       case 0xc6:
-      case 0xc7: {
-        const behind = this.#oneOperand(bytes, place, rex, byte === 0xc6 ? 1 : full, is64);
-        this.second = Operand.immediate;
-        this.immediate = byte === 0xc6 ? bytes[behind] : int32(bytes, behind);
-        return this.#moved();
-      }
+      case 0xc7:
+        return this.#storeConstant();
       case 0x98:
-        return this.#extendAccumulator(full);
+        return this.#extendAccumulator();
       case 0xe8:
       case 0xe9:
       case 0xeb:
       case 0xc3:
-        this.reads = byte === 0xe8 || byte === 0xc3 ? 16 : 0;
+        this.reads = opcode === 0xe8 || opcode === 0xc3 ? 16 : 0;
         this.writes = this.reads;
         return true;
-      case 0xff: {
-        const group = (bytes[place] >> 3) & 7;
-        if (group < 2) return this.#countOne(bytes, group, place, rex, full, is64);
-        return this.#transferOrPush(bytes, group, place, rex, is64) && !isShort;
-      }
+      case 0xff:
+        return code.group < 2 ? this.#countOne() : this.#transferOrPush();
       case 0x90:
-        return rex === 0;
+        return code.rex === 0;
       default:
         return false;
     }
   }
 
+  /** Jcc. */
+  #conditional(): boolean {
+    this.condition = this.#code.opcode & 15;
+    return true;
+  }
+
   /** PUSH and POP of a register. */
-  #stackRegister(byte: number, rex: number, is64: boolean): boolean {
-    const register = (byte & 7) | ((rex & 1) << 3);
+  #stackRegister(): boolean {
+    const { opcode, opcodeRegister: register, is64, isShort } = this.#code;
     this.size = is64 ? 8 : 4;
     this.first = register;
-    const isPush = byte < 0x58;
+    const isPush = opcode < 0x58;
     this.operation = isPush ? Operation.push : Operation.pop;
     this.reads = 16 | (isPush ? 1 << register : 0);
     this.writes = 16 | (isPush ? 0 : 1 << register);
-    return true;
+    return !isShort;
   }
 
-  #pushConstant(bytes: Uint8Array, byte: number, place: number): boolean {
+  #pushConstant(): boolean {
+    const code = this.#code;
     this.operation = Operation.push;
     this.first = Operand.immediate;
-    this.immediate = byte === 0x68 ? int32(bytes, place) : (bytes[place] << 24) >> 24;
+    this.immediate = code.opcode === 0x68 ? code.int32(code.place) : code.int8(code.place);
     this.reads = 16;
     this.writes = 16;
-    return true;
+    return !code.isShort;
   }
 
   /** MOV of a constant to a register. */
-  #moveConstant(
-    bytes: Uint8Array,
-    byte: number,
-    place: number,
-    rex: number,
-    full: number,
-  ): boolean {
-    const register = (byte & 7) | ((rex & 1) << 3);
+  #moveConstant(): boolean {
+    const code = this.#code;
+    const { size, place } = code;
     this.operation = Operation.move;
-    this.size = full;
-    this.first = register;
+    this.size = size;
+    this.first = code.opcodeRegister;
     this.second = Operand.immediate;
-    this.writes = 1 << register;
-    if (full === 2) this.immediate = bytes[place] | (bytes[place + 1] << 8);
-    else this.immediate = int32(bytes, place) >>> 0;
-    if (full === 8) this.immediate += int32(bytes, place + 4) * 0x1_0000_0000;
+    this.writes = 1 << this.first;
+    this.immediate = size === 2 ? code.int16(place) & 0xffff : code.int32(place) >>> 0;
+    if (size === 8) this.immediate += code.int32(place + 4) * 0x1_0000_0000;
     return true;
+  }
+
+  /** MOV of a constant to a register or memory. */
+  #storeConstant(): boolean {
+    const code = this.#code;
+    const isByte = code.opcode === 0xc6;
+    const behind = this.#oneOperand(isByte ? 1 : code.size);
+    this.second = Operand.immediate;
+    this.immediate = isByte ? code.uint8(behind) : code.int32(behind);
+    return this.#moved();
   }
 
   /** MOV, its operands read. */
@@ -323,62 +300,65 @@ export class Operands {
     return true;
   }
 
-  /** MOVSXD, its operands read. */
-  #moveSigned(full: number): boolean {
+  /** MOVSXD. */
+  #moveSigned(): boolean {
+    this.#twoOperands(false, false);
     this.#moved();
     this.narrow = 4;
-    if (full === 8) this.operation = Operation.signExtend;
-    return full === 8;
+    if (this.size === 8) this.operation = Operation.signExtend;
+    return this.size === 8;
+  }
+
+  /** TEST. */
+  #test(): boolean {
+    this.#twoOperands(this.#code.opcode === 0x84, true);
+    this.operation = Operation.other;
+    this.setsFlags = true;
+    this.reads = this.#addressReads() | maskOf(this.first) | maskOf(this.second);
+    return true;
+  }
+
+  /** LEA. */
+  #loadAddress(): boolean {
+    this.#twoOperands(false, false);
+    this.operation = Operation.address;
+    this.reads = this.#addressReads();
+    this.writes = maskOf(this.first);
+    return true;
   }
 
   /** ADD, OR, ... CMP with a constant. */
-  #arithmeticConstant(
-    bytes: Uint8Array,
-    byte: number,
-    place: number,
-    rex: number,
-    full: number,
-    is64: boolean,
-  ): boolean {
-    const behind = this.#oneOperand(bytes, place, rex, byte === 0x80 ? 1 : full, is64);
+  #arithmeticConstant(): boolean {
+    const code = this.#code;
+    const behind = this.#oneOperand(code.opcode === 0x80 ? 1 : code.size);
     this.second = Operand.immediate;
-    this.immediate =
-      byte !== 0x81
-        ? (bytes[behind] << 24) >> 24
-        : full === 2
-          ? ((bytes[behind] | (bytes[behind + 1] << 8)) << 16) >> 16
-          : int32(bytes, behind);
-    this.#arithmeticEffects((bytes[place] >> 3) & 7);
+    this.immediate = code.opcode === 0x81 ? code.constant(behind) : code.int8(behind);
+    this.#arithmeticEffects(code.group);
     return true;
   }
 
   /** Shifts and rotations by a constant, by one or by CL. */
-  #shift(
-    bytes: Uint8Array,
-    byte: number,
-    place: number,
-    rex: number,
-    full: number,
-    is64: boolean,
-  ): boolean {
-    const group = (bytes[place] >> 3) & 7;
-    const behind = this.#oneOperand(bytes, place, rex, (byte & 1) === 0 ? 1 : full, is64);
-    this.second = byte < 0xd2 ? Operand.immediate : 1;
-    this.immediate = byte < 0xd0 ? bytes[behind] : 1;
+  #shift(): boolean {
+    const code = this.#code;
+    const { opcode } = code;
+    const behind = this.#oneOperand((opcode & 1) === 0 ? 1 : code.size);
+    this.second = opcode < 0xd2 ? Operand.immediate : 1;
+    this.immediate = opcode < 0xd0 ? code.uint8(behind) : 1;
     this.setsFlags = true;
     const left = maskOf(this.first);
-    this.reads = this.#addressReads() | left | (byte < 0xd2 ? 0 : 2);
+    this.reads = this.#addressReads() | left | (opcode < 0xd2 ? 0 : 2);
     this.writes = left;
     this.stores = this.first === Operand.memory;
-    if (group === 4 && byte < 0xd2) this.operation = Operation.shiftLeft;
+    if (code.group === 4 && opcode < 0xd2) this.operation = Operation.shiftLeft;
     return true;
   }
 
   /** CBW, CWDE, CDQE. */
-  #extendAccumulator(full: number): boolean {
-    this.operation = full === 8 ? Operation.signExtend : Operation.other;
-    this.size = full;
-    this.narrow = full / 2;
+  #extendAccumulator(): boolean {
+    const { size } = this.#code;
+    this.operation = size === 8 ? Operation.signExtend : Operation.other;
+    this.size = size;
+    this.narrow = size / 2;
     this.first = 0;
     this.second = 0;
     this.reads = 1;
@@ -387,72 +367,43 @@ export class Operands {
   }
 
   /** INC and DEC. */
-  #countOne(
-    bytes: Uint8Array,
-    group: number,
-    place: number,
-    rex: number,
-    full: number,
-    is64: boolean,
-  ): boolean {
-    this.#oneOperand(bytes, place, rex, full, is64);
+  #countOne(): boolean {
+    const code = this.#code;
+    this.#oneOperand(code.size);
     this.reads = this.#addressReads() | maskOf(this.first);
     this.writes = maskOf(this.first);
     this.stores = this.first === Operand.memory;
     this.setsFlags = true;
-    this.operation = group === 0 ? Operation.add : Operation.subtract;
+    this.operation = code.group === 0 ? Operation.add : Operation.subtract;
     this.second = Operand.immediate;
     this.immediate = 1;
     return true;
   }
 
   /** CALL, JMP and PUSH of a register or memory. */
-  #transferOrPush(
-    bytes: Uint8Array,
-    group: number,
-    place: number,
-    rex: number,
-    is64: boolean,
-  ): boolean {
-    this.#oneOperand(bytes, place, rex, is64 ? 8 : 4, is64);
+  #transferOrPush(): boolean {
+    const { is64, group, isShort } = this.#code;
+    this.#oneOperand(is64 ? 8 : 4);
     this.reads = this.#addressReads() | maskOf(this.first);
     if (group !== 4) {
       this.reads |= 16;
       this.writes = 16;
     }
     if (group === 6) this.operation = Operation.push;
-    return true;
+    return !isShort;
   }
 
-  #twoByte(bytes: Uint8Array, opcodeAt: number, rex: number, full: number, is64: boolean): boolean {
-    const byte = bytes[opcodeAt];
-    const place = opcodeAt + 1;
-    if (byte >= 0x80 && byte < 0x90) {
-      this.condition = byte & 15;
-      return true;
-    }
-    if (byte >= 0x40 && byte < 0x50) {
-      this.#twoOperands(bytes, place, rex, full, is64, false);
-      this.operation = Operation.maybeMove;
-      this.condition = byte & 15;
-      this.reads = this.#addressReads() | maskOf(this.second);
-      this.writes = maskOf(this.first);
-      return true;
-    }
-    switch (byte) {
+  /** Opcodes behind the escape byte 0F. */
+  #twoByte(): boolean {
+    const { opcode } = this.#code;
+    if (opcode >= 0x80 && opcode < 0x90) return this.#conditional();
+    if (opcode >= 0x40 && opcode < 0x50) return this.#moveIf();
+    switch (opcode) {
       case 0xb6:
       case 0xb7:
       case 0xbe:
-      case 0xbf: {
-        this.#twoOperands(bytes, place, rex, full, is64, false);
-        this.narrow = (byte & 1) === 0 ? 1 : 2;
-        if (this.second < 16) this.second = this.#register(this.second, this.narrow === 1, rex);
-        this.operation = byte < 0xb8 ? Operation.zeroExtend : Operation.signExtend;
-        this.reads = this.#addressReads() | maskOf(this.second);
-        this.writes = maskOf(this.first);
-        if (full === 2) this.reads |= maskOf(this.first);
-        return true;
-      }
+      case 0xbf:
+        return this.#extend();
       case 0x1f:
       case 0x1e:
         // NOP and ENDBR touch nothing.
@@ -462,31 +413,44 @@ export class Operands {
     }
   }
 
+  /** CMOVcc. */
+  #moveIf(): boolean {
+    this.#twoOperands(false, false);
+    this.operation = Operation.maybeMove;
+    this.condition = this.#code.opcode & 15;
+    this.reads = this.#addressReads() | maskOf(this.second);
+    this.writes = maskOf(this.first);
+    return true;
+  }
+
+  /** MOVZX and MOVSX. */
+  #extend(): boolean {
+    const { opcode } = this.#code;
+    this.#twoOperands(false, false);
+    this.narrow = (opcode & 1) === 0 ? 1 : 2;
+    if (this.second < 16) this.second = this.#register(this.second, this.narrow === 1);
+    this.operation = opcode < 0xb8 ? Operation.zeroExtend : Operation.signExtend;
+    this.reads = this.#addressReads() | maskOf(this.second);
+    this.writes = maskOf(this.first);
+    if (this.size === 2) this.reads |= maskOf(this.first);
+    return true;
+  }
+
   /** Opcodes below 0x40: eight operations in six forms. */
-  #arithmetic(
-    bytes: Uint8Array,
-    opcode: number,
-    place: number,
-    rex: number,
-    full: number,
-    is64: boolean,
-  ): boolean {
-    const form = opcode & 7;
+  #arithmetic(): boolean {
+    const code = this.#code;
+    const form = code.opcode & 7;
     if (form > 5) return false;
     const isByte = (form & 1) === 0;
     if (form < 4) {
-      this.#twoOperands(bytes, place, rex, isByte ? 1 : full, is64, form < 2);
+      this.#twoOperands(isByte, form < 2);
     } else {
       this.first = 0;
       this.second = Operand.immediate;
-      this.size = isByte ? 1 : full;
-      this.immediate = isByte
-        ? (bytes[place] << 24) >> 24
-        : full === 2
-          ? ((bytes[place] | (bytes[place + 1] << 8)) << 16) >> 16
-          : int32(bytes, place);
+      this.size = isByte ? 1 : code.size;
+      this.immediate = isByte ? code.int8(code.place) : code.constant(code.place);
     }
-    this.#arithmeticEffects(opcode >> 3);
+    this.#arithmeticEffects(code.opcode >> 3);
     return true;
   }
 
@@ -512,34 +476,25 @@ export class Operands {
   }
 
   /** @param isStore  the ModRM byte's memory or register operand is the first one */
-  #twoOperands(
-    bytes: Uint8Array,
-    at: number,
-    rex: number,
-    size: number,
-    is64: boolean,
-    isStore: boolean,
-  ): void {
-    const modrm = bytes[at];
-    this.size = size;
-    const register = this.#register(((modrm >> 3) & 7) | ((rex & 4) << 1), size === 1, rex);
-    const other =
-      modrm >= 0xc0
-        ? this.#register((modrm & 7) | ((rex & 1) << 3), size === 1, rex)
-        : Operand.memory;
-    this.#modrm(bytes, at, rex, is64);
-    this.first = isStore ? other : register;
-    this.second = isStore ? register : other;
+  #twoOperands(isByte: boolean, isStore: boolean): void {
+    const { modrm, rex } = this.#code;
+    this.#oneOperand(isByte ? 1 : this.#code.size);
+    const register = this.#register(((modrm >> 3) & 7) | ((rex & 4) << 1), isByte);
+    if (isStore) {
+      this.second = register;
+    } else {
+      this.second = this.first;
+      this.first = register;
+    }
   }
 
-  #oneOperand(bytes: Uint8Array, at: number, rex: number, size: number, is64: boolean): number {
-    const modrm = bytes[at];
+  /** @returns the place behind it */
+  #oneOperand(size: number): number {
+    const { modrm, rex } = this.#code;
     this.size = size;
     this.first =
-      modrm >= 0xc0
-        ? this.#register((modrm & 7) | ((rex & 1) << 3), size === 1, rex)
-        : Operand.memory;
-    return this.#modrm(bytes, at, rex, is64);
+      modrm >= 0xc0 ? this.#register((modrm & 7) | ((rex & 1) << 3), size === 1) : Operand.memory;
+    return this.#memory();
   }
 
   /** Decodes with the full decoder what the tables of lengths do not know. */
@@ -619,10 +574,6 @@ const operations: readonly number[] = [
 function maskOf(operand: number): number {
   if (operand >= Operand.highByte) return 1 << (operand - Operand.highByte);
   return operand >= 0 && operand < 16 ? 1 << operand : 0;
-}
-
-function int32(bytes: Uint8Array, at: number): number {
-  return bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
 }
 
 function isRead(access: OpAccess): boolean {

@@ -43,41 +43,49 @@ export interface PerfLosses {
   badMappings: number;
 }
 
-/** Something that happened to a process or on a processor; `time` in nanoseconds of perf's clock. */
-export type LifeEvent = { readonly time: number; readonly order: number } & (
-  | {
-      readonly kind: 'mmap';
-      readonly pid: number;
-      readonly start: number;
-      readonly length: number;
-      readonly fileOffset: number;
-      readonly path: string;
-      readonly buildId: string | undefined;
-    }
-  | {
-      readonly kind: 'comm';
-      readonly pid: number;
-      readonly tid: number;
-      readonly comm: string;
-      readonly isExec: boolean;
-      readonly cpu: number;
-    }
-  | {
-      readonly kind: 'fork';
-      readonly pid: number;
-      readonly parentPid: number;
-      readonly tid: number;
-      readonly parentTid: number;
-    }
-  | { readonly kind: 'run'; readonly pid: number; readonly tid: number; readonly cpu: number }
-  | {
-      readonly kind: 'aux';
-      readonly pid: number;
-      readonly tid: number;
-      readonly cpu: number;
-      readonly position: number;
-    }
-);
+/** `time` in nanoseconds of perf's clock. */
+interface Moment {
+  readonly time: number;
+  /** Among all events, for those of one time. */
+  readonly order: number;
+}
+
+/** Something that happened to a process or on a processor. */
+export type LifeEvent = Moment &
+  (
+    | {
+        readonly kind: 'mmap';
+        readonly pid: number;
+        readonly start: number;
+        readonly length: number;
+        readonly fileOffset: number;
+        readonly path: string;
+        readonly buildId: string | undefined;
+      }
+    | {
+        readonly kind: 'comm';
+        readonly pid: number;
+        readonly tid: number;
+        readonly comm: string;
+        readonly isExec: boolean;
+        readonly cpu: number;
+      }
+    | {
+        readonly kind: 'fork';
+        readonly pid: number;
+        readonly parentPid: number;
+        readonly tid: number;
+        readonly parentTid: number;
+      }
+    | { readonly kind: 'run'; readonly pid: number; readonly tid: number; readonly cpu: number }
+    | {
+        readonly kind: 'aux';
+        readonly pid: number;
+        readonly tid: number;
+        readonly cpu: number;
+        readonly position: number;
+      }
+  );
 
 /** Sorts the records of a recording into what they say: where trace lies, what happened, what was lost. */
 export class PerfRecords {
@@ -143,89 +151,84 @@ export class PerfRecords {
     trailer: number,
   ): void {
     const end = body.length - trailer;
+    const least = shortest.get(type);
+    if (!knownTypes.has(type) || (least !== undefined && end < least)) {
+      this.losses.unknownRecords++;
+      return;
+    }
+    const told = body.subarray(0, Math.max(0, end));
     const time = where.time === undefined ? 0 : Number(where.time);
     const event = { time, order: this.events.length };
-    const has = (bytes: number): boolean => {
-      if (end >= bytes) return true;
-      this.losses.unknownRecords++;
-      return false;
-    };
     switch (type) {
       case RecordType.mmap:
       case RecordType.mmap2:
-        if (has(type === RecordType.mmap ? 33 : 65))
-          this.#mmap(type, misc, body.subarray(0, end), event);
+        this.#mmap(type, misc, told, event);
         return;
       case RecordType.comm:
-        if (has(9)) {
-          this.events.push({
-            ...event,
-            kind: 'comm',
-            pid: body.readInt32LE(0),
-            tid: body.readInt32LE(4),
-            comm: cString(body, 8, end),
-            isExec: (misc & Misc.exec) !== 0,
-            cpu: where.cpu,
-          });
-        }
+        this.#comm(misc, told, event, where.cpu);
         return;
       case RecordType.fork:
-        if (has(24)) {
-          this.events.push({
-            ...event,
-            kind: 'fork',
-            pid: body.readInt32LE(0),
-            parentPid: body.readInt32LE(4),
-            tid: body.readInt32LE(8),
-            parentTid: body.readInt32LE(12),
-          });
-        }
+        this.#fork(told, event);
         return;
       case RecordType.itraceStart:
-        if (has(8)) this.#run(event, body.readInt32LE(0), body.readInt32LE(4), where.cpu);
+        this.#run(event, told.readInt32LE(0), told.readInt32LE(4), where.cpu);
         return;
       case RecordType.switch:
-      case RecordType.switchCpuWide: {
-        const isOut = (misc & Misc.switchOut) !== 0;
-        if (!isOut) this.#run(event, where.pid, where.tid, where.cpu);
-        // Only the CPU-wide record says who comes next.
-        else if (type === RecordType.switchCpuWide && has(8)) {
-          // Who leaves was running.
-          this.events.push({
-            ...event,
-            kind: 'aux',
-            pid: where.pid,
-            tid: where.tid,
-            cpu: where.cpu,
-            position: -1,
-          });
-          this.#run(event, body.readInt32LE(0), body.readInt32LE(4), where.cpu);
-        }
+        if ((misc & Misc.switchOut) === 0) this.#run(event, where.pid, where.tid, where.cpu);
         return;
-      }
+      case RecordType.switchCpuWide:
+        this.#switchOnCpu(misc, told, event, where);
+        return;
       case RecordType.aux:
-        if (has(24)) this.#aux(body, event, where);
+        this.#aux(told, event, where);
         return;
       case RecordType.lost:
-        if (has(16)) this.losses.records += number64(body, 8);
+        this.losses.records += number64(told, 8);
         return;
       case RecordType.lostSamples:
-        if (has(8)) this.losses.records += number64(body, 0);
-        return;
-      default:
-        if (!knownTypes.has(type)) this.losses.unknownRecords++;
+        this.losses.records += number64(told, 0);
     }
   }
 
-  #run(event: { time: number; order: number }, pid: number, tid: number, cpu: number): void {
+  #comm(misc: number, body: Buffer, event: Moment, cpu: number): void {
+    this.events.push({
+      ...event,
+      kind: 'comm',
+      pid: body.readInt32LE(0),
+      tid: body.readInt32LE(4),
+      comm: cString(body, 8, body.length),
+      isExec: (misc & Misc.exec) !== 0,
+      cpu,
+    });
+  }
+
+  #fork(body: Buffer, event: Moment): void {
+    this.events.push({
+      ...event,
+      kind: 'fork',
+      pid: body.readInt32LE(0),
+      parentPid: body.readInt32LE(4),
+      tid: body.readInt32LE(8),
+      parentTid: body.readInt32LE(12),
+    });
+  }
+
+  /** Only the CPU-wide record says who comes next. */
+  #switchOnCpu(misc: number, body: Buffer, event: Moment, { pid, tid, cpu }: WhereAndWhen): void {
+    if ((misc & Misc.switchOut) === 0) {
+      this.#run(event, pid, tid, cpu);
+      return;
+    }
+    // Who leaves was running.
+    this.events.push({ ...event, kind: 'aux', pid, tid, cpu, position: -1 });
+    this.#run(event, body.readInt32LE(0), body.readInt32LE(4), cpu);
+  }
+
+  #run(event: Moment, pid: number, tid: number, cpu: number): void {
     this.events.push({ ...event, kind: 'run', pid, tid, cpu });
   }
 
-  #aux(
-    body: Buffer,
-    event: { time: number; order: number },
-    { pid, tid, cpu }: WhereAndWhen,
-  ): void {
+  #aux(body: Buffer, event: Moment, { pid, tid, cpu }: WhereAndWhen): void {
     const flags = number64(body, 16);
     const position = number64(body, 0) + number64(body, 8);
     if (flags & AuxFlag.truncated) this.losses.truncated++;
@@ -237,7 +240,7 @@ export class PerfRecords {
     if (number64(body, 8) > 0) this.events.push({ ...event, kind: 'aux', pid, tid, cpu, position });
   }
 
-  #mmap(type: number, misc: number, body: Buffer, event: { time: number; order: number }): void {
+  #mmap(type: number, misc: number, body: Buffer, event: Moment): void {
     const mode = misc & Misc.cpuModeMask;
     const pid = body.readInt32LE(0);
     if (mode !== Misc.user || pid < 0) return;
@@ -283,6 +286,19 @@ export class PerfRecords {
     else this.chunks.set(index, [chunk]);
   }
 }
+
+/** Bytes that a record of a type has at least, without its trailer. */
+const shortest: ReadonlyMap<number, number> = new Map([
+  [RecordType.mmap, 33],
+  [RecordType.mmap2, 65],
+  [RecordType.comm, 9],
+  [RecordType.fork, 24],
+  [RecordType.itraceStart, 8],
+  [RecordType.switchCpuWide, 8],
+  [RecordType.aux, 24],
+  [RecordType.lost, 16],
+  [RecordType.lostSamples, 8],
+]);
 
 /** Types that are passed over on purpose, beside those that are read. */
 const knownTypes: ReadonlySet<number> = new Set([

@@ -4,7 +4,7 @@ import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
 import type { NominalComparison } from '../../likeness/nominal-comparison.ts';
 import type { NominalRuns } from '../../likeness/nominal-runs.ts';
-import type { OpenCall, PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
+import type { BlockPlace, PatchBlock, PatchContext } from '../../verdict/patch-context.ts';
 import type { Patch } from '../../verdict/patches.ts';
 import { countedSurprises } from '../../verdict/place-surprise.ts';
 import { sourcesInWords } from '../words/sources.ts';
@@ -127,7 +127,7 @@ function patchOf(
   const isCalls = sources.unit === 'call';
   const shown = context?.blocks ?? [];
   const inside = shown.filter((block) => block.part === 'inside');
-  const placed = (at: PatchBlock | OpenCall | undefined): string | undefined => {
+  const placed = (at: BlockPlace | undefined): string | undefined => {
     if (at === undefined) return undefined;
     const near = sources.nearOf?.(at.address);
     const more = sources.lineOf?.(at.address) ?? (near === undefined ? undefined : `near ${near}`);
