@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { maySetStackPointer, readStackUse, StackUse } from './stack-use.ts';
 
-const { loads, switches, jumps, replaces, pops, reads, fromRegister } = StackUse;
+const { loads, switches, jumps, replaces, pops, reads, fromRegister, moves, resumes } = StackUse;
 const from = (register: number): number => loads | switches | fromRegister | (register << 8);
 
 function bytesOf(hex: string): Uint8Array {
@@ -45,6 +45,13 @@ describe('what a block does to the stack pointer', () => {
       reads,
     ],
     ['5b c3', 'pop rbx; ret', pops],
+    [
+      '48 01 c4 48 01 c5 e8 00 00 00 00',
+      'add rsp,rax; add rbp,rax; call: stacks are copied',
+      loads | switches | moves,
+    ],
+    ['48 01 c4 48 89 cc c3', 'add rsp,rax; mov rsp,rcx; ret', from(1)],
+    ['48 81 c4 70 01 00 00 9d 5d c3', 'add rsp,368; popfq; pop rbp; ret', pops | resumes],
   ])('%s (%s)', (hex, _text, expected) => {
     const bytes = bytesOf(hex);
     expect(readStackUse(bytes, 64)).toBe(expected);

@@ -30,6 +30,11 @@ export const StackUse = {
    * as all of them run in the same place.
    */
   moves: 128,
+  /**
+   * Takes the flags off the stack and returns: somebody put this code between two instructions that know
+   * nothing of it.
+   */
+  resumes: 4096,
 } as const;
 
 /** @returns the register that a block with `StackUse.fromRegister` loads the stack pointer from */
@@ -135,6 +140,7 @@ class StackReader {
   #at = 0;
   /** Slots of this base that the block has written. */
   readonly #written: Set<number> = new Set();
+  #hasTakenFlags = false;
 
   constructor(word: number) {
     this.#word = word;
@@ -157,6 +163,7 @@ class StackReader {
       case Mnemonic.Popfd:
       case Mnemonic.Popf: {
         this.#move(instruction.stackPointerIncrement);
+        if (mnemonic !== Mnemonic.Pop) this.#hasTakenFlags = true;
         if (mnemonic !== Mnemonic.Pop || register < 0) return;
         if (register === stackRegister) this.#set(Origin.frame);
         else this.#origin[register] = Origin.frame;
@@ -194,6 +201,7 @@ class StackReader {
         this.#takeExchange(instruction, register);
         return;
       case Mnemonic.Ret:
+        if (this.#hasTakenFlags) this.use |= StackUse.resumes;
         if (this.#written.has(this.#at)) {
           this.use |= StackUse.jumps;
           if (this.#base === 0 && this.#at >= 0) this.use |= StackUse.replaces;

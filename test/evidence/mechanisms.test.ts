@@ -40,8 +40,6 @@ const others: readonly Build[] = [
     bits: 64,
     sources: ['goroutines.go', 'goroutines_amd64.s'],
     target: 'main.ends.abi0',
-    // A stripped Go program does not say where its functions are.
-    pointer: undefined,
   },
   {
     name: 'ocaml',

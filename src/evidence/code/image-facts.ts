@@ -1,6 +1,7 @@
 import type { Section } from '../../image/address-space.ts';
 import { type CodeReferences, readCodeReferences } from './code-references.ts';
 import { readElfTables } from './elf-tables.ts';
+import { readGoFunctions } from './go-functions.ts';
 import { type ImageMemory, moduleMemory } from './image-memory.ts';
 import { type Definition, firstAtLeast, type ImageTables } from './image-tables.ts';
 import { readPeTables } from './pe-tables.ts';
@@ -37,26 +38,33 @@ const nothing: UnwindTable = {
  */
 export function readImageParts(sections: readonly Section[], base: number): ImageParts | undefined {
   const { memory, lowest, image } = moduleMemory(sections, base);
-  const tables = readElfTables(memory, lowest) ?? readPeTables(memory);
-  if (tables === undefined) return undefined;
-  const { format, bits, unwind: place } = tables;
+  const loaded = readElfTables(memory, lowest) ?? readPeTables(memory);
+  if (loaded === undefined) return undefined;
+  const { format, bits, unwind: place } = loaded;
   const read =
     place === undefined
       ? undefined
       : format === 'elf'
         ? readElfUnwind(memory, bits, place.address)
         : readPeUnwind(memory, place.address, place.size);
-  const unwind = read ?? nothing;
+  const frames = read ?? nothing;
   // Symbols tell of functions that have no unwind information.
   const known: { start: number; end: number }[] = [];
-  const { starts, ends } = unwind.ranges;
+  const { starts, ends } = frames.ranges;
   for (let i = 0; i < starts.length; i++) known.push({ start: starts[i]!, end: ends[i]! });
   for (const { address, size, isFunction } of image?.symbols() ?? []) {
-    const isNew = size > 0 && isFunction && rangeAt(unwind.ranges, address) < 0;
+    const isNew = size > 0 && isFunction && rangeAt(frames.ranges, address) < 0;
     if (isNew && memory.isCode(address)) known.push({ start: address, end: address + size });
   }
-  const ranges = known.length === starts.length ? unwind.ranges : sortedRanges(known);
-  return { memory, lowest, tables, unwind, ranges };
+  const goFunctions = readGoFunctions(memory, loaded);
+  known.push(...goFunctions.filter(({ start }) => rangeAt(frames.ranges, start) < 0));
+  const ranges = known.length === starts.length ? frames.ranges : sortedRanges(known);
+  if (goFunctions.length === 0) return { memory, lowest, tables: loaded, unwind: frames, ranges };
+  // Go's runtime finds all functions by their table, those of methods by no other pointer.
+  const tables = { ...loaded, started: [...loaded.started, ...goFunctions.map((f) => f.start)] };
+  const pads = goFunctions.flatMap(({ recovery }) => (recovery === undefined ? [] : [recovery]));
+  const landingPads = Float64Array.of(...frames.landingPads, ...pads).sort();
+  return { memory, lowest, tables, unwind: { ...frames, landingPads }, ranges };
 }
 
 /**

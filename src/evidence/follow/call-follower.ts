@@ -590,7 +590,11 @@ export class CallFollower {
       return Arrival.unwound;
     }
     if (context.origin !== 'trace' && this.#explain(from, target)) return Arrival.unwound;
-    if (context.isCut || this.#mayBeReturnedTo(context.origin, to, target)) return Arrival.unknown;
+    // Put in between by the kernel, it may have been in another thread that it began.
+    const resumes = context.origin !== 'trace' && ((this.#useOf(from) ?? 0) & StackUse.resumes) > 0;
+    if (resumes || context.isCut || this.#mayBeReturnedTo(context.origin, to, target)) {
+      return Arrival.unknown;
+    }
     context.hasStrayed = true;
     if (context.isOverMadeCode || module[from] < 0 || to < 0) return Arrival.unknown;
     this.#observer?.onMismatch(from, to, target, undefined);
