@@ -34,6 +34,7 @@ const worker = async (): Promise<void> => {
     const result = await sweep(scenario, {
       ...{ every, offset: 0 },
       ...{ kills: !words.includes('--no-kills'), faults: !words.includes('--no-faults') },
+      onFinding: (finding) => console.log(finding),
       onPoint: (done, total, found) => {
         if (performance.now() - last < 30_000) return;
         last = performance.now();
@@ -41,7 +42,6 @@ const worker = async (): Promise<void> => {
       },
     });
     results.push(result);
-    for (const finding of result.findings) console.log(finding);
     console.log(
       `${result.scenario}: ${result.operations} operations, ${result.refused} refused, ${result.endured} endured, ${result.kills} kills, ${result.findings.length} findings`,
     );

@@ -81,6 +81,8 @@ export class Injector {
       FAULT_ROOT: root,
       FAULT_LOG: this.#log,
       TMPDIR: join(root, 'tmp'),
+      // Half of what a command takes that is killed in its first second.
+      NODE_COMPILE_CACHE: join(this.#work, 'compiled'),
       CI: '1',
     };
   }

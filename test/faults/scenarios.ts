@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { cpSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { writeTinyCorpus } from '../tiny-corpus.ts';
@@ -111,6 +119,29 @@ export const scenarios: readonly Scenario[] = [
     setup: async (root, run) => {
       await withProfile(root, run);
       writeFileSync(join(root, 'page.html'), '<html>old</html>\n');
+    },
+  },
+  {
+    name: 'accept',
+    words: [
+      ...['accept', 'nominal.wayward', 'new/sample', '--bin-dir', 'bin', '--fpr', '0.2'],
+      ...['-o', 'profile.wayward', '--reason', 'new font'],
+    ],
+    setup: async (root, run) => {
+      await withProfile(root, run);
+      writeFileSync(join(root, 'profile.wayward'), readFileSync(join(root, 'nominal.wayward')));
+    },
+  },
+  {
+    name: 'accept, known places',
+    // At this rate nearly every run is anomalous, until some of its places are known.
+    words: [
+      ...['accept', 'nominal.wayward', 'new/sample', '--bin-dir', 'bin', '--fpr', '0.9'],
+      ...['--known-places', 'reader.known', '--reason', 'new font'],
+    ],
+    setup: async (root, run) => {
+      await withProfile(root, run);
+      writeFileSync(join(root, 'reader.known'), '# none yet\n');
     },
   },
   {

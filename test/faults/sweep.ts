@@ -53,6 +53,8 @@ export interface SweepOptions {
   readonly kills: boolean;
   readonly faults: boolean;
   readonly onPoint?: (done: number, total: number, findings: number) => void;
+  /** Told as it is found. */
+  readonly onFinding?: (finding: string) => void;
 }
 
 /**
@@ -111,6 +113,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
       let where = `${scenario.name}: ${fault} at ${number}`;
       const broken = (why: string): void => {
         findings.push(`${where}: ${why}`);
+        options.onFinding?.(`${where}: ${why}`);
       };
       reset();
       injector.takeOperations();
