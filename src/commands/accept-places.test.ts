@@ -88,6 +88,15 @@ describe('known places', () => {
     expect(existsSync(none)).toBe(false);
   });
 
+  test('are not written without words for a reason', async () => {
+    const none = join(out, 'no-reason.known');
+    const request = { profile, samples: [at('odd')], knownPlaces: none, preprocessed: true };
+    await expect(acceptPlaces({ ...request, reason: ' \n' }, quiet)).rejects.toMatchObject({
+      code: 'no-reason',
+    });
+    expect(existsSync(none)).toBe(false);
+  });
+
   test.each([
     ['without a reason', 'a+0x1>b+0x2  2026-11-29', 'does not say why'],
     ['without a date', 'a+0x1>b+0x2  because', 'is no "module'],
@@ -95,7 +104,7 @@ describe('known places', () => {
     ['for any target', 'a+0x1>*  2026-11-29  because', 'is no "module'],
   ])('%s are refused with their line', async (_, line, why) => {
     const wrong = join(out, 'wrong.known');
-    writeFileSync(wrong, `# a comment\n\nmy lib.so+0x1>b+0x2 2026-01-01 a reason\n${line}\n`);
+    writeFileSync(wrong, `# a comment\n\nmy%20lib.so+0x1>b+0x2 2026-01-01 a reason\n${line}\n`);
     await expect(readKnownPlaces(wrong)).rejects.toThrow(`line 4: ${why}`);
   });
 });

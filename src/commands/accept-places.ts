@@ -6,7 +6,12 @@ import type { AcceptRequest } from './accept.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { type JudgedSample, Judging } from './judging/judging.ts';
 import { openProfile } from './profile/profile.ts';
-import { addKnownPlaces, type KnownPlace, readKnownPlaces } from './samples/known-places.ts';
+import {
+  addKnownPlaces,
+  type KnownPlace,
+  readKnownPlaces,
+  toReason,
+} from './samples/known-places.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 
 export interface AcceptPlacesRequest extends Omit<AcceptRequest, 'output' | 'reason'> {
@@ -46,6 +51,16 @@ export async function acceptPlaces(
   request: AcceptPlacesRequest,
   context: RunContext = silentContext,
 ): Promise<AcceptPlacesResult> {
+  const reason = toReason(request.reason);
+  if (reason === '') {
+    throw new UserError(
+      'no-reason',
+      'the reason says nothing, which whoever reviews the list needs',
+      {
+        category: 'arguments',
+      },
+    );
+  }
   const profile = await openProfile(request.profile);
   const out = await makeWorkFolder('wayward-places-');
   try {
@@ -64,7 +79,7 @@ export async function acceptPlaces(
     try {
       for (const sample of found.samples) {
         context.signal?.throwIfAborted();
-        const taken = await explain(sample, judging, known, request.reason);
+        const taken = await explain(sample, judging, known, reason);
         known.push(...taken.places);
         accepted.push(taken);
       }

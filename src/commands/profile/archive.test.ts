@@ -45,6 +45,21 @@ describe('files in one', () => {
     ['is hidden', [{ name: '.bashrc', bytes: 0 }]],
     ['is longer than the file', [{ name: 'a', bytes: 2 ** 40 }]],
     ['has no length', [{ name: 'a', bytes: -1 }]],
+    [
+      'is twice there',
+      [
+        { name: 'a', bytes: 0 },
+        { name: 'a', bytes: 1 },
+      ],
+    ],
+    [
+      'is file and folder',
+      [
+        { name: 'a/b', bytes: 0 },
+        { name: 'a', bytes: 1 },
+      ],
+    ],
+    ['is longer than names are', [{ name: 'a'.repeat(300), bytes: 1 }]],
     ['is no list', { name: 'a' }],
     ['is nothing', [null]],
   ])('whose list %s are refused', (_, list) => {

@@ -50,6 +50,7 @@ export function unpackFiles(bytes: Buffer, path: string): ReadonlyMap<string, Ui
   return files;
 }
 
+const longestName = 200;
 /** Names decide where files are written: none leads out of the folder. */
 const safeName = /^(?:[a-z][\w-]*\/)?[a-z][\w-]*(?:\.[\w-]+)*$/;
 
@@ -62,8 +63,14 @@ function parseList(text: string): readonly Entry[] | undefined {
   }
   const isEntry = (entry: Partial<Entry> | null): boolean =>
     typeof entry?.name === 'string' &&
+    entry.name.length <= longestName &&
     safeName.test(entry.name) &&
     Number.isSafeInteger(entry.bytes) &&
     (entry.bytes ?? -1) >= 0;
-  return Array.isArray(list) && list.every(isEntry) ? (list as Entry[]) : undefined;
+  if (!Array.isArray(list) || !list.every(isEntry)) return undefined;
+  const entries = list as readonly Entry[];
+  const names = new Set(entries.map(({ name }) => name));
+  const isAlone = ({ name }: Entry): boolean =>
+    !names.has(name.split('/', 1)[0]) || !name.includes('/');
+  return names.size === entries.length && entries.every(isAlone) ? entries : undefined;
 }

@@ -60,6 +60,7 @@ export interface Profile {
 }
 
 const factsName = 'profile.json';
+const vocabularyName = 'vocabulary.json.gz';
 /** Where a run keeps its profile. */
 export function profileOf(folder: RunFolder): string {
   return join(folder.root, 'profile.wayward');
@@ -87,7 +88,7 @@ export async function writeProfile(
   };
   files.set(factsName, Buffer.from(sealJson(whole)));
   const vocabulary = `${folder.vocabulary}.json.gz`;
-  files.set('vocabulary.json.gz', await readWholeFile(vocabulary));
+  files.set(vocabularyName, await readWholeFile(vocabulary));
   for (const name of await listFolder(folder.model)) {
     // What calibrates stands beside the model only once, with traces that trained nothing.
     if (name === 'left-out.json') continue;
@@ -114,6 +115,13 @@ export async function writeProfile(
 export async function openProfile(path: string): Promise<Profile> {
   const file = await fileOf(path);
   const files = unpackFiles(await readWholeFile(file), file);
+  const lacking = [factsName, vocabularyName].find((name) => !files.has(name));
+  if (lacking !== undefined) {
+    throw new UserError('file-damaged', `lacks its part ${lacking}`, {
+      category: 'input',
+      path: file,
+    });
+  }
   const root = await makeWorkFolder('wayward-profile-');
   const close = (): Promise<void> => removeQuietly(root);
   const unpacked = { path: file, folder: runFolder(root) };
@@ -194,10 +202,19 @@ function checkFacts(found: Readonly<Record<string, unknown>>, path: string): Pro
       { category: 'input', path },
     );
   }
-  const isList = (list: unknown): boolean => Array.isArray(list);
+  const isText = (value: unknown): boolean => typeof value === 'string';
+  const isListOf = (list: unknown, isRight: (item: unknown) => boolean): boolean =>
+    Array.isArray(list) && list.every(isRight);
+  const hasTexts = (item: unknown, ...keys: readonly string[]): boolean =>
+    typeof item === 'object' &&
+    item !== null &&
+    keys.every((key) => isText((item as Readonly<Record<string, unknown>>)[key]));
   const isWhole =
-    isList(found.programs) &&
-    isList(found.images) &&
+    isText(found.wayward) &&
+    isText(found.created) &&
+    isListOf(found.programs, isText) &&
+    isListOf(found.images, (image) => hasTexts(image, 'name', 'id')) &&
+    isListOf(found.accepted ?? [], (run) => hasTexts(run, 'name', 'directory', 'date')) &&
     sourceNames.some((name) => name === found.source) &&
     [found.windowLength, found.trained, found.calibrating].every(Number.isSafeInteger);
   if (!isWhole) {

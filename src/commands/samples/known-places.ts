@@ -1,7 +1,7 @@
-import { formatAddress } from '../../base/address.ts';
 import { isAbsent, UserError } from '../../base/errors.ts';
-import { readWholeFile } from '../../base/files/read.ts';
+import { mostTextBytes, readWholeFile } from '../../base/files/read.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
+import { imagePlace } from '../../base/text/image-place.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import type { EventJudgements, RunEvents } from '../../model/histories/run-judge.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
@@ -24,7 +24,7 @@ export interface PassedPlace {
 
 const longestList = 10_000;
 /** Two blocks in images: what lies outside of all has no place, and attacks are there. */
-const fingerprintForm = /^[^>]+\+0x[0-9a-f]+>[^>]+\+0x[0-9a-f]+$/;
+const fingerprintForm = /^[^\s>]+\+0x[0-9a-f]+>[^\s>]+\+0x[0-9a-f]+$/;
 
 /**
  * Reads a list of known places: a line each, `fingerprint  date  reason`; empty lines and lines that begin with `#`
@@ -33,7 +33,7 @@ const fingerprintForm = /^[^>]+\+0x[0-9a-f]+>[^>]+\+0x[0-9a-f]+$/;
  * @throws UserError `known-places-wrong` with the line, `not-readable`
  */
 export async function readKnownPlaces(path: string): Promise<readonly KnownPlace[]> {
-  const text = (await readWholeFile(path)).toString('utf8');
+  const text = (await readWholeFile(path, mostTextBytes)).toString('utf8');
   const places: KnownPlace[] = [];
   for (const [index, line] of text.split('\n').entries()) {
     const trimmed = line.trim();
@@ -44,9 +44,8 @@ export async function readKnownPlaces(path: string): Promise<readonly KnownPlace
         path,
         place: `line ${index + 1}`,
       });
-    // Names of modules may hold spaces; dates do not, and no reason comes before one.
     const [, fingerprint = '', date = '', reason = ''] =
-      /^(.*?)\s+(\d{4}-\d{2}-\d{2})(?:\s+(.*))?$/.exec(trimmed) ?? [];
+      /^(\S+)\s+(\d{4}-\d{2}-\d{2})(?:\s+(.*))?$/.exec(trimmed) ?? [];
     if (!fingerprintForm.test(fingerprint)) {
       throw wrong('is no "module+0xOFFSET>module+0xOFFSET  YYYY-MM-DD  reason"');
     }
@@ -57,16 +56,20 @@ export async function readKnownPlaces(path: string): Promise<readonly KnownPlace
   return places;
 }
 
+/** @returns a reason as it stands in a line: words alone; empty where there are none */
+export function toReason(words: string): string {
+  return words.replaceAll(/[\s\p{C}]+/gu, ' ').trim();
+}
+
 /** Adds lines to a list, which is made where there is none. */
 export async function addKnownPlaces(path: string, places: readonly KnownPlace[]): Promise<void> {
-  const before = await readWholeFile(path).then(String, (error: unknown) => {
+  const before = await readWholeFile(path, mostTextBytes).then(String, (error: unknown) => {
     if (isAbsent(error)) return '# fingerprint  date  reason; see docs/verdicts.md\n';
     throw error;
   });
   const end = before === '' || before.endsWith('\n') ? '' : '\n';
   const lines = places.map(
-    ({ fingerprint, date, reason }) =>
-      `${fingerprint}  ${date}  ${reason.replaceAll(/\s+/g, ' ')}\n`,
+    ({ fingerprint, date, reason }) => `${fingerprint}  ${date}  ${reason}\n`,
   );
   await writeFileAtomic(path, before + end + lines.join(''));
 }
@@ -135,5 +138,5 @@ function transferIn({ module, modules, offset }: BlockTable, from: number, to: n
 }
 
 function nameOf(module: string, offset: number): string {
-  return module === outsideImages || module === '' ? '?' : `${module}+${formatAddress(offset)}`;
+  return module === outsideImages || module === '' ? '?' : imagePlace(module, offset);
 }

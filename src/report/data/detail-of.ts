@@ -1,5 +1,6 @@
 import { type Address, formatAddress } from '../../base/address.ts';
 import { firstAtLeast } from '../../base/bytes/search.ts';
+import { imagePlace } from '../../base/text/image-place.ts';
 import type { Evaluation } from '../../evaluation/evaluation.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
 import type { NominalComparison } from '../../likeness/nominal-comparison.ts';
@@ -281,7 +282,7 @@ function fingerprintOf(
   const from = proven?.position ?? patch.transfers[0]?.position ?? patch.start;
   const where = (block: PatchBlock | undefined): string => {
     if (block === undefined || block.module === '') return '?';
-    return `${block.module}+${formatAddress(block.offset)}`;
+    return imagePlace(block.module, block.offset);
   };
   return `${where(blocks.get(from))}>${where(blocks.get(from + 1))}`;
 }
