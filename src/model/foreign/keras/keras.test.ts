@@ -13,7 +13,7 @@ import { WindowCounter } from '../../../sequences/window-counter.ts';
 import { Lstm } from '../../lstm/lstm.ts';
 import { type LstmShape, parameterLayout } from '../../lstm/shape.ts';
 import { NgramTable } from '../../ngram/table.ts';
-import { openHdf5Library } from './hdf5.ts';
+import { noteHdf5Failure, openHdf5Library } from './hdf5.ts';
 import { loadKeras, saveKeras } from './keras.ts';
 
 const options = { device: 'cpu', workers: 1, seed: 3 };
@@ -134,6 +134,36 @@ describe('Keras files', () => {
     await expect(loadKeras(model, weights, options)).rejects.toMatchObject({
       code: 'keras-model-damaged',
     });
+  });
+
+  test('that end the library do not spoil the next one', async () => {
+    const { model, weights } = await written();
+    const spoilt = await openHdf5Library();
+    noteHdf5Failure(Object.assign(new Error('Aborted'), { name: 'RuntimeError' }));
+    expect(await openHdf5Library()).not.toBe(spoilt);
+    expect((await loadKeras(model, weights, options)).network.shape).toEqual(shape);
+  });
+
+  test('of a few bytes that say they hold gigabytes are refused before any is read', async () => {
+    const { model, weights } = await written();
+    const h5wasm = await openHdf5Library();
+    const write = (fill: (group: InstanceType<typeof h5wasm.Group>) => void): void => {
+      const file = new h5wasm.File(weights, 'w');
+      fill(file.create_group('embedding_1'));
+      file.close();
+    };
+    const [maxshape, chunks] = [[null], [1024]];
+    write((group) => {
+      group.create_dataset({ name: 'w', data: new Float32Array(4), maxshape, chunks });
+      (group.get('w') as InstanceType<typeof h5wasm.Dataset>).resize([100_000_000]);
+      group.create_attribute('weight_names', ['w']);
+    });
+    await expect(loadKeras(model, weights, options)).rejects.toThrow('more than it has bytes for');
+    write((group) => {
+      group.create_dataset({ name: 'w', data: new Float32Array(4) });
+      group.create_attribute('weight_names', Array<string>(1000).fill('w'));
+    });
+    await expect(loadKeras(model, weights, options)).rejects.toThrow('a layer has 1000 weights');
   });
 
   test('of another network are refused, naming what is not known', async () => {

@@ -5,7 +5,13 @@ import { readWholeFile } from '../../../base/files/read.ts';
 import type { Lstm } from '../../lstm/lstm.ts';
 import { directions, inputsOf, parameterLayout } from '../../lstm/shape.ts';
 import { eachGateRow } from './gate-rows.ts';
-import { hdf5Magic, openHdf5Library, vocabularyDataset } from './hdf5.ts';
+import {
+  hdf5Magic,
+  hdf5Reason,
+  noteHdf5Failure,
+  openHdf5Library,
+  vocabularyDataset,
+} from './hdf5.ts';
 import type { KerasNetwork } from './network.ts';
 
 interface Weight {
@@ -22,6 +28,12 @@ export interface KerasWeights {
   readonly vocabulary: Uint8Array | undefined;
 }
 
+/** Of all weights: networks of a hundred million of them. The library's own memory ends at four times as much. */
+const mostWeightBytes = 2 ** 29;
+/** No byte of a file becomes more when it is inflated, and what was never written is no weight. */
+const mostInflated = 1032;
+/** A layer in both directions has six. */
+const mostWeightsInLayer = 16;
 /** Of the vocabulary: a corpus of a million blocks has 40 MB. */
 const mostVocabularyBytes = 2 ** 28;
 
@@ -43,9 +55,10 @@ export async function readWeights(path: string, names: readonly string[]): Promi
     try {
       const root = rootOf(file, h5wasm.Group);
       found = root.keys();
+      const room = { bytes: Math.min(mostWeightBytes, mostInflated * bytes.length) };
       const layers = names.map((name) => {
         const group = root.get(name);
-        return group instanceof h5wasm.Group ? weightsOf(group, h5wasm.Dataset, path) : [];
+        return group instanceof h5wasm.Group ? weightsOf(group, h5wasm.Dataset, room, path) : [];
       });
       const vocabulary = file.keys().includes(vocabularyDataset)
         ? file.get(vocabularyDataset)
@@ -53,14 +66,15 @@ export async function readWeights(path: string, names: readonly string[]): Promi
       read = {
         layers,
         vocabulary:
-          vocabulary instanceof h5wasm.Dataset ? vocabularyOf(vocabulary.value) : undefined,
+          vocabulary instanceof h5wasm.Dataset ? vocabularyOf(vocabulary, room) : undefined,
       };
     } finally {
       file.close();
     }
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    const [why] = messageOf(cause).split('\n');
+    noteHdf5Failure(cause);
+    const why = hdf5Reason(messageOf(cause));
     throw new UserError('hdf5-damaged', `is cut off or damaged: ${why}`, {
       category: 'input',
       path,
@@ -85,10 +99,25 @@ function rootOf(file: File, groups: typeof Group): Group {
   return root;
 }
 
+/** How much may still be read. */
+interface Room {
+  bytes: number;
+}
+
+/** @throws Error where a file of a few bytes says that it holds more than there is room for */
+function contentOf(dataset: Dataset, room: Room): unknown {
+  const { size, shape } = dataset.metadata;
+  room.bytes -= (shape ?? []).reduce((product, length) => product * length, size);
+  if (!(room.bytes >= 0)) throw new Error('it says that it holds more than it has bytes for');
+  return dataset.value;
+}
+
 /** @throws UserError `keras-weights-unknown`, Error for what is damaged */
-function weightsOf(group: Group, datasets: typeof Dataset, path: string): Weight[] {
-  const paths = group.attrs.weight_names?.value;
-  return (Array.isArray(paths) ? paths : []).map((weightPath) => {
+function weightsOf(group: Group, datasets: typeof Dataset, room: Room, path: string): Weight[] {
+  const named = group.attrs.weight_names?.value;
+  const paths: readonly unknown[] = Array.isArray(named) ? named : [];
+  if (paths.length > mostWeightsInLayer) throw new Error(`a layer has ${paths.length} weights`);
+  return paths.map((weightPath) => {
     const place = String(weightPath);
     const dataset = group.get(place);
     if (!(dataset instanceof datasets)) throw new Error(`${place} is missing`);
@@ -102,7 +131,7 @@ function weightsOf(group: Group, datasets: typeof Dataset, path: string): Weight
         { category: 'input', path, place },
       );
     }
-    const values = dataset.value;
+    const values = contentOf(dataset, room);
     if (!(values instanceof Float32Array || values instanceof Float64Array)) {
       throw new Error(`${place} cannot be read`);
     }
@@ -110,7 +139,8 @@ function weightsOf(group: Group, datasets: typeof Dataset, path: string): Weight
   });
 }
 
-function vocabularyOf(value: unknown): Uint8Array {
+function vocabularyOf(dataset: Dataset, room: Room): Uint8Array {
+  const value = contentOf(dataset, room);
   if (!(value instanceof Uint8Array)) throw new Error(`${vocabularyDataset} holds no bytes`);
   return gunzipSync(value, { maxOutputLength: mostVocabularyBytes });
 }
