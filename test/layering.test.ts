@@ -263,7 +263,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/tasks',
       'cli/frame',
     ],
-    types: ['names', 'model', 'commands/run', 'commands'],
+    types: ['commands/judging', 'names', 'model', 'commands/run', 'commands'],
   },
   'cli/verbs': {
     values: [

@@ -4,13 +4,13 @@ import { makeFolder, makeWorkFolder, removeQuietly } from '../base/files/folder.
 import { readWholeFile } from '../base/files/read.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
-import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Sample } from '../trace/sample.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
 import { featuresOfLeftOut, leftOutOf } from '../verdict/left-out.ts';
 import { readTraceFeatures } from '../verdict/stored-features.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
+import type { JudgingRequest } from './judging/request.ts';
 import { changedImages, identifyImages } from './profile/image-identities.ts';
 import { nextPath } from './profile/next-path.ts';
 import { openProfile, type Profile, partsOf, writeProfile } from './profile/profile.ts';
@@ -25,27 +25,12 @@ import { HistoryTraining } from './training/history-training.ts';
 import { readEvents } from './training/train-histories.ts';
 import { type TrainingRun, unpackTrainingRuns } from './training/training-runs.ts';
 
-export interface AcceptRequest {
-  /** File of a profile, or the folder of the run that learned it. */
-  readonly profile: string;
-  /** Harmless samples, or folders of them. */
-  readonly samples: readonly string[];
+/** The samples are harmless; what is told before and after holds for `fpr`. */
+export interface AcceptRequest extends JudgingRequest {
   /** File of the new profile; the old one only if it is named here. By default a new name beside it. */
   readonly output?: string | undefined;
   /** Kept with the samples, for whoever asks later why they count as harmless. */
   readonly reason?: string | undefined;
-  readonly binDirs?: readonly string[];
-  readonly rawImages?: boolean;
-  readonly process?: string | undefined;
-  readonly preprocessed?: boolean;
-  readonly cpu?: string | undefined;
-  /** Share of nominal runs that may be flagged: what is told before and after holds for it. */
-  readonly fpr?: number;
-  readonly seed?: number;
-  readonly device?: string;
-  readonly timeout?: number | undefined;
-  /** Where else names come from than the images. */
-  readonly names?: NameSourceOptions | undefined;
 }
 
 /** What a profile knows, and how it judges. */

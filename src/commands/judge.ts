@@ -3,7 +3,6 @@ import { resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
 import { removeQuietly } from '../base/files/folder.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
-import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Sample } from '../trace/sample.ts';
 import { checkCalibrationSize } from '../verdict/conformal.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
@@ -11,6 +10,7 @@ import { importPerfFiles } from './import.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { JudgedRun } from './judging/judged-run.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
+import type { JudgingRequest } from './judging/request.ts';
 import type { Profile } from './profile/profile.ts';
 import { ProfileShelf } from './profile/shelf.ts';
 import type { RunFolder } from './run/folder.ts';
@@ -20,26 +20,12 @@ import { openLocal } from './tasks/open-scheduler.ts';
 
 export type { JudgedSample } from './judging/judging.ts';
 
-export interface JudgeRequest {
-  /** File of a profile, the folder of the run that learned it, or a folder of profiles. */
-  readonly profile: string;
-  /** Samples, folders of them, `perf.data` files; with a profile of calls, logs of calls. */
-  readonly samples: readonly string[];
-  /** Folders of executables and libraries; empty: `bin` beside the samples' `traces`. */
-  readonly binDirs?: readonly string[];
-  readonly rawImages?: boolean;
-  /** Number or name of the process that counts, where a map or report holds several. */
-  readonly process?: string | undefined;
-  readonly preprocessed?: boolean;
-  readonly cpu?: string | undefined;
-  /** Share of nominal runs that may be flagged. */
-  readonly fpr?: number;
+/**
+ * The profile may be a folder of profiles, too. Samples may be `perf.data` files and, with a profile of
+ * calls, logs of calls.
+ */
+export interface JudgeRequest extends JudgingRequest {
   readonly features?: string;
-  readonly seed?: number;
-  readonly device?: string;
-  readonly timeout?: number | undefined;
-  /** Where else names come from than the images. */
-  readonly names?: NameSourceOptions | undefined;
   /** File of transfers that somebody found harmless, see `readKnownPlaces`: they alarm nobody. */
   readonly knownPlaces?: string | undefined;
   /** Processes that evaluate, 1 = this one; by default this one, and for many samples one a core. */

@@ -1,33 +1,16 @@
 import { UserError } from '../../base/errors.ts';
-import { decimal, integer, text } from '../../base/options/option.ts';
+import { text } from '../../base/options/option.ts';
 import { showCount } from '../../base/text/format.ts';
 import { type AcceptedSample, type AcceptResult, accept } from '../../commands/accept.ts';
 import { type AcceptPlacesResult, acceptPlaces } from '../../commands/accept-places.ts';
-import {
-  binDirsOption,
-  cpuOption,
-  preprocessedOption,
-  processOption,
-  rawImagesOption,
-} from '../../commands/samples/options.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
-import { specOf } from '../frame/option.ts';
-import { namesOf } from '../options/name-flags.ts';
+import { type ProfileFlags, profileOptions, requestOf } from '../options/profile-flags.ts';
 
-interface Options {
+interface Options extends ProfileFlags {
   readonly json: boolean;
   readonly out: string | undefined;
   readonly reason: string | undefined;
   readonly knownPlaces: string | undefined;
-  readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean;
-  readonly process: string | undefined;
-  readonly preprocessed: boolean;
-  readonly cpu: string | undefined;
-  readonly fpr: number;
-  readonly seed: number;
-  readonly device: string;
-  readonly timeout: number | undefined;
 }
 
 const spec: CommandSpec<Options> = {
@@ -35,6 +18,7 @@ const spec: CommandSpec<Options> = {
     ['<profile>', 'file that learn wrote, or the folder of its run'],
     ['<sample...>', 'harmless samples, or folders of them'],
   ],
+  usual: ['out', 'reason', 'known-places', 'bin-dir', 'process', 'preprocessed', 'fpr', 'timeout'],
   options: [
     {
       flags: '-o, --out <file>',
@@ -48,32 +32,7 @@ const spec: CommandSpec<Options> = {
       help: 'leave the profile as it is, and write the places for which they are anomalous to a list for judge',
       parse: text,
     },
-    {
-      ...specOf(binDirsOption),
-      help: 'folder of executables and libraries; may be given again [bin beside traces]',
-    },
-    specOf(rawImagesOption),
-    specOf(processOption),
-    specOf(preprocessedOption),
-    specOf(cpuOption),
-    {
-      flags: '--fpr <rate>',
-      help: 'share of harmless runs that may be flagged: what is told holds for it',
-      parse: decimal(0, 1, 'open'),
-      default: 0.05,
-    },
-    { flags: '--seed <n>', help: 'fixes permutations', parse: integer(0, 4294967295), default: 1 },
-    {
-      flags: '--device <name>',
-      help: 'cpu, webgpu or cuda:N, for a network',
-      parse: text,
-      default: 'cpu',
-    },
-    {
-      flags: '-t, --timeout <seconds>',
-      help: 'time for reading one sample; one that takes longer is left out [any]',
-      parse: decimal(0, 1e6, 'open'),
-    },
+    ...profileOptions,
   ],
   examples: [
     [
@@ -86,14 +45,9 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward accept reader.wayward harmless -o reader.wayward', 'writes the new one over the old'],
   ],
-  run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
+  run: async ({ args, options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
-    const request = {
-      ...{ profile, samples, binDirs: o.binDir ?? [], rawImages: o.rawImages },
-      ...{ process: o.process, cpu: o.cpu, preprocessed: o.preprocessed },
-      ...{ timeout: o.timeout, fpr: o.fpr, seed: o.seed, device: o.device },
-      names: namesOf(undefined),
-    };
+    const request = requestOf(args, o);
     const { knownPlaces, reason, out: output } = o;
     if (knownPlaces !== undefined) {
       if (reason === undefined || output !== undefined) {
@@ -105,7 +59,7 @@ const spec: CommandSpec<Options> = {
       }
       const noted = await acceptPlaces({ ...request, knownPlaces, reason }, context);
       if (o.json) print(JSON.stringify({ schemaVersion: 1, ...noted }, undefined, 2));
-      else for (const line of describePlaces(noted, profile)) print(line);
+      else for (const line of describePlaces(noted, request.profile)) print(line);
       return 0;
     }
     const result = await accept({ ...request, output, reason }, context);

@@ -4,17 +4,10 @@ import { choice, integer, type Parse, text } from '../../base/options/option.ts'
 import { showCount } from '../../base/text/format.ts';
 import { type ExportFormat, exportFormats, exportSample } from '../../commands/export.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
-import { debugDirsOption, namesOf } from '../options/name-flags.ts';
-import { cpuOption, imageOptions } from '../options/sample-flags.ts';
+import { type ReadingFlags, readingOf, readingOptions } from '../options/reading-flags.ts';
 
-interface Options {
+interface Options extends ReadingFlags {
   readonly json: boolean;
-  readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean;
-  readonly debugDir: readonly string[] | undefined;
-  readonly process: string | undefined;
-  readonly cpu: string | undefined;
-  readonly preprocessed: boolean;
   readonly format: ExportFormat;
   readonly run: string | undefined;
   readonly patch: number | undefined;
@@ -53,10 +46,7 @@ const spec: CommandSpec<Options> = {
       parse: choice(...exportFormats),
       default: 'perfetto',
     },
-    ...imageOptions,
-    debugDirsOption,
-    cpuOption,
-    { flags: '-p, --preprocessed', help: 'read the stored trace, not the raw one' },
+    ...readingOptions,
     { flags: '--run <run>', help: 'mark what this run of learn flags in the sample', parse: text },
     { flags: '--patch <n>', help: 'cut out the n-th place that --run flags', parse: integer(1) },
     {
@@ -113,12 +103,8 @@ const spec: CommandSpec<Options> = {
     const { ending, opens } = formats[o.format];
     const result = await exportSample(
       {
+        ...readingOf(o),
         sample,
-        binDirs: o.binDir ?? [],
-        rawImages: o.rawImages,
-        process: o.process,
-        cpu: o.cpu,
-        preprocessed: o.preprocessed,
         format: o.format,
         out: o.out ?? `${basename(resolve(sample))}.${ending}`,
         blocks: o.range,
@@ -126,7 +112,6 @@ const spec: CommandSpec<Options> = {
         patch: o.patch,
         around: o.around,
         without: o.without ?? [],
-        names: namesOf(o.debugDir),
       },
       { log: terminal, progress: terminal.progress, signal },
     );

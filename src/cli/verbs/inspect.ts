@@ -9,19 +9,13 @@ import {
   type TraceReport,
 } from '../../commands/inspect.ts';
 import type { Mark } from '../../flow/mark.ts';
+import type { RunContext } from '../../model/first-layer.ts';
 import { transferNames } from '../../x86/transfer.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
-import { debugDirsOption, namesOf } from '../options/name-flags.ts';
-import { cpuOption, imageOptions } from '../options/sample-flags.ts';
+import { type ReadingFlags, readingOf, readingOptions } from '../options/reading-flags.ts';
 
-interface Options {
+interface Options extends ReadingFlags {
   readonly json: boolean;
-  readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean;
-  readonly debugDir: readonly string[] | undefined;
-  readonly process: string | undefined;
-  readonly cpu: string | undefined;
-  readonly preprocessed: boolean;
   readonly hash: boolean;
   readonly hottest: number;
   readonly blocks: boolean;
@@ -33,10 +27,7 @@ interface Options {
 const spec: CommandSpec<Options> = {
   args: [['<sample>', "a sample's folder"]],
   options: [
-    ...imageOptions,
-    debugDirsOption,
-    cpuOption,
-    { flags: '-p, --preprocessed', help: 'read the stored trace, not the raw one' },
+    ...readingOptions,
     { flags: '--hash', help: 'the control-flow fingerprint, to compare decoders' },
     {
       flags: '--hottest <n>',
@@ -61,72 +52,78 @@ const spec: CommandSpec<Options> = {
   run: async ({ args: [sample = ''], options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const inspected: InspectOptions = {
+      ...readingOf(o),
       sample,
-      binDirs: o.binDir ?? [],
-      rawImages: o.rawImages,
-      process: o.process,
-      cpu: o.cpu,
-      preprocessed: o.preprocessed,
       hash: o.hash,
       hottest: o.hottest,
-      names: namesOf(o.debugDir),
     };
     const lines = new Lines(print, o.limit);
-    if (o.packets) {
-      await listPackets(sample, (packet) =>
-        lines.add(
-          o.json
-            ? JSON.stringify(packet)
-            : `${packet.offset.toString(16).padStart(8, '0')}  ${packet.name.padEnd(9)} ${packet.fields}`.trimEnd(),
-        ),
-      );
-      lines.flush();
-      return 0;
+    if (o.packets) await printPackets(inspected, o.json, lines);
+    else if (o.blocks || o.transfers) await printFlow(inspected, context, o, lines);
+    else {
+      const reports = await inspect(inspected, context);
+      if (o.json) print(JSON.stringify({ schemaVersion: 1, traces: reports }, undefined, 2));
+      else for (const report of reports) for (const line of describe(report)) print(line);
     }
-    if (o.blocks || o.transfers) {
-      let before: TraceBlock | undefined;
-      await listBlocks(inspected, context, (line) => {
-        if ('mark' in line) {
-          before = undefined;
-          return lines.add(
-            o.json ? JSON.stringify(line) : `${column(line.index)}  ${describeMark(line.mark)}`,
-          );
-        }
-        const from = before;
-        before = line;
-        if (!o.transfers) {
-          return lines.add(
-            o.json
-              ? JSON.stringify(line)
-              : `${column(line.index)} ${line.address.padStart(14)}  ${line.transfer.padEnd(7)} ${line.place}${comment(line)}`,
-          );
-        }
-        if (from === undefined || from.transfer === 'jcc') return true;
-        return lines.add(
-          o.json
-            ? JSON.stringify({
-                index: from.index,
-                address: from.address,
-                from: from.place,
-                transfer: from.transfer,
-                instruction: from.instruction,
-                to: line.place,
-                target: line.address,
-              })
-            : `${column(from.index)}  ${from.transfer.padEnd(7)} ${from.place} -> ${line.place}${comment(from)}`,
-        );
-      });
-      lines.flush();
-      return 0;
-    }
-    const reports = await inspect(inspected, context);
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, traces: reports }, undefined, 2));
-    else for (const report of reports) for (const line of describe(report)) print(line);
     return 0;
   },
 };
 
 export const inspectCommand: Command = defineCommand(spec);
+
+async function printPackets(
+  { sample }: InspectOptions,
+  asJson: boolean,
+  lines: Lines,
+): Promise<void> {
+  await listPackets(sample, (packet) => {
+    const { offset, name, fields } = packet;
+    const line = `${offset.toString(16).padStart(8, '0')}  ${name.padEnd(9)} ${fields}`;
+    return lines.add(asJson ? JSON.stringify(packet) : line.trimEnd());
+  });
+  lines.flush();
+}
+
+/** Every block that ran, or every transfer but conditional branches. */
+async function printFlow(
+  inspected: InspectOptions,
+  context: RunContext,
+  { json, transfers }: Pick<Options, 'json' | 'transfers'>,
+  lines: Lines,
+): Promise<void> {
+  let before: TraceBlock | undefined;
+  await listBlocks(inspected, context, (line) => {
+    if ('mark' in line) {
+      before = undefined;
+      return lines.add(
+        json ? JSON.stringify(line) : `${column(line.index)}  ${describeMark(line.mark)}`,
+      );
+    }
+    const from = before;
+    before = line;
+    if (!transfers) return lines.add(json ? JSON.stringify(line) : blockLine(line));
+    if (from === undefined || from.transfer === 'jcc') return true;
+    return lines.add(json ? JSON.stringify(transferOf(from, line)) : transferLine(from, line));
+  });
+  lines.flush();
+}
+
+function blockLine(block: TraceBlock): string {
+  const { index, address, transfer, place } = block;
+  return `${column(index)} ${address.padStart(14)}  ${transfer.padEnd(7)} ${place}${comment(block)}`;
+}
+
+function transferLine(from: TraceBlock, to: TraceBlock): string {
+  return `${column(from.index)}  ${from.transfer.padEnd(7)} ${from.place} -> ${to.place}${comment(from)}`;
+}
+
+/** A transfer as its line of JSON has it. */
+function transferOf(
+  { index, address, place: from, transfer, instruction }: TraceBlock,
+  { place: to, address: target }: TraceBlock,
+): object {
+  return { index, address, from, transfer, instruction, to, target };
+}
 
 function column(index: number): string {
   return String(index).padStart(9);

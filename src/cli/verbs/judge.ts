@@ -1,18 +1,10 @@
-import { choice, decimal, integer, text } from '../../base/options/option.ts';
+import { choice, integer, text } from '../../base/options/option.ts';
 import { type JudgedSample, type JudgeResult, judge } from '../../commands/judge.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
-import {
-  binDirsOption,
-  cpuOption,
-  preprocessedOption,
-  processOption,
-  rawImagesOption,
-} from '../../commands/samples/options.ts';
 import { documentText } from '../../report/text/json-report.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
-import { specOf } from '../frame/option.ts';
 import { exitCodeOption, verdictCode } from '../options/exit-code.ts';
-import { debugDirsOption, namesOf } from '../options/name-flags.ts';
+import { type ProfileFlags, profileOptions, requestOf } from '../options/profile-flags.ts';
 import { queueOpener, queueOption } from '../options/queue-options.ts';
 import {
   checkFolderWords,
@@ -23,17 +15,9 @@ import {
 } from './judge-folder.ts';
 import { type JudgedFiles, writeJudged } from './judged-files.ts';
 
-interface Options extends FolderWords, JudgedFiles {
+interface Options extends ProfileFlags, FolderWords, JudgedFiles {
   readonly json: boolean;
-  readonly binDir: readonly string[] | undefined;
-  readonly rawImages: boolean;
-  readonly process: string | undefined;
-  readonly preprocessed: boolean;
-  readonly cpu: string | undefined;
   readonly features: string | undefined;
-  readonly seed: number;
-  readonly device: string;
-  readonly timeout: number | undefined;
   readonly knownPlaces: string | undefined;
   readonly jobs: number | undefined;
   readonly queue: string | undefined;
@@ -51,34 +35,11 @@ const spec: CommandSpec<Options> = {
     ...['timeout', 'queue', 'preprocessed', 'out'],
   ],
   options: [
-    specOf(binDirsOption),
-    specOf(rawImagesOption),
-    debugDirsOption,
-    specOf(processOption),
-    specOf(preprocessedOption),
-    specOf(cpuOption),
-    {
-      flags: '--fpr <rate>',
-      help: 'share of harmless runs that may be flagged',
-      parse: decimal(0, 1, 'open'),
-      default: 0.05,
-    },
+    ...profileOptions,
     {
       flags: '--features <list>',
       help: 'all, first-layer or calls [all; for logs of calls: calls]',
       parse: choice('all', 'first-layer', 'calls'),
-    },
-    { flags: '--seed <n>', help: 'fixes permutations', parse: integer(0, 4294967295), default: 1 },
-    {
-      flags: '--device <name>',
-      help: 'cpu, webgpu or cuda:N, for a network',
-      parse: text,
-      default: 'cpu',
-    },
-    {
-      flags: '-t, --timeout <seconds>',
-      help: 'time for reading one sample; one that takes longer is left out [any]',
-      parse: decimal(0, 1e6, 'open'),
     },
     {
       flags: '--known-places <file>',
@@ -117,17 +78,15 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward judge reader.wayward perf.data', 'judges what perf record -e intel_pt//u wrote'],
   ],
-  run: async ({ args: [profile = '', ...samples], options: o, terminal, signal, print }) => {
+  run: async ({ args, options: o, terminal, signal, print }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
-    checkFolderWords(samples, o);
-    const { queue } = o;
     const request = {
-      ...{ profile, samples, fpr: o.fpr, seed: o.seed, device: o.device, out: o.out },
-      ...{ binDirs: o.binDir ?? [], rawImages: o.rawImages, process: o.process },
-      ...{ preprocessed: o.preprocessed, cpu: o.cpu, timeout: o.timeout },
-      ...{ names: namesOf(o.debugDir), jobs: o.jobs, knownPlaces: o.knownPlaces },
+      ...requestOf(args, o),
+      ...{ out: o.out, jobs: o.jobs, knownPlaces: o.knownPlaces },
       ...(o.features === undefined ? {} : { features: o.features }),
     };
+    checkFolderWords(request.samples, o);
+    const { queue } = o;
     if (o.watch !== undefined) {
       const { watch, settle, once = false, idle } = o;
       const ends = { folder: watch, settleSeconds: settle, once, idleSeconds: idle };

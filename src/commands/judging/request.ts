@@ -1,0 +1,15 @@
+import type { TraceReading } from '../samples/opened-traces.ts';
+
+/** What commands are asked for that judge samples with what was learned before. */
+export interface JudgingRequest extends Partial<TraceReading> {
+  /** File of a profile, or the folder of the run that learned it. */
+  readonly profile: string;
+  /** Samples, and folders of them. */
+  readonly samples: readonly string[];
+  /** Share of nominal runs that may be flagged. */
+  readonly fpr?: number;
+  readonly seed?: number;
+  readonly device?: string;
+  /** Seconds for reading one sample. */
+  readonly timeout?: number | undefined;
+}
