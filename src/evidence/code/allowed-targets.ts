@@ -65,6 +65,7 @@ export class AllowedTargets {
   readonly #byArguments: Map<number, TargetClass> = new Map();
   readonly #byPosition: Map<number, TargetClass> = new Map();
   readonly #passed: PassedTargets;
+  #loaded: TargetClass | undefined;
   #wide: readonly TargetClass[] | undefined;
 
   constructor(process: ProcessCode) {
@@ -126,6 +127,8 @@ export class AllowedTargets {
       const has = (target: Address): boolean => this.#passed.isPassed(site, target);
       classes.push({ name: 'named', count: 1, has });
     }
+    // The dynamic linker reads from tables that no program writes to what it calls by itself.
+    if (code.binderJumps.length > 0) classes.push(this.#calledByLoader());
     if (found.member !== undefined) classes.push(this.#position(found.member.displacement));
     const labels = found.isJump ? this.#labels(code, own, bias) : undefined;
     if (labels !== undefined) classes.push(labels);
@@ -169,6 +172,28 @@ export class AllowedTargets {
       count: flow.starts.length,
       has: (target) => flow.indexAt(target - bias - start) >= 0,
     };
+  }
+
+  /**
+   * Initializers and finalizers of all images, where they begin, and what picks one of several functions for this
+   * processor (IFUNC), when a name is bound for the first time.
+   */
+  #calledByLoader(): TargetClass {
+    if (this.#loaded === undefined) {
+      const targets: Address[] = [];
+      for (const { code, bias } of this.#known()) {
+        const { started, bindings } = code.tables;
+        for (const own of started) targets.push(own + bias);
+        for (const binding of bindings.values()) {
+          if (binding.kind === 'resolver') targets.push(binding.address + bias);
+        }
+        for (const { kind, address } of code.definitions()) {
+          if (kind === 'resolver') targets.push(address + bias);
+        }
+      }
+      this.#loaded = listed('named', targets);
+    }
+    return this.#loaded;
   }
 
   #position(displacement: number): TargetClass {

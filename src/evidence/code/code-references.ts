@@ -64,12 +64,12 @@ export function readCodeReferences(
 /**
  * Address computations in position-independent code.
  *
- * @param see  called with each address of the image's own
+ * @param see  called with each address of the image's own, and that of the instruction that computes it
  */
 export function referredBy(
   { start, bytes }: ImageRun,
   { bits, got }: ImageTables,
-  see: (target: number) => void,
+  see: (target: number, at: number) => void,
 ): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const last = bytes.length - 7;
@@ -79,7 +79,7 @@ export function referredBy(
       if (bytes[i + 1] !== 0x8d || (bytes[i]! & 0xf8) !== 0x48 || (bytes[i + 2]! & 0xc7) !== 5) {
         continue;
       }
-      see(start + i + 7 + view.getInt32(i + 3, true));
+      see(start + i + 7 + view.getInt32(i + 3, true), start + i);
     }
     return;
   }
@@ -87,7 +87,7 @@ export function referredBy(
   // lea reg, [reg + disp32]: places are counted from the global offset table.
   for (let i = 0; i + 6 <= bytes.length; i++) {
     if (bytes[i] !== 0x8d || (bytes[i + 1]! & 0xc0) !== 0x80 || (bytes[i + 1]! & 7) === 4) continue;
-    see(got + view.getInt32(i + 2, true));
+    see(got + view.getInt32(i + 2, true), start + i);
   }
 }
 

@@ -7,8 +7,8 @@ import type { Place, ProcessCode } from './process-code.ts';
 const mostCalls = 4;
 /** Functions through which an argument is handed on. */
 const mostHands = 2;
-/** Bytes of `lea reg, [rip + disp32]`. */
-const leaBytes = 7;
+/** Places that compute one address and are looked at. */
+const mostComputed = 64;
 
 /**
  * Functions that the code itself hands to the function that calls them: `pthread_once(&once, start)` or
@@ -19,6 +19,8 @@ const leaBytes = 7;
  */
 export class PassedTargets {
   readonly #process: ProcessCode;
+  /** Whether a function hands an argument on, by all that is asked. */
+  readonly #handed: Map<string, boolean> = new Map();
 
   constructor(process: ProcessCode) {
     this.#process = process;
@@ -38,7 +40,8 @@ export class PassedTargets {
     const wanted = this.#process.functionRange(site)?.start;
     const place = this.#process.place(target);
     if (register === undefined || wanted === undefined || place === undefined) return false;
-    for (const computed of addressesComputed(place)) {
+    const computing = place.code.pointerTargets.computedAt(place.own);
+    for (const computed of computing.slice(0, mostComputed)) {
       for (const call of this.#callsBehind(computed + place.bias)) {
         const passing = this.#argumentsOf(place).filter((argument) =>
           this.#mayHold(call, argument, (value) => value === place.own),
@@ -76,6 +79,20 @@ export class PassedTargets {
     left: number,
   ): boolean {
     if (callee === wanted.start) return given === wanted.register;
+    const key = `${callee} ${given} ${wanted.start} ${wanted.register} ${left}`;
+    const known = this.#handed.get(key);
+    if (known !== undefined) return known;
+    const isHanded = this.#handsOn(callee, given, wanted, left);
+    this.#handed.set(key, isHanded);
+    return isHanded;
+  }
+
+  #handsOn(
+    callee: Address,
+    given: number,
+    wanted: { readonly start: Address; readonly register: number },
+    left: number,
+  ): boolean {
     const place = this.#process.place(callee);
     if (left === 0 || place === undefined) return false;
     const range = place.code.rangeAt(place.own);
@@ -160,20 +177,4 @@ export class PassedTargets {
     const callee = target + place.bias;
     return this.#process.stubTargets(callee) ?? [callee];
   }
-}
-
-/** @returns where the image computes the address of one of its places: of each `lea`, in the image's own space */
-function addressesComputed({ code, own }: Place): number[] {
-  const found: number[] = [];
-  for (const { start, bytes, isExecutable } of code.memory.runs) {
-    if (!isExecutable) continue;
-    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-    for (let at = 0; at + leaBytes <= bytes.length; at++) {
-      // REX.W, 8d, ModRM with mod 0 and rm 5.
-      if (bytes[at + 1] !== 0x8d || (bytes[at]! & 0xf8) !== 0x48) continue;
-      if ((bytes[at + 2]! & 0xc7) !== 5) continue;
-      if (start + at + leaBytes + view.getInt32(at + 3, true) === own) found.push(start + at);
-    }
-  }
-  return found;
 }

@@ -1,5 +1,6 @@
 import { Operands } from '../../x86/operands.ts';
 import { argumentsRead, argumentsSet, systemVArguments, windowsArguments } from './arguments.ts';
+import { referredBy } from './code-references.ts';
 import { FunctionFlow } from './function-flow.ts';
 import type { ImageFacts } from './image-facts.ts';
 import { type Binding, firstAtLeast, pointerAt } from './image-tables.ts';
@@ -20,6 +21,7 @@ export class PointerTargets {
   readonly #reads: Map<number, number> = new Map();
   #taken: Float64Array | undefined;
   #takenByReads: Int32Array | undefined;
+  #computed: Map<number, number[]> | undefined;
   #namedPointers: Set<string> | undefined;
   #exported: Float64Array | undefined;
   #starts: Float64Array | undefined;
@@ -37,6 +39,24 @@ export class PointerTargets {
       this.#taken = Float64Array.from([...all].filter((address) => memory.isCode(address))).sort();
     }
     return this.#taken;
+  }
+
+  /** @returns the instructions that compute the address of a place of the image's code, where it can be moved */
+  computedAt(address: number): readonly number[] {
+    if (this.#computed === undefined) {
+      this.#computed = new Map();
+      const { memory, tables } = this.#code;
+      for (const run of memory.runs) {
+        if (!run.isExecutable) continue;
+        referredBy(run, tables, (target, at) => {
+          if (memory.runAt(target)?.isExecutable !== true) return;
+          const known = this.#computed!.get(target);
+          if (known === undefined) this.#computed!.set(target, [at]);
+          else known.push(at);
+        });
+      }
+    }
+    return this.#computed.get(address) ?? [];
   }
 
   /** Functions that other images find by name. */
