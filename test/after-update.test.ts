@@ -29,6 +29,8 @@ int start(int), twice(int), less(int), mixed(int);
 static __attribute__((noinline)) int inserted(int v) { return v < 0 ? -v : v + (v >> 3); }
 #endif
 static __attribute__((noinline)) int step(int (*f)(int), int v) { return f(v); }
+/* The same code under no name that others know, and nobody calls it. */
+static __attribute__((noinline, used)) int twin(int (*f)(int), int v) { return f(v); }
 static __attribute__((noinline)) int all(FILE *in) {
   static int (*const steps[])(int) = {start, twice, less, mixed};
   int v = 1;

@@ -32,29 +32,43 @@ async function functionsOf(name: string, images: ImageStore): Promise<FunctionId
   return code === undefined ? [] : identifyFunctions(code);
 }
 
-/** Writes beside a model which functions training ran, of each image that is at hand. */
+/** Writes beside a model which functions training ran, and which have the same code, of each image that is at hand. */
 export async function writeFunctions(
   model: string,
   vocabulary: Vocabulary,
   images: ImageStore,
 ): Promise<void> {
-  const modules: Record<string, readonly unknown[]> = {};
+  const modules: Record<string, readonly FunctionRow[]> = {};
+  const twins: Record<string, readonly FunctionRow[]> = {};
   for (const [module, offsets] of vocabulary.offsetsByModule()) {
     const functions = await functionsOf(module, images);
-    const ran = functions.filter(({ start, size }) => {
-      let low = 0;
-      let high = offsets.length;
-      while (low < high) {
-        const middle = (low + high) >>> 1;
-        if ((offsets[middle] ?? 0) < start) low = middle + 1;
-        else high = middle;
-      }
-      return (offsets[low] ?? Number.POSITIVE_INFINITY) < start + size;
-    });
-    if (ran.length > 0)
-      modules[module] = ran.map(({ start, size, id, name }) => [start, size, id, name]);
+    const ran = functions.filter((one) => holdsOne(one, offsets));
+    if (ran.length === 0) continue;
+    modules[module] = ran.map(rowOf);
+    const known = new Set(ran);
+    const codes = new Set(ran.map(({ id }) => id));
+    const others = functions.filter((one) => codes.has(one.id) && !known.has(one));
+    if (others.length > 0) twins[module] = others.map(rowOf);
   }
-  await writeJsonFile(join(model, fileName), { schemaVersion: 1, modules });
+  await writeJsonFile(join(model, fileName), { schemaVersion: 1, modules, twins });
+}
+
+type FunctionRow = readonly [start: number, bytes: number, id: string, name: string | undefined];
+
+function rowOf({ start, size, id, name }: FunctionIdentity): FunctionRow {
+  return [start, size, id, name];
+}
+
+/** @param offsets  ascending */
+function holdsOne({ start, size }: FunctionIdentity, offsets: readonly number[]): boolean {
+  let low = 0;
+  let high = offsets.length;
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((offsets[middle] ?? 0) < start) low = middle + 1;
+    else high = middle;
+  }
+  return (offsets[low] ?? Number.POSITIVE_INFINITY) < start + size;
 }
 
 /**
@@ -80,19 +94,22 @@ export async function matchEarlierBuilds(
     if (isAbsent(error)) return matches;
     throw error;
   }
-  const { schemaVersion, modules } = found;
-  if (schemaVersion !== 1 || typeof modules !== 'object' || modules === null) {
+  const { schemaVersion, modules, twins = {} } = found;
+  const isByName = [modules, twins].every((value) => typeof value === 'object' && value !== null);
+  if (schemaVersion !== 1 || !isByName) {
     throw new UserError('functions-damaged', 'lists no functions of this version', {
       category: 'input',
       path,
     });
   }
-  const listed = new Map<string, unknown>(Object.entries(modules));
+  const [ran, others] = [modules, twins].map((value) => new Map(Object.entries(value ?? {})));
   for (const name of changed) {
-    const before = functionsIn(listed.get(name));
+    const before = functionsIn(ran.get(name));
     if (before.length === 0) continue;
     const now = await functionsOf(name, images);
-    if (now.length > 0) matches.set(name, new FunctionMatch(before, now));
+    if (now.length > 0) {
+      matches.set(name, new FunctionMatch(before, now, functionsIn(others.get(name))));
+    }
   }
   return matches;
 }

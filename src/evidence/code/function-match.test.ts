@@ -41,6 +41,24 @@ describe('functions of two builds', () => {
     expect([8, 16, 32].map((at) => more.offsetBefore(at))).toEqual([8, newCode + 16, newCode + 32]);
   });
 
+  test('that are twins are told apart by those that do not matter, and by their names', () => {
+    const ran = [one(8, 4, 'a'), one(24, 4, 'b', 'f')];
+    const later = [
+      one(4, 4, 'a'),
+      one(12, 4, 'a'),
+      one(20, 4, 'a'),
+      one(28, 4, 'b', 'f'),
+      one(32, 4, 'b'),
+    ];
+    const alone = new FunctionMatch(ran, later);
+    expect([4, 12, 20].map((at) => alone.offsetBefore(at) >= newCode)).toEqual([true, true, true]);
+    const known = new FunctionMatch(ran, later, [one(0, 4, 'a'), one(16, 4, 'a')]);
+    expect([4, 12, 20, 28].map((at) => known.offsetBefore(at))).toEqual([
+      ...[newCode + 4, 8, newCode + 20, 24],
+    ]);
+    expect([known.same, known.changed]).toEqual([2, 0]);
+  });
+
   test('give no place twice', () => {
     const functions = fc
       .array(fc.record({ size: fc.integer({ min: 1, max: 9 }), id: fc.nat(5) }), { maxLength: 12 })
@@ -52,8 +70,8 @@ describe('functions of two builds', () => {
         });
       });
     fc.assert(
-      fc.property(functions, functions, (earlier, later) => {
-        const pairs = new FunctionMatch(earlier, later);
+      fc.property(functions, functions, fc.nat(12), (earlier, later, ran) => {
+        const pairs = new FunctionMatch(earlier.slice(0, ran), later, earlier.slice(ran));
         const names = Array.from({ length: 150 }, (_, offset) => pairs.offsetBefore(offset));
         expect(new Set(names).size).toBe(names.length);
       }),

@@ -15,39 +15,31 @@ export class FunctionMatch {
   readonly changed: number;
 
   /**
-   * Functions are the same where their code is. Of several with the same code, those at the same place are paired first,
-   * and then, where both builds have as many, in their order.
+   * Functions are the same where their code is. Several with the same code are paired by name, then in their order where
+   * both builds have as many, and else where they stayed.
    *
-   * @param before  of the earlier build, all or some
+   * @param before  of the earlier build, those that matter
    * @param now  all of this one
+   * @param twins  of the earlier build, all others that have the code of one that matters: without them nobody knows
+   *   which of several it was
    */
-  constructor(before: readonly FunctionIdentity[], now: readonly FunctionIdentity[]) {
-    const pairs: (readonly [now: FunctionIdentity, before: FunctionIdentity])[] = [];
+  constructor(
+    before: readonly FunctionIdentity[],
+    now: readonly FunctionIdentity[],
+    twins: readonly FunctionIdentity[] = [],
+  ) {
+    const earlier = [...before, ...twins].sort((a, b) => a.start - b.start);
     const laterById = groupById(now);
-    for (const [id, earlier] of groupById(before)) {
-      const later = laterById.get(id) ?? [];
-      const rest = new Map(later.map((one) => [one.start, one]));
-      const left: FunctionIdentity[] = [];
-      for (const one of earlier) {
-        const same = rest.get(one.start);
-        if (same === undefined) left.push(one);
-        else {
-          pairs.push([same, one]);
-          rest.delete(one.start);
-        }
-      }
-      const others = [...rest.values()];
-      if (others.length !== left.length) continue;
-      left.forEach((one, i) => {
-        const other = others[i];
-        if (other !== undefined) pairs.push([other, one]);
-      });
-    }
+    const all = [...groupById(earlier)].flatMap(([id, group]) =>
+      pairSameCode(group, laterById.get(id) ?? []),
+    );
+    const wanted = new Set(before);
+    const pairs = all.filter(([, one]) => wanted.has(one));
     pairs.sort(([a], [b]) => a.start - b.start);
     this.#starts = Float64Array.from(pairs, ([one]) => one.start);
     this.#sizes = Float64Array.from(pairs, ([one]) => one.size);
     this.#before = Float64Array.from(pairs, ([, one]) => one.start);
-    this.#entries = entriesOf(before, now, new Set(pairs.flat()));
+    this.#entries = entriesOf(before, now, new Set(all.flat()));
     this.same = pairs.length;
     this.changed = before.length - pairs.length;
   }
@@ -83,6 +75,32 @@ function entriesOf(
     if (start !== undefined && !matched.has(one)) entries.set(one.start, start);
   }
   return entries;
+}
+
+/** What a function is now, and what it was. */
+type Pair = readonly [now: FunctionIdentity, before: FunctionIdentity];
+
+/** @param before  all functions of one code, in order; so is `now` */
+function pairSameCode(
+  before: readonly FunctionIdentity[],
+  now: readonly FunctionIdentity[],
+): readonly Pair[] {
+  const names = new Map(now.flatMap((one) => (one.name === undefined ? [] : [[one.name, one]])));
+  const named = before.flatMap((one): Pair[] => {
+    const same = one.name === undefined ? undefined : names.get(one.name);
+    return same === undefined ? [] : [[same, one]];
+  });
+  const paired = new Set(named.flat());
+  const [left, rest] = [before, now].map((list) => list.filter((one) => !paired.has(one)));
+  if (left.length === rest.length) return [...named, ...left.map((one, i): Pair => [rest[i], one])];
+  const places = new Map(rest.map((one) => [one.start, one]));
+  return [
+    ...named,
+    ...left.flatMap((one): Pair[] => {
+      const same = places.get(one.start);
+      return same === undefined ? [] : [[same, one]];
+    }),
+  ];
 }
 
 function groupById(functions: readonly FunctionIdentity[]): Map<string, FunctionIdentity[]> {
