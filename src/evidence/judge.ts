@@ -1,4 +1,5 @@
 import type { Address } from '../base/address.ts';
+import { AddressIndex } from '../flow/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { type AddressSpace, addressIn } from '../image/address-space.ts';
@@ -71,8 +72,6 @@ export interface Proof {
 /** Evidence without its place. */
 type Finding = Omit<Evidence, 'position' | 'traceOffset'>;
 
-const targetRange = 2 ** 26;
-
 /**
  * Tells evidence: what a follower saw that no code of the images makes. It keeps nothing of the flow
  * itself, so what it tells or leaves untold changes nothing for what follows.
@@ -84,12 +83,17 @@ export class TransferJudge implements FlowObserver {
   readonly #sources: EvidenceSources;
   readonly #evidence: Evidence[] = [];
   readonly #counts: Map<EvidenceKind, number> = new Map();
-  /** Distinct indirect transfers: site * 2^26 + target. */
-  readonly #transfers: Set<number> = new Set();
-  /** Evidence of an indirect transfer, made up once, told each time; `null` = none, or told often enough. */
-  readonly #judged: Map<number, Finding | null> = new Map();
+  /** Distinct indirect transfers, numbered from 0, by the blocks that they lead from and to. */
+  readonly #transfers = new AddressIndex();
+  readonly #sites: number[] = [];
+  readonly #targets: number[] = [];
+  /**
+   * Evidence of each of them, made up once, told each time; `null` = none, or told often enough, `undefined` = not
+   * judged yet.
+   */
+  readonly #judged: (Finding | null | undefined)[] = [];
   /** How often a hint was told, by transfer. */
-  readonly #told: Map<number, number> = new Map();
+  readonly #told: number[] = [];
   /** Weights of the new targets of each site so far, by address of its instruction. */
   readonly #siteWeights: Map<Address, number> = new Map();
   readonly #allowed: AllowedHere | undefined;
@@ -113,12 +117,7 @@ export class TransferJudge implements FlowObserver {
 
   /** For `TransferProfile.add`. */
   get indirectTransfers(): IndirectTransfers {
-    const pairs = [...this.#transfers];
-    return {
-      blocks: this.#stream.blocks,
-      sites: pairs.map((pair) => Math.floor(pair / targetRange)),
-      targets: pairs.map((pair) => pair % targetRange),
-    };
+    return { blocks: this.#stream.blocks, sites: this.#sites, targets: this.#targets };
   }
 
   /** Proofs, whatever nominal runs hold, with their places; for `NominalEvidence.add`. */
@@ -142,26 +141,35 @@ export class TransferJudge implements FlowObserver {
   }
 
   onIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
-    const pair = from * targetRange + to;
+    const known = this.#transfers.get(from, to);
+    const transfer = known >= 0 ? known : this.#number(from, to);
     // Explained by what the run did, or nothing is known of it.
-    const isJudged = arrival !== Arrival.unwound && arrival !== Arrival.unknown;
-    let item = isJudged ? this.#judged.get(pair) : undefined;
+    if (arrival === Arrival.unwound || arrival === Arrival.unknown) return true;
+    let item = this.#judged[transfer];
     // Most transfers that an observer is told of change between a few ordinary targets.
     if (item === null) return false;
-    this.#transfers.add(pair);
-    if (!isJudged) return true;
     if (item === undefined) {
       item = this.#judge(from, to, kind) ?? null;
-      this.#judged.set(pair, item);
+      this.#judged[transfer] = item;
       if (item === null) return false;
     }
     this.#tell(item, from, to);
     if (item.kind !== 'unlikely-target') return true;
     // A hint does not gain by repetition.
-    const told = (this.#told.get(pair) ?? 0) + 1;
-    this.#told.set(pair, told);
-    if (told === mostTellings) this.#judged.set(pair, null);
+    this.#told[transfer]++;
+    if (this.#told[transfer] === mostTellings) this.#judged[transfer] = null;
     return true;
+  }
+
+  /** @returns the number of a new transfer */
+  #number(from: number, to: number): number {
+    const transfer = this.#sites.length;
+    this.#transfers.add(from, to, transfer);
+    this.#sites.push(from);
+    this.#targets.push(to);
+    this.#judged.push(undefined);
+    this.#told.push(0);
+    return transfer;
   }
 
   onOutside(_from: number, to: number): void {
@@ -202,6 +210,7 @@ export class TransferJudge implements FlowObserver {
     const target = start[to];
     const isJump = kind === Transfer.ijmp;
     const named = this.#namedBlocks;
+    if (profile?.knows(named, from, to) === true) return undefined;
     const novelty = profile?.novelty(sitePlace(named, from), targetPlace(named, to));
     if (profile !== undefined && novelty === undefined) return undefined;
     // Who makes code knows all functions, and writes their addresses where they are needed.

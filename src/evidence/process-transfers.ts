@@ -1,6 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { BlockTable } from '../flow/blocks.ts';
-import type { Allowance } from './code/allowed-targets.ts';
+import type { Allowance, TargetClass } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';
 import { SharedTargets } from './code/shared-targets.ts';
 import {
@@ -8,7 +8,23 @@ import {
   type TransferCode,
   targetSorts,
   transferForms,
+  unknownCode,
 } from './transfer-code.ts';
+
+const nothingKnown = unknownCode.opinion(-1, -1);
+const anywhere: TargetOpinion = { sort: targetSorts.indexOf('anywhere'), count: 1 };
+
+/** Opinions on targets of a class, which are all the same. */
+const opinions: WeakMap<TargetClass, TargetOpinion> = new WeakMap();
+
+function opinionOf(found: TargetClass): TargetOpinion {
+  let opinion = opinions.get(found);
+  if (opinion === undefined) {
+    opinion = { sort: targetSorts.indexOf(found.name), count: Math.max(1, found.count) };
+    opinions.set(found, opinion);
+  }
+  return opinion;
+}
 
 /** What the images of a process say about the transfers of its blocks. */
 export class ProcessTransfers implements TransferCode {
@@ -49,10 +65,9 @@ export class ProcessTransfers implements TransferCode {
 
   opinion(from: number, to: number): TargetOpinion {
     const allowance = this.#at(from);
-    if (allowance === null) return { sort: targetSorts.indexOf('unknown'), count: 1000 };
+    if (allowance === null) return nothingKnown;
     const found = this.#allowed.narrowest(this.#site(from), this.#address(to));
-    const name = found?.name ?? 'anywhere';
-    return { sort: targetSorts.indexOf(name), count: Math.max(1, found?.count ?? 1) };
+    return found === undefined ? anywhere : opinionOf(found);
   }
 
   formOf(block: number): number {

@@ -2,6 +2,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { messageOf, UserError } from '../base/errors.ts';
 import { isGzip, readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
+import { AddressIndex } from '../flow/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import { NominalEvidence } from './nominal-evidence.ts';
 
@@ -45,12 +46,25 @@ export class TransferProfile {
   /** Proofs that the traces held. */
   evidence: NominalEvidence = new NominalEvidence();
   #traces = 0;
+  /** Made when first asked. */
+  #index: TransferIndex | undefined;
 
   get traces(): number {
     return this.#traces;
   }
 
+  /** Whether training saw a transfer between two blocks; it may have without this telling so. */
+  knows(blocks: BlockTable, from: number, to: number): boolean {
+    const { modules, module, offset, lastInstruction } = blocks;
+    if (module[from] < 0 || module[to] < 0) return false;
+    this.#index ??= new TransferIndex(this.#sites);
+    const index = this.#index;
+    const site = index.find(modules[module[from]].name, offset[from] + lastInstruction[from]);
+    return site >= 0 && index.has(site, index.find(modules[module[to]].name, offset[to]));
+  }
+
   add(transfers: IndirectTransfers): void {
+    this.#index = undefined;
     const { blocks, sites, targets } = transfers;
     this.#traces++;
     const pairs = new Map<CodePlace, Set<CodePlace>>();
@@ -144,6 +158,45 @@ export class TransferProfile {
       for (const target of Object.keys(targets)) profile.#targets.add(target);
     }
     return profile;
+  }
+}
+
+/** Transfers by numbers: to make up the words of a place takes longer than to look it up. */
+class TransferIndex {
+  /** Numbers of places by module and offset. */
+  readonly #places: Map<string, Map<number, number>> = new Map();
+  readonly #pairs = new AddressIndex();
+  #length = 0;
+
+  constructor(sites: ReadonlyMap<CodePlace, Site>) {
+    for (const [site, { targets }] of sites) {
+      const from = this.#number(site);
+      for (const target of targets.keys()) this.#pairs.add(from, this.#number(target), 0);
+    }
+  }
+
+  /** @returns the number of a place, or -1 */
+  find(module: string, offset: number): number {
+    return this.#places.get(module)?.get(offset) ?? -1;
+  }
+
+  has(site: number, target: number): boolean {
+    return this.#pairs.get(site, target) >= 0;
+  }
+
+  #number(place: CodePlace): number {
+    const { module, offset } = partsOf(place);
+    let ofModule = this.#places.get(module);
+    if (ofModule === undefined) {
+      ofModule = new Map();
+      this.#places.set(module, ofModule);
+    }
+    let number = ofModule.get(offset);
+    if (number === undefined) {
+      number = this.#length++;
+      ofModule.set(offset, number);
+    }
+    return number;
   }
 }
 

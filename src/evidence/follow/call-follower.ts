@@ -1,5 +1,7 @@
 import type { Address } from '../../base/address.ts';
+import { AddressIndex } from '../../flow/address-index.ts';
 import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
+import { findEntries } from '../../flow/found-entries.ts';
 import type { Mark } from '../../flow/mark.ts';
 import { StackUse } from '../../x86/stack-use.ts';
 import { Transfer } from '../../x86/transfer.ts';
@@ -102,8 +104,6 @@ const callDataBytes = 8;
 export class CallFollower {
   /** How each entry of the last batch was reached; longer than the batch. */
   arrivals: Uint8Array = new Uint8Array(0);
-  /** Entries of the batch that are looked at. */
-  #looked: Int32Array = new Int32Array(0);
   /** Index of the block that makes the transfer under way. */
   position = -1;
   /** Blocks outside every image so far. */
@@ -140,9 +140,11 @@ export class CallFollower {
   #loadedUse = 0;
   #floorBefore = 0;
 
-  /** Blocks that end in calls, by the address after; blocks by start. Made when first asked for. */
-  readonly #callEnds: Map<Address, number[]> = new Map();
-  readonly #starts: Map<Address, number> = new Map();
+  /** The first block that ends in a call, by the address after; blocks by start. Made when first asked for. */
+  readonly #callEnds = new AddressIndex();
+  readonly #starts = new AddressIndex();
+  /** By block: the next one that ends in a call at the same address; -1 = none. */
+  #sameEnd: Int32Array = new Int32Array(0);
   #indexed = 0;
 
   constructor(stream: BlockStream, code: FollowedCode = {}, observer?: FlowObserver) {
@@ -168,10 +170,7 @@ export class CallFollower {
   /** A `BlockSink`. */
   push({ entries, length }: BlockBatch): void {
     this.#takeBlocks();
-    if (this.arrivals.length < length) {
-      this.arrivals = new Uint8Array(length);
-      this.#looked = new Int32Array(length);
-    }
+    if (this.arrivals.length < length) this.arrivals = new Uint8Array(length);
     if (length === 0) return;
     const { arrivals } = this;
     // Most blocks are reached in ordinary ways.
@@ -179,15 +178,14 @@ export class CallFollower {
     if (this.position < 0) this.#begin(entries[0]);
     const steps = this.#steps;
     const ran = this.#ran;
-    const looked = this.#looked;
-    const count = this.#lookAt(entries, length);
+    const { indexes, count } = findEntries(entries, length, steps, Transfer.jmp + 1);
     this.#goOnFromBatch(entries[0]);
     // A block's index in the trace, less its index here.
     let origin = this.position + 1;
     let context = this.#context;
     let { frames, births, depth, floor } = context;
     for (let nth = 0; nth < count; nth++) {
-      const i = looked[nth];
+      const i = indexes[nth];
       const block = entries[i];
       if (block < 0) {
         context.depth = depth;
@@ -237,24 +235,6 @@ export class CallFollower {
     context.depth = depth;
     this.position = origin + length - 1;
     this.#previous = entries[length - 1];
-  }
-
-  /**
-   * Fills `#looked` with the entries that are marks, or blocks that do more than go to the next one: without a
-   * branch, as nobody can foresee which they are.
-   *
-   * @returns how many
-   */
-  #lookAt(entries: Int32Array, length: number): number {
-    const steps = this.#steps;
-    const looked = this.#looked;
-    let count = 0;
-    for (let i = 0; i < length; i++) {
-      const entry = entries[i];
-      looked[count] = i;
-      count += ((Transfer.jmp - steps[entry & ~(entry >> 31)]) | entry) >>> 31;
-    }
-    return count;
   }
 
   /** @returns the block before an entry of a batch; negative behind a mark, and where there is none */
@@ -945,8 +925,8 @@ export class CallFollower {
       if (kind === Transfer.jmp) callee += target;
       else if (kind === Transfer.ijmp) {
         this.#indexBlocks();
-        const block = this.#starts.get(callee);
-        const next = block === undefined ? -1 : this.#ran[block * ranSize + Ran.target];
+        const block = this.#starts.get(callee | 0, upperHalf(callee));
+        const next = block < 0 ? -1 : this.#ran[block * ranSize + Ran.target];
         callee = next < 0 ? undefined : this.places.start[next];
       } else if (kind === Transfer.jcc) callee += size;
       else return false;
@@ -957,21 +937,39 @@ export class CallFollower {
   /** @returns blocks that end in a call that this run has made, and that returns to `target` */
   #callsBefore(target: Address): readonly number[] {
     this.#indexBlocks();
-    return (this.#callEnds.get(target) ?? []).filter(
-      (call) => this.#ran[call * ranSize + Ran.depth] >= 0,
-    );
+    const calls: number[] = [];
+    for (
+      let call = this.#callEnds.get(target | 0, upperHalf(target));
+      call >= 0;
+      call = this.#sameEnd[call]
+    ) {
+      if (this.#ran[call * ranSize + Ran.depth] >= 0) calls.push(call);
+    }
+    return calls;
   }
 
   #indexBlocks(): void {
+    if (this.#indexed === this.#taken) return;
     const { kind } = this.#stream.blocks;
+    const { start, end } = this.places;
+    if (this.#sameEnd.length < this.#taken) this.#sameEnd = longer(this.#sameEnd, start.length);
     for (; this.#indexed < this.#taken; this.#indexed++) {
       const id = this.#indexed;
-      this.#starts.set(this.places.start[id], id);
-      if (kind[id] !== Transfer.call && kind[id] !== Transfer.icall) continue;
-      const known = this.#callEnds.get(this.places.end[id]);
-      if (known === undefined) this.#callEnds.set(this.places.end[id], [id]);
-      else known.push(id);
+      const [low, high] = [start[id] | 0, upperHalf(start[id])];
+      if (this.#starts.get(low, high) < 0) this.#starts.add(low, high, id);
+      if (kind[id] === Transfer.call || kind[id] === Transfer.icall) this.#indexCall(id, end[id]);
     }
+  }
+
+  #indexCall(id: number, end: Address): void {
+    const [low, high] = [end | 0, upperHalf(end)];
+    let last = this.#callEnds.get(low, high);
+    if (last < 0) {
+      this.#callEnds.add(low, high, id);
+      return;
+    }
+    while (this.#sameEnd[last] >= 0) last = this.#sameEnd[last];
+    this.#sameEnd[last] = id;
   }
 
   #newContext(origin: ContextOrigin, parent?: FlowContext): FlowContext {
@@ -1110,6 +1108,11 @@ export class CallFollower {
     this.#pool.clear();
     this.#context = this.#newContext('trace');
   }
+}
+
+/** @returns bits 32 and above of an address */
+function upperHalf(address: Address): number {
+  return Math.floor(address / 0x1_0000_0000);
 }
 
 function longer(values: Int32Array, length: number): Int32Array {

@@ -6,6 +6,7 @@ import {
   targetSorts,
 } from '../../evidence/transfer-code.ts';
 import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
+import { findEntries } from '../../flow/found-entries.ts';
 import type { Mark } from '../../flow/mark.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { outsideImages } from '../symbol-table.ts';
@@ -142,7 +143,7 @@ class PathMemory {
       if (old[from + 2] === 0) continue;
       let at = (old[from] << 2) & mask;
       while (this.#slots[at + 2] !== 0) at = (at + 4) & mask;
-      this.#slots.set(old.subarray(from, from + 4), at);
+      for (let i = 0; i < 4; i++) this.#slots[at + i] = old[from + i];
     }
   }
 }
@@ -223,8 +224,6 @@ export class TransferFollower {
   #position = 0;
   /** Transfers of the batch that were explained. */
   #explained = 0;
-  /** Entries of the batch that are looked at. */
-  #looked: Int32Array = new Int32Array(0);
   /** Hash halves of the targets of the last unexplained transfers, a ring. */
   readonly #pathLow = new Int32Array(pathKept);
   readonly #pathHigh = new Int32Array(pathKept);
@@ -273,10 +272,8 @@ export class TransferFollower {
   push({ entries, length }: BlockBatch, arrivals: Uint8Array): void {
     if (length === 0) return;
     this.#extend();
-    if (this.#looked.length < length) this.#looked = new Int32Array(length);
-    const looked = this.#looked;
-    const count = this.#lookAt(entries, length);
     const roles = this.#roles;
+    const { indexes, count } = findEntries(entries, length, roles, role.none + 1);
     const behind = this.#behind;
     const isReturnPredicted = this.#filter[Transfer.ret];
     this.#explained = 0;
@@ -287,7 +284,7 @@ export class TransferFollower {
       this.#arrive(this.#previous, what, entries, 0, origin - 1, arrivals[0]);
     }
     for (let nth = 0; nth < count; nth++) {
-      const i = looked[nth];
+      const i = indexes[nth];
       const block = entries[i];
       if (block < 0) {
         origin--;
@@ -316,19 +313,6 @@ export class TransferFollower {
     run.explained += this.#explained;
     run.blocks = this.#position;
     this.#keepTail(entries, length);
-  }
-
-  /** Fills `#looked` with the entries that are marks, or blocks that have a role. @returns how many */
-  #lookAt(entries: Int32Array, length: number): number {
-    const roles = this.#roles;
-    const looked = this.#looked;
-    let count = 0;
-    for (let i = 0; i < length; i++) {
-      const entry = entries[i];
-      looked[count] = i;
-      count += (-roles[entry & ~(entry >> 31)] | entry) >>> 31;
-    }
-    return count;
   }
 
   /**
