@@ -1,4 +1,5 @@
 import type { Address } from '../base/address.ts';
+import { AddressIndex } from '../flow/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import type { Allowance, TargetClass } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';
@@ -33,6 +34,9 @@ export class ProcessTransfers implements TransferCode {
   readonly #addresses: Address[] = [];
   /** By block; `null` = no image tells. */
   readonly #allowances: (Allowance | null | undefined)[] = [];
+  /** Index into `#opinions`, by the blocks that a transfer leads from and to. */
+  readonly #asked = new AddressIndex();
+  readonly #opinions: TargetOpinion[] = [];
 
   constructor(blocks: BlockTable, code: ProcessCode) {
     this.#blocks = blocks;
@@ -66,8 +70,13 @@ export class ProcessTransfers implements TransferCode {
   opinion(from: number, to: number): TargetOpinion {
     const allowance = this.#at(from);
     if (allowance === null) return nothingKnown;
+    const known = this.#asked.get(from, to);
+    if (known >= 0) return this.#opinions[known];
     const found = this.#allowed.narrowest(this.#site(from), this.#address(to));
-    return found === undefined ? anywhere : opinionOf(found);
+    const opinion = found === undefined ? anywhere : opinionOf(found);
+    this.#asked.add(from, to, this.#opinions.length);
+    this.#opinions.push(opinion);
+    return opinion;
   }
 
   formOf(block: number): number {

@@ -84,6 +84,8 @@ export class Evaluator {
   readonly #options: EvaluateOptions;
   readonly #identity: string;
   readonly #code = new ImageCodeCache();
+  /** What followed runs that were judged: their room serves the next ones. */
+  readonly #idle: RunFollower[] = [];
   /** Of a model of windows: what was predicted in one trace is not predicted again in the next. */
   readonly predictions: PredictionCache | undefined;
 
@@ -118,7 +120,8 @@ export class Evaluator {
   ): Promise<Findings> {
     const { vocabulary } = this.#trained;
     const knownPlaces = new Set(harmless);
-    const run = new RunFollower();
+    const run = this.#idle.pop() ?? new RunFollower();
+    run.begin();
     const known = knownBlocks(vocabulary);
     const reading = await within(this.#options.timeout, sample, context.signal, (signal) =>
       this.#read(
@@ -131,12 +134,13 @@ export class Evaluator {
         knownPlaces,
       ),
     );
-    const events = run.finish();
+    const events = run.look();
     const { events: named, places } = classifyEvents(events, vocabulary);
     const judged = layer.judge(named);
     const noted = passOver(knownPlaces, events, judged, named);
     const record = recordEvents(named, judged, events, places, vocabulary.outputClasses);
     const { facts, evidence } = reading;
+    this.#idle.push(run);
     return {
       ...record,
       places: noted,

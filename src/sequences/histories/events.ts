@@ -103,10 +103,19 @@ export class EventWriter {
     places: Places,
     counts: Pick<TransferEvents, 'transfers' | 'explained' | 'blocks'>,
   ): TransferEvents {
+    const events = this.look(places, counts);
+    return { ...events, hashes: events.hashes.slice() };
+  }
+
+  /** @returns what was gathered; its hashes, which are most of it, are those of the writer and go on with it */
+  look(
+    places: Places,
+    counts: Pick<TransferEvents, 'transfers' | 'explained' | 'blocks'>,
+  ): TransferEvents {
     const { length } = this;
     return {
       length,
-      hashes: this.hashes.slice(0, length * width),
+      hashes: this.hashes.subarray(0, length * width),
       site: this.site.slice(0, length),
       target: this.target.slice(0, length),
       last: this.last.slice(0, length),

@@ -85,6 +85,13 @@ class RunPlaces {
     return place;
   }
 
+  clear(): void {
+    this.modules.length = 0;
+    this.#index.clear();
+    this.#known.length = 0;
+    this.length = 0;
+  }
+
   get places(): Places {
     const { length, modules } = this;
     const module = this.module.slice(0, length);
@@ -133,6 +140,12 @@ class PathMemory {
     slots[at + 2] = target + 1;
     slots[at + 3] = 1;
     if (this.#count * 8 > slots.length) this.#grow();
+  }
+
+  /** Forgets all paths; keeps the room that they had. */
+  clear(): void {
+    this.#slots.fill(0);
+    this.#count = 0;
   }
 
   #grow(): void {
@@ -192,6 +205,24 @@ export class RunFollower {
     const { transfers, explained, blocks } = this;
     return this.events.take(this.places.places, { transfers, explained, blocks });
   }
+
+  /** As `finish`, for who needs the hashes no longer than until the next run begins. */
+  look(): TransferEvents {
+    const { transfers, explained, blocks } = this;
+    return this.events.look(this.places.places, { transfers, explained, blocks });
+  }
+
+  /** Forgets the run, of which no other follower has a share; its room is used for the next one. */
+  begin(): void {
+    this.places.clear();
+    this.memory.clear();
+    this.events.clear();
+    this.transfers = 0;
+    this.explained = 0;
+    this.blocks = 0;
+    this.unknownBlocks = 0;
+    this.skipTo(0);
+  }
 }
 
 /**
@@ -243,9 +274,12 @@ export class TransferFollower {
   readonly #itemsHigh = new Int32Array(blockLength);
   #rollingLow = 0;
   #rollingHigh = 0;
-  /** Last targets of each block, newest first: low and high halves. */
-  #siteLast: Int32Array<ArrayBuffer> = new Int32Array(4096 * 2 * siteLength);
-  #siteKnown: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
+  /** Blocks whose targets are kept, numbered from 1 in the order in which they came; 0 = not one of them. */
+  #siteOf: Int32Array<ArrayBuffer> = new Int32Array(4096);
+  #sites = 0;
+  /** By site: its last targets, newest first, low and high halves; and how many are known. */
+  #siteLast: Int32Array<ArrayBuffer> = new Int32Array(256 * 2 * siteLength);
+  #siteKnown: Uint8Array<ArrayBuffer> = new Uint8Array(256);
   /** Last blocks of the batch before, oldest first; -1 = not known. */
   readonly #tail = new Int32Array(blockLength).fill(-1);
   readonly #before = new Int32Array(blockLength);
@@ -460,12 +494,24 @@ export class TransferFollower {
     this.#highInverse = Math.imul(this.#highInverse, highFactorInverse);
     this.#pathEnd = next;
     if (this.#pathKnown < pathKept) this.#pathKnown++;
-    const at = from * 2 * siteLength;
+    const site = this.#siteOf[from] === 0 ? this.#addSite(from) : this.#siteOf[from] - 1;
+    const at = site * 2 * siteLength;
     const sites = this.#siteLast;
     for (let i = at + 2 * siteLength - 1; i > at + 1; i--) sites[i] = sites[i - 2];
     sites[at] = targetLow;
     sites[at + 1] = targetHigh;
-    if (this.#siteKnown[from] < siteLength) this.#siteKnown[from]++;
+    if (this.#siteKnown[site] < siteLength) this.#siteKnown[site]++;
+  }
+
+  /** Blocks that go elsewhere than the code says are few. */
+  #addSite(block: number): number {
+    const site = this.#sites++;
+    if (site === this.#siteKnown.length) {
+      this.#siteLast = enlarged(this.#siteLast, 4 * site * siteLength);
+      this.#siteKnown = enlarged(this.#siteKnown, 2 * site);
+    }
+    this.#siteOf[block] = site + 1;
+    return site;
   }
 
   /** Writes the hashes of an event's contexts: of each history as far as it is known. */
@@ -480,10 +526,11 @@ export class TransferFollower {
     this.#describePath(at, from);
     const itemsLow = this.#itemsLow;
     const itemsHigh = this.#itemsHigh;
-    const siteKnown = this.#siteKnown[from];
+    const site = this.#siteOf[from] - 1;
+    const siteKnown = site < 0 ? 0 : this.#siteKnown[site];
     for (let i = 0; i < siteKnown; i++) {
-      itemsLow[i] = this.#siteLast[from * 2 * siteLength + 2 * i];
-      itemsHigh[i] = this.#siteLast[from * 2 * siteLength + 2 * i + 1];
+      itemsLow[i] = this.#siteLast[2 * (site * siteLength + i)];
+      itemsHigh[i] = this.#siteLast[2 * (site * siteLength + i) + 1];
     }
     this.#describeItems(at, from, levelsOf.site, siteKnown);
     const blocks = this.#blocksBefore(entries, index, 1);
@@ -597,8 +644,7 @@ export class TransferFollower {
       this.#start = enlarged(this.#start, room);
       this.#end = enlarged(this.#end, room);
       this.#place = enlarged(this.#place, room);
-      this.#siteLast = enlarged(this.#siteLast, room * 2 * siteLength);
-      this.#siteKnown = enlarged(this.#siteKnown, room);
+      this.#siteOf = enlarged(this.#siteOf, room);
     }
     if (length > this.#explainedTarget.length) {
       this.#explainedTarget = withNone(this.#explainedTarget, this.#roles.length);
