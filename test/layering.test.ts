@@ -24,7 +24,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   flow: { values: ['base', 'x86', 'pt'], types: ['image'] },
   trace: { values: ['base', 'image', 'x86', 'pt', 'flow'] },
   'evidence/code': { values: ['x86'], types: ['base', 'image'] },
-  'evidence/follow': { values: ['x86'], types: ['base', 'image', 'flow'] },
+  'evidence/follow': { values: ['base', 'x86'], types: ['image', 'flow'] },
   evidence: {
     values: ['base', 'image', 'x86', 'evidence/code', 'evidence/follow'],
     types: ['flow'],

@@ -1,5 +1,5 @@
 import type { Address } from '../base/address.ts';
-import { AddressIndex } from '../flow/address-index.ts';
+import { AddressIndex } from '../base/bytes/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import { type AddressSpace, addressIn } from '../image/address-space.ts';

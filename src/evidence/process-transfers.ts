@@ -1,5 +1,5 @@
 import type { Address } from '../base/address.ts';
-import { AddressIndex } from '../flow/address-index.ts';
+import { AddressIndex } from '../base/bytes/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import type { Allowance, TargetClass } from './code/allowed-targets.ts';
 import type { ProcessCode } from './code/process-code.ts';

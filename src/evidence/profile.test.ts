@@ -35,6 +35,19 @@ describe('transfer profile', () => {
     expect(trained().novelty(site, 'program+200')).toBeUndefined();
   });
 
+  test('knows transfers between blocks as it knows their places', () => {
+    const profile = trained();
+    expect([0, 1, 2, 3].map((to) => profile.knows(blocks, 0, to))).toEqual([
+      false,
+      true,
+      true,
+      false,
+    ]);
+    expect(profile.knows(blocks, 1, 1)).toBe(false);
+    profile.add({ blocks, sites: [1], targets: [1] });
+    expect(profile.knows(blocks, 1, 1)).toBe(true);
+  });
+
   test('says how new a transfer is: one of ten traces brought a target seen once', () => {
     const novelty = trained().novelty(site, 'program+300');
     expect(novelty).toMatchObject({ traces: 10, isKnownTarget: false });

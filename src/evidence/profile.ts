@@ -1,8 +1,8 @@
 import { gunzipSync, gzipSync } from 'node:zlib';
+import { AddressIndex } from '../base/bytes/address-index.ts';
 import { messageOf, UserError } from '../base/errors.ts';
 import { isGzip, readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
-import { AddressIndex } from '../flow/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import { NominalEvidence } from './nominal-evidence.ts';
 

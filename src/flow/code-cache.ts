@@ -1,7 +1,7 @@
+import { AddressIndex } from '../base/bytes/address-index.ts';
 import { enlarged } from '../base/bytes/typed-array.ts';
 import { type Bitness, BlockReader, type BlockShape } from '../x86/block-reader.ts';
 import type { TransferKind } from '../x86/transfer.ts';
-import { AddressIndex } from './address-index.ts';
 
 /** Integers of a shape in `CachedCode`: kind and end in one, size, last instruction, instructions, target. */
 const shapeSize = 5;

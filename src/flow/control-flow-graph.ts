@@ -1,4 +1,5 @@
 import { type Address, addressToBigInt } from '../base/address.ts';
+import { AddressIndex } from '../base/bytes/address-index.ts';
 import { enlarged } from '../base/bytes/typed-array.ts';
 import type { AddressSpace, Module } from '../image/address-space.ts';
 import {
@@ -10,7 +11,6 @@ import {
   maxInstructionBytes,
 } from '../x86/block-reader.ts';
 import { Transfer } from '../x86/transfer.ts';
-import { AddressIndex } from './address-index.ts';
 import type { BlockTable } from './blocks.ts';
 import type { CodeCache } from './code-cache.ts';
 import type { GapReason } from './mark.ts';

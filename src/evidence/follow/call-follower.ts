@@ -1,7 +1,7 @@
 import type { Address } from '../../base/address.ts';
-import { AddressIndex } from '../../flow/address-index.ts';
+import { AddressIndex } from '../../base/bytes/address-index.ts';
+import { findEntries } from '../../base/bytes/found-entries.ts';
 import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
-import { findEntries } from '../../flow/found-entries.ts';
 import type { Mark } from '../../flow/mark.ts';
 import { StackUse } from '../../x86/stack-use.ts';
 import { Transfer } from '../../x86/transfer.ts';

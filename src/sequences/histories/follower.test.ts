@@ -27,10 +27,10 @@ const other = [0, 3, 1, 5, 2];
 function follow(
   entries: readonly number[],
   options: { cut?: number; marks?: readonly Mark[]; code?: TransferCode } = {},
+  run = new RunFollower(),
 ): TransferEvents {
   const stream = exampleStream(blocks, options.marks);
   const calls = new CallFollower(stream);
-  const run = new RunFollower();
   const follower = new TransferFollower(
     run,
     stream,
@@ -88,6 +88,19 @@ describe('following a run', () => {
     const entries = Array.from({ length: 30 }, (_, i) => (i % 7 === 3 ? other : round)).flat();
     const whole = follow(entries);
     for (const cut of [1, 2, 3, 7, 64]) expect(follow(entries, { cut })).toEqual(whole);
+  });
+
+  test('knows nothing of a run before, whose room it uses', () => {
+    const entries = Array.from({ length: 300 }, (_, i) => (i % 7 === 3 ? other : round)).flat();
+    const run = new RunFollower();
+    follow(
+      entries.toReversed().map((block) => (block + 3) % blocks.length),
+      {},
+      run,
+    );
+    run.begin();
+    expect(follow(entries, {}, run)).toEqual(follow(entries));
+    expect(run.look()).toEqual(run.finish());
   });
 
   test('says how much of the past is known: nothing at the start and after a gap', () => {

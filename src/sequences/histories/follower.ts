@@ -1,3 +1,4 @@
+import { findEntries } from '../../base/bytes/found-entries.ts';
 import { enlarged } from '../../base/bytes/typed-array.ts';
 import { Arrival } from '../../evidence/follow/arrival.ts';
 import {
@@ -6,7 +7,6 @@ import {
   targetSorts,
 } from '../../evidence/transfer-code.ts';
 import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
-import { findEntries } from '../../flow/found-entries.ts';
 import type { Mark } from '../../flow/mark.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { outsideImages } from '../symbol-table.ts';
