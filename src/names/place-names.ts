@@ -54,11 +54,18 @@ export class PlaceNames {
     this.#images = images;
   }
 
-  /** @param sources  also looks for MiniDebugInfo and debug files */
-  static async open(code: ProcessCode, sources: NameSources): Promise<PlaceNames> {
+  /**
+   * @param sources  also looks for MiniDebugInfo and debug files
+   * @param isWanted  whether places of a module will be asked for; others have the names that they export
+   */
+  static async open(
+    code: ProcessCode,
+    sources: NameSources,
+    isWanted: (module: number) => boolean = () => true,
+  ): Promise<PlaceNames> {
     const images = new Map<number, ImageNames>();
     for (const { module, image } of code.space.sections) {
-      if (module < 0 || images.has(module) || !isImage(image)) continue;
+      if (module < 0 || images.has(module) || !isImage(image) || !isWanted(module)) continue;
       images.set(module, await sources.namesOf(image, code.space.modules[module].path));
     }
     return new PlaceNames(code, images);

@@ -22,7 +22,11 @@ export class AlarmNames {
     this.#vocabulary = vocabulary;
   }
 
-  /** Reads the names of all that is mapped; what `sources` has read before takes no time. */
+  /**
+   * Reads the names of what is mapped; what `sources` has read before takes no time.
+   *
+   * @param modules  names of those that will be asked for; by default all
+   */
   static async open(
     space: AddressSpace,
     setup: {
@@ -30,8 +34,13 @@ export class AlarmNames {
       readonly vocabulary: Pick<Vocabulary, 'describeOutput' | 'placeOfOutput'>;
     },
     sources: NameSources,
+    modules?: ReadonlySet<string>,
   ): Promise<AlarmNames> {
-    const places = await PlaceNames.open(new ProcessCode(space, setup.imageCode), sources);
+    const code = new ProcessCode(space, setup.imageCode);
+    const places = await PlaceNames.open(
+      ...([code, sources] as const),
+      (module) => modules?.has(space.modules[module].name) ?? true,
+    );
     return new AlarmNames(space, places, setup.vocabulary);
   }
 

@@ -3,6 +3,7 @@ import type { Evidence } from '../../evidence/evidence.ts';
 import { targetSorts } from '../../evidence/transfer-code.ts';
 import { evidenceNames } from '../../report/words/evidence-names.ts';
 import { sourcesInWords } from '../../report/words/sources.ts';
+import type { Vocabulary } from '../../sequences/vocabulary.ts';
 import { fingerprintIn } from '../samples/known-places.ts';
 import type { AlarmNames } from './alarm-names.ts';
 import type { AlarmPlace, LiveRun } from './live-run.ts';
@@ -79,6 +80,16 @@ export function factsOfAlarm(place: AlarmPlace, run: LiveRun): AlarmFacts {
     proof: flow.evidence.find((item) => item.position === position),
     fingerprint: from < 0 || to < 0 ? undefined : fingerprintIn(flow.blocks, from, to),
   };
+}
+
+/** Names of the modules that an alarm names places of. */
+export function modulesOf(
+  { from, to, calls, place }: AlarmFacts,
+  vocabulary: Pick<Vocabulary, 'placeOfOutput'>,
+): ReadonlySet<string> {
+  const expected = vocabulary.placeOfOutput(place.surprise.predicted);
+  const places = [from, to, expected, ...calls];
+  return new Set(places.flatMap((code) => code?.module ?? []));
 }
 
 /** Puts names to the place at which a run became anomalous. */

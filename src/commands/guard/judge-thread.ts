@@ -15,6 +15,9 @@ class JudgeThread {
   readonly #images = new HostImages();
   readonly #names: NameSources;
   readonly #processes: Map<number, JudgedProcess> = new Map();
+  /** Processes whose names were not read so far, and when their first map came. */
+  readonly #unprepared: Map<JudgedProcess, number> = new Map();
+  #heardAt = 0;
 
   constructor(profiles: GuardProfiles, names: NameSources, send: (message: FromJudge) => void) {
     this.#profiles = profiles;
@@ -24,12 +27,14 @@ class JudgeThread {
 
   async take(message: ToJudge): Promise<void> {
     const { run } = message;
+    this.#heardAt = performance.now();
     if (message.type === 'open') {
       const { profile, program, bitness } = message;
       const setup = await this.#profiles.setup(profile);
       const told = { setup, program, bitness, names: this.#names };
       const process = new JudgedProcess(told, (found) => this.#send({ ...found, run }));
       this.#processes.set(run, process);
+      this.#unprepared.set(process, this.#heardAt);
       return;
     }
     const process = this.#processes.get(run);
@@ -44,9 +49,25 @@ class JudgeThread {
     if (message.type === 'trace') this.#send({ type: 'done', run, blocks: message.blocks });
     if (message.type !== 'end') return;
     this.#processes.delete(run);
+    this.#unprepared.delete(process);
     this.#send({ type: 'ended', run, outcome: process.outcome });
   }
+
+  /** Reads the names of a process, where there is time for it. */
+  async prepare(): Promise<void> {
+    const now = performance.now();
+    for (const [process, since] of this.#unprepared) {
+      if (now - this.#heardAt < idleBefore && now - since < runBefore) continue;
+      this.#unprepared.delete(process);
+      await process.prepare();
+      return;
+    }
+  }
 }
+
+/** Names are read when nothing has come for so long, or a process has run for so long, in ms. */
+const idleBefore = 50;
+const runBefore = 2000;
 
 function sent(error: unknown): SentError {
   if (error instanceof UserError) {
@@ -76,5 +97,7 @@ if (port !== null) {
     const { profiles, isFirstChosen } = opened;
     send({ type: 'ready', profiles, isFirstChosen });
   });
+  // An alarm is told sooner when names were read before; short runs need not wait for them.
+  setInterval(() => inTurn(async () => thread?.prepare()), idleBefore);
   port.on('message', (message: ToJudge) => inTurn(async () => thread?.take(message)));
 }

@@ -1,6 +1,6 @@
 import type { AddressSpace } from '../../image/address-space.ts';
 import type { NameSources } from '../../names/name-sources.ts';
-import { type AlarmFacts, factsOfAlarm, lastBlocksOf, reportAlarm } from './alarm.ts';
+import { type AlarmFacts, factsOfAlarm, lastBlocksOf, modulesOf, reportAlarm } from './alarm.ts';
 import { AlarmNames } from './alarm-names.ts';
 import { differencesOf } from './differences.ts';
 import { LiveRun } from './live-run.ts';
@@ -87,9 +87,20 @@ export class JudgedProcess {
     const last = alarms.at(-1);
     if (live === undefined || last === undefined) return;
     const { setup, names: sources } = this.#context;
-    const names = await AlarmNames.open(live.space, setup, sources);
-    for (const facts of alarms) this.#tell({ type: 'alarm', alarm: reportAlarm(facts, names) });
-    this.#tell({ type: 'last-blocks', lines: lastBlocksOf(last, names) });
+    for (const facts of alarms) {
+      // Names of more than it takes would let it wait.
+      const modules = modulesOf(facts, setup.vocabulary);
+      const names = await AlarmNames.open(live.space, setup, sources, modules);
+      this.#tell({ type: 'alarm', alarm: reportAlarm(facts, names) });
+    }
+    const all = await AlarmNames.open(live.space, setup, sources);
+    this.#tell({ type: 'last-blocks', lines: lastBlocksOf(last, all) });
+  }
+
+  /** Reads names before an alarm asks for them. */
+  async prepare(): Promise<void> {
+    const { setup, names: sources } = this.#context;
+    if (this.#live !== undefined) await AlarmNames.open(this.#live.space, setup, sources);
   }
 
   /** Once it has ended. */
