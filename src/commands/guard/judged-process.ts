@@ -29,7 +29,11 @@ export class JudgedProcess {
   readonly #tell: (found: Found) => void;
   /** From its first map on. */
   #live: LiveRun | undefined;
-  readonly #alarms: AlarmFacts[] = [];
+  /** Alarms that are not told yet, and the last one, whose last blocks are not. */
+  readonly #untold: AlarmFacts[] = [];
+  #last: AlarmFacts | undefined;
+  /** Of all that is mapped, once they were read. */
+  #names: AlarmNames | undefined;
 
   constructor(context: JudgedProcessContext, tell: (found: Found) => void) {
     this.#context = context;
@@ -38,19 +42,20 @@ export class JudgedProcess {
 
   /** There is something to tell that `tellAlarms` tells. */
   get hasStrayed(): boolean {
-    return this.#alarms.length > 0;
+    return this.#last !== undefined;
   }
 
   map(space: AddressSpace): void {
     if (this.#live !== undefined) {
       this.#live.remap(space);
+      this.#names = undefined;
       return;
     }
     const { setup, program } = this.#context;
     const live: LiveRun = new LiveRun(setup, space, (place) => {
       // At once, so that it can be acted on; all else takes time.
       this.#tell({ type: 'strayed' });
-      this.#alarms.push(factsOfAlarm(place, live));
+      this.#onAlarm(factsOfAlarm(place, live));
     });
     this.#live = live;
     const { otherProgram, otherBuilds } = differencesOf(setup, program, space);
@@ -81,26 +86,33 @@ export class JudgedProcess {
     }
   }
 
+  #onAlarm(facts: AlarmFacts): void {
+    this.#last = facts;
+    if (this.#names === undefined) this.#untold.push(facts);
+    else this.#tell({ type: 'alarm', alarm: reportAlarm(facts, this.#names) });
+  }
+
   async tellAlarms(): Promise<void> {
     const live = this.#live;
-    const alarms = this.#alarms.splice(0);
-    const last = alarms.at(-1);
+    const last = this.#last;
     if (live === undefined || last === undefined) return;
+    this.#last = undefined;
     const { setup, names: sources } = this.#context;
-    for (const facts of alarms) {
+    for (const facts of this.#untold.splice(0)) {
       // Names of more than it takes would let it wait.
       const modules = modulesOf(facts, setup.vocabulary);
       const names = await AlarmNames.open(live.space, setup, sources, modules);
       this.#tell({ type: 'alarm', alarm: reportAlarm(facts, names) });
     }
-    const all = await AlarmNames.open(live.space, setup, sources);
-    this.#tell({ type: 'last-blocks', lines: lastBlocksOf(last, all) });
+    this.#names ??= await AlarmNames.open(live.space, setup, sources);
+    this.#tell({ type: 'last-blocks', lines: lastBlocksOf(last, this.#names) });
   }
 
   /** Reads names before an alarm asks for them. */
   async prepare(): Promise<void> {
     const { setup, names: sources } = this.#context;
-    if (this.#live !== undefined) await AlarmNames.open(this.#live.space, setup, sources);
+    if (this.#live === undefined) return;
+    this.#names = await AlarmNames.open(this.#live.space, setup, sources);
   }
 
   /** Once it has ended. */
