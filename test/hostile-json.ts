@@ -9,7 +9,7 @@ import { Random } from '../src/base/random.ts';
 import { learn } from '../src/commands/learn.ts';
 import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
 import { openProfile } from '../src/commands/profile/profile.ts';
-import { processOf, readRunRecord, runFolder } from '../src/commands/run/folder.ts';
+import { readRunRecord, runFolder } from '../src/commands/run/folder.ts';
 import { noteQueueRun, readQueueRun } from '../src/commands/run/queue-run.ts';
 import { loadTrained } from '../src/commands/run/trained.ts';
 import type { LearnRequest } from '../src/commands/training/options.ts';
@@ -185,7 +185,7 @@ function runSubjects(kind: string, root: string): JsonSubject[] {
     featuresOfLeftOut(found);
   };
   return [
-    sealed(folder.record, `run.json, ${kind}`, async () => processOf(await readRunRecord(folder))),
+    sealed(folder.record, `run.json, ${kind}`, () => readRunRecord(folder)),
     sealed(model('model.json'), `model.json, ${kind}`, load),
     sealed(model('trained.json'), `trained.json, ${kind}`, load),
     packed(`${folder.vocabulary}.json.gz`, `vocabulary, ${kind}`, load),

@@ -46,11 +46,6 @@ export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new Error(`internal error: ${message}`);
 }
 
-/** Closes an exhaustive `switch`. */
-export function unreachable(value: never): never {
-  throw new Error(`internal error: unexpected ${String(value)}`);
-}
-
 /** @returns whether reading failed because there is no such file */
 export function isAbsent(error: unknown): boolean {
   return failureOf(error) === 'ENOENT';

@@ -118,7 +118,7 @@ export function proofWarnings(traces: readonly TraceFeatures[]): readonly string
 }
 
 /** What verdicts from nominal traces look at, unless told. */
-export function usualFeatures(
+function usualFeatures(
   traces: readonly TraceFeatures[],
   unit: 'block' | 'call' | undefined,
 ): string {

@@ -12,7 +12,7 @@ import {
   decodeSummary,
   encodeEvaluation,
   evaluationFileName,
-  readEvaluation,
+  unpack,
   writeEvaluation,
 } from './file.ts';
 import { readEvaluations } from './folder.ts';
@@ -131,7 +131,7 @@ describe('evaluation file', () => {
 
   test('written, read, and nothing else left behind', async () => {
     const path = await writeEvaluation(directory, example, features);
-    expect(await readEvaluation(path)).toEqual(example);
+    expect(decodeEvaluation(await unpack(await readFile(path)))).toEqual(example);
     expect(await readdir(directory)).toEqual([`malicious-böse _b_-${crcOf('böse <b>')}.eval`]);
   });
 

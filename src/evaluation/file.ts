@@ -2,8 +2,8 @@ import { promisify } from 'node:util';
 import { constants, crc32, gunzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import { ByteReader, Damage } from '../base/bytes/byte-reader.ts';
 import { ByteWriter } from '../base/bytes/byte-writer.ts';
-import { failureOf, messageOf, UserError } from '../base/errors.ts';
-import { isGzip, readWholeFile } from '../base/files/read.ts';
+import { failureOf, messageOf } from '../base/errors.ts';
+import { isGzip } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
 import { wordOf } from '../base/label.ts';
 import { isCount, isRecord } from '../base/values.ts';
@@ -158,16 +158,6 @@ export async function writeEvaluation(
   });
   await writeFileAtomic(path, packed);
   return path;
-}
-
-/** @throws UserError `evaluation-damaged` with what is wrong, `not-readable` */
-export async function readEvaluation(path: string): Promise<Evaluation> {
-  try {
-    return decodeEvaluation(await unpack(await readWholeFile(path)));
-  } catch (error) {
-    if (!(error instanceof Damage)) throw error;
-    throw new UserError('evaluation-damaged', error.message, { category: 'input', path });
-  }
 }
 
 /**

@@ -14,9 +14,9 @@ import { evaluationFileName } from './file.ts';
 const deflate = promisify(gzip);
 
 /** Model of every evaluation in this format: the files do not say which model made them. */
-export const textModel = 'text';
+const textModel = 'text';
 
-export function encodeTextEvaluation(evaluation: Evaluation): string {
+function encodeTextEvaluation(evaluation: Evaluation): string {
   const { predictions, occurrences } = evaluation;
   const lines: string[] = new Array(predictions.length);
   for (let i = 0; i < predictions.length; i++) {

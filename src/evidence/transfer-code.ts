@@ -13,8 +13,6 @@ export const transferForms = [
   'unknown',
 ] as const;
 
-export type TransferForm = (typeof transferForms)[number];
-
 /**
  * What sort of target a transfer reached, the narrowest that the code tells: classes of `AllowedTargets`,
  * and returns that do not go to their call.

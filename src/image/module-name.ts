@@ -1,5 +1,5 @@
 /** @returns whether a memory map's path is a Windows path */
-export function isWindowsPath(path: string): boolean {
+function isWindowsPath(path: string): boolean {
   return path.includes('\\');
 }
 

@@ -156,14 +156,14 @@ export class PlaceNames {
 }
 
 /** `libz.so.1!inflate+0x12` and its lesser forms; an address outside every file. */
-export function describePlace({ module, offset, function: known, near }: NamedPlace): string {
+function describePlace({ module, offset, function: known, near }: NamedPlace): string {
   if (module === '') return `0x${offset.toString(16)}`;
   if (known !== undefined) return `${module}!${describeFunction(known)}`;
   return `${module}${hex(offset)}${near === undefined ? '' : ` (near ${near})`}`;
 }
 
 /** `inflate+0x12` */
-export function describeFunction({ name, offset }: NamedFunction): string {
+function describeFunction({ name, offset }: NamedFunction): string {
   return `${name}${hex(offset)}`;
 }
 

@@ -19,7 +19,6 @@ export interface PatchTransfer {
   readonly actual: number;
   /** NaN when the evaluation does not say. */
   readonly probability: number;
-  readonly isUnseen: boolean;
 }
 
 /** A stretch of a trace that strays. */
@@ -151,7 +150,6 @@ function describe(
         confidence: predictions.confidence[p],
         actual: predictions.actual[p],
         probability: predictions.actualProbability[p],
-        isUnseen: predictions.unseenTransfer[p] === 1,
       },
     });
   }

@@ -49,7 +49,7 @@ export function shiftCheck(
  * @param sorted  the pooled values, ascending
  * @param isSecond  for each, whether it belongs to the second sample
  */
-export function ksDistance(sorted: Float64Array, isSecond: Uint8Array): number {
+function ksDistance(sorted: Float64Array, isSecond: Uint8Array): number {
   let second = 0;
   for (const flag of isSecond) second += flag;
   const first = sorted.length - second;

@@ -39,7 +39,7 @@ export function standardizedSuspicion(
 }
 
 /** @param sorted  ascending, not empty; @returns the quantile, interpolated between order statistics */
-export function quantile(sorted: ArrayLike<number>, q: number): number {
+function quantile(sorted: ArrayLike<number>, q: number): number {
   const place = q * (sorted.length - 1);
   const below = Math.floor(place);
   const above = Math.min(below + 1, sorted.length - 1);

@@ -110,11 +110,6 @@ export class ProcessPool {
     }
   }
 
-  /** Ids of the processes that are there. */
-  get processIds(): readonly number[] {
-    return [...this.#idle, ...this.#busy].flatMap(({ id }) => id ?? []);
-  }
-
   /** Ends all processes; those at work are let clean up first, but not finish. */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -57,7 +57,7 @@ export async function connectRedis(url: string): Promise<RedisClient> {
 }
 
 /** @throws UserError `redis-url` */
-export function checkRedisUrl(url: string): void {
+function checkRedisUrl(url: string): void {
   let parsed: URL;
   try {
     parsed = new URL(url);

@@ -70,7 +70,7 @@ export function withoutSecrets<Table extends object>(
 }
 
 /** @returns what stands under `field`, or under `field` of `group` */
-export function valueAt(values: object, key: string): unknown {
+function valueAt(values: object, key: string): unknown {
   let value: unknown = values;
   for (const part of key.split('.')) value = (value as Values | undefined)?.[part];
   return value;

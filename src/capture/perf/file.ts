@@ -44,7 +44,6 @@ export interface PerfAttr {
   readonly type: number;
   readonly config: number;
   readonly sampleType: number;
-  readonly excludeUser: boolean;
   readonly excludeKernel: boolean;
   /** Whether every record ends in the fields of `sampleType` that say where and when. */
   readonly sampleIdAll: boolean;
@@ -412,7 +411,6 @@ function parseAttr(bytes: Buffer, ids: readonly bigint[]): PerfAttr {
     config: number64(bytes, 8),
     // Newer fields lie above bit 31 or do not end records.
     sampleType: bytes.readUInt32LE(24),
-    excludeUser: bit(4),
     excludeKernel: bit(5),
     sampleIdAll: bit(18),
     usesClockId: bit(25),

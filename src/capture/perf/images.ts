@@ -6,7 +6,7 @@ import { moduleName } from '../../image/module-name.ts';
 
 /** Where a mapped file was found, or why it was not. */
 export type FoundImage =
-  | { readonly file: string; readonly isChecked: boolean }
+  | { readonly file: string }
   | { readonly file: undefined; readonly why: string };
 
 export interface ImagePlaces {
@@ -40,15 +40,15 @@ export class PerfImages {
 
   async #search(path: string, buildId: string | undefined): Promise<FoundImage> {
     const cached = buildId === undefined ? undefined : await this.#inCache(buildId);
-    if (cached !== undefined) return { file: cached, isChecked: true };
+    if (cached !== undefined) return { file: cached };
     const others = this.#places.binDirs.map((folder) => join(folder, moduleName(path)));
     if (path.startsWith('/')) others.push(path);
     let why = 'no file';
     for (const file of others) {
       if (!(await isFile(file))) continue;
-      if (buildId === undefined) return { file, isChecked: false };
+      if (buildId === undefined) return { file };
       const own = elfBuildId(await readWholeFile(file));
-      if (own === buildId) return { file, isChecked: true };
+      if (own === buildId) return { file };
       why = `${file} is another version (build id ${own ?? 'none'}, not ${buildId})`;
     }
     return { file: undefined, why };

@@ -8,7 +8,7 @@ import { commonOptions } from './common-options.ts';
 import type { Grammar } from './grammar.ts';
 import { flagsOf } from './option.ts';
 
-export const configFile = 'wayward.config.json';
+const configFile = 'wayward.config.json';
 
 /**
  * What `wayward.config.json` of the current folder says to one command: keys are options, of all

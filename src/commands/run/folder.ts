@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { isAbsent, UserError } from '../../base/errors.ts';
 import { makeFolder } from '../../base/files/folder.ts';
@@ -86,15 +86,4 @@ export async function readRunRecord(folder: RunFolder): Promise<RunRecord | unde
       ? 'lacks options, sets or results'
       : `has schema version ${JSON.stringify(schemaVersion)}; this release reads 1`;
   throw new UserError('run-record-damaged', why, { category: 'input', path: folder.record });
-}
-
-/** @returns the traced process that a run was told */
-export function processOf(record: RunRecord | undefined): string | undefined {
-  const process = record?.options.process;
-  return typeof process === 'string' ? process : undefined;
-}
-
-/** Content hash of an input file, for `run.json`. */
-export function contentHash(bytes: Uint8Array): string {
-  return createHash('sha256').update(bytes).digest('hex').slice(0, 16);
 }

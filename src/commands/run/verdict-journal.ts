@@ -7,7 +7,7 @@ import { readWholeFile } from '../../base/files/read.ts';
 import { sealJson, unsealJson } from '../../base/files/sealed.ts';
 
 /** Names of the files in a watch's folder. */
-export const verdictsName = 'verdicts.ndjson';
+const verdictsName = 'verdicts.ndjson';
 const printedName = 'printed.txt';
 const lockName = 'lock';
 

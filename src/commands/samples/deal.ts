@@ -40,7 +40,7 @@ export async function hashSamples(
  * As `hashSamples`, but hashes only those that may have a copy among the others: of each trace a mark
  * is taken that needs no inflating, and only traces with the same mark are read whole.
  */
-export async function hashCopies(
+async function hashCopies(
   samples: readonly Sample[],
   preprocessed: boolean,
   context: RunContext,

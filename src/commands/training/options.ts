@@ -50,7 +50,7 @@ const results = 'Results:';
  * Everything that `learn` can be told: an entry is all there is to an option. From it come its flag and
  * help text, its type and default for command line and library, and its line in `run.json`.
  */
-export class LearnTable {
+class LearnTable {
   /** Folder that holds one folder a sample. */
   readonly root: Option<string> = { help: 'folder that holds one folder a sample', default: '' };
   readonly binDirs: Option<readonly string[]> = binDirsOption;

@@ -21,7 +21,7 @@ const warmUp = 0.1;
 const lastRate = 0.01;
 
 /** Learning rate of step `step`, from 0. */
-export function learningRateAt(options: OptimizerOptions, step: number): number {
+function learningRateAt(options: OptimizerOptions, step: number): number {
   const rate = options.learningRate / (1 + options.decay * step);
   if (options.schedule === 'constant') return rate;
   const done = Math.min(1, (step + 1) / options.totalSteps);

@@ -63,7 +63,7 @@ export function renderRoc(curves: readonly RocCurve[], options: ChartOptions = {
   );
 }
 
-export function areaText(curve: RocCurve): string {
+function areaText(curve: RocCurve): string {
   const interval =
     curve.low === undefined || curve.high === undefined
       ? ''

@@ -78,7 +78,7 @@ export function chart(
 }
 
 /** DejaVu Sans is shipped for PNG files; the others are its near relatives elsewhere. */
-export const fontFamily = "'DejaVu Sans', Verdana, 'Segoe UI', sans-serif";
+const fontFamily = "'DejaVu Sans', Verdana, 'Segoe UI', sans-serif";
 
 /** About how wide a text is at 12 px in DejaVu Sans, which is wider than most interface fonts. */
 export function textWidth(content: string): number {

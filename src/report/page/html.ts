@@ -1,8 +1,8 @@
 import { escapeMarkup, shorten } from '../words/escape.ts';
 
 /** Longest string from a trace that a table cell shows; the trace's own page shows more. */
-export const cellLimit = 56;
-export const pageLimit = 400;
+const cellLimit = 56;
+const pageLimit = 400;
 
 /** @returns escaped text of at most `limit` characters, with the length told when it was cut */
 export function words(text: string, limit: number = pageLimit): string {

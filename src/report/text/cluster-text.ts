@@ -5,7 +5,7 @@ import { evidenceNames } from '../words/evidence-names.ts';
 import { familiesOf, sliceName } from '../words/slice-names.ts';
 
 /** Raised by one when a field changes its meaning or goes; new fields do not raise it. */
-export const clusterSchemaVersion = 1;
+const clusterSchemaVersion = 1;
 
 /** What was found as one JSON document; charts are left out. */
 export function clustersToJson(data: ClusterData): string {

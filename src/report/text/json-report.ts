@@ -2,7 +2,7 @@ import { bySuspicion } from '../data/order.ts';
 import type { ReportData } from '../data/report-data.ts';
 
 /** Raised by one when a field changes its meaning or goes; new fields do not raise it. */
-export const reportSchemaVersion = 1;
+const reportSchemaVersion = 1;
 
 /**
  * The report as one JSON document: `ReportData` with `schemaVersion`, rows most suspicious first.

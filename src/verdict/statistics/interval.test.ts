@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { clopperPearson, clopperPearsonUpper, proportion, wilson } from './interval.ts';
+import { clopperPearson, clopperPearsonUpper, proportion } from './interval.ts';
 import { betaCdf, betaQuantile, logGamma, normalCdf, normalQuantile } from './special.ts';
 
 describe('special functions against tables', () => {
@@ -52,22 +52,17 @@ describe('special functions against tables', () => {
 });
 
 // Newcombe, "Two-sided confidence intervals for the single proportion", Statistics in Medicine 17,
-// 1998, table I: methods 5 (exact) and 3 (score).
+// 1998, table I: method 5 (exact).
 describe.each([
-  [81, 263, [0.2527, 0.3676], [0.2553, 0.3662]],
-  [15, 148, [0.0578, 0.1617], [0.0624, 0.1605]],
-  [0, 20, [0, 0.1684], [0, 0.1611]],
-  [1, 29, [0.0009, 0.1776], [0.0061, 0.1718]],
-])('intervals of %d in %d as published', (count, total, exact, score) => {
+  [81, 263, [0.2527, 0.3676]],
+  [15, 148, [0.0578, 0.1617]],
+  [0, 20, [0, 0.1684]],
+  [1, 29, [0.0009, 0.1776]],
+])('intervals of %d in %d as published', (count, total, exact) => {
   test('Clopper-Pearson', () => {
     const { low, high } = clopperPearson(count, total, 0.95);
     expect(low).toBeCloseTo(exact[0], 4);
     expect(high).toBeCloseTo(exact[1], 4);
-  });
-  test('Wilson', () => {
-    const { low, high } = wilson(count, total, 0.95);
-    expect(low).toBeCloseTo(score[0], 4);
-    expect(high).toBeCloseTo(score[1], 4);
   });
 });
 

@@ -1,5 +1,5 @@
 import { assert } from '../../base/errors.ts';
-import { betaQuantile, normalQuantile } from './special.ts';
+import { betaQuantile } from './special.ts';
 
 /** A range that holds the true value with the given confidence. */
 export interface Interval {
@@ -41,25 +41,6 @@ export function clopperPearson(count: number, total: number, level: number): Int
 export function clopperPearsonUpper(count: number, total: number, level: number): number {
   checkCounts(count, total, level);
   return count === total ? 1 : betaQuantile(level, count + 1, total - count);
-}
-
-/**
- * Wilson's score interval: shorter than the exact one, right on average.
- *
- * @see Wilson, "Probable inference", JASA 22, 1927
- */
-export function wilson(count: number, total: number, level: number): Interval {
-  checkCounts(count, total, level);
-  if (total === 0) return { low: 0, high: 1 };
-  const z = normalQuantile(1 - (1 - level) / 2);
-  const p = count / total;
-  const centre = p + (z * z) / (2 * total);
-  const half = z * Math.sqrt((p * (1 - p)) / total + (z * z) / (4 * total * total));
-  const scale = 1 + (z * z) / total;
-  return {
-    low: count === 0 ? 0 : (centre - half) / scale,
-    high: count === total ? 1 : (centre + half) / scale,
-  };
 }
 
 function checkCounts(count: number, total: number, level: number): void {

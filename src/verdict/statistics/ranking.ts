@@ -91,7 +91,7 @@ export function lowerBound(sorted: ArrayLike<number>, x: number): number {
 }
 
 /** @returns how many of `sorted` are at most `x` */
-export function upperBound(sorted: ArrayLike<number>, x: number): number {
+function upperBound(sorted: ArrayLike<number>, x: number): number {
   let low = 0;
   let high = sorted.length;
   while (low < high) {
