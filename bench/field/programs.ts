@@ -1,12 +1,13 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { FieldProgram } from './program.ts';
+import { machines } from './programs/machines.ts';
 import { more } from './programs/more.ts';
 import { scripting } from './programs/scripting.ts';
 import { tools } from './programs/tools.ts';
 
 /** All programs, those with the most different makes first. */
-export const programs: readonly FieldProgram[] = [...scripting, ...more, ...tools];
+export const programs: readonly FieldProgram[] = [...scripting, ...more, ...machines, ...tools];
 
 /** @returns where the program lies, or `undefined` where its package is not installed */
 export function findProgram(program: FieldProgram): string | undefined {
