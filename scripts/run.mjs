@@ -32,6 +32,7 @@ const slow = [
   'src/names/place-names.test.ts',
   'src/report/page/html-report.test.ts',
   'src/workers/queue-scheduler.test.ts',
+  'test/after-update.test.ts',
   'test/everyday.test.ts',
   'test/evidence-windows.test.ts',
   'test/evidence/mechanisms.test.ts',
@@ -48,6 +49,7 @@ const tasks = {
   build: { build: true, run: [] },
   release: { run: [['scripts/release.mjs']] },
   licences: { run: [['scripts/licences.mjs']] },
+  pictures: { build: true, debian: true, run: [['scripts/pictures.mjs']] },
   manual: { build: true, run: [['scripts/manual.mjs', '--schema']] },
   test: { build: true, run: [...checks, [bin('vitest'), 'run', ...notSlow]] },
   'test:all': {

@@ -316,7 +316,7 @@ describe('the main job on stored traces', () => {
   });
 });
 
-describe('a run that is killed', () => {
+describe('a run that is killed', { tags: 'slow' }, () => {
   const network = [
     '--units',
     '8',

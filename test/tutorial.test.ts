@@ -14,6 +14,7 @@ const programs = ['/usr/bin/mawk', '/usr/bin/qemu-x86_64', '/usr/bin/gcc', '/usr
 
 test.skipIf(!programs.every((path) => existsSync(path)))(
   'the commands of the tutorial, as they stand there, find the hijacked run',
+  { tags: 'slow', timeout: 600_000 },
   () => {
     const folder = mkdtempSync(join(tmpdir(), 'wayward-test-'));
     try {
@@ -43,7 +44,6 @@ test.skipIf(!programs.every((path) => existsSync(path)))(
       rmSync(folder, { recursive: true, force: true });
     }
   },
-  600_000,
 );
 
 test('the page of settings has the exit codes as they are', () => {

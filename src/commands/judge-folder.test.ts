@@ -110,7 +110,7 @@ describe('judge --watch', () => {
     expect(seen.every(({ verdict }) => verdict !== null)).toBe(true);
   });
 
-  test('that is killed at any moment shows each sample once', async () => {
+  test('that is killed at any moment shows each sample once', { tags: 'slow' }, async () => {
     const folder = incoming('killed', names);
     const shown = join(out, 'killed.ndjson');
     writeFileSync(shown, '');
