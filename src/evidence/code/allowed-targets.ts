@@ -110,9 +110,11 @@ export class AllowedTargets {
     const named = new Set<Address>();
     for (const target of found.targets) named.add(target + bias);
     let isOpen = found.isOpen;
+    let isLoaders = false;
     for (const slot of found.slots) {
       const values = process.slotValues(module, slot + bias);
       if (values === undefined) isOpen = true;
+      if (values === undefined && code.isReadOnly(slot)) isLoaders = true;
       for (const value of values ?? this.#initialValue(code, slot, bias)) named.add(value);
     }
     const classes: TargetClass[] = [];
@@ -127,6 +129,7 @@ export class AllowedTargets {
       const has = (target: Address): boolean => this.#passed.isPassed(site, target);
       classes.push({ name: 'named', count: 1, has });
     }
+    if (isLoaders) classes.push(this.#keptByLoader());
     // The dynamic linker reads from tables that no program writes to what it calls by itself.
     if (code.binderJumps.length > 0) classes.push(this.#calledByLoader());
     if (found.member !== undefined) classes.push(this.#position(found.member.displacement));
@@ -172,6 +175,15 @@ export class AllowedTargets {
       count: flow.starts.length,
       has: (target) => flow.indexAt(target - bias - start) >= 0,
     };
+  }
+
+  /**
+   * What a slot may hold that only the loader writes to, which no relocation tells: that for the C library's `malloc` in
+   * the dynamic linker itself, which opens libraries with it.
+   */
+  #keptByLoader(): TargetClass {
+    const entries = this.#wideClasses().find(({ name }) => name === 'entry')!;
+    return { ...entries, name: 'named' };
   }
 
   /**

@@ -14,7 +14,7 @@ const terms: readonly (readonly [string, string])[] = [
   ],
   [
     'p-value',
-    'If this trace were nominal, how often would one look at least this unusual? 0.01 means: one nominal trace in a hundred. It can never be smaller than one divided by the number of calibration traces plus one.',
+    'If this trace were nominal, how often would one look at least this unusual? 0.01 means: one nominal trace in a hundred. It can never be smaller than one divided by the number of calibration traces plus one, nor than the chance that the model itself gives the most surprising place.',
   ],
   [
     'Score',
