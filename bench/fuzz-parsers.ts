@@ -7,22 +7,33 @@
  * node bench/fuzz-parsers.ts [INPUTS=1000000] [SEED=1] [PARSER...]
  */
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { crc32 } from 'node:zlib';
+import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
+import { zipSync } from 'fflate';
 import { Damage } from '../src/base/bytes/byte-reader.ts';
 import { UserError } from '../src/base/errors.ts';
+import { seal } from '../src/base/files/sealed.ts';
+import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
 import { parseScriptLine } from '../src/capture/perf/script/line.ts';
+import { learn } from '../src/commands/learn.ts';
 import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
+import { unpackTrainingRuns } from '../src/commands/training/training-runs.ts';
 import { decodeEvaluation, encodeEvaluation, unpack } from '../src/evaluation/file.ts';
 import { decodeTextEvaluation } from '../src/evaluation/text.ts';
+import { AllowedTargets } from '../src/evidence/code/allowed-targets.ts';
+import { identifyFunctions } from '../src/evidence/code/function-identity.ts';
+import { ProcessCode } from '../src/evidence/code/process-code.ts';
 import { elfBuildId } from '../src/image/build-id.ts';
 import { demangle } from '../src/image/demangle.ts';
+import { ImageParts } from '../src/image/image-store.ts';
+import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { parseMemoryMaps } from '../src/image/memory-map.ts';
 import { parseImage } from '../src/image/parse-image.ts';
+import { RegionTable } from '../src/image/region-table.ts';
 import { readWeights } from '../src/model/foreign/keras/weights.ts';
 import { writeWeights } from '../src/model/foreign/keras/write-weights.ts';
 import { chainOf } from '../src/model/foreign/onnx/chain.ts';
@@ -37,8 +48,10 @@ import { readReport } from '../src/sequences/calls/report-log.ts';
 import { readStrace } from '../src/sequences/calls/strace-log.ts';
 import { BlockReader, emptyShape } from '../src/x86/block-reader.ts';
 import { readInstructions } from '../src/x86/instruction-text.ts';
+import { Transfer } from '../src/x86/transfer.ts';
 import { exampleEvaluation } from '../test/example-evaluation.ts';
 import { jsonSubjects, tryStrangeJson } from '../test/hostile-json.ts';
+import { writeTinyCorpus } from '../test/tiny-corpus.ts';
 
 const [inputs = 1_000_000, seed = 1] = process.argv.slice(2, 4).map(Number);
 const wanted = process.argv.slice(4);
@@ -52,7 +65,8 @@ type Parse = (bytes: Buffer) => unknown;
 
 interface Subject {
   readonly name: string;
-  readonly files: readonly Uint8Array[];
+  /** What takes work to make is made when it is wanted. */
+  readonly files: readonly Uint8Array[] | (() => Promise<readonly Uint8Array[]>);
   readonly parse: Parse;
   /** Keep the length of the file: it says it itself, and the library looks no further where it is another. */
   readonly isInPlace?: boolean;
@@ -75,8 +89,14 @@ const evaluation = exampleEvaluation(
 /** Headers and tables: what lies far behind them is passed over. */
 const head = (path: string, length: number): Buffer => here(path).subarray(0, length);
 
-/** One in each format whose lines are read; see `line-log.test.ts`. */
+/** One in each format whose lines are read, and one in a zip; see `line-log.test.ts`. */
 const callLogs: readonly Buffer[] = [
+  Buffer.from(
+    zipSync({
+      'a.sc': text('1631209047761312895 33 7 apache2 7 open < fd=3(<f>/etc/passwd) name=/a'),
+      'b.json': [text('{}'), { level: 0 }],
+    }),
+  ),
   text(
     '1631209047761312895 33 7 apache2 7 open > ',
     '1631209047761313395 33 7 apache2 7 open < fd=3(<f>/etc/passwd) name=/etc/passwd',
@@ -109,6 +129,68 @@ const callLogs: readonly Buffer[] = [
   ),
 ];
 const scratch = mkdtempSync(join(tmpdir(), 'wayward-fuzz-'));
+
+let headOfRuns = 0;
+
+/** @returns what is in the two parts of a file of training runs */
+async function trainingParts(): Promise<Buffer[]> {
+  const root = join(scratch, 'learned');
+  mkdirSync(root);
+  const corpus = writeTinyCorpus(3, 0);
+  const request = { root: corpus, out: root, preprocessed: true, workers: 1 };
+  const { folder } = await learn(request, { log: silentLogger, progress: () => {} });
+  rmSync(corpus, { recursive: true });
+  const file = readFileSync(join(folder.model, 'training-runs.bin'));
+  const parts: Buffer[] = [];
+  for (let at = 8; at + 12 < file.length; ) {
+    const length = file.readUInt32LE(at);
+    parts.push(zstdDecompressSync(file.subarray(at + 4, at + 4 + length)));
+    at += 4 + length;
+  }
+  headOfRuns = parts[0]?.length ?? 0;
+  return parts;
+}
+
+/** Everything that evidence and accounts of places ask of the image of a program. */
+async function askImage(bytes: Buffer): Promise<void> {
+  const image = parseImage(bytes, false);
+  const parts = new ImageParts();
+  const store = { find: async () => image, part: parts.part.bind(parts) };
+  const start = 0x7000_0000_0000;
+  const unknown = { isExecutable: undefined, fileOffset: undefined };
+  const regions = RegionTable.of([{ start, end: start + 0x100_0000, path: 'a', ...unknown }]);
+  const process = { pid: 1, name: 'a' };
+  const space = await buildAddressSpace({ format: 'ldrmodules', process, regions }, store);
+  const code = new ProcessCode(space);
+  const found = code.imageOf(0);
+  if (found === undefined) return;
+  const { references, pointerTargets, census } = found.code;
+  expectThat(references.taken.length + pointerTargets.takenByReads.length + census.bytes >= 0);
+  identifyFunctions(found.code);
+  const allowed = new AllowedTargets(code);
+  const starts = found.code.ranges.starts;
+  for (let i = 0; i < starts.length; i += 1 + (starts.length >> 6)) {
+    const address = starts[i] + found.bias;
+    code.functionRange(address);
+    code.isInstructionStart(address);
+    code.isLandingPad(address);
+    code.stubTargets(address);
+    code.lazyBinding(address);
+    const flow = found.code.sites.flowAt(starts[i]);
+    for (const [index, at] of (flow?.flow.starts ?? []).entries()) {
+      const kind = flow?.flow.kinds[index];
+      if (kind !== Transfer.icall && kind !== Transfer.ijmp) continue;
+      const site = (flow?.start ?? 0) + at + found.bias;
+      allowed.at(site);
+      code.slotTargets(site);
+      code.namesTarget(site, address);
+    }
+  }
+}
+
+function expectThat(holds: boolean): void {
+  if (!holds) throw new Error('not even a number');
+}
 
 const weightedLayers = ['embedding_1', 'lstm_1', 'dense_1', 'dense_2'];
 
@@ -172,6 +254,11 @@ const subjects: readonly Subject[] = [
       image.symbols();
       return elfBuildId(bytes);
     },
+  },
+  {
+    name: 'image-code',
+    files: [here('../examples/corpus/bin/tpic')],
+    parse: askImage,
   },
   {
     name: 'demangle',
@@ -242,7 +329,7 @@ const subjects: readonly Subject[] = [
   },
   {
     name: 'keras-weights',
-    files: [await smallWeights(), here('../test/fixtures/keras-float16/weights.h5')],
+    files: async () => [await smallWeights()],
     isInPlace: true,
     // In a file: the library that reads it takes no bytes.
     parse: async (bytes) => {
@@ -265,6 +352,22 @@ const subjects: readonly Subject[] = [
     seal: (bytes) => {
       const end = bytes.length - 4;
       if (end > 4) bytes.writeUInt32LE(crc32(bytes.subarray(0, end - 4)), end);
+    },
+  },
+  {
+    name: 'training-runs',
+    files: async () => [Buffer.concat(await trainingParts())],
+    // Damage to what is compressed is found at once: what is in it is damaged.
+    parse: (bytes) => {
+      const cut = Math.min(bytes.length, headOfRuns);
+      const parts = [bytes.subarray(0, cut), bytes.subarray(cut)].flatMap((part) => {
+        const packed = zstdCompressSync(part);
+        const length = Buffer.alloc(4);
+        length.writeUInt32LE(packed.length);
+        return [length, packed];
+      });
+      const file = seal(Buffer.from('WAYRUNS\x01', 'latin1'), ...parts);
+      return [...unpackTrainingRuns(file, 'runs')];
     },
   },
   {
@@ -302,8 +405,9 @@ const subjects: readonly Subject[] = [
   },
 ];
 
-for (const { name, files, parse, seal, isInPlace = false } of subjects) {
+for (const { name, files: made, parse, seal, isInPlace = false } of subjects) {
   if (wanted.length > 0 && !wanted.includes(name)) continue;
+  const files = typeof made === 'function' ? await made() : made;
   const started = performance.now();
   let refused = 0;
   let slowest = 0;
