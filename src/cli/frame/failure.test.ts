@@ -8,6 +8,14 @@ const schema = JSON.parse(
   readFileSync(new URL('../../../docs/schemas/error.schema.json', import.meta.url), 'utf8'),
 ) as Parameters<typeof violations>[0];
 
+function systemError(): unknown {
+  try {
+    return readFileSync('/no/such/file');
+  } catch (error) {
+    return error;
+  }
+}
+
 describe('a failure', () => {
   test.each([
     new UserError('bad-options', '--a is wrong\n--b is wrong', { category: 'arguments' }),
@@ -15,6 +23,7 @@ describe('a failure', () => {
     new UserError('interrupted', 'stopped', { category: 'interrupted' }),
     new TypeError('x is not a function'),
     'a thrown text',
+    systemError(),
   ])('%s is told in words and as a document', (error) => {
     const { text, document, code } = describeFailure(error);
     // As it is printed: what is undefined is left out.
@@ -23,6 +32,14 @@ describe('a failure', () => {
     expect(printed.error.exitCode).toBe(code);
     expect(code).toBeGreaterThan(0);
     for (const problem of printed.error.problems) expect(text).toContain(problem);
+  });
+
+  test('of the system is none of Wayward, wherever it came through', () => {
+    const { text, code } = describeFailure(systemError());
+    expect(text).toBe(
+      "wayward: the system refused: ENOENT: no such file or directory, open '/no/such/file'\n",
+    );
+    expect(code).toBe(3);
   });
 
   test('a name cannot begin a line of its own', () => {

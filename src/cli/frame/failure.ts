@@ -31,6 +31,8 @@ export function describeFailure(error: unknown): Failure {
       code: exitCode,
     };
   }
+  const refused = systemFailure(error);
+  if (refused !== undefined) return describeFailure(refused);
   const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
   const exitCode = exitCodes.runtime;
   return {
@@ -44,6 +46,15 @@ export function describeFailure(error: unknown): Failure {
     }),
     code: exitCode,
   };
+}
+
+/** What the system refused where nothing had thought of it: no mistake in what was asked for, nor in Wayward. */
+function systemFailure(error: unknown): UserError | undefined {
+  if (!(error instanceof Error) || !('syscall' in error) || !('errno' in error)) return undefined;
+  return new UserError('system', `the system refused: ${error.message}`, {
+    category: 'runtime',
+    cause: error,
+  });
 }
 
 interface ErrorFacts {

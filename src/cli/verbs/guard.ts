@@ -1,6 +1,7 @@
-import { appendFileSync, createReadStream } from 'node:fs';
+import { createReadStream } from 'node:fs';
 import { constants } from 'node:os';
 import { UserError } from '../../base/errors.ts';
+import { notReadable } from '../../base/files/failure.ts';
 import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { standardEnvironment } from '../../capture/record.ts';
 import { alarmLine } from '../../commands/guard/alarm.ts';
@@ -23,6 +24,7 @@ import {
 import { printable } from '../frame/paint.ts';
 import { findProgram } from '../options/find-program.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
+import { eventFile } from './event-file.ts';
 
 interface Options {
   readonly json: boolean;
@@ -155,7 +157,9 @@ const spec: CommandSpec<Options> = {
         { category: 'arguments' },
       );
     }
-    const tell = teller(o, invocation.print);
+    const tell = teller(o, invocation.print, (message) =>
+      invocation.terminal.log('warning', message),
+    );
     const { fpr, evidence, knownPlaces, binDir: binDirs = [] } = o;
     const names = namesOf(o.debugDir);
     const followed = { profile: args[0] ?? '', fpr, evidence, knownPlaces, names, binDirs };
@@ -165,8 +169,7 @@ const spec: CommandSpec<Options> = {
       return verdict === undefined ? 5 : alarmCode(o, verdict.wasAlarmed);
     }
     if (o.perf !== undefined) {
-      const input: AsyncIterable<Buffer> =
-        o.perf === '-' ? process.stdin : createReadStream(o.perf, { highWaterMark: 1 << 20 });
+      const input: AsyncIterable<Buffer> = o.perf === '-' ? process.stdin : piecesOf(o.perf);
       const verdicts = await guardPerfPipe({ ...followed, input, path: o.perf }, tell);
       const wasAlarmed = verdicts.some((verdict) => verdict.wasAlarmed);
       return verdicts.length === 0 ? 5 : alarmCode(o, wasAlarmed);
@@ -174,6 +177,14 @@ const spec: CommandSpec<Options> = {
     return guardProgram(invocation, tell);
   },
 };
+
+async function* piecesOf(path: string): AsyncGenerator<Buffer> {
+  try {
+    yield* createReadStream(path, { highWaterMark: 1 << 20 });
+  } catch (cause) {
+    throw notReadable(path, cause);
+  }
+}
 
 async function guardProgram(
   { args: [profile = '', program = '', ...args], options: o, terminal }: Invocation<Options>,
@@ -205,11 +216,16 @@ function alarmCode({ exitCode }: Options, wasAlarmed: boolean): number {
 }
 
 /** Tells on standard output where it is free, else on standard error. */
-function teller(o: Options, print: (line: string) => void): (event: GuardEvent) => void {
+function teller(
+  o: Options,
+  print: (line: string) => void,
+  warn: (message: string) => void,
+): (event: GuardEvent) => void {
   const isFree = o.follow !== undefined || o.perf !== undefined;
+  const note = o.events === undefined ? () => {} : eventFile(o.events, warn);
   return (event) => {
     const json = JSON.stringify({ schemaVersion: 1, time: new Date().toISOString(), ...event });
-    if (o.events !== undefined) appendFileSync(o.events, `${json}\n`);
+    note(json);
     for (const line of o.json ? [json] : linesOf(event, o)) {
       if (isFree) print(line);
       else process.stderr.write(`${printable(line)}\n`);

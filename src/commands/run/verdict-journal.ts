@@ -2,6 +2,7 @@ import { constants, writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isAbsent, UserError } from '../../base/errors.ts';
+import { guardWrite } from '../../base/files/failure.ts';
 import { describeHolder, releaseLock, takeLock } from '../../base/files/lock-file.ts';
 import { readWholeFile } from '../../base/files/read.ts';
 import { sealJson, unsealJson } from '../../base/files/sealed.ts';
@@ -62,10 +63,13 @@ export class VerdictJournal {
       const whole = text.slice(0, text.lastIndexOf('\n') + 1);
       const lines = whole.split('\n').slice(0, -1);
       for (const [index, line] of lines.entries()) checkLine(line, index, path);
-      const file = await open(path, 'a');
-      await file.truncate(Buffer.byteLength(whole));
-      const printed = await open(join(folder, printedName), constants.O_RDWR | constants.O_CREAT);
-      const noted = shownIn(await printed.readFile('utf8'), join(folder, printedName));
+      const file = await guardWrite(path, () => open(path, 'a'));
+      await guardWrite(path, () => file.truncate(Buffer.byteLength(whole)));
+      const shown = join(folder, printedName);
+      const printed = await guardWrite(shown, () =>
+        open(shown, constants.O_RDWR | constants.O_CREAT),
+      );
+      const noted = shownIn(await guardWrite(shown, () => printed.readFile('utf8')), shown);
       const seen = last === undefined ? 0 : lines.lastIndexOf(last) + 1;
       return new VerdictJournal(folder, file, printed, lines, Math.max(noted, seen));
     } catch (error) {
@@ -81,8 +85,10 @@ export class VerdictJournal {
   /** @returns the line as it was written; it is on the disk */
   async add(name: string, facts: Readonly<Record<string, unknown>>): Promise<string> {
     const line = sealJson({ number: this.#names.size + 1, name, ...facts });
-    await this.#file.appendFile(`${line}\n`);
-    await this.#file.datasync();
+    await guardWrite(join(this.#folder, verdictsName), async () => {
+      await this.#file.appendFile(`${line}\n`);
+      await this.#file.datasync();
+    });
     this.#names.add(name);
     return line;
   }

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { isAbsent } from '../../base/errors.ts';
+import { readWholeFile } from '../../base/files/read.ts';
 import { NominalRuns } from '../../likeness/nominal-runs.ts';
 import { unpackTrainingRuns } from './training-runs.ts';
 
@@ -8,12 +8,16 @@ import { unpackTrainingRuns } from './training-runs.ts';
  *
  * @param path  what `TrainingRunPacker` wrote
  * @returns `undefined` where there is no such file: only models of histories keep their runs
- * @throws UserError `file-damaged`, `training-runs-damaged`
+ * @throws UserError `not-readable`, `file-damaged`, `training-runs-damaged`
  */
 export async function readNominalRuns(path: string): Promise<NominalRuns | undefined> {
-  if (!existsSync(path)) return undefined;
+  const bytes = await readWholeFile(path).catch((error: unknown) => {
+    if (!isAbsent(error)) throw error;
+    return undefined;
+  });
+  if (bytes === undefined) return undefined;
   const runs = new NominalRuns();
-  for (const { sample, blocks, events } of unpackTrainingRuns(await readFile(path), path)) {
+  for (const { sample, blocks, events } of unpackTrainingRuns(bytes, path)) {
     runs.add({ name: sample.name, blocks, transfers: events });
   }
   return runs;
