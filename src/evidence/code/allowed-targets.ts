@@ -148,8 +148,8 @@ export class AllowedTargets {
   #initialValue(code: ImageCode, slot: number, bias: number): Address[] {
     const { places, targets } = code.tables.pointers;
     const index = firstAtLeast(places, slot);
-    const isCode = places[index] === slot && code.memory.isCode(targets[index]!);
-    return isCode ? [targets[index]! + bias] : [];
+    const isCode = places[index] === slot && code.memory.isCode(targets[index]);
+    return isCode ? [targets[index] + bias] : [];
   }
 
   /** Places inside the function of a jump whose address is taken: labels of computed jumps. */
@@ -159,8 +159,8 @@ export class AllowedTargets {
     const { taken, inside } = code.references;
     const labels: Address[] = [];
     for (const list of [taken, inside]) {
-      for (let i = firstAtLeast(list, range.start + 1); list[i]! < range.end; i++) {
-        labels.push(list[i]! + bias);
+      for (let i = firstAtLeast(list, range.start + 1); list[i] < range.end; i++) {
+        labels.push(list[i] + bias);
       }
     }
     return labels.length === 0 ? undefined : listed('label', labels);
@@ -234,7 +234,7 @@ export class AllowedTargets {
       let size = 0;
       for (const { code } of this.#known()) {
         const { takenByReads, namedPointers } = code.pointerTargets;
-        size += takenByReads[count]! + namedPointers.size;
+        size += takenByReads[count] + namedPointers.size;
       }
       known = {
         name: 'arguments',

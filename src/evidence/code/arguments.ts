@@ -43,7 +43,7 @@ export function argumentsRead(
       if (before !== undefined && (before & ~written) === 0) break;
       seen.set(i, before === undefined ? written : before & written);
       steps++;
-      if (operands.read(flow.bytes, flow.starts[i]!, flow.is64) === 0) break;
+      if (operands.read(flow.bytes, flow.starts[i], flow.is64) === 0) break;
       const { operation, first, second, base, stores } = operands;
       const isSave =
         operation === Operation.push ||
@@ -61,13 +61,13 @@ export function argumentsRead(
       // What may be written may also not be; a moved part leaves the rest.
       if (operation !== Operation.maybeMove) written |= operands.writes;
       if (first === Operand.none && operands.transfer === Transfer.syscall) break;
-      const kind = flow.kinds[i]!;
+      const kind = flow.kinds[i];
       if (kind === Transfer.none) {
         i++;
         continue;
       }
       if (kind !== Transfer.jcc && kind !== Transfer.jmp) break;
-      const target = flow.targets[i]! < 0 ? -1 : flow.indexAt(flow.targets[i]!);
+      const target = flow.targets[i] < 0 ? -1 : flow.indexAt(flow.targets[i]);
       if (kind === Transfer.jmp) {
         i = target;
         continue;
@@ -76,7 +76,7 @@ export function argumentsRead(
       i++;
     }
   }
-  const last = registers[registers.length - 1]!;
+  const last = registers[registers.length - 1];
   if (!isVariadic && ((saved >> last) & 1) === 0) read |= saved;
   return countOf(read, registers);
 }
@@ -112,9 +112,9 @@ export function argumentsSet(
       if (previous < 0) return registers.length;
       if (!flow.goesOn(previous) || seen.has(previous)) break;
       seen.add(previous);
-      const kind = flow.kinds[previous]!;
+      const kind = flow.kinds[previous];
       if (kind === Transfer.call || kind === Transfer.icall) break;
-      if (operands.read(flow.bytes, flow.starts[previous]!, flow.is64) === 0) break;
+      if (operands.read(flow.bytes, flow.starts[previous], flow.is64) === 0) break;
       set |= operands.writes & argumentMask;
       i = previous;
     }
@@ -125,7 +125,7 @@ export function argumentsSet(
 
 /** `test al, al`: functions with variable arguments ask whether any came in vector registers. */
 function isTestOfAl({ bytes, starts }: FunctionFlow, index: number): boolean {
-  const at = starts[index]!;
+  const at = starts[index];
   return bytes[at] === 0x84 && bytes[at + 1] === 0xc0;
 }
 
@@ -134,6 +134,6 @@ function maskOf(registers: readonly number[]): number {
 }
 
 function countOf(mask: number, registers: readonly number[]): number {
-  for (let i = registers.length - 1; i >= 0; i--) if ((mask >> registers[i]!) & 1) return i + 1;
+  for (let i = registers.length - 1; i >= 0; i--) if ((mask >> registers[i]) & 1) return i + 1;
   return 0;
 }

@@ -76,7 +76,7 @@ export function referredBy(
   if (bits === 64) {
     // lea reg, [rip + disp32]: REX.W, 8d, ModRM with mod 0 and rm 5.
     for (let i = 0; i <= last; i++) {
-      if (bytes[i + 1] !== 0x8d || (bytes[i]! & 0xf8) !== 0x48 || (bytes[i + 2]! & 0xc7) !== 5) {
+      if (bytes[i + 1] !== 0x8d || (bytes[i] & 0xf8) !== 0x48 || (bytes[i + 2] & 0xc7) !== 5) {
         continue;
       }
       see(start + i + 7 + view.getInt32(i + 3, true), start + i);
@@ -86,7 +86,7 @@ export function referredBy(
   if (got === undefined) return;
   // lea reg, [reg + disp32]: places are counted from the global offset table.
   for (let i = 0; i + 6 <= bytes.length; i++) {
-    if (bytes[i] !== 0x8d || (bytes[i + 1]! & 0xc0) !== 0x80 || (bytes[i + 1]! & 7) === 4) continue;
+    if (bytes[i] !== 0x8d || (bytes[i + 1] & 0xc0) !== 0x80 || (bytes[i + 1] & 7) === 4) continue;
     see(got + view.getInt32(i + 2, true), start + i);
   }
 }
@@ -137,7 +137,7 @@ function absolutesIn(
   for (let i = 1; i + 4 <= bytes.length; i++) {
     const target = view.getUint32(i, true) - tables.imageBase;
     if (target < lowest || target >= highest) continue;
-    const before = bytes[i - 1]!;
+    const before = bytes[i - 1];
     // mov reg, imm32; push imm32; or behind a ModRM byte, a SIB byte or a displacement.
     const isImmediate = (before & 0xf8) === 0xb8 || before === 0x68;
     if (!isImmediate && !isOperandBefore(bytes, i)) continue;

@@ -52,7 +52,7 @@ export class FunctionFlow {
     let highest = starts.length - 1;
     while (lowest <= highest) {
       const middle = (lowest + highest) >>> 1;
-      const start = starts[middle]!;
+      const start = starts[middle];
       if (start === offset) return middle;
       if (start < offset) lowest = middle + 1;
       else highest = middle - 1;
@@ -69,13 +69,13 @@ export class FunctionFlow {
       this.#sources = new Map();
       for (let i = 0; i < this.starts.length; i++) {
         const kind = this.kinds[i];
-        if (this.targets[i]! < 0 || kind === Transfer.call) continue;
-        const known = this.#sources.get(this.targets[i]!);
-        if (known === undefined) this.#sources.set(this.targets[i]!, [i]);
+        if (this.targets[i] < 0 || kind === Transfer.call) continue;
+        const known = this.#sources.get(this.targets[i]);
+        if (known === undefined) this.#sources.set(this.targets[i], [i]);
         else known.push(i);
       }
     }
-    const sources = this.#sources.get(this.starts[index]!) ?? [];
+    const sources = this.#sources.get(this.starts[index]) ?? [];
     return sources.length > 0 || index === 0 || this.goesOn(index - 1) ? sources : this.indirect;
   }
 

@@ -51,7 +51,7 @@ export function readImageParts(sections: readonly Section[], base: number): Imag
   // Symbols tell of functions that have no unwind information.
   const known: { start: number; end: number }[] = [];
   const { starts, ends } = frames.ranges;
-  for (let i = 0; i < starts.length; i++) known.push({ start: starts[i]!, end: ends[i]! });
+  for (let i = 0; i < starts.length; i++) known.push({ start: starts[i], end: ends[i] });
   for (const { address, size, isFunction } of image?.symbols() ?? []) {
     const isNew = size > 0 && isFunction && rangeAt(frames.ranges, address) < 0;
     if (isNew && memory.isCode(address)) known.push({ start: address, end: address + size });
@@ -140,7 +140,7 @@ export class ImageFacts {
   rangeAt(address: number): { readonly start: number; readonly end: number } | undefined {
     const index = rangeAt(this.ranges, address);
     if (index < 0) return undefined;
-    return { start: this.ranges.starts[index]!, end: this.ranges.ends[index]! };
+    return { start: this.ranges.starts[index], end: this.ranges.ends[index] };
   }
 
   isLandingPad(address: number): boolean {

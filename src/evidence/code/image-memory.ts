@@ -41,7 +41,7 @@ export class ImageMemory {
       return this.#last;
     }
     for (let i = 0; i < this.runs.length; i++) {
-      const { start, end } = this.runs[i]!;
+      const { start, end } = this.runs[i];
       if (address >= start && address + size <= end) {
         this.#last = i;
         return i;
@@ -60,35 +60,35 @@ export class ImageMemory {
 
   uint8(address: number): number | undefined {
     const run = this.#find(address, 1);
-    return run < 0 ? undefined : this.#views[run]!.getUint8(address - this.runs[run]!.start);
+    return run < 0 ? undefined : this.#views[run].getUint8(address - this.runs[run].start);
   }
 
   uint16(address: number): number | undefined {
     const run = this.#find(address, 2);
-    return run < 0 ? undefined : this.#views[run]!.getUint16(address - this.runs[run]!.start, true);
+    return run < 0 ? undefined : this.#views[run].getUint16(address - this.runs[run].start, true);
   }
 
   int16(address: number): number | undefined {
     const run = this.#find(address, 2);
-    return run < 0 ? undefined : this.#views[run]!.getInt16(address - this.runs[run]!.start, true);
+    return run < 0 ? undefined : this.#views[run].getInt16(address - this.runs[run].start, true);
   }
 
   uint32(address: number): number | undefined {
     const run = this.#find(address, 4);
-    return run < 0 ? undefined : this.#views[run]!.getUint32(address - this.runs[run]!.start, true);
+    return run < 0 ? undefined : this.#views[run].getUint32(address - this.runs[run].start, true);
   }
 
   int32(address: number): number | undefined {
     const run = this.#find(address, 4);
-    return run < 0 ? undefined : this.#views[run]!.getInt32(address - this.runs[run]!.start, true);
+    return run < 0 ? undefined : this.#views[run].getInt32(address - this.runs[run].start, true);
   }
 
   /** @returns a double: exact below 2^53, and no address above */
   uint64(address: number): number | undefined {
     const run = this.#find(address, 8);
     if (run < 0) return undefined;
-    const at = address - this.runs[run]!.start;
-    const view = this.#views[run]!;
+    const at = address - this.runs[run].start;
+    const view = this.#views[run];
     return view.getUint32(at, true) + view.getUint32(at + 4, true) * 0x1_0000_0000;
   }
 

@@ -141,8 +141,8 @@ export class PassedTargets {
     while (index >= 0 && index < flow.starts.length && calls.length < mostCalls) {
       const kind = flow.kinds[index];
       const isCall = kind === Transfer.call || kind === Transfer.icall;
-      if (isCall || (kind === Transfer.jmp && flow.targets[index]! < 0)) {
-        calls.push(start + flow.starts[index]! + place.bias);
+      if (isCall || (kind === Transfer.jmp && flow.targets[index] < 0)) {
+        calls.push(start + flow.starts[index] + place.bias);
       }
       if (!flow.goesOn(index)) break;
       index++;
@@ -159,8 +159,8 @@ export class PassedTargets {
     for (let index = 0; index < flow.starts.length; index++) {
       const kind = flow.kinds[index];
       const isDirect = kind === Transfer.call || kind === Transfer.jmp;
-      if (isDirect && flow.targets[index]! < 0) {
-        transfers.push(start + flow.starts[index]! + place.bias);
+      if (isDirect && flow.targets[index] < 0) {
+        transfers.push(start + flow.starts[index] + place.bias);
       }
     }
     return transfers;

@@ -112,7 +112,7 @@ export class PointerTargets {
       const { taken } = this;
       const step = Math.max(1, Math.ceil(taken.length / mostCounted));
       for (let i = 0; i < taken.length; i += step) {
-        for (let n = this.argumentsRead(taken[i]!) ?? 0; n < counts.length; n++) counts[n]!++;
+        for (let n = this.argumentsRead(taken[i]) ?? 0; n < counts.length; n++) counts[n]++;
       }
       const scale = taken.length / Math.max(1, Math.ceil(taken.length / step));
       this.#takenByReads = Int32Array.from(counts, (count) => Math.round(count * scale));
@@ -186,8 +186,8 @@ export class PointerTargets {
       return isNone && before === 'data' && pointerKind(place - 2 * word) === undefined;
     };
     for (let i = 0; i < places.length; i++) {
-      const isCandidate = memory.isCode(targets[i]!) && isBeginning(places[i]! - displacement);
-      if (isCandidate) functions.add(targets[i]!);
+      const isCandidate = memory.isCode(targets[i]) && isBeginning(places[i] - displacement);
+      if (isCandidate) functions.add(targets[i]);
     }
     for (const [place, binding] of tables.bindings) {
       if (isFunctionName(binding) && isBeginning(place - displacement)) names.add(binding.name);

@@ -43,7 +43,7 @@ export class ImageCodeCache {
   #imagesOf(space: AddressSpace): string {
     const lists = sectionsByModule(space);
     const texts = space.modules.map(({ base, name }, module) => {
-      const parts = lists[module]!.map(
+      const parts = lists[module].map(
         ({ start, end, image, imageOffset, isExecutable }) =>
           `${start - base} ${end - start} ${imageOffset} ${isExecutable} ${this.#numberOf(image)}`,
       );
@@ -100,7 +100,7 @@ export class ProcessCode {
     this.space = space;
     this.#cache = cache;
     for (const [module, sections] of sectionsByModule(space).entries()) {
-      const { base } = space.modules[module]!;
+      const { base } = space.modules[module];
       const image = sections[0]?.image;
       const code =
         image === undefined ? undefined : cache.get(image, () => ImageCode.read(sections, base));
@@ -122,14 +122,14 @@ export class ProcessCode {
   /** What the image of a module says; `undefined` where there is none. */
   imageOf(module: number): { readonly code: ImageCode; readonly bias: number } | undefined {
     const code = this.#codes[module];
-    return code === undefined ? undefined : { code, bias: this.#biases[module]! };
+    return code === undefined ? undefined : { code, bias: this.#biases[module] };
   }
 
   place(address: Address): Place | undefined {
     const module = this.space.moduleAt(address);
     const code = module < 0 ? undefined : this.#codes[module];
     if (code === undefined) return undefined;
-    const bias = this.#biases[module]!;
+    const bias = this.#biases[module];
     return { module, code, own: address - bias, bias };
   }
 
@@ -320,7 +320,7 @@ export class ProcessCode {
       for (const [module, code] of this.#codes.entries()) {
         for (const jump of code?.binderJumps ?? []) {
           const range = code?.rangeAt(jump);
-          if (range !== undefined) this.#binderEntries.push(range.start + this.#biases[module]!);
+          if (range !== undefined) this.#binderEntries.push(range.start + this.#biases[module]);
         }
       }
     }
@@ -364,7 +364,7 @@ export class ProcessCode {
   #named(name: string, version: string | undefined, depth: number): Address[] {
     const found: Address[] = [];
     for (const [module, code] of this.#codes.entries()) {
-      const bias = this.#biases[module]!;
+      const bias = this.#biases[module];
       for (const definition of code?.tables.definitions.get(name) ?? []) {
         const isOther =
           version !== undefined &&
@@ -387,7 +387,7 @@ export class ProcessCode {
   #resolvedBy(module: number, resolver: number): Address[] {
     const code = this.#codes[module];
     if (code === undefined) return [];
-    const bias = this.#biases[module]!;
+    const bias = this.#biases[module];
     const range = code.rangeAt(resolver);
     const body = bytesBetween(code.memory, resolver, range?.end ?? resolver + longestResolver);
     if (body === undefined) return [];

@@ -51,13 +51,13 @@ export class SharedTargets {
     findingsOf.set(first, this.#findings);
     this.#process = process;
     const bases = first.space.modules.map(({ base }) => base);
-    this.#shifts = Float64Array.from(process.space.modules, ({ base }, i) => bases[i]! - base);
+    this.#shifts = Float64Array.from(process.space.modules, ({ base }, i) => bases[i] - base);
   }
 
   /** @returns the address that says the same where answers come from: for `at` and what it gives */
   translated(address: Address): Address {
     const module = this.#process.space.moduleAt(address);
-    return module < 0 ? nowhere : address + this.#shifts[module]!;
+    return module < 0 ? nowhere : address + this.#shifts[module];
   }
 
   /** @param site  translated address of the instruction of an indirect call or jump */

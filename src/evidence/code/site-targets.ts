@@ -115,7 +115,7 @@ export class SiteReader {
     if (run === undefined) return undefined;
     operands ??= new Operands();
     const next = firstAtLeast(ranges.starts, address);
-    const previousEnd = next > 0 ? ranges.ends[next - 1]! : run.start;
+    const previousEnd = next > 0 ? ranges.ends[next - 1] : run.start;
     const nextStart = ranges.starts[next] ?? run.end;
     const end = Math.min(nextStart, run.end, address + window);
     for (let start = Math.max(previousEnd, run.start, address - window); start < address; start++) {

@@ -21,7 +21,7 @@ export interface UnwindTable {
 export function rangeAt({ starts, ends }: CodeRanges, address: number): number {
   let index = firstAtLeast(starts, address);
   if (starts[index] !== address) index--;
-  return index >= 0 && address < ends[index]! ? index : -1;
+  return index >= 0 && address < ends[index] ? index : -1;
 }
 
 /**

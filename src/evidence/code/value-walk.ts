@@ -92,10 +92,10 @@ export function walkBack(
   operands: Operands,
   options: WalkOptions,
 ): EndedWalk[] {
-  const length = operands.read(flow.bytes, flow.starts[index]!, flow.is64);
+  const length = operands.read(flow.bytes, flow.starts[index], flow.is64);
   if (length === 0) return [];
   const walker = new Walker(flow, operands, options);
-  const target = walker.transferTarget(options.start + flow.starts[index]! + length);
+  const target = walker.transferTarget(options.start + flow.starts[index] + length);
   return walker.run(index, target);
 }
 
@@ -189,7 +189,7 @@ class Walker {
   #before(way: Way, source: number, isTaken: boolean): Way {
     const next: Way = { ...way, index: source, limits: way.limits };
     if (this.#flow.kinds[source] !== Transfer.jcc) return next;
-    this.#operands.read(this.#flow.bytes, this.#flow.starts[source]!, this.#flow.is64);
+    this.#operands.read(this.#flow.bytes, this.#flow.starts[source], this.#flow.is64);
     const { condition } = this.#operands;
     // Of two conditions on the same flags, the one that limits counts: `je one; ja other`.
     if (limiting.has(way.condition)) return next;
@@ -204,7 +204,7 @@ class Walker {
     way.condition = -1;
     const next = start + (starts[way.index + 1] ?? this.#flow.bytes.length);
     const target =
-      targets[way.index]! < 0 ? this.#outerTarget(way.index) : start + targets[way.index]!;
+      targets[way.index] < 0 ? this.#outerTarget(way.index) : start + targets[way.index];
     const isCall = kinds[way.index] === Transfer.call;
     const changed = this.#options.changed(isCall ? target : -1);
     this.#replace(way, (part) => {
@@ -217,7 +217,7 @@ class Walker {
 
   /** Where a direct call out of the stretch leads. */
   #outerTarget(index: number): number {
-    const at = this.#flow.starts[index]!;
+    const at = this.#flow.starts[index];
     const length = this.#operands.read(this.#flow.bytes, at, this.#flow.is64);
     return this.#options.start + at + length + this.#operands.displacementOfTransfer;
   }
@@ -225,7 +225,7 @@ class Walker {
   /** Goes in front of an instruction that is no transfer. */
   #step(way: Way, ways: Way[]): void {
     const operands = this.#operands;
-    const at = this.#flow.starts[way.index]!;
+    const at = this.#flow.starts[way.index];
     if (operands.read(this.#flow.bytes, at, this.#flow.is64) === 0) {
       way.target = unknown;
       return;
@@ -326,7 +326,7 @@ class Walker {
         return clipped(this.#source(next));
       case Operation.pop:
         return this.#isCalledFromBefore(index)
-          ? constant(this.#options.start + this.#flow.starts[index]! + addressMark)
+          ? constant(this.#options.start + this.#flow.starts[index] + addressMark)
           : unknown;
       case Operation.address:
         return clipped(this.#address(next));
