@@ -1,3 +1,4 @@
+import { isCount, isRecord } from '../base/values.ts';
 import type { EvidenceKind } from './evidence.ts';
 
 /** What was told, and between which places of the code: module name, `+`, hexadecimal offset. */
@@ -75,11 +76,9 @@ export class NominalEvidence {
 
   /** @returns `undefined` when the value is none of `toJSON` */
   static from(value: unknown): NominalEvidence | undefined {
-    const { runs, runsHolding, places } = (value ?? {}) as Record<string, unknown>;
-    const isCount = (count: unknown): count is number =>
-      Number.isSafeInteger(count) && (count as number) >= 0;
+    const { runs, runsHolding, places } = isRecord(value) ? value : {};
     if (!isCount(runs) || !isCount(runsHolding) || runsHolding > runs) return undefined;
-    if (typeof places !== 'object' || places === null) return undefined;
+    if (!isRecord(places)) return undefined;
     const evidence = new NominalEvidence();
     evidence.#runs = runs;
     evidence.#holding = runsHolding;

@@ -3,6 +3,7 @@ import { AddressIndex } from '../base/bytes/address-index.ts';
 import { messageOf, UserError } from '../base/errors.ts';
 import { isGzip, readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
+import { isCount, isRecord } from '../base/values.ts';
 import type { BlockTable } from '../flow/blocks.ts';
 import { NominalEvidence } from './nominal-evidence.ts';
 
@@ -125,34 +126,35 @@ export class TransferProfile {
     const bytes = await readWholeFile(path);
     const damaged = (message: string): UserError =>
       new UserError('profile-damaged', message, { category: 'input', path });
-    let root: Record<string, unknown>;
+    let root: unknown;
     try {
       const text = isGzip(bytes) ? gunzipSync(bytes, { maxOutputLength: 1 << 28 }) : bytes;
-      root = (JSON.parse(text.toString()) ?? {}) as Record<string, unknown>;
+      root = JSON.parse(text.toString());
     } catch (error) {
       throw damaged(`is no transfer profile: ${messageOf(error)}`);
     }
-    if (root.format !== format || root.version !== version || !Array.isArray(root.sites)) {
+    if (
+      !isRecord(root) ||
+      root.format !== format ||
+      root.version !== version ||
+      !Array.isArray(root.sites)
+    ) {
       throw damaged(`is no transfer profile of version ${version}`);
     }
-    const isCount = (value: unknown): value is number =>
-      Number.isSafeInteger(value) && (value as number) > 0;
+    const isSome = (value: unknown): value is number => isCount(value) && value > 0;
+    const areSome = (value: unknown): value is Readonly<Record<string, number>> =>
+      isRecord(value) && Object.values(value).every(isSome);
     const profile = new TransferProfile();
-    if (!isCount(root.traces) && root.traces !== 0) throw damaged('does not say how many traces');
+    if (!isCount(root.traces)) throw damaged('does not say how many traces');
     profile.#traces = root.traces;
     // Profiles of the first release do not say.
     const evidence =
       root.evidence === undefined ? profile.evidence : NominalEvidence.from(root.evidence);
     if (evidence === undefined) throw damaged('has evidence that is none');
     profile.evidence = evidence;
-    for (const row of root.sites as unknown[]) {
-      const [place, traces, targets] = Array.isArray(row) ? (row as unknown[]) : [];
-      const isRow =
-        typeof place === 'string' &&
-        isCount(traces) &&
-        typeof targets === 'object' &&
-        targets !== null &&
-        Object.values(targets).every(isCount);
+    for (const row of root.sites) {
+      const [place, traces, targets]: readonly unknown[] = Array.isArray(row) ? row : [];
+      const isRow = typeof place === 'string' && isSome(traces) && areSome(targets);
       if (!isRow) throw damaged('has a site that is none');
       profile.#sites.set(place, { traces, targets: new Map(Object.entries(targets)) });
       for (const target of Object.keys(targets)) profile.#targets.add(target);

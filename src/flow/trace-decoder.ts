@@ -534,8 +534,7 @@ export class TraceDecoder implements BlockSource {
   /** Uses the bits that waited for a TIP. */
   #drain(traceOffset: number): void {
     const queue = this.#queue;
-    while (queue.length > 0) {
-      const key = queue.shift()!;
+    for (let key = queue.shift(); key !== undefined; key = queue.shift()) {
       const waiting = queue.splice(0);
       this.#follow(key, traceOffset);
       if (!this.#context.isSynchronized) return;

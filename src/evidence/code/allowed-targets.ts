@@ -92,7 +92,8 @@ export class AllowedTargets {
   #binder(lazyStub: Address | undefined): Allowance {
     const bound = lazyStub === undefined ? undefined : this.#process.lazyBinding(lazyStub);
     const wide = this.#wideClasses();
-    const narrow = bound === undefined ? wide.slice(1) : [listed('named', bound), wide.at(-1)!];
+    const narrow =
+      bound === undefined ? wide.slice(1) : [listed('named', bound), wide[wide.length - 1]];
     return { mechanism: 'binder', classes: narrow };
   }
 

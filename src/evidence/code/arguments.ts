@@ -99,8 +99,8 @@ export function argumentsSet(
   const seen = new Set<number>([index]);
   const ways = [index];
   let steps = 0;
-  while (ways.length > 0) {
-    let i = ways.pop()!;
+  for (let way = ways.pop(); way !== undefined; way = ways.pop()) {
+    let i = way;
     for (;;) {
       if (steps++ > mostInstructions) return registers.length;
       for (const source of flow.sourcesOf(i)) {

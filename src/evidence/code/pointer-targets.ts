@@ -43,20 +43,23 @@ export class PointerTargets {
 
   /** @returns the instructions that compute the address of a place of the image's code, where it can be moved */
   computedAt(address: number): readonly number[] {
-    if (this.#computed === undefined) {
-      this.#computed = new Map();
-      const { memory, tables } = this.#code;
-      for (const run of memory.runs) {
-        if (!run.isExecutable) continue;
-        referredBy(run, tables, (target, at) => {
-          if (memory.runAt(target)?.isExecutable !== true) return;
-          const known = this.#computed!.get(target);
-          if (known === undefined) this.#computed!.set(target, [at]);
-          else known.push(at);
-        });
-      }
-    }
+    this.#computed ??= this.#findComputed();
     return this.#computed.get(address) ?? [];
+  }
+
+  #findComputed(): Map<number, number[]> {
+    const computed = new Map<number, number[]>();
+    const { memory, tables } = this.#code;
+    for (const run of memory.runs) {
+      if (!run.isExecutable) continue;
+      referredBy(run, tables, (target, at) => {
+        if (memory.runAt(target)?.isExecutable !== true) return;
+        const known = computed.get(target);
+        if (known === undefined) computed.set(target, [at]);
+        else known.push(at);
+      });
+    }
+    return computed;
   }
 
   /** Functions that other images find by name. */
