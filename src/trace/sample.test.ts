@@ -51,6 +51,16 @@ describe('samples', () => {
     await expect(readSample(directory)).rejects.toThrow(message);
   });
 
+  test.each(['traces/a', 'a'])(
+    'are named where a folder of them stands for one: %s',
+    async (name) => {
+      const root = folder();
+      sample(root, name, whole);
+      const message = `${root}: is no sample, but holds some: name one of them, as ${join(root, name)}`;
+      await expect(readSample(root)).rejects.toThrow(message);
+    },
+  );
+
   test('are found below a root; incomplete ones are listed with their reason, other folders are not', async () => {
     const root = folder();
     sample(root, 'b', whole);

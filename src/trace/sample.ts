@@ -91,7 +91,12 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     if (need !== 'preprocessed' && map === undefined) missing.push('mapping.txt');
   }
   if (missing.length > 0) {
-    throw new UserError('sample-incomplete', `has no ${missing.join(' and no ')}`, {
+    const inside = names.some((name) => isSampleFile.test(name)) ? undefined : sampleIn(root);
+    const why =
+      inside === undefined
+        ? `has no ${missing.join(' and no ')}`
+        : `is no sample, but holds some: name one of them, as ${join(root, inside)}`;
+    throw new UserError('sample-incomplete', why, {
       category: 'input',
       path: root,
     });
@@ -238,12 +243,23 @@ export function isSampleFolder(path: string): boolean {
 
 /** @returns whether a folder is a sample's own, or one of them lies in it */
 export function holdsSamples(path: string): boolean {
-  if (isSampleFolder(path)) return true;
+  return isSampleFolder(path) || firstSampleIn(path) !== undefined;
+}
+
+/** @returns path of a sample below a folder, or below its `traces` */
+function sampleIn(root: string): string | undefined {
+  const inside = firstSampleIn(join(root, 'traces'));
+  return inside === undefined ? firstSampleIn(root) : join('traces', inside);
+}
+
+function firstSampleIn(path: string): string | undefined {
   try {
-    return readdirSync(path).some((name) => isSampleFolder(join(path, name)));
+    return readdirSync(path)
+      .sort()
+      .find((name) => isSampleFolder(join(path, name)));
   } catch {
     // None that could be read; whoever reads it says why.
-    return false;
+    return undefined;
   }
 }
 
