@@ -125,7 +125,7 @@ function describe(result: LearnResult, unit: Unit): string[] {
     const learned =
       contexts === undefined
         ? `${showCount(windows)} windows, ${showCount(distinctWindows)} distinct`
-        : `${showCount(windows)} transfers; ${showCount(contexts)} contexts of ${showCount(distinctWindows)} that neither the code nor the run's own past tells`;
+        : `${showCount(windows)} transfers, ${showCount(distinctWindows)} of them told neither by the code nor by the run's own past; ${showCount(contexts)} contexts of these`;
     lines.push(
       `Learned      ${learned}; ${showCount(inputClasses)} ${unit}s, ${showCount(outputClasses)} targets`,
     );

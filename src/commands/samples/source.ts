@@ -52,9 +52,11 @@ export async function findSourceSamples(
     return await findSamples(root, preprocessed ? 'preprocessed' : 'any');
   } catch (error) {
     if (!(error instanceof UserError) || error.code !== 'no-samples') throw error;
-    const logs = await findCallSamples(root).catch(() => undefined);
-    if (logs === undefined) throw error;
-    const message = `holds no Intel PT, but ${logs.samples.length} logs that may be calls: add --source api`;
+    const found = await findCallSamples(root).catch(() => undefined);
+    // Documents lie in folders, too; what has a label is meant to be learned from.
+    const logs = found?.samples.filter(({ label }) => label !== 'unknown') ?? [];
+    if (logs.length === 0) throw error;
+    const message = `holds no Intel PT, but ${logs.length} logs that may be calls: add --source api`;
     throw new UserError('no-samples', message, { category: 'input', path: root });
   }
 }

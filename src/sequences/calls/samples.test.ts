@@ -80,6 +80,16 @@ describe('findCallSamples', () => {
   });
 
   test('says so when there is nothing', async () => {
-    await expect(findCallSamples(tree({ 'x.txt': '1' }))).rejects.toThrow('holds no log of calls');
+    const root = tree({ 'x.txt': '1' });
+    mkdirSync(join(root, 'empty'));
+    await expect(findCallSamples(root)).rejects.toThrow('holds no log of calls');
+  });
+
+  test('are the files of a folder that holds nothing else, whatever it is called', async () => {
+    const { samples } = await findCallSamples(tree({ 'x.txt': '1', 'y.strace': '1' }));
+    expect(samples.map(({ name, label }) => [name, label])).toEqual([
+      ['x', 'unknown'],
+      ['y', 'unknown'],
+    ]);
   });
 });

@@ -16,8 +16,8 @@ const labelWords = [
 /**
  * Finds the logs of calls below `root`. A log lies in a sample's folder (`info.txt` beside
  * `report.json`, `strace.txt`, `strace.log` or `calls.txt`), or is a file of its own in folders
- * whose names tell its label, as in ADFA-LD (`Training_Data_Master`, `Attack_Data_Master`, ...);
- * `root` may be one of those folders.
+ * whose names may tell its label, as in ADFA-LD (`Training_Data_Master`, `Attack_Data_Master`, ...);
+ * `root` may be one of those folders, or any that holds nothing but files.
  *
  * @throws UserError when there is none at all
  */
@@ -27,6 +27,14 @@ export async function findCallSamples(
   const folder = resolve(root);
   const samples: Sample[] = [];
   const skipped: Skipped[] = [];
+  const leavingOut = async (path: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      skipped.push({ directory: path, reason: error.message });
+    }
+  };
   /** Links can lead in circles. */
   const visited = new Set<string>();
   const visit = async (directory: string): Promise<void> => {
@@ -38,26 +46,27 @@ export async function findCallSamples(
       samples.push(await readCallSample(directory));
       return;
     }
+    const files: string[] = [];
+    const folders: string[] = [];
     for (const { name } of entries.filter((entry) => !entry.name.startsWith('.'))) {
       const path = join(directory, name);
-      try {
+      await leavingOut(path, async () => {
         const isFile = await checkFile(path);
-        if (!isFile) await visit(path);
-        // What lies beside the folders of the traces is a README or the like.
-        else if (directory !== folder || labelOf(basename(folder)) !== undefined) {
-          samples.push(loneSample(path, dirname(folder)));
-        }
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        skipped.push({ directory: path, reason: error.message });
-      }
+        (isFile ? files : folders).push(path);
+      });
     }
+    // What lies beside the folders of the logs is a README or the like.
+    const isNoted = directory === folder && labelOf(basename(folder)) === undefined;
+    if (!isNoted || folders.length === 0) {
+      for (const path of files) samples.push(loneSample(path, dirname(folder)));
+    }
+    for (const path of folders) await leavingOut(path, () => visit(path));
   };
   await visit(folder);
   if (samples.length === 0) {
     const first =
       skipped[0] === undefined
-        ? ', neither in folders of samples nor in one whose name tells the label, as "normal"'
+        ? ': files beside folders are taken for notes'
         : `; the first of ${skipped.length} left out: ${skipped[0].reason}`;
     throw new UserError('no-samples', `holds no log of calls${first}`, {
       category: 'input',
