@@ -336,6 +336,12 @@ function importsOf(file: string): Import[] {
 }
 
 const files = sourceFiles(src);
+const folders = [...new Set(files.map((file) => folderOf(relative(src, file))))].filter(
+  (folder) => folder !== '.',
+);
+/** Files and folders at one level, without tests. A folder that reaches it is to be cut by its nouns. */
+const mostEntries = 26;
+const onePerCommand = ['commands', 'cli/verbs'];
 const imports = files.flatMap(importsOf);
 /** `index.ts` stands above all rooms. */
 const arrows = imports.filter(({ from, to }) => from !== '.' && from !== to);
@@ -402,9 +408,16 @@ describe('layers', () => {
     expect(Object.keys(mayImport).sort()).toEqual([...rooms].sort());
   });
 
+  test('no folder shows more than a reader can take in', () => {
+    const crowded = folders.filter((folder) => {
+      const entries = readdirSync(join(src, folder)).filter((name) => !/\.test\.ts$/.test(name));
+      return entries.length > (onePerCommand.includes(folder) ? 30 : mostEntries);
+    });
+    expect(crowded).toEqual([]);
+  });
+
   test('every folder has a README', () => {
-    for (const folder of new Set(files.map((file) => folderOf(relative(src, file))))) {
-      if (folder === '.') continue;
+    for (const folder of folders) {
       expect(readdirSync(join(src, folder)), `src/${folder}`).toContain('README.md');
     }
   });
