@@ -2,12 +2,14 @@
  * How a guard does: how soon it notices a hijack, what it costs the program, and whether its verdicts are those
  * of `judge`.
  *
- *     node bench/guard.bench.ts [latency|cost|field] [--runs N] [--kinds LIST] [--field DIR] [--samples N]
+ *     node bench/guard.bench.ts [latency|cost|memory|field] [--runs N] [--kinds LIST] [--field DIR] [--samples N]
  *
  * - `latency`: `test/guard/victim.c` is hijacked in five ways after some work at full speed. From the moment at which it
  *   writes over a return address or a pointer to the moment at which the guard's main thread has the alarm: ms of
- *   wall time, and blocks that the program ran behind the place when the alarm was told.
- * - `cost`: the same harmless run bare under qemu-user, recorded, and guarded, taking turns.
+ *   wall time, and blocks that the program ran behind the place until it was dead.
+ * - `cost`: the same harmless run bare under qemu-user, recorded, and guarded, taking turns; by what is built in `dist`
+ *   where that is there.
+ * - `memory`: one run of hundreds of millions of blocks, with a signal now and then; memory of the guard over its thirds.
  * - `field`: recordings replayed as they would come, against `judge` of the same samples; and blocks between the first
  *   hijacked transfer and the alarm, where that is known.
  */
@@ -37,12 +39,15 @@ import { readSample } from '../src/trace/sample.ts';
 import { harmlessInput, hijacks, learnVictim, type Victim } from '../test/guard/victim.ts';
 import { tell, watchMachine } from './figures.ts';
 
-const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const source = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
+const built = fileURLToPath(new URL('../dist/cli/main.js', import.meta.url));
+/** As users run it. */
+const main = existsSync(built) ? built : source;
 const quiet = { log: silentLogger, progress: () => {} };
 const words = process.argv.slice(2);
 const option = (name: string, otherwise: string): string =>
   words.includes(name) ? (words[words.indexOf(name) + 1] ?? otherwise) : otherwise;
-const parts = words.filter((word) => ['latency', 'cost', 'field'].includes(word));
+const parts = words.filter((word) => ['latency', 'cost', 'memory', 'field'].includes(word));
 const wanted = (part: string): boolean => parts.length === 0 || parts.includes(part);
 const runs = Number(option('--runs', '10'));
 const field = option('--field', fileURLToPath(new URL('../../shared/data/field', import.meta.url)));
@@ -54,10 +59,11 @@ watchMachine();
 const folder = mkdtempSync(join(tmpdir(), 'wayward-guard-bench-'));
 try {
   console.log(`${cpus()[0]?.model ?? '?'}, ${cpus().length} cores, Node ${process.version}`);
-  if (wanted('latency') || wanted('cost')) {
+  if (wanted('latency') || wanted('cost') || wanted('memory')) {
     const victim = await learnVictim(folder, 24, rounds);
     if (wanted('latency')) await measureLatency(victim);
     if (wanted('cost')) measureCost(victim);
+    if (wanted('memory')) await measureMemory(victim);
   }
   if (wanted('field')) await compareField();
 } finally {
@@ -71,7 +77,7 @@ function workBefore(): string {
 
 async function measureLatency(victim: Victim): Promise<void> {
   console.log(
-    '\nfrom hijack to alarm     ms: least  median  p90  most     blocks behind: median  most',
+    '\nfrom hijack to alarm     ms: least  median  p90  most     blocks until it was dead: median  most',
   );
   const kinds = option('--kinds', hijacks.join(',')).split(',');
   for (const kind of hijacks.filter((each) => kinds.includes(each))) {
@@ -107,13 +113,17 @@ function guardOnce(victim: Victim, kind: string): Promise<Noticed | undefined> {
   const script = `
     import { readFileSync } from 'node:fs';
     import { guard } from ${JSON.stringify(fileURLToPath(new URL('../src/commands/guard.ts', import.meta.url)))};
+    let alarm;
     const guarding = await guard({ profiles: [${JSON.stringify(victim.profile)}], command: ${JSON.stringify(victim.program)},
       args: [${JSON.stringify(moment)}, '${rounds}'], fpr: 0.05, onAlarm: 'kill', evidence: ${JSON.stringify(join(folder, 'evidence'))},
       searchPath: process.env.PATH, env: { PATH: '/usr/local/bin:/usr/bin:/bin', LC_ALL: 'C' } }, (event) => {
-      if (event.event !== 'alarm') return;
-      const now = process.hrtime.bigint();
-      const then = readFileSync(${JSON.stringify(moment)}).readBigUInt64LE(0);
-      console.error('NOTICED ' + JSON.stringify({ ms: Number(now - then) / 1e6, blocks: guarding.counters().blocks - event.position }));
+      if (event.event === 'alarm' && alarm === undefined) {
+        const now = process.hrtime.bigint();
+        const then = readFileSync(${JSON.stringify(moment)}).readBigUInt64LE(0);
+        alarm = { ms: Number(now - then) / 1e6, position: event.position };
+      }
+      if (event.event !== 'process-ended' || alarm === undefined) return;
+      console.error('NOTICED ' + JSON.stringify({ ms: alarm.ms, blocks: event.blocks - alarm.position }));
     });
     await guarding.result;`;
   const file = join(folder, 'guard-once.ts');
@@ -189,6 +199,35 @@ function measureCost({ program, profile }: Victim): void {
   }
 }
 
+/** The run goes on at full speed, and is told to look at the clock by signals that it ignores. */
+async function measureMemory({ program, profile }: Victim): Promise<void> {
+  const args = [program, join(folder, 'moment'), String(10 * rounds)];
+  const words = ['guard', profile, '--json', '--evidence', join(folder, 'memory-evidence')];
+  const child = spawn(process.execPath, [main, ...words, '--', ...args], {
+    stdio: ['pipe', 'ignore', 'pipe'],
+  });
+  child.stdin.on('error', () => {});
+  child.stdin.end(workBefore());
+  let told = '';
+  child.stderr.on('data', (chunk: Buffer) => {
+    told += chunk.toString();
+  });
+  const sizes: number[] = [];
+  const timer = setInterval(() => {
+    child.kill('SIGWINCH');
+    const status = readFileSync(`/proc/${child.pid}/status`, 'utf8');
+    sizes.push(Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) / 1024);
+  }, 100);
+  await new Promise((resolve) => child.on('exit', resolve));
+  clearInterval(timer);
+  const blocks = Number(/"event":"ended".*"blocks":(\d+)/.exec(told)?.[1]);
+  const third = Math.floor(sizes.length / 3);
+  const most = (from: number): string => Math.max(...sizes.slice(from, from + third)).toFixed(0);
+  console.log(
+    `\nmemory over ${(blocks / 1e6).toFixed(0)} million blocks, MB: first third ${most(0)}, second ${most(third)}, last ${most(2 * third)}`,
+  );
+}
+
 interface Split {
   readonly train: readonly string[];
   readonly [set: string]: readonly string[];
@@ -203,9 +242,7 @@ async function compareField(): Promise<void> {
     if (!existsSync(corpus)) continue;
     const split = JSON.parse(readFileSync(join(corpus, 'split.json'), 'utf8')) as Split;
     const train = split.train.slice(0, 20);
-    const samples = [...new Set(Object.values(split).flat())].filter(
-      (each) => !train.includes(each),
-    );
+    const samples = [...new Set(Object.values(split).flat())];
     const profile = await learnFrom(corpus, name, train);
     const step = Math.max(1, samples.length / most);
     const taken = samples.filter((_, i) => Math.floor(i / step) !== Math.floor((i - 1) / step));

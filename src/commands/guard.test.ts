@@ -1,10 +1,26 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { canGuard, harmlessInput, learnVictim, type Victim } from '../../test/guard/victim.ts';
+import {
+  canGuard,
+  compileSignals,
+  harmlessInput,
+  learnVictim,
+  type Victim,
+} from '../../test/guard/victim.ts';
 import { type Schema, undescribed, violations } from '../../test/json-schema.ts';
 import { silentLogger } from '../base/log.ts';
 import type { GuardEvent } from './guard/events.ts';
@@ -225,6 +241,144 @@ describe.skipIf(!canGuard)('guard', () => {
     expect(ends.length).toBe(5);
     expect(ends.filter(({ damage }) => damage !== undefined)).toEqual([]);
     expect(ends.every(({ blocks }) => blocks > 0)).toBe(true);
+  }, 180_000);
+
+  test('passes signals on, stops with the program, and ends as it does', async () => {
+    const program = compileSignals(folder);
+    const evidence = join(folder, `evidence-${guards++}`);
+    const child = spawn(
+      process.execPath,
+      [main, 'guard', victim.profile, '--json', '--evidence', evidence, '--', program],
+      { cwd: folder, stdio: ['pipe', 'pipe', 'pipe'] },
+    );
+    running.add(child);
+    let output = '';
+    let told = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.stderr.on('data', (chunk: Buffer) => {
+      told += chunk.toString();
+    });
+    const exit = new Promise((resolve) => child.on('close', resolve));
+    await expect.poll(() => output, { timeout: 60_000 }).toBe('ready\n');
+    let expected = 'ready\n';
+    for (const name of ['INT', 'HUP', 'QUIT', 'USR1', 'USR2', 'WINCH', 'TSTP', 'CONT', 'TERM']) {
+      child.kill(`SIG${name}` as NodeJS.Signals);
+      expected += `${name}\n`;
+      await expect.poll(() => output, { timeout: 20_000 }).toBe(expected);
+      if (name !== 'TSTP') continue;
+      const stateOf = (): string | undefined =>
+        readFileSync(`/proc/${child.pid}/stat`, 'utf8').split(' ')[2];
+      await expect.poll(stateOf, { timeout: 20_000 }).toBe('T');
+    }
+    expect(await exit).toBe(7);
+    running.delete(child);
+    // The profile is the victim's.
+    expect(told).toContain('"event":"warning"');
+    expect(told).toContain('this is signals');
+  }, 180_000);
+
+  test('serves counters on the loopback interface while it runs, and starts nothing where the port is taken', async () => {
+    const taken = createServer();
+    await new Promise<void>((resolve) => taken.listen(0, '127.0.0.1', resolve));
+    const { port } = taken.address() as AddressInfo;
+    const refused = await guardVictim(harmlessInput(2), ['--metrics', String(port)]);
+    expect([refused.code, refused.events]).toEqual([2, []]);
+    expect(refused.output).toContain('port-unavailable');
+    // Released again: it is free for the next one.
+    await new Promise((resolve) => taken.close(resolve));
+    let metrics = '';
+    let health = '';
+    const guarded = await guardVictim(
+      harmlessInput(2),
+      ['--metrics', String(port)],
+      (event, _, done) => {
+        if (event.event !== 'process') return;
+        const look = async (): Promise<void> => {
+          metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();
+          health = await (await fetch(`http://127.0.0.1:${port}/healthz`)).text();
+          done();
+        };
+        // It has worked by then and waits for more.
+        setTimeout(() => void look().catch(done), 2500);
+      },
+    );
+    expect(guarded.code).toBe(0);
+    expect(health).toBe('ok\n');
+    const value = (name: string): number =>
+      Number(new RegExp(`^wayward_guard_${name} (\\d+)$`, 'm').exec(metrics)?.[1]);
+    expect(value('processes_total')).toBe(1);
+    expect(value('blocks_total')).toBeGreaterThan(10_000);
+    expect([value('alarms_total'), value('lost_total')]).toEqual([0, 0]);
+    const [end] = only(guarded, 'ended');
+    expect(end?.blocks).toBeGreaterThanOrEqual(value('blocks_total'));
+    // Every sample has its type and its help, as Prometheus wants it.
+    for (const [, name] of metrics.matchAll(/^(\w+)(?:\{.*\})? \d+$/gm)) {
+      expect(metrics).toMatch(
+        new RegExp(`^# HELP ${name} .+\n# TYPE ${name} (?:counter|gauge)$`, 'm'),
+      );
+    }
+  }, 180_000);
+
+  test('runs as the systemd unit of its page says: what it starts, and that an alarm is not started again', async () => {
+    const page = readFileSync(new URL('../../docs/guard.md', import.meta.url), 'utf8');
+    const unit = (/^ {4}# (\/etc\/.*\.service)\n((?: {4}.*\n|\n)+)/m.exec(page)?.[2] ?? '').replace(
+      /^ {4}/gm,
+      '',
+    );
+    const entry = (name: string): string =>
+      new RegExp(`^${name}=((?:.*\\\\\n)*.*)$`, 'm').exec(unit)?.[1] ?? '';
+    const words = entry('ExecStart').replaceAll('\\\n', ' ').split(/\s+/);
+    const put: Readonly<Record<string, string>> = {
+      '/var/lib/wayward/reader.wayward': victim.profile,
+      '/var/lib/wayward/alarms': join(folder, 'unit-alarms'),
+      '/var/log/wayward/reader.ndjson': join(folder, 'unit.ndjson'),
+      '9464': '0',
+    };
+    expect(words[0]).toBe('/usr/local/bin/wayward');
+    for (const word of Object.keys(put)) expect(words).toContain(word);
+    const own = words.slice(1, words.indexOf('--')).map((word) => put[word] ?? word);
+    const { status } = spawnSync(
+      process.execPath,
+      [main, ...own, '--', victim.program, join(folder, 'moment'), '5'],
+      { input: `${harmlessInput(2)}attack rop_near\n`, cwd: folder },
+    );
+    expect(String(status)).toBe(entry('RestartPreventExitStatus'));
+    expect(readFileSync(join(folder, 'unit.ndjson'), 'utf8')).toContain('"event":"alarm"');
+    if (!existsSync('/usr/bin/systemd-analyze')) return;
+    const path = join(folder, 'reader-guard.service');
+    // It looks whether what is started is there.
+    writeFileSync(path, unit.replaceAll('/usr/local/bin/wayward', '/bin/true'));
+    const checked = spawnSync('systemd-analyze', ['verify', path], { encoding: 'utf8' });
+    const about = `${checked.stdout}${checked.stderr}`.split('\n');
+    expect(about.filter((line) => line.includes('reader-guard'))).toEqual([]);
+  }, 180_000);
+
+  test('knows the places that somebody found harmless, and takes the profile of a folder that is of the program', async () => {
+    const input = `${harmlessInput(2)}attack rop_near\n`;
+    const first = await guardVictim(input);
+    const places = only(first, 'alarm').map(({ fingerprint }) => fingerprint);
+    expect(places[0]).toMatch(/^victim\+0x[0-9a-f]+>victim\+0x[0-9a-f]+$/);
+    const list = join(folder, 'known-places.txt');
+    writeFileSync(list, places.map((place) => `${place}  2026-01-02  tried here\n`).join(''));
+    const profiles = join(folder, 'profiles');
+    mkdirSync(profiles);
+    copyFileSync(victim.profile, join(profiles, 'victim.wayward'));
+    const before = victim.profile;
+    victim = { ...victim, profile: profiles };
+    try {
+      const guarded = await guardVictim(input, ['--known-places', list]);
+      const again = only(guarded, 'alarm').map(({ fingerprint }) => fingerprint);
+      expect(again.filter((place) => places.includes(place))).toEqual([]);
+      const [end] = only(guarded, 'process-ended');
+      const passed = end?.knownPlaces.map(({ fingerprint }) => fingerprint) ?? [];
+      expect(passed).toContain(places[0]);
+      const [process] = only(guarded, 'process');
+      expect(process?.profile).toBe(join(profiles, 'victim.wayward'));
+    } finally {
+      victim = { ...victim, profile: before };
+    }
   }, 180_000);
 
   test('tells nothing but what the schema of events describes', () => {

@@ -7,7 +7,6 @@ import { buildPlugin } from '../capture/qemu/plugin/build.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
 import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { GuardEvent, ProcessVerdict } from './guard/events.ts';
-import { followSample } from './guard/follow-sample.ts';
 import type { GuardCounters } from './guard/guard-metrics.ts';
 import { type GuardingRequest, GuardProfiles } from './guard/guard-profiles.ts';
 import {
@@ -17,8 +16,7 @@ import {
 } from './guard/guarded-processes.ts';
 import { JudgeClient } from './guard/judge-client.ts';
 import { type Judgement, notJudged } from './guard/outcome.ts';
-import { guardPerf } from './guard/perf-guard.ts';
-import { type JudgeRequest, judge } from './judge.ts';
+import type { JudgeRequest } from './judge.ts';
 
 export interface GuardRequest extends GuardingRequest, GuardingOptions {
   readonly command: string;
@@ -117,6 +115,7 @@ export async function guardFollow(
   signal: AbortSignal,
 ): Promise<ProcessVerdict | undefined> {
   const { profile, folder } = request;
+  const { followSample } = await import('./guard/follow-sample.ts');
   const profiles = await GuardProfiles.open({ ...request, profiles: [profile] });
   const out = await makeWorkFolder('wayward-guard-');
   try {
@@ -139,6 +138,7 @@ export async function guardPerfPipe(
   request: FollowedRequest & { readonly input: AsyncIterable<Buffer>; readonly path: string },
   tell: (event: GuardEvent) => void,
 ): Promise<readonly ProcessVerdict[]> {
+  const { guardPerf } = await import('./guard/perf-guard.ts');
   const profiles = await GuardProfiles.open({ ...request, profiles: [request.profile] });
   try {
     return await guardPerf(request, profiles, tell);
@@ -194,6 +194,8 @@ function judgeEvidence(
 
 /** Judges one sample as `judge` does. */
 async function judgeWhole(request: JudgeRequest, context: RunContext): Promise<Judgement> {
+  // Most runs end without: what is loaded before a program starts lets it wait.
+  const { judge } = await import('./judge.ts');
   const { judged } = await judge(request, { ...context, progress: () => {} });
   const [found] = judged;
   if (found === undefined) return notJudged;

@@ -5,11 +5,18 @@ import type { Gap, GapReason, Mark } from './mark.ts';
 /** The marks of a trace, and what its gaps amount to. At most one gap is open. */
 export class GapLog {
   readonly marks: Mark[] = [];
+  /** So many are kept; a later one takes the place of the oldest. */
+  readonly #kept: number;
+  #count = 0;
   /** Gaps, the open one included. */
   gaps = 0;
   /** Bytes of the gaps that are closed. */
   bytesLost = 0;
   #open: { readonly mark: number; readonly from: number } | undefined;
+
+  constructor(kept: number) {
+    this.#kept = kept;
+  }
 
   get isOpen(): boolean {
     return this.#open !== undefined;
@@ -17,7 +24,10 @@ export class GapLog {
 
   /** @returns the mark's index */
   add(mark: Mark): number {
-    return this.marks.push(mark) - 1;
+    const index = this.#next;
+    this.marks[index] = mark;
+    this.#count++;
+    return index;
   }
 
   /**
@@ -28,7 +38,7 @@ export class GapLog {
   begin(reason: GapReason, traceOffset: number, address: Address | undefined): Gap | undefined {
     if (this.#open !== undefined) return undefined;
     this.gaps++;
-    this.#open = { mark: this.marks.length, from: traceOffset };
+    this.#open = { mark: this.#next, from: traceOffset };
     return { kind: 'gap', reason, traceOffset, address, bytesLost: 0 };
   }
 
@@ -42,5 +52,9 @@ export class GapLog {
     this.marks[mark] = { ...gap, bytesLost };
     this.bytesLost += bytesLost;
     this.#open = undefined;
+  }
+
+  get #next(): number {
+    return this.#count % this.#kept;
   }
 }

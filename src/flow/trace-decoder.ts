@@ -41,6 +41,11 @@ export interface TraceDecoderOptions {
   /** Past so many distinct blocks or marks the rest of the trace is one gap, so that memory is bounded. */
   readonly maxBlocks?: number;
   readonly maxMarks?: number;
+  /**
+   * Whoever reads the last marks has read those before: so many are kept, and `maxMarks` does not count. For traces
+   * without end. By default all are kept.
+   */
+  readonly keptMarks?: number;
 }
 
 /** Bytes of an input in memory between two looks at the signal. */
@@ -67,7 +72,7 @@ const pieceBits = 24;
  */
 export class TraceDecoder implements BlockSource {
   readonly #graph: ControlFlowGraph;
-  readonly #log: GapLog = new GapLog();
+  readonly #log: GapLog;
   readonly #input: TraceDecoderOptions['input'];
   readonly #sharesProcessor: boolean;
   readonly #errata: Errata;
@@ -114,7 +119,13 @@ export class TraceDecoder implements BlockSource {
     this.#clock = new PtClock(options.mtc);
     this.#maxBlocks = options.maxBlocks ?? 1 << 19;
     this.#maxMarks = options.maxMarks ?? 1 << 18;
+    this.#log = new GapLog(options.keptMarks ?? Number.MAX_SAFE_INTEGER);
     this.#walker = new CodeWalker(this.#graph, this.#state, () => this.#flush(this.#walkOffset));
+  }
+
+  /** The rest of the trace is not decoded: it has more distinct blocks, or marks, than are kept. */
+  get isFull(): boolean {
+    return this.#isFull;
   }
 
   get blocks(): BlockTable {

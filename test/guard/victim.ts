@@ -39,6 +39,14 @@ export async function learnVictim(folder: string, runs: number, rounds: number):
   return { program, profile };
 }
 
+/** Compiles `signals.c`, which tells the signals that it gets. @returns its path */
+export function compileSignals(folder: string): string {
+  const program = join(folder, 'signals');
+  const source = fileURLToPath(new URL('./signals.c', import.meta.url));
+  execFileSync('cc', ['-O1', '-o', program, source]);
+  return program;
+}
+
 /** Lines that the victim works on: words, pauses. */
 export function harmlessInput(seed: number): string {
   const lines = Array.from(

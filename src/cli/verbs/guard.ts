@@ -6,7 +6,7 @@ import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { standardEnvironment } from '../../capture/record.ts';
 import { alarmLine } from '../../commands/guard/alarm.ts';
 import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';
-import { guardMetrics } from '../../commands/guard/guard-metrics.ts';
+import { guardMetrics, nothingCounted } from '../../commands/guard/guard-metrics.ts';
 import {
   type Guarding,
   type GuardResult,
@@ -190,7 +190,22 @@ async function guardProgram(
   { args: [profile = '', program = '', ...args], options: o, terminal }: Invocation<Options>,
   tell: (event: GuardEvent) => void,
 ): Promise<number> {
-  const guarding = await guard(
+  let guarding: Guarding | undefined;
+  // Before the program starts: where the port is taken, nothing has happened.
+  const server =
+    o.metrics === undefined
+      ? undefined
+      : await serveMetrics(
+          {
+            state: 'ok',
+            toPrometheus: () => guardMetrics(guarding?.counters() ?? nothingCounted),
+          },
+          ...(['127.0.0.1', o.metrics] as const),
+        );
+  if (server !== undefined) {
+    terminal.log('info', `metrics at http://127.0.0.1:${server.port}/metrics`);
+  }
+  guarding = await guard(
     {
       ...{ profiles: [profile, ...(o.profile ?? [])], command: findProgram(program), args },
       ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
@@ -202,11 +217,6 @@ async function guardProgram(
     tell,
     { log: terminal, progress: () => {} },
   );
-  if (o.metrics !== undefined) {
-    const toPrometheus = (): string => guardMetrics(guarding.counters());
-    const { port } = await serveMetrics({ state: 'ok', toPrometheus }, '127.0.0.1', o.metrics);
-    terminal.log('info', `metrics at http://127.0.0.1:${port}/metrics`);
-  }
   const result = await passingSignals(guarding);
   return o.exitCode && result.alarms > 0 ? 10 : exitCodeOf(result);
 }
@@ -237,15 +247,18 @@ export const guardCommand: Command = defineCommand(spec);
 
 /** Signals that are meant for the program. */
 const passed: readonly NodeJS.Signals[] = [
-  ...(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2', 'SIGWINCH', 'SIGCONT'] as const),
+  ...(['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2'] as const),
+  ...(['SIGWINCH', 'SIGTSTP', 'SIGCONT'] as const),
 ];
 /** A terminal sends these to all processes in front of it, and so to the program by itself. */
-const fromTerminal: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH'];
+const fromTerminal: readonly NodeJS.Signals[] = ['SIGINT', 'SIGQUIT', 'SIGWINCH', 'SIGTSTP'];
 
 async function passingSignals(guarding: Guarding): Promise<GuardResult> {
   const handlers = passed.map((name) => {
     const handler = (): void => {
       if (!(process.stdin.isTTY && fromTerminal.includes(name))) guarding.signal(name);
+      // Who is asked to stop is waited for by a shell, whatever the program makes of it.
+      if (name === 'SIGTSTP') process.kill(process.pid, 'SIGSTOP');
     };
     // The program decides what a signal does; the guard ends when it does.
     process.removeAllListeners(name);

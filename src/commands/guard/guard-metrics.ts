@@ -10,6 +10,11 @@ export interface GuardCounters {
   readonly lost: number;
 }
 
+/** Of a program that has not started. */
+export const nothingCounted: GuardCounters = {
+  ...{ processes: 0, blocks: 0, waitingBlocks: 0, skippedBlocks: 0, alarms: 0, lost: 0 },
+};
+
 /** Counters of a guard in Prometheus' text format. */
 export function guardMetrics(counters: GuardCounters): string {
   const lines: string[] = [];

@@ -31,6 +31,7 @@ export class JudgedProcess {
   #live: LiveRun | undefined;
   /** Alarms that are not told yet, and the last one, whose last blocks are not. */
   readonly #untold: AlarmFacts[] = [];
+  #isFull = false;
   #last: AlarmFacts | undefined;
   /** Of all that is mapped, once they were read. */
   #names: AlarmNames | undefined;
@@ -70,6 +71,7 @@ export class JudgedProcess {
     switch (message.type) {
       case 'trace':
         live?.push(message.thread, message.bytes);
+        this.#tellFull();
         return;
       case 'made':
         live?.makeCode(message.start, message.code, this.#context.bitness);
@@ -90,6 +92,14 @@ export class JudgedProcess {
     this.#last = facts;
     if (this.#names === undefined) this.#untold.push(facts);
     else this.#tell({ type: 'alarm', alarm: reportAlarm(facts, this.#names) });
+  }
+
+  /** Nothing is dropped without a word. */
+  #tellFull(): void {
+    if (this.#isFull || this.#live?.isFull !== true) return;
+    this.#isFull = true;
+    const what = 'it ran more distinct blocks than are kept: what else it does is not judged';
+    this.#tell({ type: 'warning', what });
   }
 
   async tellAlarms(): Promise<void> {

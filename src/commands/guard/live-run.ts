@@ -117,6 +117,12 @@ export class LiveRun {
     thread.flow.push(bytes);
   }
 
+  /** A thread ran more distinct blocks than are kept, and is not followed any more. */
+  get isFull(): boolean {
+    for (const { flow } of this.#threads.values()) if (flow.isFull) return true;
+    return false;
+  }
+
   /** What would come next was left out: flow is lost until a trace says where it is. */
   skip(): void {
     this.inexact.add('skipped');

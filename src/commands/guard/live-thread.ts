@@ -18,6 +18,8 @@ import { Transfer } from '../../x86/transfer.ts';
 
 /** Blocks that are kept for the evidence of an alarm: a power of two. */
 export const blocksKept: number = 1 << 13;
+/** More than can be among them and in a batch: marks of a run of months are let go. */
+const marksKept = 1 << 15;
 /** Open calls that an alarm can name. */
 const callsKept = 64;
 
@@ -78,7 +80,7 @@ export class LiveThread {
       ...{ space, input: new Uint8Array(0), codeCache: setup.codeCache },
       sharesProcessor: kind.sharesProcessor ?? false,
       ...(setup.errata === undefined ? {} : { errata: setup.errata }),
-      mtc: kind.mtc,
+      ...{ mtc: kind.mtc, keptMarks: marksKept },
     });
     const { blocks, marks } = this.#decoder;
     const stream = { blocks, marks };
@@ -110,6 +112,11 @@ export class LiveThread {
 
   get blocks(): BlockTable {
     return this.#decoder.blocks;
+  }
+
+  /** What it does from here on is not followed: it ran more distinct blocks than are kept. */
+  get isFull(): boolean {
+    return this.#decoder.isFull;
   }
 
   get marks(): readonly Mark[] {
