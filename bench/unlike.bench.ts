@@ -18,7 +18,9 @@ import {
   TrainingRunPacker,
   unpackTrainingRuns,
 } from '../src/commands/training/training-runs.ts';
+import { TrainingCounts } from '../src/model/histories/training-counts.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
+import { SymbolTable } from '../src/sequences/symbol-table.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { featuresOfLeftOut, leftOutOf } from '../src/verdict/left-out.ts';
 import { rankUnlike } from '../src/verdict/unlike.ts';
@@ -50,8 +52,12 @@ async function runOf(name: string): Promise<TrainingRun> {
   };
 }
 
-const packer = new TrainingRunPacker();
-for (const name of split.train) packer.add(await runOf(name));
+const counts = new TrainingCounts(new SymbolTable());
+const packer = new TrainingRunPacker(counts.contexts);
+for (const name of split.train) {
+  const run = await runOf(name);
+  packer.add(run, counts.add(run.events));
+}
 const packed = Buffer.from(packer.finish() ?? []);
 
 function tell(hidden: TrainingRun | undefined): void {

@@ -53,6 +53,8 @@ export class EventsReader {
   readonly #traces: SourceContext;
   readonly #codeCache = new CodeCache();
   readonly #code = new ImageCodeCache();
+  /** Its room serves one run after the other. */
+  readonly #run = new RunFollower();
 
   constructor(setup: EventsSetup) {
     this.#setup = setup;
@@ -79,7 +81,8 @@ export class EventsReader {
   }
 
   async #read(sample: Sample, signal: AbortSignal): Promise<SampleEvents> {
-    const run = new RunFollower();
+    const run = this.#run;
+    run.begin();
     const blocks: BlockList[] = [];
     const proofs: Proof[] = [];
     let before = 0;

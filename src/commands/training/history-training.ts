@@ -40,7 +40,7 @@ export class HistoryTraining {
   readonly #counts = new TrainingCounts(this.#table);
   readonly #pairs = new WindowCounter(1);
   readonly #profile = new TransferProfile();
-  readonly #packer = new TrainingRunPacker();
+  readonly #packer = new TrainingRunPacker(this.#counts.contexts);
   readonly #runs: CountedRun[] = [];
   /** By block: runs that it ran in. */
   #ranIn = new Float64Array(4096);
@@ -51,11 +51,11 @@ export class HistoryTraining {
   add(run: TrainingRun): void {
     const { sample, events, proofs } = run;
     for (const list of run.blocks) this.#addBlocks(list);
-    this.#counts.add(events);
+    const longest = this.#counts.add(events);
     this.#addPairs(events);
     this.#profile.add(indirectTransfersOf(events));
     this.#profile.evidence.add(proofs.map(({ place }) => place));
-    this.#packer.add(run);
+    this.#packer.add(run, longest);
     this.#blocks += events.blocks;
     this.events += events.length;
     const { position, ordinal, transfers, explained, blocks } = events;

@@ -2,8 +2,10 @@ import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../base/errors.ts';
 import { seal } from '../../base/files/sealed.ts';
+import { TrainingCounts } from '../../model/histories/training-counts.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
+import { SymbolTable } from '../../sequences/symbol-table.ts';
 import { type TrainingRun, TrainingRunPacker, unpackTrainingRuns } from './training-runs.ts';
 
 const levels = historyLevels.length;
@@ -87,8 +89,9 @@ const run: fc.Arbitrary<TrainingRun> = fc
   });
 
 function pack(runs: readonly TrainingRun[]): Buffer {
-  const packer = new TrainingRunPacker();
-  for (const one of runs) packer.add(one);
+  const counts = new TrainingCounts(new SymbolTable());
+  const packer = new TrainingRunPacker(counts.contexts);
+  for (const one of runs) packer.add(one, counts.add(one.events));
   return Buffer.from(packer.finish() ?? []);
 }
 

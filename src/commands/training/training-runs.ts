@@ -6,6 +6,8 @@ import { seal, unseal } from '../../base/files/sealed.ts';
 import type { SampleIdentity } from '../../evaluation/evaluation.ts';
 import type { Proof } from '../../evidence/collector.ts';
 import { targetSorts, transferForms } from '../../evidence/transfer-code.ts';
+import { contextSize } from '../../model/histories/context-index.ts';
+import { type ContextTable, Trained } from '../../model/histories/context-table.ts';
 import { ContextList, chainLength } from '../../sequences/histories/context-list.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
@@ -34,18 +36,23 @@ export interface TrainingRun extends ReadRun {
 /** Packs training runs one after the other, so that what is learned can be learned anew with others beside them. */
 export class TrainingRunPacker {
   readonly #places = new SymbolTable();
-  readonly #contexts = new ContextList();
-  readonly #longest = new Int32Array(chainLength);
+  readonly #contexts: ContextTable;
   #runs = new ByteWriter();
   readonly #parts: Buffer[] = [];
   #isTooLarge = false;
 
-  add({ sample, proofs, blocks, events }: TrainingRun): void {
+  /** @param contexts  in which the runs were counted */
+  constructor(contexts: ContextTable) {
+    this.#contexts = contexts;
+  }
+
+  /** @param longest  `[events, histories]`: the longest context of each; -1 = none is known */
+  add({ sample, proofs, blocks, events }: TrainingRun, longest: Int32Array): void {
     const out = this.#runs;
     text(out, JSON.stringify({ sample, proofs }));
     out.varint(blocks.length);
     for (const list of blocks) this.#blocks(list);
-    this.#events(events);
+    this.#events(events, longest);
     if (out.length > usualBytes) this.#endPart();
   }
 
@@ -87,13 +94,13 @@ export class TrainingRunPacker {
       head.varint(module[place]);
       head.float64(offset[place]);
     }
-    const contexts = this.#contexts;
-    head.varint(contexts.length);
-    for (let context = 0; context < contexts.length; context++) {
-      head.uint8(contexts.level[context]);
-      head.varint(contexts.parent[context] + 1);
-      head.uint32(contexts.hashes[2 * context] >>> 0);
-      head.uint32(contexts.hashes[2 * context + 1] >>> 0);
+    const { contexts, length: count } = this.#contexts;
+    head.varint(count);
+    for (let at = 0; at < count * contextSize; at += contextSize) {
+      head.uint8(contexts[at + Trained.level]);
+      head.varint(contexts[at + Trained.parent] + 1);
+      head.uint32(contexts[at] >>> 0);
+      head.uint32(contexts[at + 1] >>> 0);
     }
     return head;
   }
@@ -117,9 +124,9 @@ export class TrainingRunPacker {
     });
   }
 
-  #events(events: TransferEvents): void {
+  #events(events: TransferEvents, longest: Int32Array): void {
     const out = this.#runs;
-    const { length, places, hashes } = events;
+    const { length, places } = events;
     text(out, JSON.stringify(places.modules));
     out.varint(places.length);
     for (let place = 0; place < places.length; place++) {
@@ -143,8 +150,9 @@ export class TrainingRunPacker {
       out.uint8(events.sort[i]);
       out.varint(events.into[i]);
       out.float64(events.count[i]);
-      this.#contexts.describe(hashes, i * width, this.#longest);
-      for (const context of this.#longest) out.varint(context + 1);
+      for (let history = 0; history < chainLength; history++) {
+        out.varint(longest[i * chainLength + history] + 1);
+      }
     }
   }
 }

@@ -25,6 +25,8 @@ export class HistoryModel implements LearnedLayer {
   /** Output classes of the vocabulary whose targets it counts; class 0 is none. */
   readonly outputClasses: number;
   readonly tables: JudgingTables;
+  /** Made once: there may be a hundred megabytes of tables. */
+  #fingerprint: string | undefined;
   /** Of the run that is judged. */
   #contexts: RunContexts | undefined;
 
@@ -35,6 +37,11 @@ export class HistoryModel implements LearnedLayer {
   }
 
   get fingerprint(): string {
+    this.#fingerprint ??= this.#hash();
+    return this.#fingerprint;
+  }
+
+  #hash(): string {
     const { runs, transfers } = this.tables;
     const hash = createHash('sha256').update(
       `histories ${this.inputClasses} ${this.outputClasses} ${runs} ${transfers}`,

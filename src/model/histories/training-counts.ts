@@ -41,7 +41,8 @@ export class TrainingCounts {
     return this.#runs.length;
   }
 
-  add(events: TransferEvents): void {
+  /** @returns `[length, histories]`: the longest context of each event; -1 = none is known */
+  add(events: TransferEvents): Int32Array {
     const run = this.#runs.length;
     this.transfers += events.transfers;
     const { contexts } = this;
@@ -73,6 +74,7 @@ export class TrainingCounts {
     }
     const { form, sort, count } = events;
     this.#marks = this.#runs.push({ length, deepest, target, form, sort, count });
+    return deepest;
   }
 
   /**
