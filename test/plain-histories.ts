@@ -155,8 +155,9 @@ export function judgePlainly(
     let tail = 0;
     for (const value of p.values()) if (value <= mine) tail += value;
     targetSorts.forEach((_, other) => {
-      const each = !p.has(came) && other === sort ? count : usualCounts[other]!;
-      if ((novel * shares[other]!) / each <= mine) tail += novel * shares[other]!;
+      const mass = novel * shares[other]!;
+      const isCounted = p.has(came) ? mass / usualCounts[other]! <= mine : other >= sort;
+      if (isCounted) tail += mass;
     });
     const isClosed = ['named', 'label', 'function'].includes(targetSorts[sort]!);
     const otherKind = 1 / (tables.runs + 1);

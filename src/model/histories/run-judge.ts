@@ -173,8 +173,9 @@ export class RunJudge {
     }
     for (let other = 0; other < targetSorts.length; other++) {
       const mass = novel * novelty.share(form, other);
-      const each = candidate < 0 && other === sort ? count : usualCounts[other];
-      if (mass / each <= p) chance += mass;
+      // Of new targets, those that the code means no more than the one that came; sorts stand from the narrowest.
+      const isCounted = candidate < 0 ? other >= sort : mass / usualCounts[other] <= p;
+      if (isCounted) chance += mass;
     }
     // The code bounds what is possible here, whatever was seen of it.
     if (novelty.isClosed(sort)) chance = (1 - this.#otherKind) * chance + this.#otherKind;
