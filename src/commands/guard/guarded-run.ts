@@ -15,8 +15,11 @@ import { type Judgement, type LiveOutcome, nothingJudged, notJudged } from './ou
 import type { OfRun, ToJudge } from './protocol.ts';
 import type { SampleSpool } from './sample-spool.ts';
 
-/** Blocks that may wait to be judged before the program waits. */
-const mostWaiting = 1 << 13;
+/**
+ * Blocks that may wait to be judged before the program waits. A read of its socket brings up to 16,384: with room for less than
+ * two, whoever reads and whoever judges would take turns. Chosen with attacks in sight: a hijack is seen later by as much.
+ */
+const mostWaiting = 1 << 15;
 /** Without slowing the program: so many may wait, and after a skip so many. */
 const mostBehind = 1 << 22;
 const behindAgain = 1 << 20;
