@@ -53,6 +53,8 @@ export {
 export type { AlarmReport, PlaceName } from './commands/guard/alarm.ts';
 export type { GuardEvent, OnAlarm, ProcessVerdict } from './commands/guard/events.ts';
 export type { GuardCounters } from './commands/guard/guard-metrics.ts';
+export type { EndedProcess } from './commands/guard/guarded-processes.ts';
+export type { Inexact } from './commands/guard/outcome.ts';
 export {
   type FollowedRequest,
   type Guarding,
@@ -72,6 +74,7 @@ export { type PreprocessOptions, preprocess } from './commands/preprocess.ts';
 export type { RunFolder } from './commands/run/folder.ts';
 export type { RunPath } from './commands/run/path.ts';
 export type { ChosenSets, Duplicate, SetSizes } from './commands/samples/choose-sets.ts';
+export type { KnownPlace, PassedPlace } from './commands/samples/known-places.ts';
 export type { PreprocessedSample, StoredFormat } from './commands/samples/preprocess.ts';
 export type { SkippedSample } from './commands/samples/skipped.ts';
 export type { SampleSource } from './commands/samples/source.ts';
@@ -84,6 +87,7 @@ export type { TrainingSummary } from './commands/training/train.ts';
 export type {
   Evaluation,
   HistoryRecord,
+  NotedPlaces,
   PlaceList,
   PredictionTable,
   SampleIdentity,
