@@ -12,7 +12,7 @@ import {
   type PreprocessSampleOptions,
 } from './samples/preprocess.ts';
 import { openLocal } from './tasks/open-scheduler.ts';
-import { preprocessJob } from './tasks/preprocess.ts';
+import { preprocessJob, preprocessTask } from './tasks/preprocess.ts';
 
 export interface PreprocessOptions extends PreprocessSampleOptions {
   /** Folders of samples, folders of such folders, or roots with `traces`. */
@@ -76,7 +76,7 @@ export async function preprocess(
 }
 
 function resultOf(sample: Sample, outcome: Outcome): PreprocessedSample {
-  if (outcome.status === 'done') return outcome.value as unknown as PreprocessedSample;
+  if (outcome.status === 'done') return preprocessTask.resultOf(outcome);
   const reason = `${sample.directory}: ${outcome.reason}`;
   return { ...nothingOf(sample.name), outcome: 'failed', reason };
 }

@@ -13,7 +13,7 @@ import { findEvaluations } from './run/path.ts';
 import { layoutOf } from './samples/layout.ts';
 import type { SampleSource } from './samples/source.ts';
 import { verdictRow } from './samples/verdict-row.ts';
-import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from './tasks/evaluate.ts';
+import { type EvaluateSetup, evaluateJob, evaluateTask } from './tasks/evaluate.ts';
 import { readFeatures } from './tasks/read-features.ts';
 
 export interface WatchOptions extends SampleSource {
@@ -96,7 +96,7 @@ async function makeJudge(options: WatchOptions, context: RunContext): Promise<Ju
         error,
       });
       if (outcome.status === 'failed') return unscored(outcome.reason);
-      const value = outcome.value as EvaluatedSample;
+      const value = evaluateTask.resultOf(outcome);
       if (value.status === 'unreadable') return unscored(value.reason);
       const entry = await readFeaturesOf(out, value.file, false);
       if ('skipped' in entry) {

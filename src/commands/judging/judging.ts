@@ -25,7 +25,7 @@ import type { KnownPlace, PassedPlace } from '../samples/known-places.ts';
 import { lookInto, patchesForPrograms } from '../samples/look-into.ts';
 import { readingOf, type SampleSource, sourceFilter } from '../samples/source.ts';
 import { verdictRow } from '../samples/verdict-row.ts';
-import { type EvaluatedSample, type EvaluateSetup, evaluateJob } from '../tasks/evaluate.ts';
+import { type EvaluateSetup, evaluateJob, evaluateTask } from '../tasks/evaluate.ts';
 import { openInProcess } from '../tasks/evaluate-samples.ts';
 import { readNominalRuns } from '../training/nominal-runs.ts';
 
@@ -258,8 +258,7 @@ export class Judging {
     const outcome = await this.#scheduler.submit(job);
     if (outcome.status === 'failed') throw unreadable(outcome.reason);
     for (const message of outcome.warnings) this.#context.log.log('warning', message);
-    // What the task gives; it travelled as JSON.
-    const value = outcome.value as unknown as EvaluatedSample;
+    const value = evaluateTask.resultOf(outcome);
     if (value.status === 'unreadable') throw unreadable(value.reason);
     return value.file;
   }

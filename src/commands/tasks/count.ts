@@ -67,7 +67,7 @@ interface Counted {
 const readCounted = record({ file: fileName });
 
 /** Counts the windows of one sample into a file; gives its name. */
-export const countTask: Task = defineTask<Options>({
+export const countTask: Task<Counted> = defineTask<Options, Counted>({
   read,
   folders: ({ sample, binDirs, out }) => ({ read: [sample, ...binDirs], write: [out] }),
   run: count,

@@ -5,12 +5,7 @@ import { LocalScheduler } from '../../workers/local-scheduler.ts';
 import { outcomesOf, type Scheduler } from '../../workers/scheduler.ts';
 import type { EvaluationTask, Evaluator } from '../samples/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
-import {
-  type EvaluatedSample,
-  type EvaluateSetup,
-  evaluateJob,
-  evaluateSample,
-} from './evaluate.ts';
+import { type EvaluateSetup, evaluateJob, evaluateSample, evaluateTask } from './evaluate.ts';
 
 /** Samples that this process evaluates at the same time: one is read while another is predicted. */
 const atOnce = 2;
@@ -82,6 +77,6 @@ export async function evaluateSamples(
 
 function reasonOf(outcome: Awaited<ReturnType<Scheduler['submit']>>): string | undefined {
   if (outcome.status === 'failed') return outcome.reason;
-  const value = outcome.value as EvaluatedSample;
+  const value = evaluateTask.resultOf(outcome);
   return value.status === 'unreadable' ? value.reason : undefined;
 }

@@ -77,8 +77,8 @@ export type EvaluatedSample =
   | { readonly status: 'evaluated'; readonly file: string }
   | { readonly status: 'unreadable'; readonly reason: string };
 
-/** Predicts one sample with a run's model and writes its evaluation; gives an `EvaluatedSample`. */
-export const evaluateTask: Task = defineTask<Options>({
+/** Predicts one sample with a run's model and writes its evaluation. */
+export const evaluateTask: Task<EvaluatedSample> = defineTask<Options, EvaluatedSample>({
   read,
   folders: ({ run, sample, binDirs, out }) => ({
     read: [run, runFolder(run).model, sample, ...binDirs],

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { type FolderEntry, listEvaluations } from '../../evaluation/folder.ts';
 import type { TraceFeatures } from '../../verdict/features.ts';
 import { readFeaturesOf } from '../../verdict/stored-features.ts';
-import type { Job, Json } from '../../workers/job.ts';
+import type { Job } from '../../workers/job.ts';
 import { outcomesOf, type Scheduler } from '../../workers/scheduler.ts';
 import { fileName, flag, listOf, path, record } from '../../workers/schema.ts';
 import { defineTask, type Task } from './task.ts';
@@ -22,14 +22,14 @@ const filesAtOnce = 16;
 type Entry =
   | { readonly skipped: string }
   | {
-      readonly sample: Json;
+      readonly sample: TraceFeatures['sample'];
       readonly model: string;
       /** Doubles, little-endian, in base64: JSON has no NaN. */
       readonly values: string;
     };
 
-/** Reads the features of some evaluations; gives a list of `Entry`. */
-export const featuresTask: Task = defineTask<Options>({
+/** Reads the features of some evaluations. */
+export const featuresTask: Task<readonly Entry[]> = defineTask<Options, readonly Entry[]>({
   read: record({ directory: path, names: listOf(fileName, 256), anew: flag }),
   folders: ({ directory, names }) => ({
     read: [],
@@ -47,15 +47,14 @@ function encode(entry: FolderEntry<TraceFeatures>): Entry {
   if ('skipped' in entry) return { skipped: entry.skipped };
   const { sample, model, values } = entry.value;
   const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
-  return { sample: { ...sample }, model, values: bytes.toString('base64') };
+  return { sample, model, values: bytes.toString('base64') };
 }
 
 function decode(path: string, entry: Entry): FolderEntry<TraceFeatures> {
   if ('skipped' in entry) return { path, skipped: entry.skipped };
   const bytes = Uint8Array.from(Buffer.from(entry.values, 'base64'));
-  const sample = entry.sample as unknown as TraceFeatures['sample'];
   // JSON leaves out what is undefined; here it is there.
-  const whole = { ...sample, family: sample.family };
+  const whole = { ...entry.sample, family: entry.sample.family };
   return {
     path,
     value: { sample: whole, model: entry.model, values: new Float64Array(bytes.buffer) },
@@ -82,7 +81,7 @@ export async function featuresElsewhere(
   for await (const [index, outcome] of outcomesOf(scheduler, jobs)) {
     const entries =
       outcome.status === 'done'
-        ? (outcome.value as unknown as readonly Entry[])
+        ? featuresTask.resultOf(outcome)
         : groups[index].map(() => ({ skipped: outcome.reason }));
     found[index] = groups[index].map((name, i) => decode(`${directory}/${name}`, entries[i]));
     done += groups[index].length;

@@ -30,8 +30,8 @@ const read = record({
   partial: flag,
 });
 
-/** Stores the decoded trace of one sample beside it; gives a `PreprocessedSample`. */
-export const preprocessTask: Task = defineTask<Options>({
+/** Stores the decoded trace of one sample beside it. */
+export const preprocessTask: Task<PreprocessedSample> = defineTask<Options, PreprocessedSample>({
   read,
   folders: ({ sample, binDirs }) => ({ read: [sample, ...binDirs], write: [sample] }),
   run,

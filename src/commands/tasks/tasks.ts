@@ -9,7 +9,7 @@ import { featuresTask } from './features.ts';
 import { preprocessTask } from './preprocess.ts';
 import type { Task } from './task.ts';
 
-const tasks: ReadonlyMap<string, Task> = new Map([
+const tasks: ReadonlyMap<string, Task> = new Map<string, Task>([
   ['preprocess', preprocessTask],
   ['count', countTask],
   ['evaluate', evaluateTask],
