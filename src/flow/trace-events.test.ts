@@ -621,6 +621,29 @@ describe('bounds', () => {
     expect(traceOffset + bytesLost).toBe(16 + 2 + 7 + 1000 * 14);
   });
 
+  test('a trace without end keeps its last marks only, and is decoded to its end', () => {
+    const decoder = new TraceDecoder({
+      ...{ space: codeSpace(program), input: new Uint8Array(0), maxMarks: 20, keptMarks: 16 },
+    });
+    let transfers = 0;
+    let blocks = 0;
+    decoder.begin(({ entries, length }) => {
+      for (const entry of entries.subarray(0, length)) {
+        if (entry >= 0) blocks++;
+        else if (decoder.marks[~entry].kind === 'async') transfers++;
+      }
+    });
+    decoder.push(Uint8Array.from([...psb, ...psbend, ...pge(0)]));
+    for (let i = 0; i < 1000; i++) {
+      decoder.push(Uint8Array.from([...fup(0), ...tip(0)]));
+      decoder.handOn();
+    }
+    decoder.push(Uint8Array.from(tnt('N')));
+    expect(decoder.end()).toMatchObject({ gaps: 0, asyncTransfers: 1000 });
+    expect([decoder.isFull, transfers, decoder.marks.length]).toEqual([false, 1000, 16]);
+    expect(blocks).toBeGreaterThan(0);
+  });
+
   test('past the most blocks, too', async () => {
     const many = Array.from({ length: 100 }, (_, i) => pge(0x1000 + i));
     const { flow } = await decode(program, [pge(0), tnt('N'), ...many], { maxBlocks: 10 });
