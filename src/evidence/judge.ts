@@ -230,6 +230,7 @@ export class TransferJudge implements FlowObserver {
     // A case of a switch may be where a cold part of the function begins.
     const isNamed = code?.namesTarget(site, target) === true;
     if (reachability === 'unreferenced' && !isLinker && !isNamed) {
+      if (code?.isAmongUnreferenced(target) === true) return undefined;
       return { kind: 'address-not-taken', actual: target };
     }
     if (novelty !== undefined && this.#isWrongSlot(from, site, target)) {

@@ -1,5 +1,5 @@
 import type { Section } from '../../image/address-space.ts';
-import { type CodeReferences, readCodeReferences } from './code-references.ts';
+import { type CodeReferences, readCodeReferences, UnreferencedCode } from './code-references.ts';
 import { readElfTables } from './elf-tables.ts';
 import { readGoFunctions } from './go-functions.ts';
 import { type ImageMemory, moduleMemory } from './image-memory.ts';
@@ -84,6 +84,7 @@ export class ImageFacts {
   #namedAt: Map<number, string[]> | undefined;
   #references: CodeReferences | undefined;
   #lazySlots: Set<number> | undefined;
+  #unreferenced: UnreferencedCode | undefined;
 
   constructor({ memory, lowest, tables, unwind, ranges }: ImageParts) {
     this.memory = memory;
@@ -97,6 +98,19 @@ export class ImageFacts {
   get references(): CodeReferences {
     this.#references ??= readCodeReferences(this.memory, this.tables, this.ranges);
     return this.#references;
+  }
+
+  /** Whether the pointers to this function are in a form that nothing here reads, as those to all around it. */
+  isAmongUnreferenced(address: number): boolean {
+    const index = rangeAt(this.ranges, address);
+    if (index < 0) return false;
+    const { taken } = this.references;
+    this.#unreferenced ??= new UnreferencedCode(
+      this.memory,
+      this.ranges,
+      (start) => taken[firstAtLeast(taken, start)] === start || this.definedAt(start) !== undefined,
+    );
+    return this.#unreferenced.holds(index);
   }
 
   /** The functions that the image gives to others. */

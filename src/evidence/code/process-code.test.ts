@@ -301,6 +301,37 @@ describe.skipIf(!hasTool('cc') || !hasTool('nm'))('a program that stays where it
     expect(code.isTaken(at.get('g')!)).not.toBe(true);
   });
 
+  test('knows stretches of functions that are named by nothing that can be read', async () => {
+    // 60 functions that nothing names, and 60 of which each is called by the one before but the last.
+    const functions = (prefix: string, body: (i: number) => string): string[] =>
+      Array.from(
+        { length: 60 },
+        (_, i) =>
+          `.type ${prefix}${i}, @function\n${prefix}${i}: .cfi_startproc\n${body(i)}\nret\n.cfi_endproc`,
+      );
+    const text = [
+      '.text',
+      ...functions('lone', () => 'nop'),
+      ...functions('called', (i) => (i < 58 ? `call called${i + 1}` : 'nop')),
+    ];
+    const path = workshop.compile(
+      'cc',
+      workshop.write(`${text.join('\n')}\n`, 's'),
+      '-shared',
+      '-nostdlib',
+    );
+    const { space, bases } = await mapFiles(path);
+    const code = new ProcessCode(space);
+    const at = (name: string): number => {
+      const [, address] = new RegExp(`^(\\w+) t ${name}$`, 'm').exec(run('nm', path)) ?? [];
+      return bases[0]! + Number.parseInt(address ?? '', 16);
+    };
+    expect(code.isAmongUnreferenced(at('lone30'))).toBe(true);
+    // That nothing calls it says something where others are called.
+    expect(code.isAmongUnreferenced(at('called59'))).toBe(false);
+    expect(code.isTaken(at('called59'))).not.toBe(true);
+  });
+
   test('names the cases of a switch by a table of absolute addresses, those in its cold part, too', async () => {
     const options = ['-O2', '-no-pie', '-fno-pie', '-fcf-protection=none'];
     const path = workshop.compile('cc', workshop.write(source, 'c'), ...options);

@@ -195,6 +195,12 @@ export class ProcessCode {
     return !isFixed && pointers.places.length === 0 ? undefined : false;
   }
 
+  /** @returns whether pointers to this function and those around it are in a form that is not read */
+  isAmongUnreferenced(address: Address): boolean {
+    const place = this.place(address);
+    return place?.code.isAmongUnreferenced(place.own) === true;
+  }
+
   /** @returns whether an image, its own or another, holds a pointer to this place by its name */
   isPointedToByName(address: Address): boolean {
     const names = this.exportedNames(address);
