@@ -46,8 +46,9 @@ const mayImport: Readonly<Record<string, Rule>> = {
     types: ['flow'],
   },
   model: { values: ['base', 'sequences'] },
+  'model/mixing': { values: ['base'] },
   'model/histories': {
-    values: ['base', 'evidence', 'sequences/histories', 'model'],
+    values: ['base', 'evidence', 'sequences/histories', 'model', 'model/mixing'],
     types: ['sequences'],
   },
   'model/ngram': { values: ['base', 'sequences', 'model'] },

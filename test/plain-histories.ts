@@ -5,6 +5,7 @@ import type {
   NamedEvents,
 } from '../src/model/histories/run-judge.ts';
 import { deepestLevels, historyLevels } from '../src/sequences/histories/levels.ts';
+import { mixPlainly, type PlainLevel } from './plain-mixing.ts';
 
 /** Runs that each target followed a context in, by the context's key. */
 type PlainCounts = Map<string, Map<number, number>>;
@@ -42,15 +43,6 @@ export function countPlainly(runs: readonly NamedEvents[]): PlainCounts {
     }
   }
   return counts;
-}
-
-/** What one level says: runs and own events of each target that is live there. */
-interface PlainLevel {
-  readonly runs: Map<number, number>;
-  readonly own: Map<number, number>;
-  readonly targets: readonly number[];
-  readonly sum: number;
-  readonly last: number | undefined;
 }
 
 /**
@@ -136,8 +128,12 @@ export function judgePlainly(
       novelScore += weights[newDepthAt + (h * steps + deepest) * 3 * 8 + bucket]!;
     }
     const total = [...scores.values()].reduce((all, s) => all + Math.exp(s), Math.exp(novelScore));
-    const novel = candidates.length === 0 ? 1 : Math.exp(novelScore) / total;
-    const p = new Map([...scores].map(([target, s]) => [target, Math.exp(s) / total]));
+    let novel = candidates.length === 0 ? 1 : Math.exp(novelScore) / total;
+    let p = new Map([...scores].map(([target, s]) => [target, Math.exp(s) / total]));
+    const { network } = tables;
+    if (network !== undefined) {
+      ({ p, novel } = mixPlainly(seen, events.form[event]!, p, novel, network.parameters));
+    }
     let best = novel;
     for (const [target, value] of p) {
       if (value <= best) continue;

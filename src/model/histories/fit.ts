@@ -1,5 +1,6 @@
 import { historyLevels } from '../../sequences/histories/levels.ts';
 import { EventFeatures } from './event-features.ts';
+import { fitMixing } from './fit-mixing.ts';
 import { Mixture } from './mixture.ts';
 import { HistoryModel } from './model.ts';
 import { noveltyAt, noveltyCounts } from './novelty.ts';
@@ -45,7 +46,8 @@ interface Learner {
 /**
  * Learns from all training runs how far histories are to be believed: each run is judged without its own
  * counts, and what proves right there is what counts. The same is learned without each part of the runs, in
- * the same passes: what an event looks like does not depend on weights. Then, how much each instruction surprises
+ * the same passes: what an event looks like does not depend on weights. Then, networks that correct what they say;
+ * then, how much each instruction surprises
  * in runs that are left out.
  *
  * @param counts  settled
@@ -69,25 +71,32 @@ export function fitHistories(
       if (taking.length > 0) learnRun(counts, own, run, taking, rate, pass === 0);
     }
   }
-  const [tables, ...tablesOfParts] = learners.map(({ mixture, novelty, runs }) => ({
-    contexts: counts.contexts,
-    places: outputClasses,
-    runs: counts.runs,
-    transfers: counts.transfers,
-    // As a file holds them, so that what is loaded judges exactly like this.
-    weights: mixture.weights.map(Math.fround),
-    // As if all runs had been counted.
-    novelty: novelty.map((count) => Math.fround((count * counts.runs) / runs.size)),
-    pairs: counts.pairs,
-    scales: new Map<number, PlaceScale>(),
-  }));
+  const [tables, ...tablesOfParts]: readonly JudgingTables[] = learners.map(
+    ({ mixture, novelty, runs }) => ({
+      contexts: counts.contexts,
+      places: outputClasses,
+      runs: counts.runs,
+      transfers: counts.transfers,
+      // As a file holds them, so that what is loaded judges exactly like this.
+      weights: mixture.weights.map(Math.fround),
+      network: undefined,
+      // As if all runs had been counted.
+      novelty: novelty.map((count) => Math.fround((count * counts.runs) / runs.size)),
+      pairs: counts.pairs,
+      scales: new Map<number, PlaceScale>(),
+    }),
+  );
+  const [network, ...networksOfParts] = isPart ? fitMixing(counts, own, tablesOfParts) : [];
+  const judging = isPart
+    ? tablesOfParts.map((part, i) => ({ ...part, network: networksOfParts[i] }))
+    : [tables];
   const scales = new PlaceScales();
-  const judged = [...judgeLeftOut(counts, own, isPart ? tablesOfParts : [tables])].map((left) => ({
+  const judged = [...judgeLeftOut(counts, own, judging)].map((left) => ({
     ...left,
     own: scales.add(left.sites, left.events, left.judgements),
   }));
   return {
-    model: new HistoryModel({ ...tables, scales: scales.all }, inputClasses),
+    model: new HistoryModel({ ...tables, network, scales: scales.all }, inputClasses),
     leftOut: judged.map(({ events, judgements, sites, own }) => ({
       events,
       judgements: { ...judgements, surprise: scales.without(own, sites, judgements) },

@@ -4,8 +4,10 @@ import { UserError } from '../../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import { bytesOf, type NumberArray, readArrays, writeArrays } from '../array-file.ts';
 import type { LearnedLayer } from '../first-layer.ts';
+import { MixingNetwork, mixingParameters } from '../mixing/mixing-network.ts';
 import { ContextTable } from './context-table.ts';
 import { mixtureWeights } from './event-features.ts';
+import { mixingShape } from './event-mixing.ts';
 import { noveltyCounts } from './novelty.ts';
 import { RunContexts } from './run-contexts.ts';
 import {
@@ -15,7 +17,7 @@ import {
   type NamedEvents,
 } from './run-judge.ts';
 
-const types = 'iiiiifffiff';
+const types = 'iiiiiffffiff';
 const fileName = 'histories.bin';
 
 /** What the n-gram learns from histories: counts of contexts, and how far each history is to be believed. */
@@ -62,7 +64,7 @@ export class HistoryModel implements LearnedLayer {
     const { inputClasses, outputClasses, fingerprint } = this;
     const { runs, transfers } = this.tables;
     await writeJsonFile(join(directory, 'model.json'), {
-      ...{ schemaVersion: 3, model: 'histories', inputClasses, outputClasses, runs, transfers },
+      ...{ schemaVersion: 4, model: 'histories', inputClasses, outputClasses, runs, transfers },
       fingerprint,
     });
   }
@@ -79,7 +81,7 @@ export class HistoryModel implements LearnedLayer {
     const areCounts = [...Object.values(sizes), blocks].every(
       (n) => Number.isSafeInteger(n) && n > 0,
     );
-    if (schemaVersion !== 3 || model !== 'histories' || !areCounts) {
+    if (schemaVersion !== 4 || model !== 'histories' || !areCounts) {
       throw damaged('describes no model of histories of this version');
     }
     const found = (await readArrays(join(directory, fileName), types)) as FileArrays;
@@ -103,6 +105,8 @@ type FileArrays = [
   starts: Int32Array,
   entries: Int32Array,
   weights: Float32Array,
+  /** Parameters; empty where there is no network. */
+  network: Float32Array,
   novelty: Float32Array,
   pairs: Float32Array,
   /** Contexts of instructions, ascending, whose scale is not what the model claims; and these scales. */
@@ -117,12 +121,14 @@ const entrySize = 2;
 function arraysOf({
   contexts,
   weights,
+  network,
   novelty,
   pairs,
   scales,
 }: JudgingTables): readonly NumberArray[] {
   const { keys, level, parent, starts, entries } = contexts.toArrays();
-  const floats = [weights, novelty, pairs].map((numbers) => Float32Array.from(numbers));
+  const parameters = network?.parameters ?? [];
+  const floats = [weights, parameters, novelty, pairs].map((numbers) => Float32Array.from(numbers));
   return [
     ...[keys, level, parent, starts, entries, ...floats],
     Int32Array.from(scales.keys()),
@@ -138,12 +144,15 @@ interface Sizes {
 }
 
 function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
-  const [keys, level, parent, starts, entries, weights, novelty, pairs, ...scales] = arrays;
+  const [keys, level, parent, starts, entries, weights, network, novelty, pairs, ...scales] =
+    arrays;
   const [scaleAt, median, excess] = scales;
   return {
     ...sizes,
     contexts: ContextTable.from({ keys, level, parent, starts, entries }),
     weights: Float64Array.from(weights),
+    network:
+      network.length === 0 ? undefined : new MixingNetwork(mixingShape, Float64Array.from(network)),
     novelty: Float64Array.from(novelty),
     pairs: Float64Array.from(pairs),
     scales: new Map(
@@ -153,7 +162,8 @@ function tablesOf(arrays: FileArrays, sizes: Sizes): JudgingTables {
 }
 
 function problemOf(arrays: FileArrays, places: number): string | undefined {
-  const [keys, level, parent, starts, entries, weights, novelty, pairs, ...scales] = arrays;
+  const [keys, level, parent, starts, entries, weights, network, novelty, pairs, ...scales] =
+    arrays;
   const [scaleAt, median, excess] = scales;
   const n = level.length;
   const sizes: readonly (readonly [number, number])[] = [
@@ -168,7 +178,12 @@ function problemOf(arrays: FileArrays, places: number): string | undefined {
     [excess.length, scaleAt.length],
   ];
   if (sizes.some(([found, expected]) => found !== expected)) return 'has tables of other sizes';
-  if (!weights.every(Number.isFinite)) return 'has weights that are no numbers';
+  if (network.length !== 0 && network.length !== mixingParameters(mixingShape)) {
+    return 'has a network of another size';
+  }
+  if (![weights, network].every((numbers) => numbers.every(isWeight))) {
+    return 'has weights that are no numbers';
+  }
   if (![novelty, pairs].every((counts) => counts.every((count) => count >= 0))) {
     return 'has counts that are none';
   }
@@ -179,4 +194,9 @@ function problemOf(arrays: FileArrays, places: number): string | undefined {
   );
   if (!areScales) return 'has scales that are none';
   return ContextTable.problemOf({ keys, level, parent, starts, entries }, places);
+}
+
+/** Whether sums of such weights stay numbers. */
+function isWeight(weight: number): boolean {
+  return Math.abs(weight) < 1e6;
 }

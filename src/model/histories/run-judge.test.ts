@@ -192,6 +192,7 @@ describe('judging runs by histories', () => {
     const untrained = judgePlainly(run, countPlainly(runs.map(name)), {
       ...model.tables,
       weights: model.tables.weights.map(() => 0),
+      network: undefined,
     });
     expect(nats(model.judge(run))).toBeLessThan(nats(untrained));
   });

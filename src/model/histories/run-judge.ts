@@ -1,7 +1,9 @@
 import { targetSorts, usualCounts } from '../../evidence/transfer-code.ts';
 import { historyLevels } from '../../sequences/histories/levels.ts';
+import type { MixingNetwork } from '../mixing/mixing-network.ts';
 import type { ContextTable } from './context-table.ts';
 import { EventFeatures } from './event-features.ts';
+import { EventMixing } from './event-mixing.ts';
 import { inOrder, Mixture } from './mixture.ts';
 import { Novelty } from './novelty.ts';
 import { atScale, type PlaceScale } from './place-scales.ts';
@@ -66,6 +68,8 @@ export interface JudgingTables {
   readonly runs: number;
   readonly transfers: number;
   readonly weights: Float64Array;
+  /** Corrects what the weights say where they are not sure; not there = training held too little to learn it. */
+  readonly network: MixingNetwork | undefined;
   /**
    * By form of transfer and sort of target, for `Novelty`: events of left-out runs that their place never
    * showed, and the targets of all places of training, for places that nobody saw.
@@ -82,6 +86,7 @@ export class RunJudge {
   readonly #contexts: RunContexts;
   readonly #features = new EventFeatures();
   readonly #mixture: Mixture;
+  readonly #mixing = new EventMixing();
   readonly #novelties: Novelty;
   readonly #firsts: Novelty;
   /** A run is of a kind that none of the others showed once in so many. */
@@ -115,7 +120,7 @@ export class RunJudge {
       shownCount: new Uint8Array(length),
       surprise: new Float32Array(length),
     };
-    const { scales } = this.#tables;
+    const { scales, network } = this.#tables;
     const known = 'contexts' in events ? events.contexts : undefined;
     const hashes = 'hashes' in events ? events.hashes : noHashes;
     const mixture = this.#mixture;
@@ -126,6 +131,9 @@ export class RunJudge {
       else contexts.comeKnown(known, event * levels);
       features.read(contexts, form[event]);
       mixture.weigh(features);
+      if (network !== undefined && this.#mixing.read(contexts, features, mixture, form[event])) {
+        this.#mixing.correct(network, features, mixture);
+      }
       const came = target[event];
       const candidate = contexts.candidateOf(came);
       const { best, probability } = mixture;
