@@ -37,6 +37,8 @@ export class EventMixing {
   readonly inputs: MixingInputs = new MixingInputs();
   /** By candidate: its option, or -1. */
   #optionOf: Int32Array<ArrayBuffer> = new Int32Array(64);
+  /** By level: candidates that came in the context of the event; 0 = it is not known, or nobody came there. */
+  readonly #kinds = new Int32Array(levels);
   /** By option: its candidate. */
   #candidate: Int32Array<ArrayBuffer> = new Int32Array(64);
   /** `[options, levels]`: how often it came in each context, as `Cell.seen`. */
@@ -60,6 +62,7 @@ export class EventMixing {
     const { inputs } = this;
     inputs.begin();
     const options = this.#chooseOptions(features, mixture);
+    this.#readSeen(run, options);
     this.#addShared(run);
     inputs.add(formAt + form, 1);
     inputs.add(eventAt, 0.25 * Math.log1p(candidates));
@@ -67,9 +70,9 @@ export class EventMixing {
     inputs.add(eventAt + 2, 0.1 * Math.log(Math.max(least, novel)));
     inputs.add(eventAt + 3, 0.1 * Math.log(highest));
     inputs.add(eventAt + 4, Math.log1p(-Math.log(highest)));
-    this.#readSeen(run, options);
-    for (let option = 0; option < options; option++)
+    for (let option = 0; option < options; option++) {
       this.#addOption(run, option, features, mixture);
+    }
     inputs.end(Math.max(least, novel));
     return true;
   }
@@ -120,27 +123,28 @@ export class EventMixing {
     const { inputs } = this;
     for (let level = 0; level < levels; level++) {
       const input = level * perLevel;
-      const context = at[level] * contextSize;
-      const kinds = at[level] < 0 ? 0 : run.kindsOf(at[level]);
+      const kinds = this.#kinds[level];
       if (kinds === 0) inputs.add(input + 2, 1);
       else {
-        inputs.add(input, 0.25 * Math.log1p(contexts[context + Shown.sum]));
+        inputs.add(input, 0.25 * Math.log1p(contexts[at[level] * contextSize + Shown.sum]));
         if (kinds === 1) inputs.add(input + 1, 1);
       }
     }
   }
 
-  /** Looks up how often each option came in each context. */
+  /** Looks up how often each option came in each context, and how many candidates did. */
   #readSeen(run: RunContexts, options: number): void {
     const { at, contexts, cells } = run;
     const seen = this.#seen.fill(0, 0, options * levels);
     for (let level = 0; level < levels; level++) {
+      this.#kinds[level] = 0;
       if (at[level] < 0) continue;
       const context = at[level] * contextSize;
       const several = contexts[context + Shown.cells];
       const list = several > 0 ? cells : contexts;
       const first = several > 0 ? several + headSize : context + Shown.cell;
       const kinds = run.kindsOf(at[level]);
+      this.#kinds[level] = kinds;
       for (let i = 0; i < kinds; i++) {
         const cell = first + i * cellSize;
         // The cells of the place hold targets, in the order of the candidates.
@@ -161,9 +165,9 @@ export class EventMixing {
     const candidate = this.#candidate[option];
     inputs.addOption(probability[candidate]);
     for (let level = 0; level < levels; level++) {
-      const context = at[level] * contextSize;
-      const kinds = at[level] < 0 ? 0 : run.kindsOf(at[level]);
+      const kinds = this.#kinds[level];
       if (kinds === 0) continue;
+      const context = at[level] * contextSize;
       const input = level * ownPerLevel;
       const seen = this.#seen[option * levels + level];
       const trained = seen >> ownBits;

@@ -6,7 +6,7 @@ import { MixingNetwork, type MixingShape } from './mixing-network.ts';
 /** Each event is drawn about so often ... */
 const passes = 10;
 /** ... and all together so often at most, which bounds the time. */
-const mostDraws = 64_000;
+const mostDraws = 96_000;
 const batch = 32;
 const learningRate = 0.003;
 /** Weights shrink by this share of each step (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019). */
