@@ -2,7 +2,7 @@ import { historyLevels } from '../../sequences/histories/levels.ts';
 import { MixingExamples } from '../mixing/mixing-examples.ts';
 import type { MixingInputs } from '../mixing/mixing-inputs.ts';
 import type { MixingNetwork } from '../mixing/mixing-network.ts';
-import { trainMixing } from '../mixing/train-mixing.ts';
+import { natsSaved, trainMixing } from '../mixing/train-mixing.ts';
 import { EventFeatures } from './event-features.ts';
 import { EventMixing, mixingShape } from './event-mixing.ts';
 import { Mixture } from './mixture.ts';
@@ -24,7 +24,8 @@ const mostExamples = 32_768;
  * @param counts  settled
  * @param own  contexts of the run before, which are forgotten
  * @param parts  tables with the weights of all runs but those of each part
- * @returns the network of all runs, then, by part, that of all runs of other parts
+ * @returns the network of all runs, then, by part, that of all runs of other parts; none where those of parts, asked
+ *   about runs that they never saw, did no better than the mixture
  */
 export function fitMixing(
   counts: TrainingCounts,
@@ -45,9 +46,15 @@ export function fitMixing(
       stride *= 2;
     }
   }
-  return [-1, ...parts.keys()].map((part) =>
+  const networks = [-1, ...parts.keys()].map((part) =>
     trainMixing(mixingShape, examples, (run) => run % parts.length !== part),
   );
+  const saved = parts.reduce((sum, _, part) => {
+    const network = networks[1 + part];
+    const isOfPart = (run: number): boolean => run % parts.length === part;
+    return sum + (network === undefined ? 0 : natsSaved(network, examples, isOfPart));
+  }, 0);
+  return saved > 0 ? networks : networks.map(() => undefined);
 }
 
 /** An event that a mixture was not sure of. */

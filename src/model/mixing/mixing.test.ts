@@ -4,7 +4,7 @@ import { Random } from '../../base/random.ts';
 import { MixingExamples } from './mixing-examples.ts';
 import { MixingInputs } from './mixing-inputs.ts';
 import { MixingNetwork, type MixingShape, mixingParameters } from './mixing-network.ts';
-import { trainMixing } from './train-mixing.ts';
+import { natsSaved, trainMixing } from './train-mixing.ts';
 
 const shape: MixingShape = { shared: 7, own: 5 };
 
@@ -176,8 +176,11 @@ describe('training', () => {
     unseen.all.forEach((example, i) => {
       nats += lossOf(example, unseen.examples.came[i]!, network!.parameters);
     });
-    expect(-Math.log(0.375)).toBeGreaterThan(0.98);
     expect(nats / 200).toBeLessThan(0.1);
+    const saved = natsSaved(network!, unseen.examples, () => true);
+    expect(saved).toBeCloseTo(-200 * Math.log(0.375) - nats, 3);
+    const own = (run: number): boolean => run === 1;
+    expect(natsSaved(network!, unseen.examples, own)).toBeLessThan(saved / 2);
   });
 
   test('gives the same for the same events of the runs that take part', () => {

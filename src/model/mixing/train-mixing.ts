@@ -3,9 +3,9 @@ import type { MixingExamples } from './mixing-examples.ts';
 import { MixingInputs } from './mixing-inputs.ts';
 import { MixingNetwork, type MixingShape } from './mixing-network.ts';
 
-/** Each event is drawn about so often ... */
+/** Each event is drawn about so often, all together so often at least, and so often at most, which bounds the time. */
 const passes = 10;
-/** ... and all together so often at most, which bounds the time. */
+const fewestDraws = 9600;
 const mostDraws = 96_000;
 const batch = 32;
 const learningRate = 0.003;
@@ -34,7 +34,8 @@ export function trainMixing(
   const network = MixingNetwork.untrained(shape, 1);
   const adam = new Adam(network.parameters);
   const inputs = new MixingInputs();
-  const steps = Math.ceil(Math.min(passes * length, mostDraws) / batch);
+  const wanted = Math.max(fewestDraws, Math.min(passes * length, mostDraws));
+  const steps = Math.ceil(wanted / batch);
   for (let step = 0; step < steps; step++) {
     for (let i = 0; i < batch; i++) {
       const nth = drawn(draws.upTo, random.uniform());
@@ -47,6 +48,25 @@ export function trainMixing(
   }
   // As a file holds them, so that what is loaded judges exactly like this.
   return new MixingNetwork(shape, network.parameters.map(Math.fround));
+}
+
+/** @returns by how many nats what came in the events of some runs is more probable with a network than without it */
+export function natsSaved(
+  network: MixingNetwork,
+  examples: MixingExamples,
+  isIn: (run: number) => boolean,
+): number {
+  const inputs = new MixingInputs();
+  let saved = 0;
+  for (let event = 0; event < examples.length; event++) {
+    if (!isIn(examples.run[event])) continue;
+    examples.read(event, inputs);
+    network.weigh(inputs);
+    const { prior, posterior, rest, posteriorRest } = inputs;
+    const came = examples.came[event];
+    saved += came < 0 ? Math.log(posteriorRest / rest) : Math.log(posterior[came] / prior[came]);
+  }
+  return saved;
 }
 
 interface Draws {
