@@ -3,16 +3,18 @@ import type { MixingExamples } from './mixing-examples.ts';
 import { MixingInputs } from './mixing-inputs.ts';
 import { MixingNetwork, type MixingShape } from './mixing-network.ts';
 
-/** Each event is drawn about so often, all together so often at least, and so often at most, which bounds the time. */
+/** So often is an event drawn: of few ones more often, as long as all draws together are few. */
 const passes = 10;
-const fewestDraws = 9600;
+const mostPasses = 25;
+const fewDraws = 9600;
+/** All together are drawn so often at most, which bounds the time. */
 const mostDraws = 96_000;
 const batch = 32;
 const learningRate = 0.003;
 /** Weights shrink by this share of each step (Loshchilov and Hutter, "Decoupled weight decay regularization", 2019). */
 const decay = 0.1;
 /** Fewer examples tell nothing that is worth it. */
-const fewest = 100;
+const fewest = 256;
 
 /**
  * Trains a network on the events of some runs, by Adam (Kingma and Ba, "Adam: a method for stochastic optimization",
@@ -34,8 +36,7 @@ export function trainMixing(
   const network = MixingNetwork.untrained(shape, 1);
   const adam = new Adam(network.parameters);
   const inputs = new MixingInputs();
-  const wanted = Math.max(fewestDraws, Math.min(passes * length, mostDraws));
-  const steps = Math.ceil(wanted / batch);
+  const steps = Math.ceil(drawsFor(length) / batch);
   for (let step = 0; step < steps; step++) {
     for (let i = 0; i < batch; i++) {
       const nth = drawn(draws.upTo, random.uniform());
@@ -48,6 +49,10 @@ export function trainMixing(
   }
   // As a file holds them, so that what is loaded judges exactly like this.
   return new MixingNetwork(shape, network.parameters.map(Math.fround));
+}
+
+function drawsFor(events: number): number {
+  return Math.min(Math.max(passes * events, Math.min(mostPasses * events, fewDraws)), mostDraws);
 }
 
 /** @returns by how many nats what came in the events of some runs is more probable with a network than without it */
