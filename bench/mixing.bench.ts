@@ -84,7 +84,7 @@ async function measure(folder: string): Promise<void> {
   const training = new HistoryTraining();
   for (const name of train) training.add(await read(name));
   const started = processorTime();
-  const { trained } = training.finish();
+  const { trained } = training.finish('network');
   const fitting = processorTime() - started;
   const { layer, vocabulary } = trained;
   if (!(layer instanceof HistoryModel)) throw new Error('histories were learned');

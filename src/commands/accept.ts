@@ -4,6 +4,7 @@ import { makeFolder, makeWorkFolder, removeQuietly } from '../base/files/folder.
 import { readWholeFile } from '../base/files/read.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
+import { HistoryModel } from '../model/histories/model.ts';
 import type { Sample } from '../trace/sample.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
 import { featuresOfLeftOut, leftOutOf } from '../verdict/left-out.ts';
@@ -297,7 +298,13 @@ class Accepting {
       if ('reason' in message) log.log('warning', `left out: ${message.reason}`);
       else training.add({ sample: identityOf(sample, 'training'), ...message });
     });
-    const { trained, summary, leftOut: evaluations } = training.finish();
+    const {
+      trained,
+      summary,
+      leftOut: evaluations,
+    } = training.finish(
+      old.layer instanceof HistoryModel && old.layer.hasNetwork ? 'network' : 'weights',
+    );
     const leftOut = leftOutOf(modelIdentity(trained), evaluations());
     const renewed = runFolder(join(this.#work, 'model'));
     await makeFolder(renewed.model);

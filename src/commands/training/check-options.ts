@@ -58,6 +58,12 @@ const problems: readonly {
       'a network, calls and hashed classes take windows: leave --context histories out, or choose --model ngram',
   },
   {
+    code: 'mixing-of-windows',
+    holds: ({ mixing, context }) => mixing === 'network' && context !== 'histories',
+    message:
+      '--mixing network corrects what histories say: leave it out, or choose --context histories',
+  },
+  {
     code: 'keras-half',
     holds: ({ saveModel, saveWeights }) =>
       (saveModel === undefined) !== (saveWeights === undefined),

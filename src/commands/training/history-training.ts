@@ -3,7 +3,7 @@ import { UserError } from '../../base/errors.ts';
 import type { Evaluation, SampleIdentity } from '../../evaluation/evaluation.ts';
 import type { Proof } from '../../evidence/collector.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';
-import { fitHistories, type LeftOutRun } from '../../model/histories/fit.ts';
+import { fitHistories, type LeftOutRun, type MixingKind } from '../../model/histories/fit.ts';
 import { TrainingCounts } from '../../model/histories/training-counts.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { outsideImages, SymbolTable } from '../../sequences/symbol-table.ts';
@@ -71,7 +71,7 @@ export class HistoryTraining {
    *
    * @throws UserError `no-windows`
    */
-  finish(): TrainedHistories {
+  finish(mixing: MixingKind = 'weights'): TrainedHistories {
     if (this.events === 0) {
       throw new UserError(
         'no-windows',
@@ -83,7 +83,7 @@ export class HistoryTraining {
     const vocabulary = Vocabulary.learn(this.#table, this.#ranIn, this.#pairs, { kind: 'learned' });
     counts.settle(vocabulary.outputClassesOf(this.#table));
     const { inputClasses, outputClasses } = vocabulary;
-    const { model: layer, leftOut } = fitHistories(counts, inputClasses, outputClasses);
+    const { model: layer, leftOut } = fitHistories(counts, inputClasses, outputClasses, mixing);
     const runs = this.#packer.finish();
     const trained: Trained = { layer, vocabulary, profile: this.#profile, runs };
     return {

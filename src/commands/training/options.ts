@@ -9,6 +9,7 @@ import {
   text,
 } from '../../base/options/option.ts';
 import { type Given, type Settled, settle } from '../../base/options/option-table.ts';
+import { type MixingKind, mixingKinds } from '../../model/histories/fit.ts';
 import type { OptimizerKind } from '../../model/lstm/optimizer.ts';
 import { defaultShape } from '../../model/lstm/shape.ts';
 import { type Smoothing, smoothings } from '../../model/ngram/smoothing.ts';
@@ -149,6 +150,13 @@ class LearnTable {
     parse: choice('histories', 'blocks'),
     default: (asked) => (canTakeHistories(asked) && !saysWindows(asked) ? 'histories' : 'blocks'),
     shown: 'histories; blocks for a network, for calls and for the aliases',
+  };
+  readonly mixing: Option<MixingKind> = {
+    flags: '--mixing <kind>',
+    help: 'how histories are weighed: weights; or network, which corrects the weights by a small one: better predictions, some ten seconds more',
+    group: model,
+    parse: choice(...mixingKinds),
+    default: 'weights',
   };
   readonly smoothing: Option<Smoothing> = {
     flags: '--smoothing <kind>',

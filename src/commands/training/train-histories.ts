@@ -51,7 +51,7 @@ export async function trainHistories(
     );
   }
   clock.start('training');
-  const learned = training.finish();
+  const learned = training.finish(options.mixing);
   const { traces, blocks, windows, contexts = 0, outputClasses } = learned.summary;
   context.log.log(
     'info',

@@ -23,6 +23,10 @@ const mostRuns = 60;
 /** Rates at which the mixture learns, one a pass over all runs. */
 const rates: readonly number[] = [0.1, 0.05];
 
+/** How histories are weighed: by the mixture's weights alone, or corrected by a network. */
+export const mixingKinds = ['weights', 'network'] as const;
+export type MixingKind = (typeof mixingKinds)[number];
+
 /** What training makes of counts. */
 export interface FittedHistories {
   readonly model: HistoryModel;
@@ -46,7 +50,7 @@ interface Learner {
 /**
  * Learns from all training runs how far histories are to be believed: each run is judged without its own
  * counts, and what proves right there is what counts. The same is learned without each part of the runs, in
- * the same passes: what an event looks like does not depend on weights. Then, networks that correct what they say;
+ * the same passes: what an event looks like does not depend on weights. Where it is asked for, networks that correct what they say;
  * then, how much each instruction surprises
  * in runs that are left out.
  *
@@ -57,6 +61,7 @@ export function fitHistories(
   counts: TrainingCounts,
   inputClasses: number,
   outputClasses: number,
+  mixing: MixingKind = 'weights',
 ): FittedHistories {
   const isPart = counts.runs >= 2 * parts;
   const whole = learnerOf(counts, () => true);
@@ -86,7 +91,8 @@ export function fitHistories(
       scales: new Map<number, PlaceScale>(),
     }),
   );
-  const [network, ...networksOfParts] = isPart ? fitMixing(counts, own, tablesOfParts) : [];
+  const [network, ...networksOfParts] =
+    isPart && mixing === 'network' ? fitMixing(counts, own, tablesOfParts) : [];
   const judging = isPart
     ? tablesOfParts.map((part, i) => ({ ...part, network: networksOfParts[i] }))
     : [tables];

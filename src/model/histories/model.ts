@@ -38,6 +38,11 @@ export class HistoryModel implements LearnedLayer {
     this.outputClasses = tables.places;
   }
 
+  /** Whether a network corrects how histories are weighed. */
+  get hasNetwork(): boolean {
+    return this.tables.network !== undefined;
+  }
+
   get fingerprint(): string {
     this.#fingerprint ??= this.#hash();
     return this.#fingerprint;

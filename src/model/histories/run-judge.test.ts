@@ -78,7 +78,7 @@ function learn(runs: readonly TransferEvents[]): {
   counts.settle(classOf);
   return {
     counts,
-    ...fitHistories(counts, places + 1, places + 1),
+    ...fitHistories(counts, places + 1, places + 1, 'network'),
     name: (run) => ({ ...run, target: run.target.map((place) => classOf[place]!) }),
   };
 }
