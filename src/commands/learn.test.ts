@@ -225,6 +225,7 @@ describe('before anything is written', () => {
     // No machine has a hundred.
     [{ device: 'cuda:98,cuda:99' }, 'device-unavailable', 'unavailable'],
     [{ filter: [] }, 'no-filter', 'arguments'],
+    [{ mixing: 'network' }, 'mixing-of-windows', 'arguments'],
     [{ saveModel: 'model.json' }, 'keras-half', 'arguments'],
     [{ saveModel: 'm.json', saveWeights: 'w.h5', prior: 'ngram' }, 'keras-prior', 'arguments'],
   ] as const)('%o is refused as %s', async (changed, code, category) => {
