@@ -4,7 +4,6 @@ import { makeFolder, makeWorkFolder, removeQuietly } from '../base/files/folder.
 import { readWholeFile } from '../base/files/read.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { type RunContext, silentContext } from '../model/first-layer.ts';
-import { HistoryModel } from '../model/histories/model.ts';
 import type { Sample } from '../trace/sample.ts';
 import { classifyNominal } from '../verdict/classify-nominal.ts';
 import { featuresOfLeftOut, leftOutOf } from '../verdict/left-out.ts';
@@ -22,7 +21,7 @@ import { writeFunctions } from './samples/earlier-builds.ts';
 import { identityOf, modelIdentity } from './samples/evaluate.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { sourceFilter } from './samples/source.ts';
-import { HistoryTraining } from './training/history-training.ts';
+import { HistoryTraining, mixingOf } from './training/history-training.ts';
 import { readEvents } from './training/train-histories.ts';
 import { type TrainingRun, unpackTrainingRuns } from './training/training-runs.ts';
 
@@ -298,13 +297,7 @@ class Accepting {
       if ('reason' in message) log.log('warning', `left out: ${message.reason}`);
       else training.add({ sample: identityOf(sample, 'training'), ...message });
     });
-    const {
-      trained,
-      summary,
-      leftOut: evaluations,
-    } = training.finish(
-      old.layer instanceof HistoryModel && old.layer.hasNetwork ? 'network' : 'weights',
-    );
+    const { trained, summary, leftOut: evaluations } = training.finish(mixingOf(old));
     const leftOut = leftOutOf(modelIdentity(trained), evaluations());
     const renewed = runFolder(join(this.#work, 'model'));
     await makeFolder(renewed.model);

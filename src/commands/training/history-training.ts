@@ -4,6 +4,7 @@ import type { Evaluation, SampleIdentity } from '../../evaluation/evaluation.ts'
 import type { Proof } from '../../evidence/collector.ts';
 import { type IndirectTransfers, TransferProfile } from '../../evidence/profile.ts';
 import { fitHistories, type LeftOutRun, type MixingKind } from '../../model/histories/fit.ts';
+import { HistoryModel } from '../../model/histories/model.ts';
 import { TrainingCounts } from '../../model/histories/training-counts.ts';
 import type { TransferEvents } from '../../sequences/histories/events.ts';
 import { outsideImages, SymbolTable } from '../../sequences/symbol-table.ts';
@@ -149,6 +150,11 @@ export class HistoryTraining {
       this.#pairs.add(site, 0, hashWindow(site, 0, 1), symbols[run.target[event]]);
     }
   }
+}
+
+/** @returns how a model weighs histories, to learn it anew in the same way */
+export function mixingOf({ layer }: Pick<Trained, 'layer'>): MixingKind {
+  return layer instanceof HistoryModel && layer.hasNetwork ? 'network' : 'weights';
 }
 
 /** The indirect calls and jumps of a run, as a profile of training takes them. */
