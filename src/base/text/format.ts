@@ -30,12 +30,12 @@ export function showValue(value: unknown): string {
     return Array.isArray(value) ? 'a list' : 'an object';
   }
   const text = String(value);
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  return inOneLine(text.length > 60 ? `${text.slice(0, 57)}...` : text);
 }
 
 /** A text that was given, short enough to stand in a sentence. */
 export function shorten(text: string): string {
-  return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+  return inOneLine(text.length > 60 ? `${text.slice(0, 57)}...` : text);
 }
 
 /** Breaks a text into lines between words; a word that is longer than a line stands by itself. */

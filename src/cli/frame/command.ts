@@ -7,8 +7,13 @@ export interface Invocation<Options> {
   readonly options: Options;
   readonly terminal: Terminal;
   readonly signal: AbortSignal;
-  /** Prints one line of the result on standard output, and comes back once it is written. */
+  /**
+   * Prints one line of the result on standard output, and comes back once it is written. It stays one: a line break
+   * in a name would forge the next.
+   */
   readonly print: (line: string) => void;
+  /** As `print`, for a document that holds its lines itself: names in it are escaped already. */
+  readonly printText: (text: string) => void;
   /** Every command there is, for those that write about commands. */
   readonly commands: readonly CommandEntry[];
 }

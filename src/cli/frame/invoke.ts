@@ -5,7 +5,7 @@ import { type CommonOptions, levelOf } from './common-options.ts';
 import { problemsOfOthers, readConfig } from './config-file.ts';
 import type { Grammar } from './grammar.ts';
 import { writeOut } from './output.ts';
-import { printable } from './paint.ts';
+import { printable, printableLine } from './paint.ts';
 import { settleOptions } from './settings.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
@@ -29,6 +29,10 @@ export async function invoke(
   });
   for (const note of line.notes) terminal.log('warning', note);
   await interruptible(terminal, async (signal) => {
+    const show = (text: string): void => {
+      terminal.finish();
+      writeOut(`${text}\n`);
+    };
     const code = await command.run({
       args: line.args,
       // The command's own table has settled them; `defineCommand` holds `run` to it.
@@ -36,10 +40,8 @@ export async function invoke(
       terminal,
       signal,
       commands,
-      print: (text) => {
-        terminal.finish();
-        writeOut(`${printable(text)}\n`);
-      },
+      print: (line) => show(printableLine(line)),
+      printText: (text) => show(printable(text)),
     });
     process.exitCode = code ?? 0;
   });

@@ -1,7 +1,7 @@
 import { styleText } from 'node:util';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import { paint, printable } from './paint.ts';
+import { paint, printable, printableLine } from './paint.ts';
 
 const red = (text: string): string => styleText('red', text, { validateStream: false });
 const hostile = [
@@ -15,6 +15,13 @@ const hostile = [
 
 test('our colours pass', () => {
   expect(printable(`a ${paint(red, 'b')} c`)).toBe('a \u001b[31mb\u001b[39m c');
+});
+
+test('a name with a line break does not begin a line, and our colours pass there, too', () => {
+  const name = 'a\nnominal    p 1.000  b';
+  expect(printableLine(`anomalous  ${paint(red, name)}`)).toBe(
+    'anomalous  \u001b[31ma\\nnominal    p 1.000  b\u001b[39m',
+  );
 });
 
 test.each(hostile)('%j in a text is shown, painted or not', (found) => {

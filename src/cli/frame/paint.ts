@@ -17,7 +17,12 @@ export function paint(style: (text: string) => string, text: string): string {
   return style(forTerminal(text)).replaceAll(esc, mark);
 }
 
-/** Makes a line fit for a terminal: of all escapes in it, only those of `paint` stay ones. */
+/** As `printable`, for a text that must not begin another line. */
+export function printableLine(line: string): string {
+  return printable(line).replaceAll('\n', '\\n');
+}
+
+/** Makes a text fit for a terminal: of all escapes in it, only those of `paint` stay ones. */
 export function printable(line: string): string {
   return line
     .split(mark)

@@ -144,6 +144,17 @@ describe('wayward.config.json', () => {
     ]);
   });
 
+  test('a key of a megabyte, or with a line break, is one short line, told at once', () => {
+    const keys = ['x'.repeat(1e6), 'a\nwayward: all is well\u001b[31m'];
+    const began = process.cpuUsage();
+    const told = problemsOfOthers(keys, [{ ...entry, command }]);
+    expect(process.cpuUsage(began).user).toBeLessThan(2e6);
+    expect(told).toEqual([
+      `wayward.config.json: there is no option ${'x'.repeat(57)}...`,
+      'wayward.config.json: there is no option a\\nwayward: all is well\\u001b[31m',
+    ]);
+  });
+
   test('there need be none', () => {
     const problems: string[] = [];
     expect(readConfig(grammarOf(entry, command), problems).values).toEqual({});

@@ -45,7 +45,7 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward accept reader.wayward harmless -o reader.wayward', 'writes the new one over the old'],
   ],
-  run: async ({ args, options: o, terminal, signal, print }) => {
+  run: async ({ args, options: o, terminal, signal, print, printText }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const request = requestOf(args, o);
     const { knownPlaces, reason, out: output } = o;
@@ -58,12 +58,12 @@ const spec: CommandSpec<Options> = {
         );
       }
       const noted = await acceptPlaces({ ...request, knownPlaces, reason }, context);
-      if (o.json) print(JSON.stringify({ schemaVersion: 1, ...noted }, undefined, 2));
+      if (o.json) printText(JSON.stringify({ schemaVersion: 1, ...noted }, undefined, 2));
       else for (const line of describePlaces(noted, request.profile)) print(line);
       return 0;
     }
     const result = await accept({ ...request, output, reason }, context);
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
     else for (const line of describe(result)) print(line);
     return 0;
   },

@@ -121,7 +121,7 @@ const spec: CommandSpec<Options> = {
       'scores recordings as they arrive, each once, over restarts, too',
     ],
   ],
-  run: async ({ args, options, terminal, signal, print }) => {
+  run: async ({ args, options, terminal, signal, print, printText }) => {
     checkQueueOptions(options);
     const path = args[0] ?? options.attach;
     if (path === undefined) {
@@ -141,7 +141,7 @@ const spec: CommandSpec<Options> = {
     if (options.csv !== undefined) await writeFileAtomic(options.csv, rowsToCsv(report.rows));
     if (options.roc !== undefined) await writeFileAtomic(options.roc, rocToCsv(report.roc));
     if (options.sarif !== undefined) await writeFileAtomic(options.sarif, reportToSarif(report));
-    print(options.json ? reportToJson(report) : summaryFor(report, options.all));
+    printText(options.json ? reportToJson(report) : summaryFor(report, options.all));
     return verdictCode(options.exitCode, { anomalous: flagged, leftOut: report.skipped.length });
   },
 };

@@ -220,7 +220,7 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward cluster runs/RUN -m 1024 --slices correctness', 'as the ancestor did it'],
   ],
-  run: async ({ args, options: given, terminal, signal, print }) => {
+  run: async ({ args, options: given, terminal, signal, print, printText }) => {
     const o = { ...given, train: [...args, ...(given.train ?? [])] };
     const result = await cluster(await requestOf(o), {
       log: terminal,
@@ -230,7 +230,7 @@ const spec: CommandSpec<Options> = {
     const data = clusterDataOf(result, version);
     const page = o.out ?? (await pageOf(o.train[0]));
     if (page !== undefined) await writeFileAtomic(page, renderClusterReport(data));
-    if (o.json) print(clustersToJson(data));
+    if (o.json) printText(clustersToJson(data));
     else for (const line of clusterLines(data)) print(line);
     if (page !== undefined && !o.json) print(`The page: ${page}`);
     return 0;

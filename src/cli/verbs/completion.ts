@@ -24,7 +24,7 @@ const spec: CommandSpec<object> = {
     ['wayward completion zsh > ~/.zfunc/_wayward', 'for zsh, where ~/.zfunc is in $fpath'],
     ['wayward completion fish > ~/.config/fish/completions/wayward.fish', 'for fish'],
   ],
-  run: async ({ args: [shell = ''], commands, print }) => {
+  run: async ({ args: [shell = ''], commands, printText }) => {
     const script = Object.hasOwn(shells, shell) ? shells[shell] : undefined;
     if (script === undefined) {
       const known = Object.keys(shells).join(', ');
@@ -32,7 +32,7 @@ const spec: CommandSpec<object> = {
         category: 'arguments',
       });
     }
-    print(script(completionOf(await loadAll(commands))).trimEnd());
+    printText(script(completionOf(await loadAll(commands))).trimEnd());
     return 0;
   },
 };

@@ -64,7 +64,7 @@ const spec: CommandSpec<Options> = {
     ['wayward demo', 'learns, judges, prints the table and says where the page is'],
     ['wayward demo --model lstm', 'the same with a network'],
   ],
-  run: async ({ options: o, terminal, signal, print }) => {
+  run: async ({ options: o, terminal, signal, printText }) => {
     const corpus = findDemoCorpus(o.corpus === undefined ? bundled : resolve(o.corpus));
     const models = o.model ?? (isInstalled('onnxruntime-node') ? ['ngram', 'lstm'] : ['ngram']);
     const shown: Shown[] = [];
@@ -74,9 +74,9 @@ const spec: CommandSpec<Options> = {
       const result = await demo(optionsFor(model, corpus, o), context);
       const last = { model, result, seconds: (performance.now() - started) / 1000 };
       shown.push(last);
-      if (!o.json) print(shown.length === 1 ? wholeText(last) : shortText(last));
+      if (!o.json) printText(shown.length === 1 ? wholeText(last) : shortText(last));
     }
-    if (o.json) print(JSON.stringify({ schemaVersion: 2, models: shown.map(documentOf) }));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 2, models: shown.map(documentOf) }));
     return 0;
   },
 };

@@ -10,10 +10,10 @@ const spec: CommandSpec<{ readonly json: boolean }> = {
   args: [],
   options: [],
   examples: [['wayward doctor', 'lists what is there, what is missing and what it would bring']],
-  run: async ({ options, print }) => {
+  run: async ({ options, print, printText }) => {
     const findings = await examineMachine();
     if (options.json) {
-      print(JSON.stringify({ schemaVersion: 1, findings }, undefined, 2));
+      printText(JSON.stringify({ schemaVersion: 1, findings }, undefined, 2));
     } else {
       const width = Math.max(...findings.map(({ what }) => what.length));
       for (const { what, state, found, use } of findings) {

@@ -86,7 +86,7 @@ const spec: CommandSpec<Options> = {
       'calls of 601 blocks, for speedscope',
     ],
   ],
-  run: async ({ args: [sample = ''], options: o, terminal, signal, print }) => {
+  run: async ({ args: [sample = ''], options: o, terminal, signal, print, printText }) => {
     const problems: string[] = [];
     if (o.patch !== undefined && o.run === undefined) {
       problems.push('--patch takes --run, the run whose verdict says where it is');
@@ -116,7 +116,7 @@ const spec: CommandSpec<Options> = {
       { log: terminal, progress: terminal.progress, signal },
     );
     if (o.json) {
-      print(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
+      printText(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
       return 0;
     }
     const places = result.flagged.map(({ name }) => name).join(', ');

@@ -21,7 +21,7 @@ import {
   defineCommand,
   type Invocation,
 } from '../frame/command.ts';
-import { printable } from '../frame/paint.ts';
+import { printableLine } from '../frame/paint.ts';
 import { findProgram } from '../options/find-program.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { eventFile } from './event-file.ts';
@@ -238,7 +238,7 @@ function teller(
     note(json);
     for (const line of o.json ? [json] : linesOf(event, o)) {
       if (isFree) print(line);
-      else process.stderr.write(`${printable(line)}\n`);
+      else process.stderr.write(`${printableLine(line)}\n`);
     }
   };
 }

@@ -20,7 +20,7 @@ const spec: CommandSpec<Options> = {
     ['wayward help learn', 'the same as wayward learn --help'],
     ['wayward help exit-codes', 'what each exit code means'],
   ],
-  run: async ({ args: [topic], options: o, commands, print }) => {
+  run: async ({ args: [topic], options: o, commands, printText }) => {
     const width = helpWidth();
     const text = topics.find(({ name }) => name === topic)?.text;
     const entry = commands.find(
@@ -28,11 +28,11 @@ const spec: CommandSpec<Options> = {
     );
     if (topic === undefined) {
       const more = topics.map(({ name, what }) => `  wayward help ${name.padEnd(12)}  ${what}`);
-      print(`${commandList(commands, width)}\nMore:\n${more.join('\n')}`);
-    } else if (text !== undefined) print(text);
+      printText(`${commandList(commands, width)}\nMore:\n${more.join('\n')}`);
+    } else if (text !== undefined) printText(text);
     else if (entry !== undefined) {
       const command = await entry.load();
-      print(helpText(grammarOf(entry, command, topic), command, o.all, width).trimEnd());
+      printText(helpText(grammarOf(entry, command, topic), command, o.all, width).trimEnd());
     } else {
       const known = [...topics, ...commands].map(({ name }) => name);
       const near = nearest(topic, known);

@@ -70,7 +70,7 @@ const spec: CommandSpec<Options> = {
       'takes programs and libraries from a folder',
     ],
   ],
-  run: async ({ args: files, options: o, terminal, signal, print }) => {
+  run: async ({ args: files, options: o, terminal, signal, print, printText }) => {
     if (files.length === 0) {
       throw new UserError('no-files', 'which file? For example: wayward import perf.data', {
         category: 'arguments',
@@ -93,7 +93,7 @@ const spec: CommandSpec<Options> = {
       if (error !== undefined) terminal.log('warning', `left out: ${error}`);
       else if (imported !== undefined) warn(imported, terminal);
     }
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, results }, undefined, 2));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 1, results }, undefined, 2));
     else for (const { imported } of results) if (imported) describe(imported).forEach(print);
     const made = results.some(({ imported }) =>
       imported?.threads.some(({ folder }) => folder !== undefined),

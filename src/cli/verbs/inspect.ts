@@ -49,7 +49,7 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward inspect ROOT/traces/A --packets --json', 'packets as NDJSON'],
   ],
-  run: async ({ args: [sample = ''], options: o, terminal, signal, print }) => {
+  run: async ({ args: [sample = ''], options: o, terminal, signal, print, printText }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const inspected: InspectOptions = {
       ...readingOf(o),
@@ -57,12 +57,12 @@ const spec: CommandSpec<Options> = {
       hash: o.hash,
       hottest: o.hottest,
     };
-    const lines = new Lines(print, o.limit);
+    const lines = new Lines(printText, o.limit);
     if (o.packets) await printPackets(inspected, o.json, lines);
     else if (o.blocks || o.transfers) await printFlow(inspected, context, o, lines);
     else {
       const reports = await inspect(inspected, context);
-      if (o.json) print(JSON.stringify({ schemaVersion: 1, traces: reports }, undefined, 2));
+      if (o.json) printText(JSON.stringify({ schemaVersion: 1, traces: reports }, undefined, 2));
       else for (const report of reports) for (const line of describe(report)) print(line);
     }
     return 0;
@@ -148,7 +148,8 @@ class Lines {
   /** @returns whether there is room for more */
   add(line: string): boolean {
     if (this.#count >= this.#limit) return false;
-    this.#held.push(line);
+    // A symbol may be called anything, and is one line.
+    this.#held.push(line.replaceAll('\n', '\\n'));
     if (this.#held.length >= 4096) this.flush();
     return ++this.#count < this.#limit;
   }

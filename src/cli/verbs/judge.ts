@@ -78,7 +78,7 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward judge reader.wayward perf.data', 'judges what perf record -e intel_pt//u wrote'],
   ],
-  run: async ({ args, options: o, terminal, signal, print }) => {
+  run: async ({ args, options: o, terminal, signal, print, printText }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const request = {
       ...requestOf(args, o),
@@ -113,7 +113,7 @@ const spec: CommandSpec<Options> = {
           },
     );
     const pages = await writeJudged(result, o, context);
-    if (o.json) print(documentText(documentOf(result)));
+    if (o.json) printText(documentText(documentOf(result)));
     else for (const line of summaryOf(result, pages)) print(line);
     const anomalous = anomalousOf(result).length;
     return verdictCode(o.exitCode, { anomalous, leftOut: result.skipped.length });

@@ -89,7 +89,7 @@ const spec: CommandSpec<LearnWords> = {
     ],
     ['wayward learn --resume runs/RUN', 'goes on with a run that was stopped or killed'],
   ],
-  run: async ({ args: [root, binDir], options: o, terminal, signal, print }) => {
+  run: async ({ args: [root, binDir], options: o, terminal, signal, print, printText }) => {
     checkQueueOptions(o);
     const context = { log: terminal, progress: terminal.progress, signal };
     const request = learnRequestOf(root, binDir === undefined ? o : { ...o, binDir: [binDir] });
@@ -102,7 +102,7 @@ const spec: CommandSpec<LearnWords> = {
             return queueOpener(queue, folder.root, run, { device: request.device })(context);
           });
     if (o.json)
-      print(
+      printText(
         JSON.stringify({ schemaVersion: 1, ...result, folder: result.folder.root }, undefined, 2),
       );
     else

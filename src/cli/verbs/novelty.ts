@@ -43,7 +43,7 @@ const spec: CommandSpec<Options> = {
     ['wayward novelty sets.txt --plot novelty.svg', 'would more traces help?'],
     ['wayward novelty sets.txt -p --exact --csv novelty.csv', 'exact counts of stored traces'],
   ],
-  run: async ({ args: [sets = ''], options: o, terminal, signal, print }) => {
+  run: async ({ args: [sets = ''], options: o, terminal, signal, print, printText }) => {
     const result = await novelty(
       {
         sets,
@@ -55,7 +55,7 @@ const spec: CommandSpec<Options> = {
       },
       { log: terminal, progress: terminal.progress, signal },
     );
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
     else for (const line of describe(result)) print(line);
     return 0;
   },

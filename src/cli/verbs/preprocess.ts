@@ -81,7 +81,7 @@ const spec: CommandSpec<Options> = {
     ['wayward learn samples -p', 'learns from what is stored'],
     ['wayward preprocess samples --queue redis://HOST', 'lets all workers at that queue do it'],
   ],
-  run: async ({ args, options: o, terminal, signal, print }) => {
+  run: async ({ args, options: o, terminal, signal, print, printText }) => {
     checkQueueOptions(o);
     const context = { log: terminal, progress: terminal.progress, signal };
     const results =
@@ -90,7 +90,7 @@ const spec: CommandSpec<Options> = {
         : await preprocessQueued(args, o, o.queue, context);
     const count = (outcome: string): number =>
       results.filter((result) => result.outcome === outcome).length;
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, samples: results }, undefined, 2));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 1, samples: results }, undefined, 2));
     else {
       const withGaps = results.filter(({ outcome, gaps }) => outcome === 'stored' && gaps > 0);
       const some = withGaps.length > 0 ? ` (${withGaps.length} of them with gaps)` : '';

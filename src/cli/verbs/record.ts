@@ -114,7 +114,14 @@ const spec: CommandSpec<Options> = {
       "in another locale, from the program's own first code on",
     ],
   ],
-  run: async ({ args: [program = '', ...args], options: o, terminal, signal, print }) => {
+  run: async ({
+    args: [program = '', ...args],
+    options: o,
+    terminal,
+    signal,
+    print,
+    printText,
+  }) => {
     const common = {
       command: findProgram(program),
       args,
@@ -134,7 +141,7 @@ const spec: CommandSpec<Options> = {
     if (o.inputDir === undefined) {
       const name = o.name ?? basename(args.at(-1) ?? program);
       const recorded = await record({ ...common, out: o.out, name });
-      if (o.json) print(JSON.stringify({ schemaVersion: 1, ...recorded }, undefined, 2));
+      if (o.json) printText(JSON.stringify({ schemaVersion: 1, ...recorded }, undefined, 2));
       else for (const line of [...describe(recorded), '', nextOf(recorded, o)]) print(line);
       return 0;
     }
@@ -145,7 +152,7 @@ const spec: CommandSpec<Options> = {
     );
     const failed = results.filter((result) => result.error !== undefined);
     for (const { input, error } of failed) terminal.log('warning', `left out: ${input}: ${error}`);
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, results }, undefined, 2));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 1, results }, undefined, 2));
     else for (const line of summaryOf(results, o)) print(line);
     return failed.length === results.length ? 3 : 0;
   },

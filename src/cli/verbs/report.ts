@@ -51,7 +51,7 @@ const spec: CommandSpec<Options> = {
     ],
     ['wayward report runs/RUN --only SAMPLE -o alarm.html', 'one alarm, to hand on'],
   ],
-  run: async ({ args: [path = ''], options, terminal, signal, print }) => {
+  run: async ({ args: [path = ''], options, terminal, signal, print, printText }) => {
     const { run, evaluation } = await findEvaluations(path);
     const output = options.out ?? join(run ?? evaluation, `${options.only ?? 'report'}.html`);
     const result = await report(
@@ -76,7 +76,9 @@ const spec: CommandSpec<Options> = {
     }
     const judged = result.report.rows.filter(({ role }) => role === 'test').length;
     if (options.json)
-      print(JSON.stringify({ schemaVersion: 1, page: output, judged, flagged: result.flagged }));
+      printText(
+        JSON.stringify({ schemaVersion: 1, page: output, judged, flagged: result.flagged }),
+      );
     else print(`${result.flagged} of ${judged} traces are flagged. The page: ${output}`);
     return 0;
   },

@@ -1,6 +1,5 @@
 import { UserError } from '../../base/errors.ts';
 import { integer } from '../../base/options/option.ts';
-import { inOneLine } from '../../base/text/format.ts';
 import { entriesOf } from '../../base/values.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
@@ -34,10 +33,17 @@ const spec: CommandSpec<Options> = {
     ['wayward sets check sets.txt', 'name what is missing, mislabelled or there twice'],
     ['wayward sets show sets.txt --json', 'the four lists'],
   ],
-  run: async ({ args: [action = '', path = '', file], options: o, terminal, signal, print }) => {
+  run: async ({
+    args: [action = '', path = '', file],
+    options: o,
+    terminal,
+    signal,
+    print,
+    printText,
+  }) => {
     const context = { log: terminal, progress: terminal.progress, signal };
     const show = (sets: Sets, more: Readonly<Record<string, unknown>> = {}): void => {
-      if (o.json) print(JSON.stringify({ schemaVersion: 1, ...sets, ...more }, undefined, 2));
+      if (o.json) printText(JSON.stringify({ schemaVersion: 1, ...sets, ...more }, undefined, 2));
       else print(`Sets         ${count(sets)}`);
     };
     switch (action) {
@@ -70,13 +76,13 @@ const spec: CommandSpec<Options> = {
         show(sets);
         if (!o.json)
           for (const [name, list] of entriesOf(sets))
-            for (const directory of list) print(inOneLine(`${name.padEnd(13)}${directory}`));
+            for (const directory of list) print(`${name.padEnd(13)}${directory}`);
         return 0;
       }
       case 'check': {
         const { sets, problems } = await checkSets(path, sourceOf(o), context);
         show(sets, { problems });
-        if (!o.json) for (const problem of problems) print(inOneLine(problem));
+        if (!o.json) for (const problem of problems) print(problem);
         if (!o.json && problems.length === 0)
           print('Every sample is whole, and no trace is there twice.');
         return problems.length > 0 ? 5 : 0;

@@ -34,7 +34,7 @@ const spec: CommandSpec<Options> = {
     ['wayward stats ROOT targets.csv --plot targets.svg', 'all lengths up to 32'],
     ['wayward stats samples -p --ret -s 8', 'returns only, stored traces, up to 8 blocks'],
   ],
-  run: async ({ args: [root = '', output], options: o, terminal, signal, print }) => {
+  run: async ({ args: [root = '', output], options: o, terminal, signal, print, printText }) => {
     const result = await stats(
       {
         root,
@@ -45,7 +45,7 @@ const spec: CommandSpec<Options> = {
       },
       { log: terminal, progress: terminal.progress, signal },
     );
-    if (o.json) print(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
+    if (o.json) printText(JSON.stringify({ schemaVersion: 1, ...result }, undefined, 2));
     else for (const line of describe(result)) print(line);
     return 0;
   },
