@@ -152,7 +152,10 @@ export function judgePlainly(
     for (const value of p.values()) if (value <= mine) tail += value;
     targetSorts.forEach((_, other) => {
       const mass = novel * shares[other]!;
-      const isCounted = p.has(came) ? mass / usualCounts[other]! <= mine : other >= sort;
+      const isPossible = other === sort || targetSorts[other] !== 'not-a-call';
+      const isCounted = p.has(came)
+        ? mass / usualCounts[other]! <= mine
+        : other >= sort && isPossible;
       if (isCounted) tail += mass;
     });
     const isClosed = ['named', 'label', 'function'].includes(targetSorts[sort]!);

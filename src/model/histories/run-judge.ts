@@ -11,6 +11,7 @@ import { noRun, ownBits, ownMask, RunContexts } from './run-contexts.ts';
 
 const levels = historyLevels.length;
 const noHashes = new Int32Array(0);
+const notACall = targetSorts.indexOf('not-a-call');
 
 /** How the events of a run went, all arrays of their number. */
 export interface EventJudgements {
@@ -181,8 +182,10 @@ export class RunJudge {
     }
     for (let other = 0; other < targetSorts.length; other++) {
       const mass = novel * novelty.share(form, other);
-      // Of new targets, those that the code means no more than the one that came; sorts stand from the narrowest.
-      const isCounted = candidate < 0 ? other >= sort : mass / usualCounts[other] <= p;
+      // Of new targets, those that the code means no more than the one that came; sorts stand from the narrowest, but for
+      // that of returns alone.
+      const isOther = other === sort || (other > sort && other !== notACall);
+      const isCounted = candidate < 0 ? isOther : mass / usualCounts[other] <= p;
       if (isCounted) chance += mass;
     }
     // The code bounds what is possible here, whatever was seen of it.
