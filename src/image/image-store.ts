@@ -1,6 +1,6 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { failureOf, messageOf, UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
 import { readWholeFile } from '../base/files/read.ts';
 import type { Image } from './image.ts';
 import { moduleName, qualifiedName } from './module-name.ts';
@@ -134,9 +134,10 @@ async function filesIn(folder: string): Promise<string[]> {
 
 async function load(file: string, isRaw: boolean): Promise<Image | undefined> {
   try {
+    // Folders are none; at a pipe or a device a reader would wait for ever.
+    if (!(await stat(file)).isFile()) return undefined;
     return { ...parseImage(await readWholeFile(file), isRaw), path: file };
   } catch (cause) {
-    if (failureOf(cause) === 'EISDIR') return undefined;
     if (cause instanceof UserError) throw cause;
     throw new UserError('image-unreadable', `cannot be read: ${messageOf(cause)}`, {
       category: 'input',

@@ -1,10 +1,12 @@
-import { chmodSync, mkdirSync, mkdtempSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { findSamples, readSample } from './sample.ts';
 import { readSets, writeSets } from './sets-file.ts';
 
+const hasPipes = spawnSync('mkfifo', ['--version']).status === 0;
 const folder = (): string => mkdtempSync(join(tmpdir(), 'wayward-'));
 
 function sample(root: string, name: string, files: Record<string, string>): string {
@@ -49,6 +51,19 @@ describe('samples', () => {
   ])('%j is refused', async (files, message) => {
     const directory = sample(folder(), 's', files as Record<string, string>);
     await expect(readSample(directory)).rejects.toThrow(message);
+  });
+
+  test.skipIf(!hasPipes)('hold no pipe, at which a reader would wait for ever', async () => {
+    const directory = sample(folder(), 's', { ...whole, 'trace_1.gz': '' });
+    for (const name of ['trace_0.gz', 'mapping.txt', 'elsewhere'])
+      rmSync(join(directory, name), { force: true });
+    spawnSync('mkfifo', [join(directory, 'mapping.txt'), join(directory, 'elsewhere')]);
+    symlinkSync('elsewhere', join(directory, 'trace_0.gz'));
+    await expect(readSample(directory)).rejects.toThrow('has no mapping.txt');
+    rmSync(join(directory, 'mapping.txt'));
+    writeFileSync(join(directory, 'mapping.txt'), '');
+    const { traces } = await readSample(directory);
+    expect(traces).toEqual([join(directory, 'trace_1.gz')]);
   });
 
   test.each(['traces/a', 'a'])(

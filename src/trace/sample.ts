@@ -1,5 +1,5 @@
 import { existsSync, lstatSync, readdirSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { mapConcurrently } from '../base/concurrent.ts';
 import { failureOf, isAbsent, messageOf, UserError } from '../base/errors.ts';
@@ -53,7 +53,7 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
   const root = resolve(directory);
   let names: string[];
   try {
-    names = await readdir(root);
+    names = await namesIn(root);
   } catch (cause) {
     const why = whyUnreadable(root, cause);
     throw new UserError('sample-unreadable', `cannot be read: ${why}`, {
@@ -111,6 +111,20 @@ export async function readSample(directory: string, need: Need = 'any'): Promise
     parsed,
     stored,
   };
+}
+
+/** Names of all that a folder holds but pipes and devices, at which a reader would wait for ever. */
+async function namesIn(folder: string): Promise<string[]> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const whole: string[] = [];
+  for (const entry of entries) {
+    const found = entry.isSymbolicLink()
+      ? await stat(join(folder, entry.name)).catch(() => undefined)
+      : entry;
+    // A link to nothing is told when it is read.
+    if (found === undefined || found.isFile() || found.isDirectory()) whole.push(entry.name);
+  }
+  return whole;
 }
 
 function whyUnreadable(path: string, cause: unknown): string {
