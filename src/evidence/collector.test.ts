@@ -200,6 +200,7 @@ const code: ProcessCode = {
   isFunctionEntry: (address: number) => address % 0x100 === 0,
   isTaken: (address: number) => address < exampleBase + 0x800,
   isLandingPad: () => false,
+  isAmongUnreferenced: () => false,
   isInstructionStart: (address: number) => address % 2 === 0,
   exportedNames: (address: number) => (address < exampleBase + 0xc00 ? ['function'] : []),
   formatAt: () => 'elf',
