@@ -660,8 +660,9 @@ export class CallFollower {
         if (this.#takesOtherStack(from)) {
           const isEntry = this.#known?.isFunctionEntry(target);
           const isBehindCall = this.#stack?.followsCall(target) === true;
-          if (isEntry !== true && isBehindCall) {
-            // Left before the trace began, by another thread, or too long ago.
+          const isPad = this.#known?.isLandingPad(target) === true;
+          if (isEntry !== true && (isBehindCall || isPad)) {
+            // Left, or entered, before the trace began, by another thread, or too long ago.
             this.#leave(from, this.#newContext('foreign'));
             this.#tellIndirect(from, to, kind, Arrival.unknown);
             return Arrival.unknown;
