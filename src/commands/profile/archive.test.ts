@@ -7,7 +7,12 @@ import { packFiles, unpackFiles } from './archive.ts';
 const name = fc.stringMatching(
   /^(?:[a-z][a-z0-9-]{0,5}\/)?[a-z][a-z0-9-]{0,6}(?:\.[a-z0-9]{1,4})?$/,
 );
-const files = fc.dictionary(name, fc.uint8Array({ maxLength: 200 }), { noNullPrototype: true });
+/** Nothing is a file and a folder at once. */
+const files = fc
+  .dictionary(name, fc.uint8Array({ maxLength: 200 }), { noNullPrototype: true })
+  .filter((all) =>
+    Object.keys(all).every((path) => !(path.split('/')[0] in all) || !path.includes('/')),
+  );
 
 function withList(list: unknown, ...contents: Uint8Array[]): Buffer {
   const text = Buffer.from(JSON.stringify(list));
