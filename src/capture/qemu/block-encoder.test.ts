@@ -3,7 +3,6 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { PlainBlockEncoder } from '../../../test/plain-block-encoder.ts';
 import { Random } from '../../base/random.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
@@ -244,15 +243,18 @@ describe('steps that were made before', () => {
           }
           const ids = Uint32Array.from(walk, (step) => step % blocks.length);
           const handlers = new Set([0x400006]);
-          const [fast, plain] = [BlockEncoder, PlainBlockEncoder].map((Encoder) => {
+          const [fast, plain] = [false, true].map((forgets) => {
             const parts: Uint8Array[] = [];
             const packets = new PtEncoder((part) => parts.push(part), {
               ...{ bitness: 64, compressReturns: true },
             });
             const seen: number[] = [];
-            const encoder = new Encoder(table, packets, handlers, (at) => seen.push(at));
-            encoder.add(ids.subarray(0, 100), limit);
-            encoder.add(ids.subarray(100), limit);
+            const encoder = new BlockEncoder(table, packets, handlers, (at) => seen.push(at));
+            const piece = forgets ? 1 : 100;
+            for (let at = 0; at < ids.length; at += piece) {
+              if (forgets) for (const seenNext of [table.next, table.taken]) seenNext.fill(-1);
+              encoder.add(ids.subarray(at, at + piece), limit);
+            }
             encoder.finish(died);
             const { blocks, interrupts } = encoder;
             return { trace: Buffer.concat(parts).toString('hex'), seen, blocks, interrupts };
