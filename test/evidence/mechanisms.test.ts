@@ -23,7 +23,7 @@ const builds: readonly Build[] = [
   c('unwinding'),
   c('swapcontext'),
   c('coroutines'),
-  c('nested_coroutines'),
+  { ...c('coroutines', ['-DNESTED']), name: 'nested_coroutines' },
   c('copied_stacks'),
   c('switches'),
   c('builtin_longjmp'),
@@ -68,13 +68,15 @@ describe.each(all)('$name by $compiler, $bits', (build) => {
       expect(await mechanism.judge(harmless, undefined, profile)).toEqual([]);
       if (build.bits === 64 && build.name !== 'deep') {
         // Traces that begin in the middle, end early, or have a gap.
-        for (const [from, to] of [
+        const cuts: readonly (readonly [number, number])[] = [
           [0, 0.4],
           [0.5, 1],
           [0.3, 0.35],
           [0.6, 0.601],
           [0.8, 0.9],
-        ]) {
+          ...Array.from({ length: 12 }, (_, part) => [0, (part + 0.5) / 12] as const),
+        ];
+        for (const [from, to] of cuts) {
           const cut = await mechanism.cut(harmless, from, to);
           expect(await mechanism.judge(cut), `without ${from} to ${to}`).toEqual([]);
         }

@@ -659,9 +659,9 @@ export class CallFollower {
         }
         if (this.#takesOtherStack(from)) {
           const isEntry = this.#known?.isFunctionEntry(target);
-          const isBehindCall = this.#stack?.followsCall(target) === true;
-          const isPad = this.#known?.isLandingPad(target) === true;
-          if (isEntry !== true && (isBehindCall || isPad)) {
+          const mayGoOn =
+            this.#stack?.followsCall(target) === true || this.#known?.isLandingPad(target) === true;
+          if (isEntry !== true && mayGoOn) {
             // Left, or entered, before the trace began, by another thread, or too long ago.
             this.#leave(from, this.#newContext('foreign'));
             this.#tellIndirect(from, to, kind, Arrival.unknown);

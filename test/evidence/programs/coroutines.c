@@ -54,11 +54,21 @@ __attribute__((noinline)) static void work(struct coroutine *self, int depth) {
 
 static void worker(struct coroutine *self) { work(self, 2); }
 
+#ifdef NESTED
+/* Enters another one from within. */
+static void nested(struct coroutine *self) {
+  for (int i = 0; i < 4; i++) enter(self, &all[0]);
+  yield(self);
+}
+#else
+#define nested worker
+#endif
+
 int main(int count, char **words) {
   strike_start(count, words);
   begin(0, worker);
   begin(1, worker);
-  begin(2, worker);
+  begin(2, nested);
   for (volatile int round = 0; round < 9; round++) {
     if (round == 5) strikes = 1;
     for (volatile int i = 0; i < 3; i++) enter(&home, &all[i]);
