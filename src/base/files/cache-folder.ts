@@ -2,10 +2,13 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 
 /**
- * Folder of the user for what can be made anew; need not exist. `bin/start.cjs` keeps compiled code there.
+ * Folder of the user in which a program keeps what can be made anew; need not exist. In our own, `bin/start.cjs`
+ * keeps compiled code.
+ *
+ * @param program  by default Wayward itself
  *
  * @see XDG Base Directory Specification 0.8
  */
-export function cacheFolder({ XDG_CACHE_HOME }: NodeJS.ProcessEnv = process.env): string {
-  return join(XDG_CACHE_HOME || join(homedir(), '.cache'), 'wayward');
+export function cacheFolder(program: string = 'wayward'): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), program);
 }

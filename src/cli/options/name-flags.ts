@@ -1,5 +1,4 @@
-import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { cacheFolder } from '../../base/files/cache-folder.ts';
 import { debugDirsOption as debugDirs } from '../../commands/samples/options.ts';
 import type { NameSourceOptions } from '../../names/name-sources.ts';
 import { type OptionSpec, specOf } from '../frame/option.ts';
@@ -14,7 +13,7 @@ export const debugDirsOption: OptionSpec = specOf(debugDirs);
  * @see debuginfod_find_debuginfo(3) for where its cache lies
  */
 export function namesOf(given: readonly string[] | undefined): NameSourceOptions {
-  const { DEBUGINFOD_CACHE_PATH: own, XDG_CACHE_HOME: caches, PATH: search } = process.env;
-  const cache = own ?? join(caches ?? join(homedir(), '.cache'), 'debuginfod_client');
+  const { DEBUGINFOD_CACHE_PATH: own, PATH: search } = process.env;
+  const cache = own ?? cacheFolder('debuginfod_client');
   return { debugDirs: [...(given ?? []), '/usr/lib/debug', cache], search };
 }
