@@ -32,19 +32,15 @@ export class PerfMapWriter {
   /** @returns the lines of `/proc/PID/maps`, code only */
   async text(mappings: readonly CodeMapping[]): Promise<string> {
     const lines: string[] = [];
-    for (const { start, end, fileOffset, path, buildId } of mappings) {
-      const shown = await this.#shown(path, buildId);
-      const range = `${hex(start)}-${hex(end)}`;
-      lines.push(`${range} r-xp ${hex(fileOffset)} 00:00 0 ${shown}`.trimEnd());
+    for (const mapping of mappings) {
+      lines.push(mapLine(mapping, await this.#shown(mapping.path, mapping.buildId)));
     }
     return `${lines.join('\n')}\n`;
   }
 
   /** @returns the path whose last component is the file's name in the collection */
   async #shown(path: string, buildId: string | undefined): Promise<string> {
-    // The kernel marks files that were deleted since, and names memory that is none `//anon`.
-    const known = path.replace(/ \(deleted\)$/, '').replaceAll('\n', '?');
-    if (known.startsWith('//')) return '';
+    const known = fileOf(path);
     if (known !== '[vdso]' && !/^\/(?!dev\/|memfd:|SYSV|anon_hugepage)/.test(known)) return known;
     const found = await this.#images.find(known, buildId ?? this.#listed.get(path));
     if (found.file === undefined) {
@@ -55,6 +51,24 @@ export class PerfMapWriter {
     const name = await this.#collection.add(found.file, own);
     return name === own ? known : join(dirname(known), name);
   }
+}
+
+/**
+ * @param shown  path of what is mapped; by default the mapping's own
+ * @returns a line of `/proc/PID/maps`, without its end
+ */
+export function mapLine(
+  { start, end, fileOffset, path }: CodeMapping,
+  shown: string = fileOf(path),
+): string {
+  return `${hex(start)}-${hex(end)} r-xp ${hex(fileOffset)} 00:00 0 ${shown}`.trimEnd();
+}
+
+/** @returns path of a mapped file, in one line; empty for memory that is none */
+function fileOf(path: string): string {
+  // The kernel marks files that were deleted since, and names memory that is none `//anon`.
+  const known = path.replace(/ \(deleted\)$/, '').replaceAll('\n', '?');
+  return known.startsWith('//') ? '' : known;
 }
 
 function hex(value: number): string {

@@ -1,5 +1,5 @@
 import { basename, join } from 'node:path';
-import { toMapPath } from '../../base/text/line.ts';
+import { mapLine } from '../../capture/perf/map.ts';
 import { PipeThreads } from '../../capture/perf/pipe-threads.ts';
 import type { CodeMapping, PerfProgram, PerfThread } from '../../capture/perf/processes.ts';
 import { HostImages, type ImageSource, ImageStore } from '../../image/image-store.ts';
@@ -108,7 +108,7 @@ class PerfGuard {
     const isNew = followed.mapVersion < 0;
     followed.mapVersion = map.version;
     if (!isNew && followed.run === undefined) return;
-    const text = mapText(map.mappings);
+    const text = map.mappings.map((mapping) => `${mapLine(mapping)}\n`).join('');
     const space = await buildAddressSpace(parseMemoryMap(text, this.#request.path), this.#images);
     if (followed.run === undefined) followed.run = await this.#begin(pid, map.mappings, space);
     else followed.run.live.remap(space);
@@ -145,16 +145,4 @@ class PerfGuard {
     }
     return verdicts;
   }
-}
-
-function mapText(mappings: readonly CodeMapping[]): string {
-  const hex = (value: number): string => value.toString(16).padStart(8, '0');
-  return mappings
-    .map(({ start, end, fileOffset, path }) => {
-      const shown = toMapPath(path.replace(/ \(deleted\)$/, '').replaceAll('\n', '?'));
-      const named = shown.startsWith('//') ? '' : shown;
-      return `${hex(start)}-${hex(end)} r-xp ${hex(fileOffset)} 00:00 0 ${named}`.trimEnd();
-    })
-    .map((line) => `${line}\n`)
-    .join('');
 }
