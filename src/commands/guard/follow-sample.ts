@@ -107,8 +107,7 @@ class SampleFollower {
       if (bytesRead === 0) continue;
       trace.offset += bytesRead;
       hasGrown = true;
-      run.live.push(thread, new Uint8Array(this.#buffer.subarray(0, bytesRead)), this.#kind);
-      await run.tellAlarms();
+      await run.push(thread, new Uint8Array(this.#buffer.subarray(0, bytesRead)), this.#kind);
     }
     return hasGrown;
   }
@@ -138,7 +137,7 @@ class SampleFollower {
     this.#map = text;
     const map = parseMemoryMap(text, path);
     const space = await buildAddressSpace(map, this.#images);
-    if (this.#run !== undefined) this.#run.live.remap(space);
+    if (this.#run !== undefined) this.#run.remap(space);
     else this.#run = await this.#begin(space, map.process.name);
   }
 

@@ -6,11 +6,12 @@ import type { AddressSpace } from '../../image/address-space.ts';
 import type { NameSources } from '../../names/name-sources.ts';
 import { type AlarmFacts, factsOfAlarm, lastBlocksOf, reportAlarm } from './alarm.ts';
 import { AlarmNames } from './alarm-names.ts';
-import { differencesOf } from './differences.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
 import { LiveRun } from './live-run.ts';
+import type { ThreadTraceKind } from './live-thread.ts';
 import type { OpenedSetup } from './open-setup.ts';
 import type { Judgement } from './outcome.ts';
+import { RunWarnings } from './run-warnings.ts';
 
 /** Who is followed, and where what is found goes. */
 export interface Followed {
@@ -23,7 +24,8 @@ export interface Followed {
 
 /** A run that others record: judged while its traces come. Nothing can be done to it but to tell. */
 export class FollowedRun {
-  readonly live: LiveRun;
+  readonly #live: LiveRun;
+  readonly #warnings: RunWarnings;
   readonly #setup: OpenedSetup;
   readonly #followed: Followed;
   readonly #names: NameSources;
@@ -43,25 +45,34 @@ export class FollowedRun {
     this.#names = names;
     this.#tell = tell;
     const { pid, program } = followed;
-    this.live = new LiveRun(setup, space, (place) => {
-      this.#found.push(factsOfAlarm(place, this.live));
+    this.#live = new LiveRun(setup, space, (place) => {
+      this.#found.push(factsOfAlarm(place, this.#live));
     });
     tell({
       ...{ event: 'process', pid, parentPid: 0, program },
       ...{ origin: 'start', profile: setup.path, why: undefined },
     });
-    const { otherProgram, otherBuilds } = differencesOf(setup, program, space);
-    if (otherBuilds !== undefined) this.live.inexact.add('other-builds');
-    for (const what of [otherProgram, otherBuilds]) {
-      if (what !== undefined) tell({ event: 'warning', pid, what });
-    }
+    this.#warnings = new RunWarnings(this.#live, (what) => tell({ event: 'warning', pid, what }));
+    this.#warnings.tellDifferences(setup, program, space);
+  }
+
+  /** Its map has changed. */
+  remap(space: AddressSpace): void {
+    this.#live.remap(space);
+  }
+
+  /** Follows the next bytes of a thread's trace, and tells what they show. @throws UserError `write-failed` */
+  async push(thread: number, bytes: Uint8Array, kind: ThreadTraceKind): Promise<void> {
+    this.#live.push(thread, bytes, kind);
+    this.#warnings.tellFull();
+    await this.#tellAlarms();
   }
 
   /** Tells the alarms of what was followed last, and writes what they left. @throws UserError `write-failed` */
-  async tellAlarms(): Promise<void> {
+  async #tellAlarms(): Promise<void> {
     if (this.#found.length === 0) return;
     const { pid, program, evidence } = this.#followed;
-    const names = await AlarmNames.open(this.live.space, this.#setup, this.#names);
+    const names = await AlarmNames.open(this.#live.space, this.#setup, this.#names);
     for (const facts of this.#found.splice(0)) {
       const alarm = reportAlarm(facts, names);
       const number = this.#alarms++ === 0 ? '' : `-${this.#alarms}`;
@@ -83,9 +94,9 @@ export class FollowedRun {
     sample: string | undefined,
     again: (() => Promise<Judgement>) | undefined,
   ): Promise<ProcessVerdict> {
-    this.live.end();
-    await this.tellAlarms();
-    const { verdict, pValue, score, inexact, ...facts } = this.live.outcome;
+    this.#live.end();
+    await this.#tellAlarms();
+    const { verdict, pValue, score, inexact, ...facts } = this.#live.outcome;
     const isAgain = inexact.length > 0 && again !== undefined;
     const found = isAgain ? await again() : { verdict, pValue, score };
     const ended: ProcessVerdict = {

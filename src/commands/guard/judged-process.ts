@@ -2,11 +2,11 @@ import type { AddressSpace } from '../../image/address-space.ts';
 import type { NameSources } from '../../names/name-sources.ts';
 import { type AlarmFacts, factsOfAlarm, lastBlocksOf, modulesOf, reportAlarm } from './alarm.ts';
 import { AlarmNames } from './alarm-names.ts';
-import { differencesOf } from './differences.ts';
 import { LiveRun } from './live-run.ts';
 import type { OpenedSetup } from './open-setup.ts';
 import { type LiveOutcome, nothingJudged } from './outcome.ts';
 import type { OfRun, ToJudge } from './protocol.ts';
+import { RunWarnings } from './run-warnings.ts';
 
 /** What is told of a process, by whoever knows its number. */
 export type Found = OfRun extends infer Message
@@ -29,9 +29,9 @@ export class JudgedProcess {
   readonly #tell: (found: Found) => void;
   /** From its first map on. */
   #live: LiveRun | undefined;
+  #warnings: RunWarnings | undefined;
   /** Alarms that are not told yet, and the last one, whose last blocks are not. */
   readonly #untold: AlarmFacts[] = [];
-  #isFull = false;
   #last: AlarmFacts | undefined;
   /** Of all that is mapped, once they were read. */
   #names: AlarmNames | undefined;
@@ -59,11 +59,8 @@ export class JudgedProcess {
       this.#onAlarm(factsOfAlarm(place, live));
     });
     this.#live = live;
-    const { otherProgram, otherBuilds } = differencesOf(setup, program, space);
-    if (otherBuilds !== undefined) live.inexact.add('other-builds');
-    for (const what of [otherProgram, otherBuilds]) {
-      if (what !== undefined) this.#tell({ type: 'warning', what });
-    }
+    this.#warnings = new RunWarnings(live, (what) => this.#tell({ type: 'warning', what }));
+    this.#warnings.tellDifferences(setup, program, space);
   }
 
   follow(message: ToJudge): void {
@@ -71,7 +68,7 @@ export class JudgedProcess {
     switch (message.type) {
       case 'trace':
         live?.push(message.thread, message.bytes);
-        this.#tellFull();
+        this.#warnings?.tellFull();
         return;
       case 'made':
         live?.makeCode(message.start, message.code, this.#context.bitness);
@@ -92,14 +89,6 @@ export class JudgedProcess {
     this.#last = facts;
     if (this.#names === undefined) this.#untold.push(facts);
     else this.#tell({ type: 'alarm', alarm: reportAlarm(facts, this.#names) });
-  }
-
-  /** Nothing is dropped without a word. */
-  #tellFull(): void {
-    if (this.#isFull || this.#live?.isFull !== true) return;
-    this.#isFull = true;
-    const what = 'it ran more distinct blocks than are kept: what else it does is not judged';
-    this.#tell({ type: 'warning', what });
   }
 
   async tellAlarms(): Promise<void> {

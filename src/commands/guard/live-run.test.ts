@@ -14,7 +14,11 @@ import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
 import { readMemoryMap } from '../../image/memory-map.ts';
+import { NameSources } from '../../names/name-sources.ts';
 import { judge } from '../judge.ts';
+import type { GuardEvent } from './events.ts';
+import { FollowedRun } from './followed-run.ts';
+import { JudgedProcess } from './judged-process.ts';
 import { type AlarmPlace, LiveRun } from './live-run.ts';
 import { type OpenedSetup, openSetup } from './open-setup.ts';
 
@@ -131,4 +135,32 @@ describe('a run that is judged while it goes on', () => {
       expect(places[1]).toEqual(places[0]);
     }
   });
+});
+
+test('with more distinct blocks than are kept is told, once, whoever records it', async () => {
+  const { trace, space } = await openExample('nominal-test-000');
+  const names = new NameSources();
+  const halves = [trace.subarray(0, trace.length / 2), trace.subarray(trace.length / 2)];
+  for (const [maxBlocks, expected] of [
+    [10, ['followed', 'guarded']],
+    [1 << 19, []],
+  ] as const) {
+    const small = { ...setup, maxBlocks };
+    const warnings: string[] = [];
+    const who = { pid: 7, program: 'example', evidence: join(learned.folder, 'alarms') };
+    const followed = new FollowedRun(small, space, who, names, (event: GuardEvent) => {
+      if (event.event === 'warning') warnings.push(`followed: ${event.what}`);
+    });
+    const context = { setup: small, program: 'example', bitness: 64, names } as const;
+    const process = new JudgedProcess(context, (found) => {
+      if (found.type === 'warning') warnings.push(`guarded: ${found.what}`);
+    });
+    process.map(space);
+    for (const bytes of halves) {
+      await followed.push(0, bytes, {});
+      process.follow({ type: 'trace', run: 0, thread: 0, bytes, blocks: 0 });
+    }
+    const full = warnings.filter((what) => what.includes('more distinct blocks than are kept'));
+    expect(full.map((what) => what.split(':')[0]).sort()).toEqual(expected);
+  }
 });

@@ -33,6 +33,8 @@ export interface FollowSetup {
   /** Whether training ran a block. */
   readonly isKnown: (module: string, offset: number) => boolean;
   readonly errata?: Errata;
+  /** Distinct blocks of a thread that are kept; by default as many as `judge` keeps. */
+  readonly maxBlocks?: number;
 }
 
 /** How the trace of a thread was made. */
@@ -80,6 +82,7 @@ export class LiveThread {
       ...{ space, input: new Uint8Array(0), codeCache: setup.codeCache },
       sharesProcessor: kind.sharesProcessor ?? false,
       ...(setup.errata === undefined ? {} : { errata: setup.errata }),
+      ...(setup.maxBlocks === undefined ? {} : { maxBlocks: setup.maxBlocks }),
       ...{ mtc: kind.mtc, keptMarks: marksKept },
     });
     const { blocks, marks } = this.#decoder;

@@ -100,8 +100,7 @@ class PerfGuard {
     const { run } = followed;
     if (run === undefined) return;
     const { info, sharesProcessor } = this.#threads;
-    run.live.push(tid, bytes, { mtc: info?.mtc, sharesProcessor });
-    await run.tellAlarms();
+    await run.push(tid, bytes, { mtc: info?.mtc, sharesProcessor });
   }
 
   async #remap({ pid, map }: PerfProgram, followed: FollowedProgram): Promise<void> {
@@ -111,7 +110,7 @@ class PerfGuard {
     const text = map.mappings.map((mapping) => `${mapLine(mapping)}\n`).join('');
     const space = await buildAddressSpace(parseMemoryMap(text, this.#request.path), this.#images);
     if (followed.run === undefined) followed.run = await this.#begin(pid, map.mappings, space);
-    else followed.run.live.remap(space);
+    else followed.run.remap(space);
   }
 
   async #begin(
