@@ -114,10 +114,11 @@ function callTablesIn(
     return memory.runAt(target) === undefined ? Number.NaN : target;
   };
   for (let i = bytes.indexOf(0xe8); i >= 0; i = bytes.indexOf(0xe8, i + 1)) {
+    // First: walking on from each call of a chain would take its length squared.
+    if (isExecutable && rangeAt(ranges, start + i) >= 0) continue;
     let end = i;
     while (!Number.isNaN(targetAt(end))) end += size;
     if (end - i < size * fewestCallsOfTable) continue;
-    if (isExecutable && rangeAt(ranges, start + i) >= 0) continue;
     // Functions that do not exist are named by the table's own address.
     for (let at = i; at < end; at += size) if (memory.isCode(targetAt(at))) see(targetAt(at));
     i = end;

@@ -96,3 +96,40 @@ test('where code begins may be set by the loader', () => {
   const pointers = { places: Float64Array.of(data + 24), targets: Float64Array.of(code) };
   expect(readGoFunctions(memory, { bits: 64, pointers })).toEqual(functions);
 });
+
+test('more functions than a call has arguments are read, and tables that share a list in bounded time', () => {
+  const count = 200_000;
+  const text = new Uint8Array(count);
+  const header = (bytes: Buffer, at: number, list: number): void => {
+    bytes.writeUInt32LE(0xfffffff1, at);
+    bytes.set([1, 8], at + 6);
+    bytes.writeBigUInt64LE(BigInt(count), at + 8);
+    bytes.writeBigUInt64LE(BigInt(0x10_0000), at + 24);
+    bytes.writeBigUInt64LE(BigInt(list - at), at + 8 + 7 * 8);
+  };
+  const headers = 400;
+  const list = headers * 80;
+  const bytes = Buffer.alloc(list + 8 * (count + 1));
+  for (let i = 0; i <= count; i++) bytes.writeUInt32LE(i, list + 8 * i);
+  const read = () => {
+    const memory = new ImageMemory([
+      { start: 0x10_0000, end: 0x10_0000 + count, bytes: text, isExecutable: true },
+      { start: 0x100_0000, end: 0x100_0000 + bytes.length, bytes, isExecutable: false },
+    ]);
+    let asked = 0;
+    const { isCode } = memory;
+    memory.isCode = (address) => {
+      asked++;
+      return isCode.call(memory, address);
+    };
+    return { functions: readGoFunctions(memory, { bits: 64, pointers: none }), asked: () => asked };
+  };
+  header(bytes, 0, list);
+  expect(read().functions).toHaveLength(count);
+  // Many tables, all of which fail at the last entry of the one list.
+  for (let i = 0; i < headers; i++) header(bytes, i * 80, list);
+  bytes.writeUInt32LE(0, list + 8 * count);
+  const { functions: found, asked } = read();
+  expect(found).toEqual([]);
+  expect(asked()).toBeLessThanOrEqual(1 << 22);
+});

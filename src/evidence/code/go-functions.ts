@@ -10,7 +10,7 @@ export interface GoFunction {
   readonly recovery: number | undefined;
 }
 
-/** A program has no more functions; hostile tables say so. */
+/** A program has no more functions; hostile tables say so, and there may be many of them. */
 const mostFunctions = 1 << 22;
 
 /** First words of the table, by the release of Go that made them, and what stands behind the header. */
@@ -35,11 +35,12 @@ export function readGoFunctions(
   memory: ImageMemory,
   tables: Pick<ImageTables, 'bits' | 'pointers'>,
 ): readonly GoFunction[] {
+  const budget = { entries: mostFunctions };
   for (const run of memory.runs) {
     // Where the table is relocated, it lies beside data that the program may write.
     if (run.isExecutable) continue;
     for (const at of headersIn(run, tables.bits)) {
-      const found = readTable(memory, tables, at);
+      const found = readTable(memory, tables, at, budget);
       if (found.length > 0) return found;
     }
   }
@@ -59,12 +60,13 @@ function readTable(
   memory: ImageMemory,
   { bits, pointers }: Pick<ImageTables, 'bits' | 'pointers'>,
   at: number,
+  budget: { entries: number },
 ): GoFunction[] {
   const size = bits / 8;
   const field = (index: number): number => memory.word(at + 8 + size * index, bits) ?? 0;
   const layout = layouts.get(memory.uint32(at) ?? 0);
   const count = field(0);
-  if (layout === undefined || count === 0 || count > mostFunctions) return [];
+  if (layout === undefined || count === 0 || count > budget.entries) return [];
   // The number of functions, that of files, where code begins, and distances of tables; the last is ours.
   const isOffsets = layout === 'offsets';
   const list = layout === 'direct' ? at + 8 + size : at + field(isOffsets ? 7 : 6);
@@ -85,9 +87,9 @@ function readTable(
     return found === 0 ? undefined : start + found;
   };
   const functions: GoFunction[] = [];
-  for (let i = 0; i < count; i++) {
-    const start = entryAt(i);
-    const end = entryAt(i + 1);
+  for (let i = 0, start = entryAt(0), end = 0; i < count; i++, start = end) {
+    budget.entries--;
+    end = entryAt(i + 1);
     if (!(end > start) || !memory.isCode(start)) return [];
     functions.push({ start, end, recovery: recoveryAt(i, start) });
   }

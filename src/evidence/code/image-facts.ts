@@ -57,13 +57,16 @@ export function readImageParts(sections: readonly Section[], base: number): Imag
     if (isNew && memory.isCode(address)) known.push({ start: address, end: address + size });
   }
   const goFunctions = readGoFunctions(memory, loaded);
-  known.push(...goFunctions.filter(({ start }) => rangeAt(frames.ranges, start) < 0));
+  // One by one: there may be more than a call has arguments.
+  for (const found of goFunctions) {
+    if (rangeAt(frames.ranges, found.start) < 0) known.push(found);
+  }
   const ranges = known.length === starts.length ? frames.ranges : sortedRanges(known);
   if (goFunctions.length === 0) return { memory, lowest, tables: loaded, unwind: frames, ranges };
   // Go's runtime finds all functions by their table, those of methods by no other pointer.
   const tables = { ...loaded, started: [...loaded.started, ...goFunctions.map((f) => f.start)] };
   const pads = goFunctions.flatMap(({ recovery }) => (recovery === undefined ? [] : [recovery]));
-  const landingPads = Float64Array.of(...frames.landingPads, ...pads).sort();
+  const landingPads = Float64Array.from([...frames.landingPads, ...pads]).sort();
   return { memory, lowest, tables, unwind: { ...frames, landingPads }, ranges };
 }
 

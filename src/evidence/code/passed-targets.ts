@@ -103,8 +103,9 @@ export class PassedTargets {
         if (left === 1 && next !== wanted.start) continue;
         const isHanded = this.#argumentsOf(place).some(
           (argument) =>
-            this.#mayHold(call, argument, undefined, given) &&
-            this.#hands(next, argument, wanted, left - 1),
+            // What is remembered comes first.
+            this.#hands(next, argument, wanted, left - 1) &&
+            this.#mayHold(call, argument, undefined, given),
         );
         if (isHanded) return true;
       }

@@ -54,9 +54,11 @@ export function readPeTables(memory: ImageMemory): ImageTables | undefined {
   readImports(reader, directory(Directory.imports).address, bindings);
   readDelayImports(reader, directory(Directory.delayImports).address, bindings);
   const relocations = directory(Directory.relocations);
-  const started = [memory.uint32(optional + 16) ?? 0];
-  started.push(...readCallbacks(reader, directory(Directory.tls).address));
-  started.push(...readGuarded(reader, directory(Directory.loadConfig)));
+  const started = [
+    memory.uint32(optional + 16) ?? 0,
+    ...readCallbacks(reader, directory(Directory.tls).address),
+    ...readGuarded(reader, directory(Directory.loadConfig)),
+  ];
   const exceptions = directory(Directory.exceptions);
   return {
     format: 'pe',
