@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import { appendAll } from '../base/append.ts';
 import { Damage } from '../base/bytes/byte-reader.ts';
 import { UserError } from '../base/errors.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
@@ -66,7 +67,7 @@ export async function cluster(
     for (const path of paths) {
       const isWanted = await choose(path, request, context);
       const folder = await sliceSamples(path, request.recipe, isWanted, request.binDirs, context);
-      skipped.push(...folder.skipped);
+      appendAll(skipped, folder.skipped);
       folders.push(folder);
       if (request.traces === 'anomalous' && folder.samples.length === 0) {
         const why =

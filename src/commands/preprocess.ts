@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { appendAll } from '../base/append.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { type Sample, samplesAt } from '../trace/sample.ts';
 import type { Job, Outcome } from '../workers/job.ts';
@@ -39,9 +40,9 @@ export async function preprocess(
   for (const path of options.paths) {
     const layout = layoutOf(path, options.binDirs);
     const found = await samplesAt(layout.samples, 'raw');
-    samples.push(...found.samples);
+    appendAll(samples, found.samples);
     const each = { ...options, binDirs: layout.binDirs };
-    jobs.push(...found.samples.map(({ directory }) => preprocessJob(directory, each)));
+    for (const { directory } of found.samples) jobs.push(preprocessJob(directory, each));
     for (const { directory, reason } of found.skipped) {
       context.log.log('warning', `left out: ${reason}`);
       results.push({ ...nothingOf(basename(directory)), outcome: 'failed', reason });

@@ -1,3 +1,4 @@
+import { appendAll } from '../base/append.ts';
 import type { DistanceMatrix } from './distances.ts';
 
 export interface DbscanOptions {
@@ -34,7 +35,11 @@ export function dbscan(distances: DistanceMatrix, options: DbscanOptions): Int32
       if (clusters[next] >= 0) continue;
       clusters[next] = cluster;
       const further = neighbours(next);
-      if (further.length >= least) open.push(...further.filter((j) => clusters[j] < 0));
+      if (further.length < least) continue;
+      appendAll(
+        open,
+        further.filter((j) => clusters[j] < 0),
+      );
     }
   }
   return clusters;

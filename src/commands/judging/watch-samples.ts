@@ -1,4 +1,5 @@
 import { basename } from 'node:path';
+import { appendAll } from '../../base/append.ts';
 import { makeFolder } from '../../base/files/folder.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { VerdictJournal } from '../run/verdict-journal.ts';
@@ -80,7 +81,7 @@ export async function watchSamples(
     while (!isStopped()) {
       const come = await watcher.look();
       const now = performance.now();
-      waiting.push(...come);
+      appendAll(waiting, come);
       if (waiting.length > 0 || underWay.size > 0) lastCame = now;
       while (waiting.length > 0 && underWay.size < aheadPerSlot * folder.width) {
         start(waiting.shift() ?? '');

@@ -1,3 +1,4 @@
+import { appendAll } from '../../base/append.ts';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { type Field, fieldsOf, varintsOf } from './protobuf-reader.ts';
 
@@ -141,8 +142,8 @@ function attributeOf(message: Uint8Array): [string, OnnxAttribute] {
     else if (number === 3) integer = Number(value);
     else if (number === 4) text = decoder.decode(bytes);
     else if (number === 5) tensor = tensorOf(bytes);
-    else if (number === 7) floats.push(...floatsOf(field));
-    else if (number === 8) integers.push(...integersOf(field));
+    else if (number === 7) appendAll(floats, floatsOf(field));
+    else if (number === 8) appendAll(integers, integersOf(field));
     else if (number === 9) texts.push(decoder.decode(bytes));
   }
   return [name, { integer, float, text, integers, floats, texts, tensor }];
@@ -178,10 +179,10 @@ function tensorOf(message: Uint8Array): OnnxTensor {
   const integers: number[] = [];
   for (const field of fieldsOf(message)) {
     const { number, value, bytes } = field;
-    if (number === 1) dimensions.push(...integersOf(field));
+    if (number === 1) appendAll(dimensions, integersOf(field));
     else if (number === 2) type = Number(value);
     else if (number === 4 || number === 10) floats.push(bytes);
-    else if (number === 5 || number === 7) integers.push(...integersOf(field));
+    else if (number === 5 || number === 7) appendAll(integers, integersOf(field));
     else if (number === 8) name = decoder.decode(bytes);
     else if (number === 9) raw = bytes;
     else if (number === 13) throw new Error(`the tensor ${name} lies in another file`);

@@ -97,7 +97,9 @@ function neighbourCells(row: NeighbourRow): string[][] {
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string[] {
   if (rows.length === 0) return [];
   const all = [head, ...rows];
-  const widths = head.map((_, i) => Math.max(...all.map((row) => row[i].length)));
+  const widths = head.map((_, i) =>
+    all.reduce((widest, row) => Math.max(widest, row[i].length), 0),
+  );
   return all.map((row) =>
     row
       .map((cell, i) => cell.padEnd(widths[i]))
