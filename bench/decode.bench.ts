@@ -16,7 +16,7 @@ import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
-import { tell, watchMachine } from './figures.ts';
+import { median, tell, watchMachine } from './figures.ts';
 
 interface Times {
   readonly wall: number[];
@@ -28,8 +28,6 @@ const rounds = 5;
 const root = process.argv[2] ?? '../shared/data/pt-bench';
 const work = mkdtempSync(join(tmpdir(), 'wayward-bench-'));
 const peer = buildPeer();
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 for (const name of ['py', 'py-noretc']) {
   const folder = join(root, name);

@@ -34,6 +34,17 @@ export function watchMachine(): void {
   process.once('exit', () => sayHowBusy(before));
 }
 
+/** @returns the middle of some figures, the upper one of two */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+}
+
+/** @returns seconds of this process's threads so far */
+export function processorTime(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+}
+
 function sayHowBusy(before: MachineLoad | undefined): void {
   const after = readLoad();
   if (before === undefined || after === undefined) return;

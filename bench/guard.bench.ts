@@ -37,6 +37,7 @@ import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { harmlessInput, hijacks, learnVictim, type Victim } from '../test/guard/victim.ts';
+import { readSplit } from './field/recorder.ts';
 import { tell, watchMachine } from './figures.ts';
 
 const source = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
@@ -228,11 +229,6 @@ async function measureMemory({ program, profile }: Victim): Promise<void> {
   );
 }
 
-interface Split {
-  readonly train: readonly string[];
-  readonly [set: string]: readonly string[];
-}
-
 async function compareField(): Promise<void> {
   console.log(
     '\nreplayed        samples  threads  equal to judge  alarmed = flagged   blocks from hijack to alarm: median  most',
@@ -240,7 +236,7 @@ async function compareField(): Promise<void> {
   for (const name of ['xmllint', 'lua5.4', 'perl', 'optipng', 'fzf', 'ruby']) {
     const corpus = join(field, name);
     if (!existsSync(corpus)) continue;
-    const split = JSON.parse(readFileSync(join(corpus, 'split.json'), 'utf8')) as Split;
+    const split = await readSplit(corpus);
     const train = split.train.slice(0, 20);
     const samples = [...new Set(Object.values(split).flat())];
     const profile = await learnFrom(corpus, name, train);

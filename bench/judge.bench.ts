@@ -9,7 +9,7 @@
  * first of `test` is judged. A folder with `py` and `py-noretc` (pt-bench): the first is learned from, the
  * second judged. `--before`: sources of 0.1.0, whose collector of evidence is measured on the same blocks.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Evaluator, identityOf } from '../src/commands/samples/evaluate.ts';
@@ -27,7 +27,8 @@ import { silentContext } from '../src/model/first-layer.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { RunFollower } from '../src/sequences/histories/follower.ts';
 import { readSample, type Sample } from '../src/trace/sample.ts';
-import { tell, watchMachine } from './figures.ts';
+import { readSplit } from './field/recorder.ts';
+import { median, processorTime, tell, watchMachine } from './figures.ts';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -47,16 +48,6 @@ const folders =
     : ['pdftotext', 'field/lua5.4', 'field/xmllint', 'pt-bench'].map((name) => join(shared, name));
 const filter = filterTable(defaultFilter);
 
-/** Seconds of this process's threads so far. */
-function processorTime(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-}
-
-function median(numbers: readonly number[]): number {
-  return numbers.toSorted((a, b) => a - b)[numbers.length >> 1] ?? Number.NaN;
-}
-
 interface Corpus {
   readonly name: string;
   readonly train: readonly Sample[];
@@ -75,7 +66,7 @@ async function corpusAt(folder: string): Promise<Corpus> {
       binDirs: [join(train!, 'bin'), join(test!, 'bin')],
     };
   }
-  const split = JSON.parse(readFileSync(join(folder, 'split.json'), 'utf8'));
+  const split = await readSplit(folder);
   const read = (run: string): Promise<Sample> => readSample(join(folder, 'traces', run));
   const train: Sample[] = [];
   for (const run of split.train.slice(0, runs)) train.push(await read(run));

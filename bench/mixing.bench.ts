@@ -7,7 +7,7 @@
  * FOLDER as in ../shared/data/field (`traces`, `bin`, `split.json`): the first N runs of `train` are learned from, all
  * of the role judged. Where `split.json` has fewer than 20 of these, 22 of `train` behind the first N are judged beside.
  */
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { identityOf } from '../src/commands/samples/evaluate.ts';
@@ -22,7 +22,8 @@ import {
 } from '../src/model/histories/run-judge.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { readSample } from '../src/trace/sample.ts';
-import { tell } from './figures.ts';
+import { readSplit, type Split } from './field/recorder.ts';
+import { processorTime, tell, watchMachine } from './figures.ts';
 
 const { values, positionals } = parseArgs({
   options: {
@@ -31,17 +32,12 @@ const { values, positionals } = parseArgs({
   },
   allowPositionals: true,
 });
+watchMachine();
 const shared = '../shared/data';
 const folders =
   positionals.length > 0
     ? positionals
     : ['field/xmllint', 'field/lua5.4', 'pdftotext'].map((name) => join(shared, name));
-
-/** Seconds of this process's threads so far. */
-function processorTime(): number {
-  const { user, system } = process.cpuUsage();
-  return (user + system) / 1e6;
-}
 
 /** What judging some runs gave, summed. */
 interface Judged {
@@ -65,9 +61,9 @@ function judgeAll(runs: readonly NamedEvents[], tables: JudgingTables): Judged {
 }
 
 async function measure(folder: string): Promise<void> {
-  const split = JSON.parse(readFileSync(join(folder, 'split.json'), 'utf8'));
+  const split = await readSplit(folder);
   const train: readonly string[] = split.train.slice(0, Number(values.train));
-  const held: string[] = [...(split[values.role] ?? [])];
+  const held = [...(split[values.role as keyof Split] ?? [])];
   if (held.length < 20) held.push(...split.train.slice(train.length, train.length + 22));
   const reader = new EventsReader({
     ...{ binDirs: [join(folder, 'bin')], rawImages: false, preprocessed: false },

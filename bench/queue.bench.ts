@@ -17,7 +17,7 @@ import { connectRedis } from '../src/workers/redis-link.ts';
 import type { Scheduler } from '../src/workers/scheduler.ts';
 import { listWorkers } from '../src/workers/worker-registry.ts';
 import { type RedisServer, startRedisServer } from '../test/redis-server.ts';
-import { tell, watchMachine } from './figures.ts';
+import { median, tell, watchMachine } from './figures.ts';
 import { type Hosts, makeHosts } from './queue-hosts.ts';
 
 const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url));
@@ -36,8 +36,6 @@ const seconds = async (work: () => Promise<unknown>): Promise<number> => {
   await work();
   return (performance.now() - started) / 1000;
 };
-const median = (values: readonly number[]): number =>
-  values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
 watchMachine();
 console.log(`${availableParallelism()} cores of ${cpus()[0]?.model}, Node ${process.version}`);

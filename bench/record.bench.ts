@@ -10,7 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { buildPlugin } from '../src/capture/qemu/plugin/build.ts';
 import { type RecordOptions, record } from '../src/capture/record.ts';
-import { tell, watchMachine } from './figures.ts';
+import { median, tell, watchMachine } from './figures.ts';
 
 watchMachine();
 const rounds = 5;
@@ -18,7 +18,6 @@ const given = process.argv.slice(2);
 const [command, ...args] =
   given.length > 0 ? given : ['/usr/bin/python3.11', '-c', 'print(sum(range(300000)))'];
 const work = await mkdtemp(join(tmpdir(), 'wayward-bench-'));
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1];
 
 const qemu = (...flags: string[]): number => {
   const started = performance.now();

@@ -9,7 +9,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { tell, watchMachine } from './figures.ts';
+import { median, tell, watchMachine } from './figures.ts';
 
 watchMachine();
 const rounds = Number(process.argv[2] ?? 9);
@@ -62,8 +62,4 @@ function processorTime(words: readonly string[]): number {
     env: { ...process.env, NODE_COMPILE_CACHE: cache },
   });
   return Number(stdout);
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }

@@ -13,7 +13,7 @@ import { buildAddressSpace } from '../src/image/mapped-space.ts';
 import { readMemoryMap } from '../src/image/memory-map.ts';
 import { StoredTrace } from '../src/trace/stored-trace.ts';
 import { writeStoredTrace } from '../src/trace/stored-trace-writer.ts';
-import { tell, watchMachine } from './figures.ts';
+import { median, tell, watchMachine } from './figures.ts';
 
 watchMachine();
 const root = process.argv[2] ?? '../shared/data/pt-bench';
@@ -23,7 +23,6 @@ const now = (): { wall: number; cpu: number } => {
   const { user, system } = process.cpuUsage();
   return { wall: performance.now() * 1000, cpu: user + system };
 };
-const median = (values: number[]): number => values.sort((a, b) => a - b)[values.length >> 1];
 
 for (const name of ['py', 'py-noretc']) {
   const folder = join(root, name);

@@ -8,7 +8,7 @@
  * The first line is the corpus without an attack. Attacks are those that took effect; `data` makes no illegal transfer.
  */
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { identityOf } from '../src/commands/samples/evaluate.ts';
 import { EventsReader } from '../src/commands/training/events-reader.ts';
@@ -24,6 +24,7 @@ import { SymbolTable } from '../src/sequences/symbol-table.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { featuresOfLeftOut, leftOutOf } from '../src/verdict/left-out.ts';
 import { rankUnlike } from '../src/verdict/unlike.ts';
+import { readSplit } from './field/recorder.ts';
 
 const [corpus = 'xmllint', each = '1'] = process.argv.slice(2);
 const root = join(import.meta.dirname, '../../shared/data/field', corpus);
@@ -31,9 +32,7 @@ if (!existsSync(root)) {
   console.log(`skipped: there is no ${root}`);
   process.exit(0);
 }
-const split: { readonly train: string[]; readonly attacks: string[] } = JSON.parse(
-  readFileSync(join(root, 'split.json'), 'utf8'),
-);
+const split = await readSplit(root);
 const reader = new EventsReader({
   ...{ binDirs: [join(root, 'bin')], rawImages: false, preprocessed: false },
   ...{ filter: filterTable(defaultFilter), process: undefined, timeout: undefined },
