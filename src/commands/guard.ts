@@ -116,12 +116,14 @@ export async function guardFollow(
 ): Promise<ProcessVerdict | undefined> {
   const { profile, folder } = request;
   const { followSample } = await import('./guard/follow-sample.ts');
+  const { readRecording } = await import('../trace/sample.ts');
   const profiles = await GuardProfiles.open({ ...request, profiles: [profile] });
   const out = await makeWorkFolder('wayward-guard-');
   try {
     const judgeSample = (): Promise<Judgement> =>
       judgeWhole({ ...request, samples: [folder], out }, silentContext);
-    return await followSample({ ...request, signal, judgeSample }, profiles, tell);
+    const follow = { ...request, signal, readRecording, judgeSample };
+    return await followSample(follow, profiles, tell);
   } finally {
     await profiles.close();
     await removeQuietly(out);

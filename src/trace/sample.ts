@@ -162,8 +162,14 @@ export async function readInfo(path: string): Promise<Pick<Sample, 'file' | 'lab
   };
 }
 
-/** What `import` says of how a sample came about; only what decoding depends on is read. */
-async function readRecording(path: string): Promise<Pick<Sample, 'sharesProcessor' | 'mtc'>> {
+/**
+ * What `import` says of how a sample came about; only what decoding depends on is read.
+ *
+ * @throws UserError as `readJsonFile`
+ */
+export async function readRecording(
+  path: string,
+): Promise<Pick<Sample, 'sharesProcessor' | 'mtc'>> {
   const { sharesProcessor, mtc } = await readJsonFile(path);
   return { sharesProcessor: sharesProcessor === true, mtc: isMtcRate(mtc) ? mtc : undefined };
 }

@@ -2,7 +2,6 @@ import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { UserError } from '../../base/errors.ts';
-import { readJsonFile } from '../../base/files/json-file.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
@@ -12,6 +11,7 @@ import { layoutOf } from '../samples/layout.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
 import { FollowedRun } from './followed-run.ts';
 import type { GuardProfiles } from './guard-profiles.ts';
+import type { ThreadTraceKind } from './live-thread.ts';
 import type { Judgement } from './outcome.ts';
 
 /** Between two looks at what has grown, in ms. */
@@ -25,6 +25,8 @@ export interface FollowRequest {
   /** Seconds without growth after which the run has ended; `undefined` = when the signal says so. */
   readonly idle: number | undefined;
   readonly signal: AbortSignal;
+  /** Reads from the sample's `recording.json` how its traces were made. */
+  readonly readRecording: (path: string) => Promise<ThreadTraceKind>;
   /** Judges the sample as a whole. */
   readonly judgeSample: () => Promise<Judgement>;
   /** Where else names come from than the images. */
@@ -65,7 +67,7 @@ class SampleFollower {
   readonly #buffer = Buffer.alloc(chunkBytes);
   #map = '';
   #run: FollowedRun | undefined;
-  #kind: { readonly sharesProcessor?: boolean } = {};
+  #kind: ThreadTraceKind = {};
 
   constructor(request: FollowRequest, profiles: GuardProfiles, tell: (event: GuardEvent) => void) {
     this.#request = request;
@@ -143,12 +145,11 @@ class SampleFollower {
 
   /** @param program  by the map; empty where it says none */
   async #begin(space: AddressSpace, program: string): Promise<FollowedRun> {
-    const { folder, evidence, names } = this.#request;
+    const { folder, evidence, names, readRecording } = this.#request;
     const name = basename(resolve(folder));
     const recording = join(folder, 'recording.json');
     if ((await stat(recording).catch(() => undefined)) !== undefined) {
-      const { sharesProcessor } = await readJsonFile(recording);
-      this.#kind = { sharesProcessor: sharesProcessor === true };
+      this.#kind = await readRecording(recording);
     }
     const setup = await this.#profiles.setupOf(program);
     const alarms = join(evidence, 'alarms', name);
