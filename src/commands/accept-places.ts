@@ -5,6 +5,7 @@ import type { Sample } from '../trace/sample.ts';
 import type { AcceptRequest } from './accept.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { type JudgedSample, Judging } from './judging/judging.ts';
+import { usualRate } from './judging/request.ts';
 import { openProfile } from './profile/profile.ts';
 import {
   addKnownPlaces,
@@ -38,8 +39,6 @@ export interface AcceptPlacesResult {
 
 /** A run with more of them is unlike the others as a whole: that is for `accept`. */
 const mostPlaces = 16;
-
-const usualRate = 0.05;
 
 /**
  * Writes down the places for which harmless samples are anomalous, the most surprising one first and no more than it takes

@@ -10,7 +10,7 @@ import { featuresOfLeftOut, leftOutOf } from '../verdict/left-out.ts';
 import { readTraceFeatures } from '../verdict/stored-features.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
-import type { JudgingRequest } from './judging/request.ts';
+import { type JudgingRequest, usualRate } from './judging/request.ts';
 import { changedImages, identifyImages } from './profile/image-identities.ts';
 import { nextPath } from './profile/next-path.ts';
 import { openProfile, type Profile, partsOf, writeProfile } from './profile/profile.ts';
@@ -120,8 +120,6 @@ async function acceptInto(
     await renewed.close();
   }
 }
-
-const usualRate = 0.05;
 
 function verdictOf({ verdict, pValue, place }: JudgedSample): AcceptedSample['before'] {
   return { verdict, pValue, place };

@@ -11,6 +11,7 @@ import { defaultJudging } from './classify.ts';
 import type { JudgeRequest } from './judge.ts';
 import { JudgedRun } from './judging/judged-run.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
+import { usualRate } from './judging/request.ts';
 import { type VerdictFacts, watchSamples } from './judging/watch-samples.ts';
 import { openProfile, type Profile } from './profile/profile.ts';
 import { type RunFolder, readRunRecord, runFolder } from './run/folder.ts';
@@ -29,8 +30,6 @@ export interface JudgeFolderRequest extends Omit<JudgeRequest, 'samples'> {
   /** End when nothing came for so many seconds; by default never. */
   readonly idleSeconds?: number | undefined;
 }
-
-const usualRate = 0.05;
 
 /** Where a profile's verdicts on a folder are kept, whatever ended the process that made them. */
 export function homeOf({ profile, folder, out = '.' }: JudgeFolderRequest): RunFolder {

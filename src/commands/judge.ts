@@ -10,7 +10,7 @@ import { importPerfFiles } from './import.ts';
 import { findSamplesAt } from './judging/find-samples.ts';
 import { JudgedRun } from './judging/judged-run.ts';
 import { type JudgedSample, Judging, type JudgingOptions } from './judging/judging.ts';
-import type { JudgingRequest } from './judging/request.ts';
+import { type JudgingRequest, usualRate } from './judging/request.ts';
 import type { Profile } from './profile/profile.ts';
 import { ProfileShelf } from './profile/shelf.ts';
 import type { RunFolder } from './run/folder.ts';
@@ -101,8 +101,6 @@ function nothingJudged([first, ...others]: readonly SkippedSample[]): UserError 
     category: 'input',
   });
 }
-
-const usualRate = 0.05;
 
 /** Samples for which a process is started: it takes as long as judging a small one or two. */
 const samplesPerJob = 4;

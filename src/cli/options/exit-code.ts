@@ -1,7 +1,8 @@
 import { exitCodes } from '../frame/failure.ts';
 import type { OptionSpec } from '../frame/option.ts';
 
-const anomaliesFound = 10;
+/** What a command ends with that found something, where it was asked with `--exit-code`. */
+export const anomaliesFound = 10;
 
 export const exitCodeOption: OptionSpec = {
   flags: '--exit-code',

@@ -21,10 +21,13 @@ import {
   defineCommand,
   type Invocation,
 } from '../frame/command.ts';
+import { exitCodes } from '../frame/failure.ts';
 import { printableLine } from '../frame/paint.ts';
+import { anomaliesFound } from '../options/exit-code.ts';
 import { findProgram } from '../options/find-program.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
 import { eventFile } from './event-file.ts';
+import { passedOverText } from './passed-over.ts';
 
 interface Options {
   readonly json: boolean;
@@ -134,7 +137,10 @@ const spec: CommandSpec<Options> = {
       help: 'serve /metrics (Prometheus) and /healthz there, on the loopback interface',
       parse: integer(0, 65535),
     },
-    { flags: '--exit-code', help: 'end with 10 after an alarm, whatever the program ends with' },
+    {
+      flags: '--exit-code',
+      help: `end with ${anomaliesFound} after an alarm, whatever the program ends with`,
+    },
   ],
   examples: [
     ['wayward guard reader.wayward -- pdftotext in.pdf out.txt', 'tells when a run strays'],
@@ -166,13 +172,13 @@ const spec: CommandSpec<Options> = {
     if (o.follow !== undefined) {
       const request = { ...followed, folder: o.follow, idle: o.idle };
       const verdict = await guardFollow(request, tell, invocation.signal);
-      return verdict === undefined ? 5 : alarmCode(o, verdict.wasAlarmed);
+      return verdict === undefined ? exitCodes.input : alarmCode(o, verdict.wasAlarmed);
     }
     if (o.perf !== undefined) {
       const input: AsyncIterable<Buffer> = o.perf === '-' ? process.stdin : piecesOf(o.perf);
       const verdicts = await guardPerfPipe({ ...followed, input, path: o.perf }, tell);
       const wasAlarmed = verdicts.some((verdict) => verdict.wasAlarmed);
-      return verdicts.length === 0 ? 5 : alarmCode(o, wasAlarmed);
+      return verdicts.length === 0 ? exitCodes.input : alarmCode(o, wasAlarmed);
     }
     return guardProgram(invocation, tell);
   },
@@ -218,11 +224,11 @@ async function guardProgram(
     { log: terminal, progress: () => {} },
   );
   const result = await passingSignals(guarding);
-  return o.exitCode && result.alarms > 0 ? 10 : exitCodeOf(result);
+  return o.exitCode && result.alarms > 0 ? anomaliesFound : exitCodeOf(result);
 }
 
 function alarmCode({ exitCode }: Options, wasAlarmed: boolean): number {
-  return exitCode && wasAlarmed ? 10 : 0;
+  return exitCode && wasAlarmed ? anomaliesFound : 0;
 }
 
 /** Tells on standard output where it is free, else on standard error. */
@@ -274,7 +280,9 @@ async function passingSignals(guarding: Guarding): Promise<GuardResult> {
 
 /** As a shell tells how a program ended. */
 function exitCodeOf({ exitCode, killedBy }: GuardResult): number {
-  return killedBy === undefined ? (exitCode ?? 3) : 128 + constants.signals[killedBy];
+  return killedBy === undefined
+    ? (exitCode ?? exitCodes.runtime)
+    : 128 + constants.signals[killedBy];
 }
 
 function linesOf(event: GuardEvent, { fpr }: Options): string[] {
@@ -324,9 +332,8 @@ function verdictLines(event: Extract<GuardEvent, { event: 'process-ended' }>): s
   const why = because.map((reason) => reasons[reason] ?? reason).join(', ');
   const again = judged === 'again' ? `, judged again as a whole because ${why}` : '';
   const alarm = wasAlarmed ? ' (there was an alarm)' : '';
-  const passed = knownPlaces.reduce((sum, { times }) => sum + times, 0);
-  const known =
-    passed === 0 ? '' : ` (${knownPlaces.length} known places passed over, ${passed} times)`;
+  const passed = passedOverText(knownPlaces);
+  const known = passed === undefined ? '' : ` (${passed})`;
   const line = `guard: process ${event.pid}: ${verdict}, p ${pValue?.toFixed(3) ?? '?'}${known}${alarm}${again}`;
   return sample === undefined ? [line] : [line, `guard: its sample is ${sample}`];
 }

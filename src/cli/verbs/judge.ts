@@ -14,6 +14,7 @@ import {
   judgeFolderCommand,
 } from './judge-folder.ts';
 import { type JudgedFiles, writeJudged } from './judged-files.ts';
+import { passedOverText } from './passed-over.ts';
 
 interface Options extends ProfileFlags, FolderWords, JudgedFiles {
   readonly json: boolean;
@@ -138,9 +139,8 @@ function lineOf({
 }: Pick<JudgedSample, 'verdict' | 'pValue' | 'name' | 'place' | 'knownPlaces'>): string {
   const word = verdict === 'anomalous' ? 'ANOMALOUS' : 'nominal  ';
   const why = place === undefined ? '' : `  ${place}`;
-  const passed = knownPlaces.reduce((sum, { times }) => sum + times, 0);
-  const known =
-    passed === 0 ? '' : `  (${knownPlaces.length} known places passed over, ${passed} times)`;
+  const passed = passedOverText(knownPlaces);
+  const known = passed === undefined ? '' : `  (${passed})`;
   return `${word}  p ${pValue.toFixed(3)}  ${name}${why}${known}`;
 }
 
