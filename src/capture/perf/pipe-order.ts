@@ -75,8 +75,8 @@ export class PipeOrder {
     order.last = growing;
     const head = hasBegun ? [] : [order.joiner.begin(piece)];
     const tail = isWhole ? [order.joiner.end(piece)] : [];
-    const bytes = Buffer.concat([...head, ...come, ...tail]);
-    if (bytes.length > 0) this.#onTrace(thread, new Uint8Array(bytes));
+    const { buffer, byteOffset, length } = Buffer.concat([...head, ...come, ...tail]);
+    if (length > 0) this.#onTrace(thread, new Uint8Array(buffer, byteOffset, length));
   }
 
   #orderOf(thread: PerfThread): ThreadOrder {

@@ -3,7 +3,7 @@ import { PipeBuffer } from './pipe-buffer.ts';
 import { PipeOrder } from './pipe-order.ts';
 import { PerfProcesses, type PerfThread } from './processes.ts';
 import type { PtInfo } from './pt-info.ts';
-import type { LifeEvent, PerfLosses } from './records.ts';
+import type { LifeEvent } from './records.ts';
 
 /** Who listens to the threads that perf records into a pipe. */
 export interface PipeThreadsListener {
@@ -39,10 +39,6 @@ export class PipeThreads {
   /** How the recording was made; `undefined` until it is said. */
   get info(): PtInfo | undefined {
     return this.#pipe.records.info;
-  }
-
-  get losses(): PerfLosses {
-    return this.#pipe.records.losses;
   }
 
   /**

@@ -63,8 +63,8 @@ export class PerfPipe implements PerfFacts {
     this.#records = new PerfRecords(this);
   }
 
-  /** What the recording lacks, and how it was made. */
-  get records(): Pick<PerfRecords, 'losses' | 'info' | 'breaks'> {
+  /** How the recording was made, and where trace was lost. */
+  get records(): Pick<PerfRecords, 'info' | 'breaks'> {
     return this.#records;
   }
 

@@ -80,7 +80,7 @@ export class LiveRun {
   readonly #classifier: EventClassifier;
   readonly #shared: RunFollower = new RunFollower();
   readonly #threads: Map<number, Thread> = new Map();
-  readonly #ended: { blocks: number; gaps: number; bytesLost: number; worst: TraceFeatures }[] = [];
+  readonly #ended: { blocks: number; gaps: number; worst: TraceFeatures }[] = [];
   #alarms = 0;
   /** Score of the last alarm. */
   #alarmed = Number.NEGATIVE_INFINITY;
@@ -134,8 +134,8 @@ export class LiveRun {
     const thread = this.#threads.get(number);
     if (thread === undefined) return;
     thread.flow.end();
-    const { blocks, gaps, bytesLost } = thread.flow.summary;
-    this.#ended.push({ blocks, gaps, bytesLost, worst: thread.surprise.features() });
+    const { blocks, gaps } = thread.flow.summary;
+    this.#ended.push({ blocks, gaps, worst: thread.surprise.features() });
     this.#threads.delete(number);
   }
 
@@ -163,13 +163,12 @@ export class LiveRun {
     return this.#setup.decide(this.features);
   }
 
-  get counts(): { readonly blocks: number; readonly gaps: number; readonly bytesLost: number } {
-    const counts = { blocks: 0, gaps: 0, bytesLost: 0 };
+  get counts(): { readonly blocks: number; readonly gaps: number } {
+    const counts = { blocks: 0, gaps: 0 };
     const open = [...this.#threads.values()].map(({ flow }) => flow.summary);
     for (const each of [...this.#ended, ...open]) {
       counts.blocks += each.blocks;
       counts.gaps += each.gaps;
-      counts.bytesLost += each.bytesLost;
     }
     return counts;
   }
