@@ -1,5 +1,5 @@
 /** @returns the first index whose value is at least `wanted`, in ascending `values` */
-export function firstAtLeast(values: Int32Array, wanted: number): number {
+export function firstAtLeast(values: Int32Array | readonly number[], wanted: number): number {
   let low = 0;
   let high = values.length;
   while (low < high) {

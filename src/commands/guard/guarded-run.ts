@@ -1,7 +1,7 @@
-import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../base/errors.ts';
+import { makeFolder } from '../../base/files/folder.ts';
 import { writeJsonFile } from '../../base/files/json-file.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
 import type { GuardedProgram } from '../../capture/qemu/guarded/guarded-program.ts';
@@ -253,7 +253,7 @@ export class GuardedRun implements GuestListener {
   async #write(alarm: AlarmReport, acted: Promise<boolean> | undefined): Promise<void> {
     const { evidence, spool, tell } = this.#context;
     const { pid } = this.#guest.hello;
-    await mkdir(evidence, { recursive: true });
+    await makeFolder(evidence);
     // The first one keeps its name, and is what was acted on.
     const number = this.#written++ === 0 ? '' : `-${this.#written}`;
     await writeJsonFile(join(evidence, `alarm${number}.json`), { schemaVersion: 1, pid, ...alarm });

@@ -13,6 +13,7 @@ import { readWholeFile } from '../../base/files/read.ts';
 import { sealJson, unsealJson } from '../../base/files/sealed.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
 import { showValue } from '../../base/text/format.ts';
+import { isRecord, isTexts } from '../../base/values.ts';
 import { version } from '../../base/version.ts';
 import type { TraceFeatures } from '../../verdict/features.ts';
 import { featuresOfLeftOut, readLeftOut, writeCalibration } from '../../verdict/left-out.ts';
@@ -202,19 +203,14 @@ function checkFacts(found: Readonly<Record<string, unknown>>, path: string): Pro
       { category: 'input', path },
     );
   }
-  const isText = (value: unknown): boolean => typeof value === 'string';
-  const isListOf = (list: unknown, isRight: (item: unknown) => boolean): boolean =>
-    Array.isArray(list) && list.every(isRight);
-  const hasTexts = (item: unknown, ...keys: readonly string[]): boolean =>
-    typeof item === 'object' &&
-    item !== null &&
-    keys.every((key) => isText((item as Readonly<Record<string, unknown>>)[key]));
+  const haveTexts = (list: unknown, ...keys: readonly string[]): boolean =>
+    Array.isArray(list) &&
+    list.every((item: unknown) => isRecord(item) && isTexts(keys.map((key) => item[key])));
   const isWhole =
-    isText(found.wayward) &&
-    isText(found.created) &&
-    isListOf(found.programs, isText) &&
-    isListOf(found.images, (image) => hasTexts(image, 'name', 'id')) &&
-    isListOf(found.accepted ?? [], (run) => hasTexts(run, 'name', 'directory', 'date')) &&
+    isTexts([found.wayward, found.created]) &&
+    isTexts(found.programs) &&
+    haveTexts(found.images, 'name', 'id') &&
+    haveTexts(found.accepted ?? [], 'name', 'directory', 'date') &&
     sourceNames.some((name) => name === found.source) &&
     [found.windowLength, found.trained, found.calibrating].every(Number.isSafeInteger);
   if (!isWhole) {

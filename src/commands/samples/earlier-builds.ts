@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { firstAtLeast } from '../../base/bytes/search.ts';
 import { enlarged } from '../../base/bytes/typed-array.ts';
 import { isAbsent, UserError } from '../../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
@@ -61,14 +62,7 @@ function rowOf({ start, size, id, name }: FunctionIdentity): FunctionRow {
 
 /** @param offsets  ascending */
 function holdsOne({ start, size }: FunctionIdentity, offsets: readonly number[]): boolean {
-  let low = 0;
-  let high = offsets.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if ((offsets[middle] ?? 0) < start) low = middle + 1;
-    else high = middle;
-  }
-  return (offsets[low] ?? Number.POSITIVE_INFINITY) < start + size;
+  return (offsets[firstAtLeast(offsets, start)] ?? Number.POSITIVE_INFINITY) < start + size;
 }
 
 /**
