@@ -262,7 +262,21 @@ describe('steps that were made before', () => {
           expect(fast).toEqual(plain);
         },
       ),
-      { numRuns: 2000 },
+      {
+        numRuns: 2000,
+        // What comes after the limit ran on from there, but for the step that was left out.
+        examples: [
+          [
+            [
+              { place: 4, piece: 0 },
+              { place: 5, piece: 0 },
+            ],
+            [0, 0, 1],
+            1,
+            true,
+          ],
+        ],
+      },
     );
   });
 });

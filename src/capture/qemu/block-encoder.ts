@@ -69,6 +69,8 @@ export class BlockEncoder {
   #previous = -1;
   /** First piece of the current basic block. */
   #block = 0;
+  /** Whether something was left out at the limit: what comes after it does not continue what is told. */
+  #isCut = false;
   /** Basic blocks so far. */
   blocks = 0;
   /** Signals taken between blocks. */
@@ -89,6 +91,7 @@ export class BlockEncoder {
 
   /** @param ids  translation blocks in the order of execution; @param limit  basic blocks in all */
   add(ids: Uint32Array, limit: number): void {
+    if (this.#isCut) return;
     const { start, end, kind, target, next, taken } = this.#table;
     const encoder = this.#encoder;
     const onBlock = this.#onBlock;
@@ -109,7 +112,10 @@ export class BlockEncoder {
         continue;
       }
       // Before the packets that lead beyond the last block: `finish` writes how the trace ends.
-      if (blocks === limit) break;
+      if (blocks === limit) {
+        this.#isCut = true;
+        break;
+      }
       const at = start[id];
       if (how === Transfer.jcc && taken[previous] === id) encoder.branch(true);
       else if (how === Transfer.jcc && next[previous] === id) encoder.branch(false);
