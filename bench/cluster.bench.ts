@@ -18,20 +18,28 @@ import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
 import { compareSlices, usualComparison } from '../src/commands/slices/compare.ts';
 import { type SliceRecipe, sliceSamples, usualRecipe } from '../src/commands/slices/samples.ts';
-import { type ClusterMethod, clusterMethods } from '../src/likeness/clusters.ts';
-import { type FamilyScores, scoreFamilies } from '../src/likeness/family-scores.ts';
-import { NeighbourIndex } from '../src/likeness/neighbour-index.ts';
-import { decodeSample, encodeSample, type SampleSlices } from '../src/likeness/slice-record.ts';
-import type { TermCounts } from '../src/likeness/slice-terms.ts';
-import { termParts } from '../src/likeness/slice-terms.ts';
+import { type ClusterMethod, clusterMethods } from '../src/likeness/clusters/clusters.ts';
+import { type FamilyScores, scoreFamilies } from '../src/likeness/clusters/family-scores.ts';
+import { NeighbourIndex } from '../src/likeness/slices/neighbour-index.ts';
+import {
+  decodeSample,
+  encodeSample,
+  type SampleSlices,
+} from '../src/likeness/slices/slice-record.ts';
+import type { TermCounts } from '../src/likeness/slices/slice-terms.ts';
+import { termParts } from '../src/likeness/slices/slice-terms.ts';
 import {
   cosine,
   type SparseVector,
   type Terms,
   Vectorizer,
-} from '../src/likeness/sparse-vector.ts';
+} from '../src/likeness/slices/sparse-vector.ts';
+import {
+  partsOfVector,
+  type VectorKind,
+  type Weighting,
+} from '../src/likeness/slices/vector-kinds.ts';
 import { FileStore } from '../src/likeness/store/file-store.ts';
-import { partsOfVector, type VectorKind, type Weighting } from '../src/likeness/vector-kinds.ts';
 import { writeSets } from '../src/trace/sets-file.ts';
 
 const context = { log: silentLogger, progress: () => {} };

@@ -22,8 +22,8 @@ import { CodeCache } from '../src/flow/code-cache.ts';
 import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
-import { readMemoryMap } from '../src/image/memory-map.ts';
-import { RegionTable } from '../src/image/region-table.ts';
+import { readMemoryMap } from '../src/image/maps/memory-map.ts';
+import { RegionTable } from '../src/image/maps/region-table.ts';
 import { Transfer } from '../src/x86/transfer.ts';
 
 const { values, positionals } = parseArgs({

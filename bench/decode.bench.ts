@@ -15,7 +15,7 @@ import { CodeCache } from '../src/flow/code-cache.ts';
 import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
-import { readMemoryMap } from '../src/image/memory-map.ts';
+import { readMemoryMap } from '../src/image/maps/memory-map.ts';
 import { median, tell, watchMachine } from './figures.ts';
 
 interface Times {

@@ -32,12 +32,12 @@ import { Vocabulary } from '../src/sequences/vocabulary.ts';
 import { WindowCounter } from '../src/sequences/window-counter.ts';
 import { openTraces, type TraceContext } from '../src/trace/open-trace.ts';
 import { readSample, type Sample } from '../src/trace/sample.ts';
-import { classifyLabelled } from '../src/verdict/classify-labelled.ts';
 import { classifyNominal } from '../src/verdict/classify-nominal.ts';
-import { computeFeatures, feature, type TraceFeatures } from '../src/verdict/features.ts';
+import { computeFeatures, feature, type TraceFeatures } from '../src/verdict/features/features.ts';
+import { featuresToStore, readTraceFeatures } from '../src/verdict/features/stored-features.ts';
+import { classifyLabelled } from '../src/verdict/labelled/classify-labelled.ts';
 import { findPatches } from '../src/verdict/patches.ts';
 import { rankingQuality } from '../src/verdict/statistics/ranking.ts';
-import { featuresToStore, readTraceFeatures } from '../src/verdict/stored-features.ts';
 import { suspicion } from '../src/verdict/suspicion.ts';
 
 const root = join(import.meta.dirname, '../../shared/data/pdftotext');

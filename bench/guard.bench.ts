@@ -34,7 +34,7 @@ import { judge } from '../src/commands/judge.ts';
 import { learn } from '../src/commands/learn.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
-import { readMemoryMap } from '../src/image/memory-map.ts';
+import { readMemoryMap } from '../src/image/maps/memory-map.ts';
 import { readSample } from '../src/trace/sample.ts';
 import { harmlessInput, hijacks, learnVictim, type Victim } from '../test/guard/victim.ts';
 import { readSplit } from './field/recorder.ts';

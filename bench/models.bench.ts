@@ -16,10 +16,10 @@ import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { Random } from '../src/base/random.ts';
 import type { LearnRequest } from '../src/commands/training/options.ts';
-import type { FeatureName } from '../src/verdict/feature-table.ts';
-import { feature, type TraceFeatures } from '../src/verdict/features.ts';
+import type { FeatureName } from '../src/verdict/features/feature-table.ts';
+import { feature, type TraceFeatures } from '../src/verdict/features/features.ts';
+import { readTraceFeatures } from '../src/verdict/features/stored-features.ts';
 import { rankingQuality, rocCurve } from '../src/verdict/statistics/ranking.ts';
-import { readTraceFeatures } from '../src/verdict/stored-features.ts';
 import { suspicion } from '../src/verdict/suspicion.ts';
 import {
   adfaProtocol,

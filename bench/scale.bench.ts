@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { Random } from '../src/base/random.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
-import { readMemoryMap } from '../src/image/memory-map.ts';
+import { readMemoryMap } from '../src/image/maps/memory-map.ts';
 import { tell, watchMachine } from './figures.ts';
 
 type Row = (i: number) => string;

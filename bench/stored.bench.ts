@@ -10,7 +10,7 @@ import { streamMaybeGzip } from '../src/base/files/read.ts';
 import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
-import { readMemoryMap } from '../src/image/memory-map.ts';
+import { readMemoryMap } from '../src/image/maps/memory-map.ts';
 import { StoredTrace } from '../src/trace/stored-trace.ts';
 import { writeStoredTrace } from '../src/trace/stored-trace-writer.ts';
 import { median, tell, watchMachine } from './figures.ts';

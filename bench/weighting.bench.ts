@@ -35,7 +35,7 @@ import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { Vocabulary } from '../src/sequences/vocabulary.ts';
 import { readSample, type Sample } from '../src/trace/sample.ts';
 import { classifyNominal } from '../src/verdict/classify-nominal.ts';
-import { computeFeatures, feature, type TraceFeatures } from '../src/verdict/features.ts';
+import { computeFeatures, feature, type TraceFeatures } from '../src/verdict/features/features.ts';
 import { rankingQuality } from '../src/verdict/statistics/ranking.ts';
 import { suspicion } from '../src/verdict/suspicion.ts';
 

@@ -14,7 +14,7 @@ import { Random } from '../src/base/random.ts';
 import { ImageCollection } from '../src/capture/image-collection.ts';
 import { buildPlugin } from '../src/capture/qemu/plugin/build.ts';
 import { record } from '../src/capture/record.ts';
-import { parseElf } from '../src/image/elf.ts';
+import { parseElf } from '../src/image/files/elf.ts';
 import { type Attack, Attacker } from './tpic/attacks.ts';
 import { malformed, nominal } from './tpic/documents.ts';
 

@@ -23,7 +23,7 @@ export type { Label as SampleLabel, LabelWord } from './base/label.ts';
 export type { Logger, LogLevel, Progress, ProgressSink, Step } from './base/log.ts';
 export type { ImportedThread, PerfImported } from './capture/perf/import.ts';
 export type { MissingImage } from './capture/perf/map.ts';
-export type { PerfLosses } from './capture/perf/records.ts';
+export type { PerfLosses } from './capture/perf/records/records.ts';
 export type { BackendChoice, BackendName } from './capture/qemu/backend.ts';
 export type { End } from './capture/qemu/emulator.ts';
 export type { Recorded } from './capture/record.ts';
@@ -97,19 +97,19 @@ export type {
 export type { Evidence, EvidenceKind } from './evidence/evidence.ts';
 export type { TraceSummary } from './flow/blocks.ts';
 export type { AsyncTransfer, Gap, GapReason, Mark, ThreadSwitch } from './flow/mark.ts';
-export type { Merge } from './likeness/agglomerate.ts';
+export type { Merge } from './likeness/clusters/agglomerate.ts';
 export type {
   Cluster,
   Clustering,
   ClusterMethod,
   ClusterOptions,
   SharedTerm,
-} from './likeness/clusters.ts';
-export type { DistanceMatrix } from './likeness/distances.ts';
-export type { FamilyScores } from './likeness/family-scores.ts';
-export type { SampleSlices, SliceTerms } from './likeness/slice-record.ts';
-export type { TermCounts, TermNames, TermPart, termParts } from './likeness/slice-terms.ts';
-export type { Terms } from './likeness/sparse-vector.ts';
+} from './likeness/clusters/clusters.ts';
+export type { DistanceMatrix } from './likeness/clusters/distances.ts';
+export type { FamilyScores } from './likeness/clusters/family-scores.ts';
+export type { SampleSlices, SliceTerms } from './likeness/slices/slice-record.ts';
+export type { TermCounts, TermNames, TermPart, termParts } from './likeness/slices/slice-terms.ts';
+export type { Terms } from './likeness/slices/sparse-vector.ts';
 export type { StoreOptions } from './likeness/store/open-store.ts';
 export type { RedisStoreOptions } from './likeness/store/redis-store.ts';
 export type { Collection } from './likeness/store/sample-store.ts';

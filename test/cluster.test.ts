@@ -18,7 +18,7 @@ import { type ClusterRequest, cluster } from '../src/commands/cluster.ts';
 import { clusterDataOf } from '../src/commands/slices/cluster-data.ts';
 import { usualComparison } from '../src/commands/slices/compare.ts';
 import { type SliceRecipe, usualRecipe } from '../src/commands/slices/samples.ts';
-import { vectorKindNames } from '../src/likeness/vector-kinds.ts';
+import { vectorKindNames } from '../src/likeness/slices/vector-kinds.ts';
 import type { ClusterData } from '../src/report/data/cluster-data.ts';
 import { clusterLines } from '../src/report/text/cluster-text.ts';
 import { writeSets } from '../src/trace/sets-file.ts';

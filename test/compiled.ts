@@ -6,7 +6,7 @@ import { afterAll } from 'vitest';
 import type { AddressSpace } from '../src/image/address-space.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
-import { RegionTable } from '../src/image/region-table.ts';
+import { RegionTable } from '../src/image/maps/region-table.ts';
 
 /** Compilers and binary utilities that a test can do without: absent ones skip it. */
 export function hasTool(name: string, ...words: string[]): boolean {

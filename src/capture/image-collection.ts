@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
-import { moduleName } from '../image/module-name.ts';
+import { moduleName } from '../image/maps/module-name.ts';
 
 /** A folder of images that many samples share, each content once. */
 export class ImageCollection {

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { toMapPath } from '../base/text/line.ts';
-import { moduleName } from '../image/module-name.ts';
+import { moduleName } from '../image/maps/module-name.ts';
 import type { ImageCollection } from './image-collection.ts';
 import { findMadeCode } from './qemu/made-code.ts';
 import type { Recording } from './qemu/recording.ts';

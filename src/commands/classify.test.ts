@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
-import { computeFeatures } from '../verdict/features.ts';
+import { computeFeatures } from '../verdict/features/features.ts';
 import { proofWarnings } from './classify.ts';
 
 const proof: Evidence = { kind: 'return-mismatch', position: 1, traceOffset: 0 };

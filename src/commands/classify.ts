@@ -4,14 +4,14 @@ import type { RunContext } from '../model/first-layer.ts';
 import type { NameSourceOptions } from '../names/name-sources.ts';
 import type { Fact, ReportData, TraceDetail } from '../report/data/report-data.ts';
 import { reportOfLabelled, reportOfNominal } from '../report/data/report-of.ts';
+import { calibrates, classifyNominal } from '../verdict/classify-nominal.ts';
+import { feature, type TraceFeatures } from '../verdict/features/features.ts';
 import {
   applyClassifier,
   classifyLabelled,
   loadClassifier,
   saveClassifier,
-} from '../verdict/classify-labelled.ts';
-import { calibrates, classifyNominal } from '../verdict/classify-nominal.ts';
-import { feature, type TraceFeatures } from '../verdict/features.ts';
+} from '../verdict/labelled/classify-labelled.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 import { type RunRecord, readRunRecord, runFolder } from './run/folder.ts';
 import { findEvaluations, type RunPath } from './run/path.ts';

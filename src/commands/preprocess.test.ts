@@ -22,7 +22,7 @@ import type { BlockSource } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';
 import { ImageStore } from '../image/image-store.ts';
-import { readMemoryMap } from '../image/memory-map.ts';
+import { readMemoryMap } from '../image/maps/memory-map.ts';
 import { openTraces } from '../trace/open-trace.ts';
 import { ParsedTrace } from '../trace/parsed-trace.ts';
 import { isSampleFolder, readSample } from '../trace/sample.ts';

@@ -4,7 +4,7 @@ import { UserError } from '../base/errors.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import { calibrates } from '../verdict/classify-nominal.ts';
 import { checkCalibrationSize } from '../verdict/conformal.ts';
-import { readFeaturesOf } from '../verdict/stored-features.ts';
+import { readFeaturesOf } from '../verdict/features/stored-features.ts';
 import type { Outcome } from '../workers/job.ts';
 import type { Scheduler } from '../workers/scheduler.ts';
 

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { TraceDecoder } from '../flow/trace-decoder.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
-import { readMemoryMap } from '../image/memory-map.ts';
+import { readMemoryMap } from '../image/maps/memory-map.ts';
 import { ImageCodeCache, ProcessCode } from './code/process-code.ts';
 import { EvidenceCollector } from './collector.ts';
 import type { Evidence } from './evidence.ts';

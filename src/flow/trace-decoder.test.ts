@@ -7,7 +7,7 @@ import { Random } from '../base/random.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
-import { readMemoryMap } from '../image/memory-map.ts';
+import { readMemoryMap } from '../image/maps/memory-map.ts';
 import { Transfer } from '../x86/transfer.ts';
 import { CodeCache } from './code-cache.ts';
 import { Fingerprint } from './fingerprint.ts';

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { GrowingSpace } from './growing-space.ts';
 import { HostImages } from './image-store.ts';
 import { buildAddressSpace } from './mapped-space.ts';
-import { parseMemoryMap } from './memory-map.ts';
+import { parseMemoryMap } from './maps/memory-map.ts';
 
 const node = process.execPath;
 const first = `00400000-00401000 r-xp 00000000 00:00 0 ${node}\n`;

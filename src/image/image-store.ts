@@ -2,9 +2,9 @@ import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf, UserError } from '../base/errors.ts';
 import { readWholeFile } from '../base/files/read.ts';
-import type { Image } from './image.ts';
-import { moduleName, qualifiedName } from './module-name.ts';
-import { parseImage } from './parse-image.ts';
+import type { Image } from './files/image.ts';
+import { parseImage } from './files/parse-image.ts';
+import { moduleName, qualifiedName } from './maps/module-name.ts';
 
 /** Where the images of a process come from. */
 export interface ImageSource {

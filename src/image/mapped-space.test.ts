@@ -5,12 +5,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { addressIn } from './address-space.ts';
-import { parseElf } from './elf.ts';
+import { parseElf } from './files/elf.ts';
+import { parseImage } from './files/parse-image.ts';
+import { parsePe } from './files/pe.ts';
 import { ImageStore } from './image-store.ts';
 import { buildAddressSpace } from './mapped-space.ts';
-import { parseMemoryMap } from './memory-map.ts';
-import { parseImage } from './parse-image.ts';
-import { parsePe } from './pe.ts';
+import { parseMemoryMap } from './maps/memory-map.ts';
 
 /** A file of this machine that other tools can judge. */
 const real = process.execPath;

@@ -2,12 +2,12 @@ import type { Address } from '../base/address.ts';
 import { UserError } from '../base/errors.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 import { demangle } from './demangle.ts';
-import type { Image, ImageSymbol, Segment } from './image.ts';
+import type { Image, ImageSymbol, Segment } from './files/image.ts';
 import type { ImageSource } from './image-store.ts';
-import type { MemoryMap } from './memory-map.ts';
+import type { MemoryMap } from './maps/memory-map.ts';
+import { isMadeCode, qualifiedName } from './maps/module-name.ts';
+import type { Region, RegionTable } from './maps/region-table.ts';
 import { ModuleIndex } from './module-index.ts';
-import { isMadeCode, qualifiedName } from './module-name.ts';
-import type { Region, RegionTable } from './region-table.ts';
 
 const pageSize = 4096;
 /** Real processes have thousands; hostile headers could ask for millions in each of many regions. */

@@ -1,14 +1,14 @@
 import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { elfBuildId } from '../image/build-id.ts';
+import { elfBuildId } from '../image/files/build-id.ts';
 import {
   bytesOf,
   type ElfSections,
   type FileBytes,
   readElfSections,
   textAt,
-} from '../image/elf-sections.ts';
-import type { Image } from '../image/image.ts';
+} from '../image/files/elf-sections.ts';
+import type { Image } from '../image/files/image.ts';
 
 /** More than the largest symbol tables that browsers have. */
 const longestRead = 512 * 1024 * 1024;

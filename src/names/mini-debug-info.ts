@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
-import { bytesOf, readElfSections } from '../image/elf-sections.ts';
-import { readElfSymbols } from '../image/elf-symbols.ts';
-import type { ImageSymbol } from '../image/image.ts';
+import { bytesOf, readElfSections } from '../image/files/elf-sections.ts';
+import { readElfSymbols } from '../image/files/elf-symbols.ts';
+import type { ImageSymbol } from '../image/files/image.ts';
 
 /** Distributions' own are below 1 MiB; a bomb is a thousand times as large as it looks. */
 const mostBytes = 64 * 1024 * 1024;

@@ -1,6 +1,6 @@
-import { bytesOf, readElfSections } from '../image/elf-sections.ts';
-import { readElfSymbols } from '../image/elf-symbols.ts';
-import type { Image, ImageSymbol } from '../image/image.ts';
+import { bytesOf, readElfSections } from '../image/files/elf-sections.ts';
+import { readElfSymbols } from '../image/files/elf-symbols.ts';
+import type { Image, ImageSymbol } from '../image/files/image.ts';
 import { findDebugFile, withFile } from './debug-file.ts';
 import { readMiniDebugInfo } from './mini-debug-info.ts';
 import { SymbolTable } from './symbol-table.ts';

@@ -4,7 +4,7 @@ import { dirname, join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { hasTool, mapFiles, run, Workshop } from '../../test/compiled.ts';
 import { ProcessCode } from '../evidence/code/process-code.ts';
-import { elfBuildId } from '../image/build-id.ts';
+import { elfBuildId } from '../image/files/build-id.ts';
 import { type NameSourceOptions, NameSources } from './name-sources.ts';
 import { PlaceNames } from './place-names.ts';
 import { sourceLines } from './source-lines.ts';

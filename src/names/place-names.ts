@@ -2,7 +2,7 @@ import type { Address } from '../base/address.ts';
 import type { AddressRange, ProcessCode } from '../evidence/code/process-code.ts';
 import { addressIn } from '../image/address-space.ts';
 import { demangle } from '../image/demangle.ts';
-import type { Image, ImageSymbol } from '../image/image.ts';
+import type { Image, ImageSymbol } from '../image/files/image.ts';
 import type { ImageNames, NameSources } from './name-sources.ts';
 import { nameOf, SymbolTable } from './symbol-table.ts';
 

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
-import type { ImageSymbol } from '../image/image.ts';
+import type { ImageSymbol } from '../image/files/image.ts';
 import { nameOf, SymbolTable } from './symbol-table.ts';
 
 const symbol = fc.record({

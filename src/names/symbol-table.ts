@@ -1,5 +1,5 @@
 import { demangle } from '../image/demangle.ts';
-import type { ImageSymbol } from '../image/image.ts';
+import type { ImageSymbol } from '../image/files/image.ts';
 
 /** Symbols looked at, backwards, for a function that reaches over a label inside it. */
 const mostSteps = 16;

@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
-import { parseMemoryMaps } from '../image/memory-map.ts';
+import { parseMemoryMaps } from '../image/maps/memory-map.ts';
 import { chooseProcess } from './choose-process.ts';
 import { openTraces } from './open-trace.ts';
 import { readSample } from './sample.ts';

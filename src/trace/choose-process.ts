@@ -4,10 +4,10 @@ import type { CodeCache } from '../flow/code-cache.ts';
 import { TraceDecoder } from '../flow/trace-decoder.ts';
 import type { Module } from '../image/address-space.ts';
 import type { ImageStore } from '../image/image-store.ts';
-import type { MappedProcess } from '../image/map-row.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
-import type { MemoryMap } from '../image/memory-map.ts';
-import { moduleName } from '../image/module-name.ts';
+import type { MappedProcess } from '../image/maps/map-row.ts';
+import type { MemoryMap } from '../image/maps/memory-map.ts';
+import { moduleName } from '../image/maps/module-name.ts';
 
 /** Whose map a trace is read with, out of several. */
 export interface ChosenProcess {

@@ -8,7 +8,7 @@ import { TraceDecoder } from '../flow/trace-decoder.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import type { ImageStore } from '../image/image-store.ts';
 import { buildAddressSpace } from '../image/mapped-space.ts';
-import { readMemoryMaps } from '../image/memory-map.ts';
+import { readMemoryMaps } from '../image/maps/memory-map.ts';
 import { errataOf, noErrata, parseCpu } from '../pt/errata.ts';
 import {
   type ChosenProcess,

@@ -8,7 +8,7 @@ import { adler32 } from '../base/bytes/adler32.ts';
 import { UserError } from '../base/errors.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { ImageStore } from '../image/image-store.ts';
-import { parseMemoryMap } from '../image/memory-map.ts';
+import { parseMemoryMap } from '../image/maps/memory-map.ts';
 import { Transfer } from '../x86/transfer.ts';
 import { openTraces } from './open-trace.ts';
 import { ParsedTrace } from './parsed-trace.ts';

@@ -12,8 +12,8 @@ import type {
 } from '../flow/blocks.ts';
 import type { Mark } from '../flow/mark.ts';
 import type { Module } from '../image/address-space.ts';
-import { qualifiedName } from '../image/module-name.ts';
-import type { RegionTable } from '../image/region-table.ts';
+import { qualifiedName } from '../image/maps/module-name.ts';
+import type { RegionTable } from '../image/maps/region-table.ts';
 import { Transfer, type TransferKind } from '../x86/transfer.ts';
 
 const batchSize = 1 << 15;

@@ -4,7 +4,7 @@ import { exampleEvaluation } from '../../test/example-evaluation.ts';
 import { Random } from '../base/random.ts';
 import type { SampleIdentity } from '../evaluation/evaluation.ts';
 import { classifyNominal, type NominalOptions } from './classify-nominal.ts';
-import { computeFeatures, type TraceFeatures } from './features.ts';
+import { computeFeatures, type TraceFeatures } from './features/features.ts';
 import { shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
 

@@ -6,8 +6,9 @@ import {
   checkCalibrationSize,
   conformalPValue,
 } from './conformal.ts';
-import { chooseFeatures, type FeatureName, surpriseName } from './feature-table.ts';
-import { feature, type TraceFeatures } from './features.ts';
+import { chooseFeatures, type FeatureName, surpriseName } from './features/feature-table.ts';
+import { feature, type TraceFeatures } from './features/features.ts';
+import { surpriseLengths } from './features/worst-window.ts';
 import {
   claimedChance,
   exchanged,
@@ -19,7 +20,6 @@ import { type ErrorRates, errorRates } from './rates.ts';
 import { type ShiftCheck, shiftCheck } from './shift.ts';
 import { standardizedSuspicion } from './standardize.ts';
 import { callSuspicion, type Reason, type Suspicion, suspicion } from './suspicion.ts';
-import { surpriseLengths } from './worst-window.ts';
 
 export interface NominalOptions {
   /** Share of nominal traces that may be flagged. */

@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
 import { Random } from '../base/random.ts';
 import { classifyNominal, nominalDecision } from './classify-nominal.ts';
-import { featureNames, surpriseName } from './feature-table.ts';
-import type { TraceFeatures } from './features.ts';
+import { featureNames, surpriseName } from './features/feature-table.ts';
+import type { TraceFeatures } from './features/features.ts';
+import { surpriseLengths } from './features/worst-window.ts';
 import { exchanged, improbability, natsOf, referenceOf } from './improbability.ts';
-import { surpriseLengths } from './worst-window.ts';
 
 function trace(...nats: readonly number[]): TraceFeatures {
   const values = new Float64Array(featureNames.length);

@@ -1,8 +1,8 @@
-import { surpriseName } from './feature-table.ts';
-import { feature, type TraceFeatures } from './features.ts';
+import { surpriseName } from './features/feature-table.ts';
+import { feature, type TraceFeatures } from './features/features.ts';
+import { surpriseLengths } from './features/worst-window.ts';
 import { lowerBound } from './statistics/ranking.ts';
 import type { Reason, Suspicion } from './suspicion.ts';
-import { surpriseLengths } from './worst-window.ts';
 
 /** Largest sums of surprise of nominal runs, ascending, for each length of `surpriseLengths`. */
 export type SurpriseReference = readonly Float64Array[];

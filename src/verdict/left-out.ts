@@ -2,8 +2,8 @@ import { join } from 'node:path';
 import { isAbsent, UserError } from '../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../base/files/json-file.ts';
 import type { Evaluation, SampleIdentity } from '../evaluation/evaluation.ts';
-import { featureNames, featureVersion } from './feature-table.ts';
-import { computeFeatures, type TraceFeatures } from './features.ts';
+import { featureNames, featureVersion } from './features/feature-table.ts';
+import { computeFeatures, type TraceFeatures } from './features/features.ts';
 
 /**
  * What verdicts are made from, of training runs that were judged without their own counts: they calibrate

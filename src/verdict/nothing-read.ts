@@ -1,4 +1,4 @@
-import { feature, type TraceFeatures } from './features.ts';
+import { feature, type TraceFeatures } from './features/features.ts';
 
 /** Nothing strays in a run of which nothing was read: without images, or trace, an attack would be nominal. */
 export function isNothingRead(features: TraceFeatures): boolean {

@@ -4,8 +4,8 @@ import { exampleEvaluation, withHistories } from '../../test/example-evaluation.
 import type { Evidence } from '../evidence/evidence.ts';
 import { targetSorts } from '../evidence/transfer-code.ts';
 import type { BlockBatch, BlockSource } from '../flow/blocks.ts';
-import { surpriseName } from './feature-table.ts';
-import { computeFeatures, feature } from './features.ts';
+import { surpriseName } from './features/feature-table.ts';
+import { computeFeatures, feature } from './features/features.ts';
 import { readPatchContexts } from './patch-context.ts';
 import { findPatches, type Patch } from './patches.ts';
 

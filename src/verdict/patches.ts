@@ -2,11 +2,11 @@ import { firstAtLeast } from '../base/bytes/search.ts';
 import type { Evaluation } from '../evaluation/evaluation.ts';
 import type { Evidence } from '../evidence/evidence.ts';
 import { evidenceRules } from '../evidence/rules.ts';
-import { seriesOf } from './measurement.ts';
-import { countedSurprises, crowdedSurprises } from './place-surprise.ts';
-import { findSurprises, pointsAtSurprises } from './surprises.ts';
+import { seriesOf } from './features/measurement.ts';
+import { countedSurprises, crowdedSurprises } from './features/place-surprise.ts';
+import { findSurprises, pointsAtSurprises } from './features/surprises.ts';
+import { crowdedSum, crowdLengths, surpriseLengths } from './features/worst-window.ts';
 import { pointsOfHint, pointsOfProofs } from './suspicion.ts';
-import { crowdedSum, crowdLengths, surpriseLengths } from './worst-window.ts';
 
 /** A predicted transfer inside a patch: what the first layer expected, and what came. */
 export interface PatchTransfer {

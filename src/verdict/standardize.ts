@@ -1,5 +1,5 @@
-import type { FeatureName } from './feature-table.ts';
-import { feature, type TraceFeatures } from './features.ts';
+import type { FeatureName } from './features/feature-table.ts';
+import { feature, type TraceFeatures } from './features/features.ts';
 import type { Reason, Suspicion } from './suspicion.ts';
 
 /**

@@ -1,8 +1,8 @@
 import { evidenceKinds, evidenceRules } from '../evidence/rules.ts';
-import type { FeatureName } from './feature-table.ts';
-import { feature, type TraceFeatures } from './features.ts';
-import { suddenPoints } from './surprises.ts';
-import { crowdLengths } from './worst-window.ts';
+import type { FeatureName } from './features/feature-table.ts';
+import { feature, type TraceFeatures } from './features/features.ts';
+import { suddenPoints } from './features/surprises.ts';
+import { crowdLengths } from './features/worst-window.ts';
 
 /** One part of a trace's suspicion score. */
 export interface Reason {

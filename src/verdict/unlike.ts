@@ -1,5 +1,5 @@
 import { classifyNominal } from './classify-nominal.ts';
-import type { TraceFeatures } from './features.ts';
+import type { TraceFeatures } from './features/features.ts';
 
 /** A nominal run, and how unlike the others it is. */
 export interface UnlikeRun {

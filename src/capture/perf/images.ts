@@ -1,8 +1,8 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { readWholeFile } from '../../base/files/read.ts';
-import { elfBuildId } from '../../image/build-id.ts';
-import { moduleName } from '../../image/module-name.ts';
+import { elfBuildId } from '../../image/files/build-id.ts';
+import { moduleName } from '../../image/maps/module-name.ts';
 
 /** Where a mapped file was found, or why it was not. */
 export type FoundImage =

@@ -21,7 +21,7 @@ import {
   type ScheduleOptions,
   schedule,
 } from '../../../test/pt-schedule.ts';
-import { elfBuildId } from '../../image/build-id.ts';
+import { elfBuildId } from '../../image/files/build-id.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { ImageCollection } from '../image-collection.ts';
 import { record } from '../record.ts';

@@ -1,9 +1,9 @@
 import { dirname, join } from 'node:path';
-import { moduleName } from '../../image/module-name.ts';
+import { moduleName } from '../../image/maps/module-name.ts';
 import type { ImageCollection } from '../image-collection.ts';
-import type { BuildIdEntry } from './file.ts';
 import type { PerfImages } from './images.ts';
-import type { CodeMapping } from './processes.ts';
+import type { BuildIdEntry } from './records/file.ts';
+import type { CodeMapping } from './records/processes.ts';
 
 /** A mapped file that was not found, and why. */
 export interface MissingImage {

@@ -1,8 +1,8 @@
 import { UserError } from '../../base/errors.ts';
-import type { PerfFile } from './file.ts';
-import { PerfProcesses, type PerfThread } from './processes.ts';
-import type { PtInfo } from './pt-info.ts';
-import { type PerfLosses, PerfRecords, type TraceChunk } from './records.ts';
+import type { PerfFile } from './records/file.ts';
+import { PerfProcesses, type PerfThread } from './records/processes.ts';
+import type { PtInfo } from './records/pt-info.ts';
+import { type PerfLosses, PerfRecords, type TraceChunk } from './records/records.ts';
 
 /** From `time` on, `thread` runs on a CPU; or the thread itself became another program. */
 export interface Switch {

@@ -1,8 +1,8 @@
 import { tsc } from '../../pt/clock.ts';
 import { Ext, findPsb, Opcode, packetLength, psbBytes } from '../../pt/packet.ts';
-import type { PerfFile } from './file.ts';
 import type { TraceBuffer } from './recording.ts';
-import type { TraceChunk } from './records.ts';
+import type { PerfFile } from './records/file.ts';
+import type { TraceChunk } from './records/records.ts';
 
 /** A stretch of the file that goes on where the one before ended, unless trace was lost between. */
 interface Stretch {

@@ -1,4 +1,4 @@
-import type { PerfThread } from './processes.ts';
+import type { PerfThread } from './records/processes.ts';
 
 /** @param wanted  name of a thread or of a program; `undefined` = all */
 export function isWanted({ comm, program }: PerfThread, wanted: string | undefined): boolean {

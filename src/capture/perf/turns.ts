@@ -1,7 +1,7 @@
 import type { Turns } from './pieces.ts';
-import type { PerfThread } from './processes.ts';
-import type { PtInfo } from './pt-info.ts';
 import type { TraceBuffer } from './recording.ts';
+import type { PerfThread } from './records/processes.ts';
+import type { PtInfo } from './records/pt-info.ts';
 import type { TraceStream } from './stream.ts';
 
 /** Whose trace it is, by the best that the recording tells: context switches, else who ran at each flush. */

@@ -11,7 +11,7 @@ import { TraceDecoder } from '../../flow/trace-decoder.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { readMemoryMap } from '../../image/memory-map.ts';
+import { readMemoryMap } from '../../image/maps/memory-map.ts';
 import { PtEncoder } from '../../pt/encoder.ts';
 import { openTraces } from '../../trace/open-trace.ts';
 import { readSample } from '../../trace/sample.ts';

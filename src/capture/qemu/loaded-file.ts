@@ -1,6 +1,6 @@
 import type { Address } from '../../base/address.ts';
-import type { Segment } from '../../image/image.ts';
-import { parseImage } from '../../image/parse-image.ts';
+import type { Segment } from '../../image/files/image.ts';
+import { parseImage } from '../../image/files/parse-image.ts';
 
 /** A file that QEMU maps itself: the program, or its loader. Addresses are the file's own. */
 export interface LoadedFile {

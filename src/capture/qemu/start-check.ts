@@ -4,7 +4,7 @@ import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { UserError } from '../../base/errors.ts';
 import { nearest } from '../../base/options/option.ts';
-import { parseImage } from '../../image/parse-image.ts';
+import { parseImage } from '../../image/files/parse-image.ts';
 import { guestEnvironment } from './environment.ts';
 
 const run = promisify(execFile);

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { Address } from '../../base/address.ts';
-import type { Image } from '../../image/image.ts';
-import { parseImage } from '../../image/parse-image.ts';
+import type { Image } from '../../image/files/image.ts';
+import { parseImage } from '../../image/files/parse-image.ts';
 import type { GuestMap } from './guest-map.ts';
 
 /** Tells where recording begins: at a function by its symbol, or at the first code of a module. */

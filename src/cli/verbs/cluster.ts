@@ -7,13 +7,13 @@ import { version } from '../../base/version.ts';
 import { type ClusterRequest, cluster } from '../../commands/cluster.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { clusterDataOf } from '../../commands/slices/cluster-data.ts';
-import { type ClusterMethod, clusterMethods } from '../../likeness/clusters.ts';
+import { type ClusterMethod, clusterMethods } from '../../likeness/clusters/clusters.ts';
 import {
   type VectorKind,
   vectorKindNames,
   type Weighting,
   weightings,
-} from '../../likeness/vector-kinds.ts';
+} from '../../likeness/slices/vector-kinds.ts';
 import { renderClusterReport } from '../../report/page/clusters.ts';
 import { clusterLines, clustersToJson } from '../../report/text/cluster-text.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';

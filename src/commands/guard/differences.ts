@@ -1,6 +1,6 @@
 import { basename } from 'node:path';
 import type { AddressSpace, Section } from '../../image/address-space.ts';
-import type { Image } from '../../image/image.ts';
+import type { Image } from '../../image/files/image.ts';
 import { identityOf } from '../profile/image-identities.ts';
 import type { OpenedSetup } from './open-setup.ts';
 

@@ -5,7 +5,7 @@ import { UserError } from '../../base/errors.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { parseMemoryMap } from '../../image/memory-map.ts';
+import { parseMemoryMap } from '../../image/maps/memory-map.ts';
 import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
 import { layoutOf } from '../samples/layout.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';

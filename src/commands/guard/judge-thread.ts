@@ -2,7 +2,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf, UserError } from '../../base/errors.ts';
 import { HostImages } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { parseMemoryMap } from '../../image/memory-map.ts';
+import { parseMemoryMap } from '../../image/maps/memory-map.ts';
 import { NameSources } from '../../names/name-sources.ts';
 import { GuardProfiles } from './guard-profiles.ts';
 import { JudgedProcess } from './judged-process.ts';

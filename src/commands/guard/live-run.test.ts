@@ -13,7 +13,7 @@ import { Random } from '../../base/random.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { readMemoryMap } from '../../image/memory-map.ts';
+import { readMemoryMap } from '../../image/maps/memory-map.ts';
 import { NameSources } from '../../names/name-sources.ts';
 import { judge } from '../judge.ts';
 import type { GuardEvent } from './events.ts';

@@ -1,10 +1,10 @@
 import { basename, join } from 'node:path';
 import { mapLine } from '../../capture/perf/map.ts';
-import { PipeThreads } from '../../capture/perf/pipe-threads.ts';
-import type { CodeMapping, PerfProgram, PerfThread } from '../../capture/perf/processes.ts';
+import { PipeThreads } from '../../capture/perf/pipe/threads.ts';
+import type { CodeMapping, PerfProgram, PerfThread } from '../../capture/perf/records/processes.ts';
 import { HostImages, type ImageSource, ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { parseMemoryMap } from '../../image/memory-map.ts';
+import { parseMemoryMap } from '../../image/maps/memory-map.ts';
 import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
 import { FollowedRun } from './followed-run.ts';

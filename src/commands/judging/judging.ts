@@ -12,8 +12,8 @@ import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts
 import { placeSentence } from '../../report/data/place-sentence.ts';
 import type { ReportRow, TraceDetail } from '../../report/data/report-data.ts';
 import type { Sample } from '../../trace/sample.ts';
+import { readFeaturesOf } from '../../verdict/features/stored-features.ts';
 import { isNothingRead, whyNothingRead } from '../../verdict/nothing-read.ts';
-import { readFeaturesOf } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
 import { type Profile, partsOf } from '../profile/profile.ts';

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { elfBuildId } from '../../image/build-id.ts';
+import { elfBuildId } from '../../image/files/build-id.ts';
 import type { ImageStore } from '../../image/image-store.ts';
 
 /** One executable or library that training ran. */

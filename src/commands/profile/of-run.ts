@@ -1,6 +1,6 @@
 import { UserError } from '../../base/errors.ts';
 import { ImageStore } from '../../image/image-store.ts';
-import { readMemoryMaps } from '../../image/memory-map.ts';
+import { readMemoryMaps } from '../../image/maps/memory-map.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { calibrates } from '../../verdict/classify-nominal.ts';

@@ -15,7 +15,7 @@ import { writeFileAtomic } from '../../base/files/write.ts';
 import { showValue } from '../../base/text/format.ts';
 import { isRecord, isTexts } from '../../base/values.ts';
 import { version } from '../../base/version.ts';
-import type { TraceFeatures } from '../../verdict/features.ts';
+import type { TraceFeatures } from '../../verdict/features/features.ts';
 import { featuresOfLeftOut, readLeftOut, writeCalibration } from '../../verdict/left-out.ts';
 import { type RunFolder, runFolder } from '../run/folder.ts';
 import { type SourceName, sourceNames } from '../samples/source.ts';

@@ -2,7 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { failureOf, UserError } from '../../base/errors.ts';
 import { notReadable } from '../../base/files/failure.ts';
-import { readMemoryMaps } from '../../image/memory-map.ts';
+import { readMemoryMaps } from '../../image/maps/memory-map.ts';
 import type { Sample } from '../../trace/sample.ts';
 import type { SourceName } from '../samples/source.ts';
 import {

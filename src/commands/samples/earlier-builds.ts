@@ -10,7 +10,7 @@ import { ProcessCode } from '../../evidence/code/process-code.ts';
 import type { BlockTable } from '../../flow/blocks.ts';
 import type { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { RegionTable } from '../../image/region-table.ts';
+import { RegionTable } from '../../image/maps/region-table.ts';
 import type { Vocabulary } from '../../sequences/vocabulary.ts';
 
 /** For modules of which other builds are at hand than those that were learned: where their code was then. */

@@ -4,7 +4,7 @@ import { type ImageCodeCache, ProcessCode } from '../../evidence/code/process-co
 import { CallFollower } from '../../evidence/follow/call-follower.ts';
 import { StackCode } from '../../evidence/follow/stack-code.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
-import { elfBuildId } from '../../image/build-id.ts';
+import { elfBuildId } from '../../image/files/build-id.ts';
 import { FirstArrivals } from '../../likeness/first-arrivals.ts';
 import { compareWithNominal } from '../../likeness/nominal-comparison.ts';
 import type { NominalRuns } from '../../likeness/nominal-runs.ts';

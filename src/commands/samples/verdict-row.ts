@@ -2,7 +2,7 @@ import { assert } from '../../base/errors.ts';
 import type { ReportRow } from '../../report/data/report-data.ts';
 import { reportOfNominal } from '../../report/data/report-of.ts';
 import { classifyNominal, type NominalOptions } from '../../verdict/classify-nominal.ts';
-import type { TraceFeatures } from '../../verdict/features.ts';
+import type { TraceFeatures } from '../../verdict/features/features.ts';
 
 /** @returns what is told of one trace that is compared with the calibration traces alone */
 export function verdictRow(

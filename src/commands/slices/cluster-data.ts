@@ -1,5 +1,5 @@
-import { type Clustering, traitsOf } from '../../likeness/clusters.ts';
-import { mapOfDistances } from '../../likeness/embedding.ts';
+import { type Clustering, traitsOf } from '../../likeness/clusters/clusters.ts';
+import { mapOfDistances } from '../../likeness/clusters/embedding.ts';
 import type { ClusterData, ClusterSlice, NeighbourRow } from '../../report/data/cluster-data.ts';
 import type { ClusterResult } from '../cluster.ts';
 import type { NamedSlice } from './compare.ts';

@@ -1,11 +1,19 @@
 import { showCount } from '../../base/text/format.ts';
-import { type Clustering, type ClusterOptions, makeClusters } from '../../likeness/clusters.ts';
-import { DistanceMatrix } from '../../likeness/distances.ts';
-import { type FamilyScores, scoreFamilies } from '../../likeness/family-scores.ts';
-import { NeighbourIndex } from '../../likeness/neighbour-index.ts';
-import type { SampleSlices, SliceTerms } from '../../likeness/slice-record.ts';
-import { cosine, type SparseVector, Vectorizer } from '../../likeness/sparse-vector.ts';
-import { partsOfVector, type VectorKind, type Weighting } from '../../likeness/vector-kinds.ts';
+import {
+  type Clustering,
+  type ClusterOptions,
+  makeClusters,
+} from '../../likeness/clusters/clusters.ts';
+import { DistanceMatrix } from '../../likeness/clusters/distances.ts';
+import { type FamilyScores, scoreFamilies } from '../../likeness/clusters/family-scores.ts';
+import { NeighbourIndex } from '../../likeness/slices/neighbour-index.ts';
+import type { SampleSlices, SliceTerms } from '../../likeness/slices/slice-record.ts';
+import { cosine, type SparseVector, Vectorizer } from '../../likeness/slices/sparse-vector.ts';
+import {
+  partsOfVector,
+  type VectorKind,
+  type Weighting,
+} from '../../likeness/slices/vector-kinds.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 
 export interface CompareOptions {

@@ -5,17 +5,25 @@ import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts
 import { CodeCache } from '../../flow/code-cache.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
-import { type FunctionReader, readSliceCode, type SliceCode } from '../../likeness/slice-code.ts';
-import type { SampleSlices } from '../../likeness/slice-record.ts';
+import {
+  type FunctionReader,
+  readSliceCode,
+  type SliceCode,
+} from '../../likeness/slices/slice-code.ts';
+import type { SampleSlices } from '../../likeness/slices/slice-record.ts';
 import {
   countTerms,
   type TermNames,
   type TermOptions,
   type TermPart,
-} from '../../likeness/slice-terms.ts';
-import { type Slice, slicesByCorrectness, slicesOfPatches } from '../../likeness/slices.ts';
-import type { Terms } from '../../likeness/sparse-vector.ts';
-import { needsRecording, partsOfVector, type VectorKind } from '../../likeness/vector-kinds.ts';
+} from '../../likeness/slices/slice-terms.ts';
+import { type Slice, slicesByCorrectness, slicesOfPatches } from '../../likeness/slices/slices.ts';
+import type { Terms } from '../../likeness/slices/sparse-vector.ts';
+import {
+  needsRecording,
+  partsOfVector,
+  type VectorKind,
+} from '../../likeness/slices/vector-kinds.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import { readRunRecord, runFolder } from '../run/folder.ts';
 import { findEvaluations } from '../run/path.ts';

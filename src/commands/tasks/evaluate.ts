@@ -5,7 +5,7 @@ import { writeTextEvaluation } from '../../evaluation/text.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import type { RunContext } from '../../model/first-layer.ts';
-import { featuresToStore } from '../../verdict/stored-features.ts';
+import { featuresToStore } from '../../verdict/features/stored-features.ts';
 import type { Job } from '../../workers/job.ts';
 import { flag, listOf, number, oneOf, optional, path, record, text } from '../../workers/schema.ts';
 import { runFolder } from '../run/folder.ts';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { type FolderEntry, listEvaluations } from '../../evaluation/folder.ts';
-import type { TraceFeatures } from '../../verdict/features.ts';
-import { readFeaturesOf } from '../../verdict/stored-features.ts';
+import type { TraceFeatures } from '../../verdict/features/features.ts';
+import { readFeaturesOf } from '../../verdict/features/stored-features.ts';
 import type { Job } from '../../workers/job.ts';
 import { outcomesOf, type Scheduler } from '../../workers/scheduler.ts';
 import { fileName, flag, listOf, path, record } from '../../workers/schema.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { exampleEvaluation } from '../../../test/example-evaluation.ts';
 import { writeEvaluation } from '../../evaluation/file.ts';
-import { featuresToStore } from '../../verdict/stored-features.ts';
+import { featuresToStore } from '../../verdict/features/stored-features.ts';
 import { readFeatures } from './read-features.ts';
 
 let directory: string;

@@ -1,10 +1,10 @@
 import { UserError } from '../../base/errors.ts';
 import { gather, readEvaluations, type SkippedFile } from '../../evaluation/folder.ts';
 import type { RunContext } from '../../model/first-layer.ts';
-import { computeFeatures, type TraceFeatures } from '../../verdict/features.ts';
+import { computeFeatures, type TraceFeatures } from '../../verdict/features/features.ts';
+import { readTraceFeatures } from '../../verdict/features/stored-features.ts';
 import { featuresOfLeftOut, readLeftOut } from '../../verdict/left-out.ts';
 import { isNothingRead, whyNothingRead } from '../../verdict/nothing-read.ts';
-import { readTraceFeatures } from '../../verdict/stored-features.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import type { RunPath } from '../run/path.ts';
 import { featuresElsewhere } from './features.ts';

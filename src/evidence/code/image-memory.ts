@@ -1,5 +1,5 @@
 import type { AddressSpace, Section } from '../../image/address-space.ts';
-import type { Image } from '../../image/image.ts';
+import type { Image } from '../../image/files/image.ts';
 
 /** A run of an image's bytes, where the image itself places them. */
 export interface ImageRun {

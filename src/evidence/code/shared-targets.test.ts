@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
-import { RegionTable } from '../../image/region-table.ts';
+import { RegionTable } from '../../image/maps/region-table.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { AllowedTargets } from './allowed-targets.ts';
 import { ImageCodeCache, ProcessCode } from './process-code.ts';

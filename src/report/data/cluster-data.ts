@@ -1,6 +1,6 @@
-import type { Merge } from '../../likeness/agglomerate.ts';
-import type { SharedTerm } from '../../likeness/clusters.ts';
-import type { DistanceMatrix } from '../../likeness/distances.ts';
+import type { Merge } from '../../likeness/clusters/agglomerate.ts';
+import type { SharedTerm } from '../../likeness/clusters/clusters.ts';
+import type { DistanceMatrix } from '../../likeness/clusters/distances.ts';
 import type { Label } from './label.ts';
 
 /** What `cluster` found, as plain values; what people and other programs read is made from it. */

@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { exampleEvaluation } from '../../../test/example-evaluation.ts';
 import { Random } from '../../base/random.ts';
-import { classifyLabelled } from '../../verdict/classify-labelled.ts';
 import { classifyNominal } from '../../verdict/classify-nominal.ts';
-import { computeFeatures, type TraceFeatures } from '../../verdict/features.ts';
+import { computeFeatures, type TraceFeatures } from '../../verdict/features/features.ts';
+import { classifyLabelled } from '../../verdict/labelled/classify-labelled.ts';
 import { renderReport } from '../page/html-report.ts';
 import { rowsToCsv } from '../text/csv.ts';
 import { renderSummary } from '../text/terminal-table.ts';

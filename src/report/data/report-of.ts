@@ -1,4 +1,3 @@
-import type { LabelledVerdict, LabelledVerdicts } from '../../verdict/classify-labelled.ts';
 import { calibrates, type NominalVerdicts, type Verdict } from '../../verdict/classify-nominal.ts';
 import { conformalPValue } from '../../verdict/conformal.ts';
 import {
@@ -6,9 +5,13 @@ import {
   type Feature,
   type FeatureName,
   featureTable,
-} from '../../verdict/feature-table.ts';
-import { feature, type TraceFeatures } from '../../verdict/features.ts';
-import type { Hyperplane } from '../../verdict/linear-svm.ts';
+} from '../../verdict/features/feature-table.ts';
+import { feature, type TraceFeatures } from '../../verdict/features/features.ts';
+import type {
+  LabelledVerdict,
+  LabelledVerdicts,
+} from '../../verdict/labelled/classify-labelled.ts';
+import type { Hyperplane } from '../../verdict/labelled/linear-svm.ts';
 import type { ErrorRates, Measured } from '../../verdict/rates.ts';
 import { rocCurve } from '../../verdict/statistics/ranking.ts';
 import { evidenceOrder } from '../words/evidence-names.ts';

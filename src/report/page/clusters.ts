@@ -1,4 +1,4 @@
-import type { SharedTerm } from '../../likeness/clusters.ts';
+import type { SharedTerm } from '../../likeness/clusters/clusters.ts';
 import { mostHeatMapSlices, renderHeatMap } from '../charts/cluster-heat-map.ts';
 import { renderClusterMap } from '../charts/cluster-map.ts';
 import { clusterMark } from '../charts/cluster-marks.ts';

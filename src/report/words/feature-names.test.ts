@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { evidenceKinds } from '../../evidence/rules.ts';
-import { featureTable } from '../../verdict/feature-table.ts';
+import { featureTable } from '../../verdict/features/feature-table.ts';
 import { evidenceOrder } from './evidence-names.ts';
 import { featureSentence, featureTitle } from './feature-names.ts';
 

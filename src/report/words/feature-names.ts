@@ -1,4 +1,4 @@
-import { columnOf, featureTable, type Measure } from '../../verdict/feature-table.ts';
+import { columnOf, featureTable, type Measure } from '../../verdict/features/feature-table.ts';
 import { evidenceNames } from './evidence-names.ts';
 import { formatCount, formatNumber, formatPercent } from './numbers.ts';
 

@@ -1,5 +1,5 @@
 import { type Address, parseAddress } from '../../../base/address.ts';
-import type { CodeMapping } from '../processes.ts';
+import type { CodeMapping } from '../records/processes.ts';
 
 /** What one line of `perf script` says. */
 export type ScriptLine =

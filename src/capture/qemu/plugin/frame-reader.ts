@@ -1,6 +1,6 @@
 import type { Address } from '../../../base/address.ts';
 import { UserError } from '../../../base/errors.ts';
-import type { Segment } from '../../../image/image.ts';
+import type { Segment } from '../../../image/files/image.ts';
 import { pageCeil, pageFloor } from '../guest-map.ts';
 import type { Recording } from '../recording.ts';
 import { mostTailIds, type Tail } from './tail.ts';
