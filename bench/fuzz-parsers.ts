@@ -21,7 +21,7 @@ import { Random } from '../src/base/random.ts';
 import { parseScriptLine } from '../src/capture/perf/script/line.ts';
 import { learn } from '../src/commands/learn.ts';
 import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
-import { unpackTrainingRuns } from '../src/commands/training/training-runs.ts';
+import { unpackTrainingRuns } from '../src/commands/training/events/training-runs.ts';
 import { decodeEvaluation, encodeEvaluation, unpack } from '../src/evaluation/file.ts';
 import { decodeTextEvaluation } from '../src/evaluation/text.ts';
 import { AllowedTargets } from '../src/evidence/code/allowed-targets.ts';

@@ -12,11 +12,11 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { Evaluator, identityOf } from '../src/commands/samples/evaluate.ts';
-import { followTrace } from '../src/commands/samples/follow.ts';
-import { ImageNotes } from '../src/commands/samples/image-notes.ts';
+import { Evaluator, identityOf } from '../src/commands/samples/evaluating/evaluate.ts';
+import { followTrace } from '../src/commands/samples/evaluating/follow.ts';
+import { ImageNotes } from '../src/commands/samples/evaluating/image-notes.ts';
 import { openSample } from '../src/commands/samples/source.ts';
-import { EventsReader } from '../src/commands/training/events-reader.ts';
+import { EventsReader } from '../src/commands/training/events/events-reader.ts';
 import { HistoryTraining } from '../src/commands/training/history-training.ts';
 import { ImageCodeCache, ProcessCode } from '../src/evidence/code/process-code.ts';
 import { EvidenceCollector } from '../src/evidence/collector.ts';

@@ -10,9 +10,9 @@
 import { existsSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { identityOf } from '../src/commands/samples/evaluate.ts';
-import { classifyEvents } from '../src/commands/samples/evaluate-histories.ts';
-import { EventsReader, type ReadRun } from '../src/commands/training/events-reader.ts';
+import { identityOf } from '../src/commands/samples/evaluating/evaluate.ts';
+import { classifyEvents } from '../src/commands/samples/evaluating/evaluate-histories.ts';
+import { EventsReader, type ReadRun } from '../src/commands/training/events/events-reader.ts';
 import { HistoryTraining } from '../src/commands/training/history-training.ts';
 import { HistoryModel } from '../src/model/histories/model.ts';
 import {

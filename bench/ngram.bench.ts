@@ -12,10 +12,13 @@ import { availableParallelism, cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
-import { ImageNotes } from '../src/commands/samples/image-notes.ts';
+import { ImageNotes } from '../src/commands/samples/evaluating/image-notes.ts';
 import { calibrateNgram } from '../src/commands/training/calibrate-ngram.ts';
-import { type CountOptions, countTrainingWindows } from '../src/commands/training/count-windows.ts';
 import { windowsFor } from '../src/commands/training/train.ts';
+import {
+  type CountOptions,
+  countTrainingWindows,
+} from '../src/commands/training/windows/count-windows.ts';
 import { Ngram } from '../src/model/ngram/ngram.ts';
 import { scorePredictions } from '../src/model/score-windows.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';

@@ -10,14 +10,14 @@
 
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { identityOf } from '../src/commands/samples/evaluate.ts';
-import { EventsReader } from '../src/commands/training/events-reader.ts';
-import { HistoryTraining } from '../src/commands/training/history-training.ts';
+import { identityOf } from '../src/commands/samples/evaluating/evaluate.ts';
+import { EventsReader } from '../src/commands/training/events/events-reader.ts';
 import {
   type TrainingRun,
   TrainingRunPacker,
   unpackTrainingRuns,
-} from '../src/commands/training/training-runs.ts';
+} from '../src/commands/training/events/training-runs.ts';
+import { HistoryTraining } from '../src/commands/training/history-training.ts';
 import { TrainingCounts } from '../src/model/histories/training-counts.ts';
 import { defaultFilter, filterTable } from '../src/sequences/filter.ts';
 import { SymbolTable } from '../src/sequences/symbol-table.ts';

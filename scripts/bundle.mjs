@@ -9,7 +9,7 @@ const dist = resolve('dist');
 const compiled = readdirSync(dist, { recursive: true }).filter((path) => path.endsWith('.js'));
 
 /** `new URL(`./NAME${extname(import.meta.url)}`, import.meta.url)`: a module that is started, not imported. */
-const started = /new URL\(`\.\/([\w-]+)\$\{extname\(import\.meta\.url\)\}`/g;
+const started = /new URL\(`\.\/([\w/-]+)\$\{extname\(import\.meta\.url\)\}`/g;
 const entries = [
   ...['cli/main.js', 'index.js'],
   ...compiled.flatMap((path) =>

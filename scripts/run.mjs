@@ -21,7 +21,7 @@ const slow = [
   'src/capture/record.test.ts',
   'src/commands/guard.test.ts',
   'src/commands/guard/follow.test.ts',
-  'src/commands/guard/live-run.test.ts',
+  'src/commands/guard/live/live-run.test.ts',
   'src/commands/judge-queue.test.ts',
   'src/commands/run/shared-model.test.ts',
   'src/commands/tasks/queue.test.ts',

@@ -50,11 +50,11 @@ export {
   exportFormats,
   exportSample,
 } from './commands/export.ts';
-export type { AlarmReport, PlaceName } from './commands/guard/alarm.ts';
 export type { GuardEvent, OnAlarm, ProcessVerdict } from './commands/guard/events.ts';
 export type { GuardCounters } from './commands/guard/guard-metrics.ts';
 export type { EndedProcess } from './commands/guard/guarded-processes.ts';
-export type { Inexact } from './commands/guard/outcome.ts';
+export type { AlarmReport, PlaceName } from './commands/guard/live/alarm.ts';
+export type { Inexact } from './commands/guard/live/outcome.ts';
 export {
   type FollowedRequest,
   type Guarding,
@@ -73,9 +73,9 @@ export { type NoveltyOptions, type NoveltyResult, novelty } from './commands/nov
 export { type PreprocessOptions, preprocess } from './commands/preprocess.ts';
 export type { RunFolder } from './commands/run/folder.ts';
 export type { RunPath } from './commands/run/path.ts';
-export type { ChosenSets, Duplicate, SetSizes } from './commands/samples/choose-sets.ts';
-export type { KnownPlace, PassedPlace } from './commands/samples/known-places.ts';
+export type { KnownPlace, PassedPlace } from './commands/samples/evaluating/known-places.ts';
 export type { PreprocessedSample, StoredFormat } from './commands/samples/preprocess.ts';
+export type { ChosenSets, Duplicate, SetSizes } from './commands/samples/sets/choose-sets.ts';
 export type { SkippedSample } from './commands/samples/skipped.ts';
 export type { SampleSource } from './commands/samples/source.ts';
 export { type CheckedSets, checkSets, type MadeSets, makeSets } from './commands/sets.ts';

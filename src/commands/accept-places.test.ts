@@ -7,7 +7,7 @@ import { silentLogger } from '../base/log.ts';
 import { acceptPlaces } from './accept-places.ts';
 import { type JudgeResult, judge } from './judge.ts';
 import { learn } from './learn.ts';
-import { readKnownPlaces } from './samples/known-places.ts';
+import { readKnownPlaces } from './samples/evaluating/known-places.ts';
 
 const root = writeTinyCorpus(20, 0);
 const out = mkdtempSync(join(tmpdir(), 'wayward-places-test-'));

@@ -12,7 +12,7 @@ import {
   type KnownPlace,
   readKnownPlaces,
   toReason,
-} from './samples/known-places.ts';
+} from './samples/evaluating/known-places.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 
 export interface AcceptPlacesRequest extends Omit<AcceptRequest, 'output' | 'reason'> {

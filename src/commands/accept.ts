@@ -17,13 +17,13 @@ import { openProfile, type Profile, partsOf, writeProfile } from './profile/prof
 import { runFolder } from './run/folder.ts';
 import { loadTrained, runsName, saveTrained } from './run/trained.ts';
 import { findVocabulary } from './run/vocabulary.ts';
-import { writeFunctions } from './samples/earlier-builds.ts';
-import { identityOf, modelIdentity } from './samples/evaluate.ts';
+import { writeFunctions } from './samples/evaluating/earlier-builds.ts';
+import { identityOf, modelIdentity } from './samples/evaluating/evaluate.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { sourceFilter } from './samples/source.ts';
+import { type TrainingRun, unpackTrainingRuns } from './training/events/training-runs.ts';
 import { HistoryTraining, mixingOf } from './training/history-training.ts';
 import { readEvents } from './training/train-histories.ts';
-import { type TrainingRun, unpackTrainingRuns } from './training/training-runs.ts';
 
 /** The samples are harmless; what is told before and after holds for `fpr`. */
 export interface AcceptRequest extends JudgingRequest {

@@ -15,7 +15,7 @@ import {
   type GuardingOptions,
 } from './guard/guarded-processes.ts';
 import { JudgeClient } from './guard/judge-client.ts';
-import { type Judgement, notJudged } from './guard/outcome.ts';
+import { type Judgement, notJudged } from './guard/live/outcome.ts';
 import type { JudgeRequest } from './judge.ts';
 
 export interface GuardRequest extends GuardingRequest, GuardingOptions {

@@ -15,7 +15,7 @@ import { usualRate } from './judging/request.ts';
 import { type VerdictFacts, watchSamples } from './judging/watch-samples.ts';
 import { openProfile, type Profile } from './profile/profile.ts';
 import { type RunFolder, readRunRecord, runFolder } from './run/folder.ts';
-import { readKnownPlaces } from './samples/known-places.ts';
+import { readKnownPlaces } from './samples/evaluating/known-places.ts';
 import { layoutOf } from './samples/layout.ts';
 import { readSourceSample } from './samples/source.ts';
 import { openLocal } from './tasks/open-scheduler.ts';

@@ -14,7 +14,7 @@ import { type JudgingRequest, usualRate } from './judging/request.ts';
 import type { Profile } from './profile/profile.ts';
 import { ProfileShelf } from './profile/shelf.ts';
 import type { RunFolder } from './run/folder.ts';
-import { readKnownPlaces } from './samples/known-places.ts';
+import { readKnownPlaces } from './samples/evaluating/known-places.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { openLocal } from './tasks/open-scheduler.ts';
 

@@ -4,7 +4,7 @@ import type { RunContext } from '../model/first-layer.ts';
 import { type Sample, samplesAt } from '../trace/sample.ts';
 import type { Job, Outcome } from '../workers/job.ts';
 import { outcomesOf, type Scheduler } from '../workers/scheduler.ts';
-import { ImageNotes } from './samples/image-notes.ts';
+import { ImageNotes } from './samples/evaluating/image-notes.ts';
 import { layoutOf } from './samples/layout.ts';
 import {
   cleanUp,

@@ -24,7 +24,7 @@ import { readingOf, sourceOfRun, unitOf } from './samples/source.ts';
 import { clusterDataOf } from './slices/cluster-data.ts';
 import { compareSlices, usualComparison } from './slices/compare.ts';
 import { sliceSamples, usualRecipe } from './slices/samples.ts';
-import { readNominalRuns } from './training/nominal-runs.ts';
+import { readNominalRuns } from './training/events/nominal-runs.ts';
 
 export interface ReportOptions extends ClassifyOptions {
   /** File of the page. */

@@ -4,9 +4,9 @@ import { entriesOf } from '../base/values.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { Sample } from '../trace/sample.ts';
 import { readSets, type Sets, writeSets } from '../trace/sets-file.ts';
-import type { ChosenSets, Duplicate, SetSizes } from './samples/choose-sets.ts';
-import { dealSamples, hashSamples } from './samples/deal.ts';
 import { layoutOf } from './samples/layout.ts';
+import type { ChosenSets, Duplicate, SetSizes } from './samples/sets/choose-sets.ts';
+import { dealSamples, hashSamples } from './samples/sets/deal.ts';
 import type { SkippedSample } from './samples/skipped.ts';
 import { findSourceSamples, readSourceSample, type SampleSource } from './samples/source.ts';
 

@@ -4,9 +4,9 @@ import { UserError } from '../../base/errors.ts';
 import { notReadable } from '../../base/files/failure.ts';
 import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { standardEnvironment } from '../../capture/record.ts';
-import { alarmLine } from '../../commands/guard/alarm.ts';
 import type { GuardEvent, OnAlarm } from '../../commands/guard/events.ts';
 import { guardMetrics, nothingCounted } from '../../commands/guard/guard-metrics.ts';
+import { alarmLine } from '../../commands/guard/live/alarm.ts';
 import {
   type Guarding,
   type GuardResult,

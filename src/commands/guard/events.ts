@@ -1,6 +1,6 @@
-import type { PassedPlace } from '../samples/known-places.ts';
-import type { AlarmReport } from './alarm.ts';
-import type { Inexact, Judgement } from './outcome.ts';
+import type { PassedPlace } from '../samples/evaluating/known-places.ts';
+import type { AlarmReport } from './live/alarm.ts';
+import type { Inexact, Judgement } from './live/outcome.ts';
 
 /** What a guard tells, in order; one line each with `--json`. `docs/schemas/guard-event.schema.json` */
 export type GuardEvent =

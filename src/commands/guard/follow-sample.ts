@@ -11,8 +11,8 @@ import { layoutOf } from '../samples/layout.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
 import { FollowedRun } from './followed-run.ts';
 import type { GuardProfiles } from './guard-profiles.ts';
-import type { ThreadTraceKind } from './live-thread.ts';
-import type { Judgement } from './outcome.ts';
+import type { ThreadTraceKind } from './live/live-thread.ts';
+import type { Judgement } from './live/outcome.ts';
 
 /** Between two looks at what has grown, in ms. */
 const lookInterval = 20;

@@ -4,14 +4,14 @@ import { writeJsonFile } from '../../base/files/json-file.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import type { NameSources } from '../../names/name-sources.ts';
-import { type AlarmFacts, factsOfAlarm, lastBlocksOf, reportAlarm } from './alarm.ts';
-import { AlarmNames } from './alarm-names.ts';
 import type { GuardEvent, ProcessVerdict } from './events.ts';
-import { LiveRun } from './live-run.ts';
-import type { ThreadTraceKind } from './live-thread.ts';
-import type { OpenedSetup } from './open-setup.ts';
-import type { Judgement } from './outcome.ts';
-import { RunWarnings } from './run-warnings.ts';
+import { type AlarmFacts, factsOfAlarm, lastBlocksOf, reportAlarm } from './live/alarm.ts';
+import { AlarmNames } from './live/alarm-names.ts';
+import { LiveRun } from './live/live-run.ts';
+import type { ThreadTraceKind } from './live/live-thread.ts';
+import type { OpenedSetup } from './live/open-setup.ts';
+import type { Judgement } from './live/outcome.ts';
+import { RunWarnings } from './live/run-warnings.ts';
 
 /** Who is followed, and where what is found goes. */
 export interface Followed {

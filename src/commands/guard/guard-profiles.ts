@@ -2,8 +2,8 @@ import { basename } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { checkCalibrationSize } from '../../verdict/conformal.ts';
 import { ProfileShelf } from '../profile/shelf.ts';
-import { readKnownPlaces } from '../samples/known-places.ts';
-import { type OpenedSetup, openSetup } from './open-setup.ts';
+import { readKnownPlaces } from '../samples/evaluating/known-places.ts';
+import { type OpenedSetup, openSetup } from './live/open-setup.ts';
 
 /** What a guard judges with. */
 export interface GuardingRequest {

@@ -7,11 +7,11 @@ import { writeFileAtomic } from '../../base/files/write.ts';
 import type { GuardedProgram } from '../../capture/qemu/guarded/guarded-program.ts';
 import type { Guest, GuestEnd, GuestListener } from '../../capture/qemu/guarded/guest.ts';
 import { readStopped } from '../../capture/qemu/guarded/guest-memory.ts';
-import type { AlarmReport } from './alarm.ts';
 import type { GuardEvent, OnAlarm, ProcessVerdict } from './events.ts';
 import type { ProfileChoice } from './guard-profiles.ts';
 import type { JudgeClient } from './judge-client.ts';
-import { type Judgement, type LiveOutcome, nothingJudged, notJudged } from './outcome.ts';
+import type { AlarmReport } from './live/alarm.ts';
+import { type Judgement, type LiveOutcome, nothingJudged, notJudged } from './live/outcome.ts';
 import type { OfRun, ToJudge } from './protocol.ts';
 import type { SampleSpool } from './sample-spool.ts';
 

@@ -1,12 +1,18 @@
 import type { AddressSpace } from '../../image/address-space.ts';
 import type { NameSources } from '../../names/name-sources.ts';
-import { type AlarmFacts, factsOfAlarm, lastBlocksOf, modulesOf, reportAlarm } from './alarm.ts';
-import { AlarmNames } from './alarm-names.ts';
-import { LiveRun } from './live-run.ts';
-import type { OpenedSetup } from './open-setup.ts';
-import { type LiveOutcome, nothingJudged } from './outcome.ts';
+import {
+  type AlarmFacts,
+  factsOfAlarm,
+  lastBlocksOf,
+  modulesOf,
+  reportAlarm,
+} from './live/alarm.ts';
+import { AlarmNames } from './live/alarm-names.ts';
+import { LiveRun } from './live/live-run.ts';
+import type { OpenedSetup } from './live/open-setup.ts';
+import { type LiveOutcome, nothingJudged } from './live/outcome.ts';
+import { RunWarnings } from './live/run-warnings.ts';
 import type { OfRun, ToJudge } from './protocol.ts';
-import { RunWarnings } from './run-warnings.ts';
 
 /** What is told of a process, by whoever knows its number. */
 export type Found = OfRun extends infer Message

@@ -1,8 +1,8 @@
 import type { ErrorCategory } from '../../base/errors.ts';
 import type { NameSourceOptions } from '../../names/name-sources.ts';
-import type { AlarmReport } from './alarm.ts';
 import type { GuardingRequest, ProfileList } from './guard-profiles.ts';
-import type { LiveOutcome } from './outcome.ts';
+import type { AlarmReport } from './live/alarm.ts';
+import type { LiveOutcome } from './live/outcome.ts';
 
 /** What the judging thread is told, in order. A *run* is one process. */
 export type ToJudge =

@@ -18,16 +18,16 @@ import type { Scheduler } from '../../workers/scheduler.ts';
 import { changedImages } from '../profile/image-identities.ts';
 import { type Profile, partsOf } from '../profile/profile.ts';
 import { loadTrained, runsName } from '../run/trained.ts';
-import { type EarlierBuilds, matchEarlierBuilds } from '../samples/earlier-builds.ts';
-import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
-import { ImageNotes } from '../samples/image-notes.ts';
-import type { KnownPlace, PassedPlace } from '../samples/known-places.ts';
+import { type EarlierBuilds, matchEarlierBuilds } from '../samples/evaluating/earlier-builds.ts';
+import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluating/evaluate.ts';
+import { ImageNotes } from '../samples/evaluating/image-notes.ts';
+import type { KnownPlace, PassedPlace } from '../samples/evaluating/known-places.ts';
 import { lookInto, patchesForPrograms } from '../samples/look-into.ts';
 import { readingOf, type SampleSource, sourceFilter } from '../samples/source.ts';
 import { verdictRow } from '../samples/verdict-row.ts';
 import { type EvaluateSetup, evaluateJob, evaluateTask } from '../tasks/evaluate.ts';
 import { openInProcess } from '../tasks/evaluate-samples.ts';
-import { readNominalRuns } from '../training/nominal-runs.ts';
+import { readNominalRuns } from '../training/events/nominal-runs.ts';
 
 /** How samples are read and judged. */
 export interface JudgingOptions {

@@ -3,7 +3,7 @@ import type { RunContext } from '../../model/first-layer.ts';
 import { placeSentence } from '../../report/data/place-sentence.ts';
 import { featuresOfLeftOut, type LeftOut, leftOutOf } from '../../verdict/left-out.ts';
 import { rankUnlike, type UnlikeRun } from '../../verdict/unlike.ts';
-import { modelIdentity } from '../samples/evaluate.ts';
+import { modelIdentity } from '../samples/evaluating/evaluate.ts';
 import { lookInto } from '../samples/look-into.ts';
 import type { SampleSource, SourceContext } from '../samples/source.ts';
 import type { ObtainedModel } from '../training/obtain-model.ts';

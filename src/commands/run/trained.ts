@@ -11,7 +11,7 @@ import { Ngram } from '../../model/ngram/ngram.ts';
 import { type FilterName, filterNames } from '../../sequences/filter.ts';
 import { Vocabulary } from '../../sequences/vocabulary.ts';
 import { readLeftOut, writeLeftOut } from '../../verdict/left-out.ts';
-import type { Trained } from '../samples/evaluate.ts';
+import type { Trained } from '../samples/evaluating/evaluate.ts';
 import type { LearnOptions } from '../training/options.ts';
 import { type RunFolder, runFolder } from './folder.ts';
 

@@ -6,7 +6,7 @@ import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { readSample } from '../../trace/sample.ts';
 import { settleLearn } from '../training/options.ts';
-import { TrainingReader } from '../training/reader.ts';
+import { TrainingReader } from '../training/windows/reader.ts';
 import { openSample, readingOf, sourceFilter, sourceOfRun } from './source.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'wayward-source-'));

@@ -1,6 +1,6 @@
 import type { Scheduler } from '../../workers/scheduler.ts';
 import type { SampleSource } from '../samples/source.ts';
-import type { SampleReading } from '../training/count-windows.ts';
+import type { SampleReading } from '../training/windows/count-windows.ts';
 import { type CountSetup, countJob, readCount } from './count.ts';
 
 /** Distinct windows that a worker holds at once: about 150 MB of 32 blocks each. */

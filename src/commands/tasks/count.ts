@@ -20,7 +20,7 @@ import {
   wholeNumber,
 } from '../../workers/schema.ts';
 import { readingOf, readSourceSample, type SampleSource, sourceNames } from '../samples/source.ts';
-import { type SampleEnd, type SamplePart, TrainingReader } from '../training/reader.ts';
+import { type SampleEnd, type SamplePart, TrainingReader } from '../training/windows/reader.ts';
 import { folderState } from './preprocess.ts';
 import { defineTask, type Task, type TaskContext } from './task.ts';
 

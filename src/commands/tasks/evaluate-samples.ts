@@ -3,7 +3,7 @@ import type { RunContext } from '../../model/first-layer.ts';
 import type { Job } from '../../workers/job.ts';
 import { LocalScheduler } from '../../workers/local-scheduler.ts';
 import { outcomesOf, type Scheduler } from '../../workers/scheduler.ts';
-import type { EvaluationTask, Evaluator } from '../samples/evaluate.ts';
+import type { EvaluationTask, Evaluator } from '../samples/evaluating/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import { type EvaluateSetup, evaluateJob, evaluateSample, evaluateTask } from './evaluate.ts';
 

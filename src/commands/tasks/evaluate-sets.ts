@@ -4,8 +4,12 @@ import type { RunContext } from '../../model/first-layer.ts';
 import { writeLeftOut } from '../../verdict/left-out.ts';
 import type { Scheduler } from '../../workers/scheduler.ts';
 import type { RunFolder } from '../run/folder.ts';
-import type { SampleSets } from '../samples/choose.ts';
-import { type EvaluationTask, modelIdentity, type Trained } from '../samples/evaluate.ts';
+import {
+  type EvaluationTask,
+  modelIdentity,
+  type Trained,
+} from '../samples/evaluating/evaluate.ts';
+import type { SampleSets } from '../samples/sets/choose.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import type { LearnOptions } from '../training/options.ts';
 import { evaluateSamples } from './evaluate-samples.ts';

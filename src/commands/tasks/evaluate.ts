@@ -10,9 +10,9 @@ import type { Job } from '../../workers/job.ts';
 import { flag, listOf, number, oneOf, optional, path, record, text } from '../../workers/schema.ts';
 import { runFolder } from '../run/folder.ts';
 import { loadTrained } from '../run/trained.ts';
-import { matchEarlierBuilds } from '../samples/earlier-builds.ts';
-import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluate.ts';
-import { ImageNotes } from '../samples/image-notes.ts';
+import { matchEarlierBuilds } from '../samples/evaluating/earlier-builds.ts';
+import { Evaluator, modelIdentity, windowLengthOf } from '../samples/evaluating/evaluate.ts';
+import { ImageNotes } from '../samples/evaluating/image-notes.ts';
 import {
   readingOf,
   readSourceSample,

@@ -2,12 +2,12 @@ import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import type { FilterName } from '../../sequences/filter.ts';
 import type { RunFolder } from '../run/folder.ts';
-import type { EvaluateOptions } from '../samples/evaluate.ts';
-import { ImageNotes } from '../samples/image-notes.ts';
+import type { EvaluateOptions } from '../samples/evaluating/evaluate.ts';
+import { ImageNotes } from '../samples/evaluating/image-notes.ts';
 import { readingOf, sourceFilter } from '../samples/source.ts';
-import type { CountOptions, SampleReading } from './count-windows.ts';
 import type { LearnOptions } from './options.ts';
 import { type StartingPoint, windowLengthOf } from './starting-point.ts';
+import type { CountOptions, SampleReading } from './windows/count-windows.ts';
 
 /** How the traces of a run are read: for its model, and for its evaluations. */
 export interface CorpusReading {

@@ -11,11 +11,11 @@ import { outsideImages, SymbolTable } from '../../sequences/symbol-table.ts';
 import { Vocabulary } from '../../sequences/vocabulary.ts';
 import { hashWindow, WindowCounter } from '../../sequences/window-counter.ts';
 import { Transfer } from '../../x86/transfer.ts';
-import { modelIdentity, type Trained } from '../samples/evaluate.ts';
-import { recordEvents } from '../samples/evaluate-histories.ts';
-import type { BlockList } from './events-reader.ts';
+import { modelIdentity, type Trained } from '../samples/evaluating/evaluate.ts';
+import { recordEvents } from '../samples/evaluating/evaluate-histories.ts';
+import type { BlockList } from './events/events-reader.ts';
+import { type TrainingRun, TrainingRunPacker } from './events/training-runs.ts';
 import type { TrainingSummary } from './train.ts';
-import { type TrainingRun, TrainingRunPacker } from './training-runs.ts';
 
 /** What an evaluation of a training run takes beside its events. */
 interface CountedRun {

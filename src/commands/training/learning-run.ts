@@ -13,8 +13,8 @@ import {
   runFolder,
   writeRunRecord,
 } from '../run/folder.ts';
-import type { SampleSets } from '../samples/choose.ts';
-import { mapSets } from '../samples/choose-sets.ts';
+import type { SampleSets } from '../samples/sets/choose.ts';
+import { mapSets } from '../samples/sets/choose-sets.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import { type LearnOptions, learnTable } from './options.ts';
 import type { TrainingSummary } from './train.ts';

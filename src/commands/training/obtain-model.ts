@@ -6,13 +6,13 @@ import { scorePredictions } from '../../model/score-windows.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { shareModel } from '../run/shared-model.ts';
 import { exportNetwork, saveTrained } from '../run/trained.ts';
-import type { Evaluator, Trained } from '../samples/evaluate.ts';
+import type { Evaluator, Trained } from '../samples/evaluating/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
-import { countTrainingWindows } from './count-windows.ts';
 import { scoreEvaluations } from './score-evaluations.ts';
 import { type StartingPoint, untrained } from './starting-point.ts';
 import { type TrainingSummary, type TrainingWork, train, windowsFor } from './train.ts';
 import { trainHistories } from './train-histories.ts';
+import { countTrainingWindows } from './windows/count-windows.ts';
 
 /** A first layer with what belongs to it, and how it came about. */
 export interface ObtainedModel {

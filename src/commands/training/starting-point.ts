@@ -11,7 +11,7 @@ import { defaultHashClasses, Vocabulary } from '../../sequences/vocabulary.ts';
 import { WindowCounter } from '../../sequences/window-counter.ts';
 import { withSharedModel } from '../run/shared-model.ts';
 import { loadTrained } from '../run/trained.ts';
-import { windowLengthOf as lengthOf, type Trained } from '../samples/evaluate.ts';
+import { windowLengthOf as lengthOf, type Trained } from '../samples/evaluating/evaluate.ts';
 import { kindOfModel } from './model-file.ts';
 import type { LearnOptions } from './options.ts';
 

@@ -4,9 +4,9 @@ import { showCount } from '../../base/text/format.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { inThreads } from '../../workers/ordered-threads.ts';
-import { identityOf } from '../samples/evaluate.ts';
+import { identityOf } from '../samples/evaluating/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
-import { EventsReader, type EventsSetup, type SampleEvents } from './events-reader.ts';
+import { EventsReader, type EventsSetup, type SampleEvents } from './events/events-reader.ts';
 import { HistoryTraining, type TrainedHistories } from './history-training.ts';
 import type { TrainingWork } from './train.ts';
 
@@ -69,7 +69,7 @@ export async function readEvents(
   take: (job: number, message: SampleEvents) => void,
 ): Promise<void> {
   if (threads > 1 && samples.length >= fewSamples) {
-    const entry = new URL(`./events-thread${extname(import.meta.url)}`, import.meta.url);
+    const entry = new URL(`./events/events-thread${extname(import.meta.url)}`, import.meta.url);
     const messages = inThreads<Sample, SampleEvents>(entry, setup, samples, threads, signal);
     for await (const { job, message } of messages) take(job, message);
     return;

@@ -16,13 +16,13 @@ import type { WindowSet } from '../../sequences/windows.ts';
 import type { Sample } from '../../trace/sample.ts';
 import type { RunFolder } from '../run/folder.ts';
 import type { Stopwatch } from '../run/stopwatch.ts';
-import type { Trained } from '../samples/evaluate.ts';
+import type { Trained } from '../samples/evaluating/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import { calibrateNgram } from './calibrate-ngram.ts';
 import type { CorpusReading } from './corpus-reading.ts';
-import { countTrainingWindows, type TrainingCorpus } from './count-windows.ts';
 import type { LearnOptions } from './options.ts';
 import { classesFor, type StartingPoint } from './starting-point.ts';
+import { countTrainingWindows, type TrainingCorpus } from './windows/count-windows.ts';
 
 export interface TrainingSummary {
   readonly traces: number;

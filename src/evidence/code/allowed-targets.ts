@@ -1,8 +1,8 @@
 import type { Address } from '../../base/address.ts';
 import type { ImageCode } from './image-code.ts';
-import { firstAtLeast } from './image-tables.ts';
 import { PassedTargets } from './passed-targets.ts';
 import type { ProcessCode } from './process-code.ts';
+import { firstAtLeast } from './tables/image-tables.ts';
 
 /** How an indirect transfer finds its target, which decides how much the code says about it. */
 export type Mechanism =

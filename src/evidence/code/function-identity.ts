@@ -2,8 +2,8 @@ import { createHash } from 'node:crypto';
 import { instructionPointer, Operands } from '../../x86/operands.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import type { ImageCode } from './image-code.ts';
-import type { ImageRun } from './image-memory.ts';
-import { firstAtLeast } from './image-tables.ts';
+import type { ImageRun } from './tables/image-memory.ts';
+import { firstAtLeast } from './tables/image-tables.ts';
 
 /** One function of an image, or one part of it. */
 export interface FunctionIdentity {

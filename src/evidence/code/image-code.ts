@@ -1,9 +1,9 @@
 import type { Section } from '../../image/address-space.ts';
-import { type CodeCensus, takeCensus } from './code-census.ts';
-import { ImageFacts, readImageParts } from './image-facts.ts';
-import { binderJumps } from './linkage.ts';
 import { PointerTargets } from './pointer-targets.ts';
 import { SiteReader } from './site-targets.ts';
+import { type CodeCensus, takeCensus } from './tables/code-census.ts';
+import { ImageFacts, readImageParts } from './tables/image-facts.ts';
+import { binderJumps } from './tables/linkage.ts';
 
 /** The facts of one image, and what follows from them about its indirect transfers. */
 export class ImageCode extends ImageFacts {

@@ -1,7 +1,7 @@
 import type { Address } from '../../base/address.ts';
 import { Transfer } from '../../x86/transfer.ts';
-import { systemVArguments, windowsArguments } from './arguments.ts';
 import type { Place, ProcessCode } from './process-code.ts';
+import { systemVArguments, windowsArguments } from './values/arguments.ts';
 
 /** Calls in front of which a function's address is looked for behind where it is computed. */
 const mostCalls = 4;

@@ -1,10 +1,15 @@
 import { Operands } from '../../x86/operands.ts';
-import { argumentsRead, argumentsSet, systemVArguments, windowsArguments } from './arguments.ts';
-import { referredBy } from './code-references.ts';
-import { FunctionFlow } from './function-flow.ts';
-import type { ImageFacts } from './image-facts.ts';
-import { type Binding, firstAtLeast, pointerAt } from './image-tables.ts';
 import type { SiteReader } from './site-targets.ts';
+import { referredBy } from './tables/code-references.ts';
+import type { ImageFacts } from './tables/image-facts.ts';
+import { type Binding, firstAtLeast, pointerAt } from './tables/image-tables.ts';
+import {
+  argumentsRead,
+  argumentsSet,
+  systemVArguments,
+  windowsArguments,
+} from './values/arguments.ts';
+import { FunctionFlow } from './values/function-flow.ts';
 
 /** Arguments are read near the beginning. */
 const entryBytes = 512;

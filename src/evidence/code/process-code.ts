@@ -1,10 +1,10 @@
 import type { Address } from '../../base/address.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
-import { referredBy } from './code-references.ts';
 import { ImageCode } from './image-code.ts';
-import { sectionsByModule } from './image-memory.ts';
-import { type Binding, firstAtLeast, pointerAt } from './image-tables.ts';
-import { bytesBetween, lazySlotAt, slotTransferAt } from './linkage.ts';
+import { referredBy } from './tables/code-references.ts';
+import { sectionsByModule } from './tables/image-memory.ts';
+import { type Binding, firstAtLeast, pointerAt } from './tables/image-tables.ts';
+import { bytesBetween, lazySlotAt, slotTransferAt } from './tables/linkage.ts';
 
 /** What images say, kept for all processes that map them: by the image's identity. */
 export class ImageCodeCache {

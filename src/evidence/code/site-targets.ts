@@ -1,10 +1,10 @@
 import { Operands } from '../../x86/operands.ts';
 import { Transfer } from '../../x86/transfer.ts';
-import { FunctionFlow } from './function-flow.ts';
-import type { ImageFacts } from './image-facts.ts';
-import { firstAtLeast, pointerAt } from './image-tables.ts';
-import { boundsOf, shapeOf, strideOf, type TargetShape } from './target-shape.ts';
-import { indexValue } from './value.ts';
+import type { ImageFacts } from './tables/image-facts.ts';
+import { firstAtLeast, pointerAt } from './tables/image-tables.ts';
+import { FunctionFlow } from './values/function-flow.ts';
+import { boundsOf, shapeOf, strideOf, type TargetShape } from './values/target-shape.ts';
+import { indexValue } from './values/value.ts';
 import {
   addressOf,
   type EndedWalk,
@@ -12,7 +12,7 @@ import {
   type WalkOptions,
   walkBack,
   walkRegister,
-} from './value-walk.ts';
+} from './values/value-walk.ts';
 
 /** Where the code around one indirect transfer says that it leads; addresses are the image's own. */
 export interface SiteTargets {

@@ -1,6 +1,6 @@
 import type { Address } from '../../base/address.ts';
-import type { ImageMemory } from './image-memory.ts';
 import type { ProcessCode } from './process-code.ts';
+import type { ImageMemory } from './tables/image-memory.ts';
 
 /** Bytes of the largest table that is looked at. */
 const tableBytes = 1 << 16;
