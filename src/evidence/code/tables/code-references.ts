@@ -48,6 +48,7 @@ export function readCodeReferences(
     if (!run.isExecutable && tables.format === 'pe') relativesIn(run, tables, ranges, refer);
   }
   for (const address of tables.started) taken.add(address);
+  for (const address of tables.listed) taken.add(address);
   for (const binding of tables.bindings.values()) {
     if (binding.kind === 'resolver') taken.add(binding.address);
   }

@@ -119,6 +119,7 @@ export function readElfTables(memory: ImageMemory, lowest: number): ImageTables 
     lazySlots: relocations.lazySlots,
     pointers: sortedPointers(relocations.pointers),
     started,
+    listed: [],
     readOnly: rangesOf(headers.filter(({ type }) => type === 0x6474e552)),
     writable: rangesOf(headers.filter(({ type, flags }) => type === 1 && (flags & 2) !== 0)),
     unwind: unwind === undefined ? undefined : { address: unwind.address, size: unwind.size },

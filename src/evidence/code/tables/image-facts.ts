@@ -64,7 +64,7 @@ export function readImageParts(sections: readonly Section[], base: number): Imag
   const ranges = known.length === starts.length ? frames.ranges : sortedRanges(known);
   if (goFunctions.length === 0) return { memory, lowest, tables: loaded, unwind: frames, ranges };
   // Go's runtime finds all functions by their table, those of methods by no other pointer.
-  const tables = { ...loaded, started: [...loaded.started, ...goFunctions.map((f) => f.start)] };
+  const tables = { ...loaded, listed: goFunctions.map(({ start }) => start) };
   const pads = goFunctions.flatMap(({ recovery }) => (recovery === undefined ? [] : [recovery]));
   const landingPads = Float64Array.from([...frames.landingPads, ...pads]).sort();
   return { memory, lowest, tables, unwind: { ...frames, landingPads }, ranges };

@@ -48,6 +48,8 @@ export interface ImageTables {
   readonly pointers: Pointers;
   /** Code that the loader or the system starts by itself: entry, initializers, callbacks, handlers. */
   readonly started: readonly number[];
+  /** Functions that a runtime in the program finds by a table of its own, as Go's does; no loader calls them. */
+  readonly listed: readonly number[];
   /** Data that the loader may write and then makes read-only. */
   readonly readOnly: readonly { readonly start: number; readonly end: number }[];
   /** What the program may write, `readOnly` among it. */

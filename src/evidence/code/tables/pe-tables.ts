@@ -71,6 +71,7 @@ export function readPeTables(memory: ImageMemory): ImageTables | undefined {
     lazySlots: [],
     pointers: sortedPointers(readPointers(reader, relocations.address, relocations.size)),
     started: started.filter((address) => address !== 0 && memory.isCode(address)),
+    listed: [],
     readOnly: [],
     writable: readWritable(memory, header),
     unwind: bits === 64 && exceptions.address !== 0 ? exceptions : undefined,
