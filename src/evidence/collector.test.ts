@@ -267,6 +267,7 @@ describe('indirect transfers', () => {
       name: 'position' as const,
       count: 2,
       has: (address: number) => [0x200, 0x300].includes(address - exampleBase),
+      hasVirtually: (address: number) => address - exampleBase === 0x200,
     };
     const allowed = { at: () => ({ mechanism: 'virtual' as const, classes: [position] }) };
     // call [rax + 0x28]: the sixth position. The last instruction is the whole block.
@@ -293,6 +294,10 @@ describe('indirect transfers', () => {
 
     test('a function that no table has there is', () => {
       expect(kinds(run(0x400, train(0x200)))).toEqual(['wrong-slot']);
+    });
+
+    test('nor is what a table holds that the program may have filled', () => {
+      expect(kinds(run(0x400, train(0x300)))).toEqual(['unlikely-target']);
     });
 
     test('a site that is no virtual call in training is not judged so', () => {

@@ -290,8 +290,9 @@ export class TransferJudge implements FlowObserver {
   }
 
   /**
-   * Whether a site that took all its targets in training from one position of tables of functions (as
-   * `call [rax+0x28]` does from the sixth) goes to a function that no table has there.
+   * Whether a site that took all its targets in training from one position of virtual tables of C++ classes (as
+   * `call [rax+0x28]` does from the sixth) goes to a function that no table has there. Other tables prove nothing: a
+   * parser's handlers are changed one by one, and the code that does it may look like anything.
    */
   #isWrongSlot(from: number, site: Address, target: Address): boolean {
     const { profile, code } = this.#sources;
@@ -300,14 +301,15 @@ export class TransferJudge implements FlowObserver {
       this.#allowed?.translated?.(address) ?? address;
     const classes = this.#allowed?.at(translated(site))?.classes;
     const position = classes?.find(({ name }) => name === 'position');
-    if (position === undefined || position.has(translated(target))) return false;
+    if (position?.hasVirtually === undefined || position.has(translated(target))) return false;
+    const { hasVirtually } = position;
     const usual = profile.targetsOf(sitePlace(this.#namedBlocks, from));
     return (
       usual.length > 0 &&
       usual.every((place) => {
         const { module, offset } = partsOf(place);
         const address = addressIn(code.space, module, offset);
-        return address !== undefined && position.has(translated(address));
+        return address !== undefined && hasVirtually(translated(address));
       })
     );
   }

@@ -43,6 +43,11 @@ export interface TargetClass {
   /** How many places it holds; those of large classes are estimated. */
   readonly count: number;
   readonly has: (target: Address) => boolean;
+  /**
+   * Of a position: whether a virtual table of a C++ class has a function there. Such tables stay what they are, where
+   * the program itself fills and changes other tables.
+   */
+  readonly hasVirtually?: (target: Address) => boolean;
 }
 
 /** What the code allows at one place. */
@@ -213,16 +218,20 @@ export class AllowedTargets {
     let known = this.#byPosition.get(displacement);
     if (known === undefined) {
       const targets = new Set<Address>();
+      const virtual = new Set<Address>();
       for (const { code, bias, module } of this.#known()) {
-        const { functions, names } = code.pointerTargets.members(displacement);
-        for (const own of functions) targets.add(own + bias);
-        for (const name of names) {
+        const members = code.pointerTargets.members(displacement);
+        for (const own of members.functions) targets.add(own + bias);
+        for (const own of members.virtual.functions) virtual.add(own + bias);
+        for (const name of members.names) {
           for (const address of this.#process.resolve(module, { kind: 'name', name }) ?? []) {
             targets.add(address);
+            if (members.virtual.names.has(name)) virtual.add(address);
           }
         }
       }
-      known = listed('position', [...targets]);
+      const hasVirtually = (target: Address): boolean => virtual.has(target);
+      known = { ...listed('position', [...targets]), hasVirtually };
       this.#byPosition.set(displacement, known);
     }
     return known;

@@ -173,8 +173,8 @@ export class PointerTargets {
   #readMembers(displacement: number): MemberFunctions {
     const { tables, memory, references } = this.#code;
     const word = tables.bits / 8;
-    const functions = new Set<number>();
-    const names = new Set<string>();
+    const [functions, names] = [new Set<number>(), new Set<string>()];
+    const virtual = { functions: new Set<number>(), names: new Set<string>() };
     const { places, targets } = tables.pointers;
     const pointerKind = (place: number): 'function' | 'data' | undefined => {
       const target = pointerAt(tables.pointers, place);
@@ -193,14 +193,22 @@ export class PointerTargets {
       const isNone = kind === undefined && memory.word(place, tables.bits) === 0;
       return isNone && before === 'data' && pointerKind(place - 2 * word) === undefined;
     };
+    // Type information, and before it the distance to the top of the object: a number.
+    const isVirtual = (place: number): boolean =>
+      pointerKind(place - word) === 'data' && pointerKind(place - 2 * word) === undefined;
     for (let i = 0; i < places.length; i++) {
-      const isCandidate = memory.isCode(targets[i]) && isBeginning(places[i] - displacement);
-      if (isCandidate) functions.add(targets[i]);
+      const beginning = places[i] - displacement;
+      if (!memory.isCode(targets[i]) || !isBeginning(beginning)) continue;
+      functions.add(targets[i]);
+      if (isVirtual(beginning)) virtual.functions.add(targets[i]);
     }
     for (const [place, binding] of tables.bindings) {
-      if (isFunctionName(binding) && isBeginning(place - displacement)) names.add(binding.name);
+      const beginning = place - displacement;
+      if (!isFunctionName(binding) || !isBeginning(beginning)) continue;
+      names.add(binding.name);
+      if (isVirtual(beginning)) virtual.names.add(binding.name);
     }
-    return { functions: Float64Array.from(functions).sort(), names };
+    return { functions, names, virtual };
   }
 }
 
@@ -209,7 +217,12 @@ function isFunctionName(binding: Binding): binding is Binding & { readonly kind:
 }
 
 /** Functions at one position of an image's tables: its own, and those of other images by name. */
-export interface MemberFunctions {
-  readonly functions: Float64Array;
+export interface MemberFunctions extends NamedFunctions {
+  /** Those of them that stand in virtual tables of C++ classes, behind type information. */
+  readonly virtual: NamedFunctions;
+}
+
+interface NamedFunctions {
+  readonly functions: ReadonlySet<number>;
   readonly names: ReadonlySet<string>;
 }

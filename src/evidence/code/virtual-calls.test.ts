@@ -49,6 +49,18 @@ int Whole::middle() { return 3; }
 int Whole::last() { return 4; }
 `;
 
+/** As a parser's handlers: what a position holds at first, the program may change. */
+const handlers = `
+extern "C" { int one(), two(), three(), other(); }
+struct Handlers { int (*first)(), (*second)(), (*third)(); };
+extern const Handlers initial = { one, two, three };
+Handlers copy(bool isOther) {
+  Handlers handlers = initial;
+  if (isOther) handlers.second = other;
+  return handlers;
+}
+`;
+
 const compilers = ['g++', 'clang++'].filter((name) => hasTool(name));
 const table = compilers.flatMap((name) => ['-O1', '-O2', '-Os'].map((level) => [name, level]));
 const slots = ['first', 'second', 'third'] as const;
@@ -138,11 +150,12 @@ describe.skipIf(compilers.length === 0 || !hasTool('nm'))('virtual calls and poi
     const word = 8;
     for (const [position, name] of ['middle()', 'last()'].entries()) {
       // Two destructors stand before them; the abstract class has none, and zeros in their places.
-      const { names } = code.pointerTargets.members((2 + position) * word);
+      const { names, virtual } = code.pointerTargets.members((2 + position) * word);
       for (const shape of ['Part', 'Whole']) {
         const mangled = `_ZN${shape.length}${shape}${name.length - 2}${name.slice(0, -2)}Ev`;
         expect(symbols.has(`${shape}::${name}`)).toBe(true);
         expect(names.has(mangled), `${shape}::${name}`).toBe(true);
+        expect(virtual.names.has(mangled), `${shape}::${name}`).toBe(true);
         for (const other of [0, 1, 3 - position].map((at) =>
           code.pointerTargets.members(at * word),
         )) {
@@ -150,6 +163,22 @@ describe.skipIf(compilers.length === 0 || !hasTool('nm'))('virtual calls and poi
         }
       }
       expect([...names].filter((each) => each.startsWith('_ZTI'))).toEqual([]);
+    }
+  });
+
+  test('tables that a program fills by itself hold no virtual functions', async () => {
+    const [compiler] = compilers;
+    const path = workshop.compile(
+      compiler!,
+      workshop.write(handlers, 'cc'),
+      ...['-O1', '-fPIC', '-shared', '-fno-exceptions', '-nostdlib', '-Wl,-z,undefs'],
+      ...['-fno-stack-protector', '-fasynchronous-unwind-tables'],
+    );
+    const { code } = new ProcessCode((await mapFiles(path)).space).imageOf(0)!;
+    for (const [position, name] of ['one', 'two', 'three'].entries()) {
+      const { names, virtual } = code.pointerTargets.members(position * 8);
+      expect(names.has(name)).toBe(true);
+      expect(virtual.functions.size + virtual.names.size).toBe(0);
     }
   });
 });
