@@ -1,4 +1,5 @@
 import type { Address } from '../../base/address.ts';
+import { UserError } from '../../base/errors.ts';
 import type { PtEncoder } from '../../pt/encoder.ts';
 import { BlockReader, type BlockShape, emptyShape } from '../../x86/block-reader.ts';
 import { Transfer } from '../../x86/transfer.ts';
@@ -89,7 +90,11 @@ export class BlockEncoder {
     this.#onBlock = onBlock;
   }
 
-  /** @param ids  translation blocks in the order of execution; @param limit  basic blocks in all */
+  /**
+   * @param ids  translation blocks in the order of execution
+   * @param limit  basic blocks in all
+   * @throws UserError `recording-damaged` for a block that nobody told of
+   */
   add(ids: Uint32Array, limit: number): void {
     if (this.#isCut) return;
     const { start, end, kind, target, next, taken } = this.#table;
@@ -141,13 +146,21 @@ export class BlockEncoder {
   /** Whether a block that ends without a transfer runs on into another piece of itself. */
   #goesOn(previous: number, id: number): boolean {
     const { start, end, last } = this.#table;
+    this.#check(id);
     // One more round of a repeated string instruction comes back to the instruction itself.
     return start[id] === end[previous] || start[id] === last[previous];
+  }
+
+  /** Asked where a step is not one that was made before: who writes the ids may be hostile. */
+  #check(id: number): void {
+    const known = this.#table.start.length;
+    if (id >= known) throw recordingDamaged(`runs block ${id} of ${known}`);
   }
 
   /** Any step from block to block, by addresses. */
   #step(previous: number, id: number): void {
     const { start, end, last, kind, target, next, taken } = this.#table;
+    this.#check(id);
     const encoder = this.#encoder;
     const at = start[id];
     if (previous < 0) {
@@ -234,4 +247,9 @@ export class BlockEncoder {
     this.#encoder.interrupt(from);
     this.#encoder.enable(to);
   }
+}
+
+/** @param what  what the recorder does that it must not */
+export function recordingDamaged(what: string): UserError {
+  return new UserError('recording-damaged', `the recorder ${what}`, { category: 'runtime' });
 }

@@ -1,6 +1,6 @@
 import type { Address } from '../../../base/address.ts';
-import { UserError } from '../../../base/errors.ts';
 import type { Segment } from '../../../image/files/image.ts';
+import { recordingDamaged } from '../block-encoder.ts';
 import { pageCeil, pageFloor } from '../guest-map.ts';
 import type { Recording } from '../recording.ts';
 import { mostTailIds, type Tail } from './tail.ts';
@@ -188,21 +188,18 @@ export class FrameReader {
     const last = body.readUInt32LE(16);
     const known = this.#recording.table.start.length;
     if (id !== known || id >= mostTranslations)
-      throw damaged(`translates block ${id} after ${known - 1}`);
+      throw recordingDamaged(`translates block ${id} after ${known - 1}`);
     const isWhole = size === body.length - 24 && last < size;
-    if (!isWhole || !Number.isSafeInteger(start + size)) throw damaged(`has no block ${id}`);
+    if (!isWhole || !Number.isSafeInteger(start + size))
+      throw recordingDamaged(`has no block ${id}`);
     // A copy: the chunk must not be held for the sake of a few bytes.
     this.#recording.translate(id, start, start + last, new Uint8Array(body.subarray(24)));
   }
 
   #execute(cpu: number, body: Buffer): void {
-    if (body.length % 4 !== 0) throw damaged('has a part of a block');
+    if (body.length % 4 !== 0) throw recordingDamaged('has a part of a block');
     const ids = this.#ids.subarray(0, body.length / 4);
     new Uint8Array(this.#ids.buffer).set(body);
-    const known = this.#recording.table.start.length;
-    for (let i = 0; i < ids.length; i++) {
-      if (ids[i] >= known) throw damaged(`runs block ${ids[i]} of ${known}`);
-    }
     const ahead = this.#readAhead.get(cpu) ?? 0;
     this.#readAhead.delete(cpu);
     this.#recording.execute(cpu, ahead === 0 ? ids : ids.subarray(ahead));
@@ -285,14 +282,10 @@ function frameSize(bytes: Buffer, at: number): number {
   const cpu = bytes.readUInt32LE(at + 4);
   const length = bytes.readUInt32LE(at + 8);
   const limits = frameBytes[type];
-  if (limits === undefined) throw damaged(`sent a frame of unknown type ${type}`);
+  if (limits === undefined) throw recordingDamaged(`sent a frame of unknown type ${type}`);
   const [least, most] = limits;
   if (length < least || length > most || cpu >= mostCpus) {
-    throw damaged(`sent a frame of type ${type} with ${length} bytes of CPU ${cpu}`);
+    throw recordingDamaged(`sent a frame of type ${type} with ${length} bytes of CPU ${cpu}`);
   }
   return headerBytes + length;
-}
-
-function damaged(what: string): UserError {
-  return new UserError('recording-damaged', `the recorder ${what}`, { category: 'runtime' });
 }
