@@ -1,8 +1,6 @@
 import { existsSync } from 'node:fs';
 import { realpath, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { promisify } from 'node:util';
-import { gzip } from 'node:zlib';
 import type { Address } from '../base/address.ts';
 import { messageOf, UserError } from '../base/errors.ts';
 import { makeFolder, makeWorkFolder, removeAll, removeQuietly } from '../base/files/folder.ts';
@@ -13,6 +11,7 @@ import type { LabelWord } from '../base/label.ts';
 import { toLine } from '../base/text/line.ts';
 import { version } from '../base/version.ts';
 import { ImageCollection } from './image-collection.ts';
+import { PackedTraces } from './packed-traces.ts';
 import type { BackendChoice, BackendName } from './qemu/backend.ts';
 import { elfKind } from './qemu/elf-kind.ts';
 import { type End, emulate, type Ran } from './qemu/emulator.ts';
@@ -26,8 +25,6 @@ import { checkStart } from './qemu/start-check.ts';
 import { FileContents, saveImages, saveMadeCode } from './sample-images.ts';
 
 export { standardEnvironment };
-
-const deflate = promisify(gzip);
 
 export interface RecordOptions {
   /** Path of an x86 ELF program. */
@@ -116,7 +113,10 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   const work = await makeWorkFolder('wayward-record-');
   const part = `${out}.part`;
   try {
+    const packed = new PackedTraces();
     const recording = new Recording({
+      onTrace: (bytes, thread) => packed.add(thread, bytes),
+      onThreadEnd: (thread) => packed.end(thread),
       bitness: kind.bitness,
       compressReturns: options.compressReturns ?? true,
       maxBlocks: options.maxBlocks ?? Number.MAX_SAFE_INTEGER,
@@ -143,7 +143,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     const files = new FileContents();
     const made = await saveMadeCode(recording, images, files, options.saveMadeCode ?? true);
     const map = await saveImages(recording, images, made.names, files, options.showPath);
-    const traceBytes = await writeSample(part, threads, map, options);
+    const traceBytes = await writeSample(part, threads, packed, map, options);
     await writeJsonFile(join(part, 'recording.json'), {
       ...{ schemaVersion: 1, tool: 'qemu', toolVersion: `by Wayward ${version}` },
       backend: plugin === undefined ? 'log' : 'plugin',
@@ -232,14 +232,15 @@ function nothingRecorded(
 async function writeSample(
   folder: string,
   threads: ReturnType<Recording['finish']>,
+  packed: PackedTraces,
   map: string,
   { name, label, family }: RecordOptions,
 ): Promise<number> {
   let traceBytes = 0;
-  for (const [index, thread] of threads.entries()) {
-    const whole = Buffer.concat(thread.bytes);
-    traceBytes += whole.length;
-    await writeFileAtomic(join(folder, `trace_${index}.gz`), await deflate(whole, { level: 9 }));
+  for (const [index, { number }] of threads.entries()) {
+    const trace = await packed.packed(number);
+    traceBytes += trace.traceBytes;
+    await writeFileAtomic(join(folder, `trace_${index}.gz`), trace.gzip);
   }
   await writeFileAtomic(join(folder, 'mapping.txt'), map);
   const lines = [name, label, ...(family === undefined ? [] : [family])].map(toLine);
