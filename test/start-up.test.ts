@@ -11,13 +11,18 @@ const counter = `data:text/javascript,${encodeURIComponent(`
 `)}`;
 
 /** @returns what a command line loads before it has found out that it has nothing to do */
-function loadedBy(...words: readonly string[]): { files: string[]; packages: Set<string> } {
+function loadedBy(...words: readonly string[]): {
+  files: string[];
+  packages: Set<string>;
+  builtins: string[];
+} {
   const { stderr } = spawnSync(process.execPath, ['--import', counter, main, ...words], {
     encoding: 'utf8',
   });
   const urls = JSON.parse(stderr.slice(stderr.lastIndexOf('\n') + 1)) as string[];
   return {
     files: urls.filter((url) => /\/src\//.test(url)),
+    builtins: urls.filter((url) => url.startsWith('node:')),
     packages: new Set(urls.flatMap((url) => /node_modules\/([\w-]+)/.exec(url)?.[1] ?? [])),
   };
 }
@@ -44,8 +49,12 @@ test.each([
   ['record', '--', '/nowhere'],
   ['learn', '/nowhere'],
   ['judge', '/nowhere', '/nowhere'],
+  ['guard', '/nowhere', '--', '/nowhere'],
 ])('%s loads no package that it may never need', (...words) => {
-  const { files, packages } = loadedBy(...words);
+  const { files, packages, builtins } = loadedBy(...words);
   expect(files.length).toBeGreaterThan(50);
   expect(heavy.filter((name) => packages.has(name))).toEqual([]);
+  expect(builtins).toContain('node:fs');
+  // With it comes all of `fetch`.
+  expect(builtins).not.toContain('node:http');
 });

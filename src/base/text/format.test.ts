@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { forTerminal } from './format.ts';
+import { forTerminal, showCount } from './format.ts';
 
 test.each([
   ['libc.so.6\tmain\nnext', 'libc.so.6\tmain\nnext'],
@@ -16,3 +16,10 @@ test('JSON stays what it is', () => {
   const value = { name: 'a\u001b\u0085\u202eb' };
   expect(JSON.parse(forTerminal(JSON.stringify(value)))).toEqual(value);
 });
+
+test.each([0, 7, 999, 1000, -1000, 123456, 1234567, -987654321, 2 ** 53 - 1, 1234.5, 1e21])(
+  '%j has the commas that English gives it',
+  (value) => {
+    expect(showCount(value)).toBe(value.toLocaleString('en-US'));
+  },
+);

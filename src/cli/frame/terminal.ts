@@ -7,7 +7,7 @@ import {
   type Progress,
   type ProgressSink,
 } from '../../base/log.ts';
-import { inOneLine } from '../../base/text/format.ts';
+import { inOneLine, showCount } from '../../base/text/format.ts';
 import { timeLeft } from './time-left.ts';
 
 /** Colours where standard error is a terminal; `util.styleText` itself honours NO_COLOR and FORCE_COLOR. */
@@ -123,7 +123,7 @@ function payload(
 }
 
 function count(value: number): string {
-  return Math.round(value).toLocaleString('en-US');
+  return showCount(Math.round(value));
 }
 
 function formatFacts(facts: Readonly<Record<string, unknown>>): string {
@@ -133,7 +133,7 @@ function formatFacts(facts: Readonly<Record<string, unknown>>): string {
 }
 
 function formatNumber(value: number): string {
-  if (Number.isInteger(value)) return value.toLocaleString('en-US');
+  if (Number.isInteger(value)) return showCount(value);
   const magnitude = Math.abs(value);
   return magnitude >= 100 ? count(value) : value.toPrecision(3);
 }

@@ -1,3 +1,5 @@
+import { showCount } from '../../base/text/format.ts';
+
 /** What three sources said of one transfer. */
 export interface SourceWords {
   /** What the code says of the target that came: a name of `targetSorts`. */
@@ -63,5 +65,5 @@ function codeInWords({ sort, allowed }: SourceWords): string {
 }
 
 function count(n: number, noun: string): string {
-  return `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`;
+  return `${showCount(n)} ${noun}${n === 1 ? '' : 's'}`;
 }
