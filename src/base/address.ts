@@ -42,5 +42,8 @@ export function addressFromHex(digits: string): Address | undefined {
 
 /** @returns bits 0..31, unsigned */
 export function low32(address: Address): number {
-  return address >= 0 ? address % lowWord : Number(addressToBigInt(address) & 0xffff_ffffn);
+  // A remainder of doubles takes several times as long as a division, and both are exact here.
+  return address >= 0
+    ? address - Math.floor(address / lowWord) * lowWord
+    : Number(addressToBigInt(address) & 0xffff_ffffn);
 }

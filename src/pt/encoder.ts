@@ -1,4 +1,4 @@
-import type { Address } from '../base/address.ts';
+import { type Address, low32 } from '../base/address.ts';
 import { Ext, IpPacket, Opcode, psbBytes } from './packet.ts';
 
 /** Bytes of trace after which the encoder asks for a PSB. */
@@ -182,12 +182,10 @@ export class PtEncoder {
   }
 
   #ip(opcode: number, ip: Address): void {
-    // No `low32`: a division that is exact costs a fifth of its remainder, and this is asked for each packet.
-    const high = Math.floor(ip / 0x1_0000_0000);
-    const low = ip - high * 0x1_0000_0000;
+    const low = low32(ip);
     const part0 = low & 0xffff;
     const part1 = low >>> 16;
-    const part2 = high & 0xffff;
+    const part2 = Math.floor(ip / 0x1_0000_0000) & 0xffff;
     const parts = part2 !== this.#last2 ? 3 : part1 !== this.#last1 ? 2 : 1;
     this.#byte((parts << 5) | opcode);
     this.#byte2(part0 & 0xff, part0 >>> 8);

@@ -1,5 +1,3 @@
-import { showCount } from '../../base/text/format.ts';
-
 /** What three sources said of one transfer. */
 export interface SourceWords {
   /** What the code says of the target that came: a name of `targetSorts`. */
@@ -65,5 +63,5 @@ function codeInWords({ sort, allowed }: SourceWords): string {
 }
 
 function count(n: number, noun: string): string {
-  return `${showCount(n)} ${noun}${n === 1 ? '' : 's'}`;
+  return `${n.toLocaleString('en-US')} ${noun}${n === 1 ? '' : 's'}`;
 }
