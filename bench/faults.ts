@@ -4,12 +4,18 @@ import { canRun, scenarios } from '../test/faults/scenarios.ts';
 import { type Sweep, sweep } from '../test/faults/sweep.ts';
 
 // Every file operation of the main commands fails once in each way in which it can, and everything is
-// killed at each that changes something: npm run faults [-- NAME...] [--every=N] [--no-kills] [--no-faults]
+// killed at each that changes something:
+//
+//   npm run faults [-- NAME...] [--sites] [--every=N] [--offset=K] [--no-kills] [--no-faults] [--one]
+//
+// --sites takes of operations that do the same to files of a kind the first and the last only, which is a
+// tenth to a half of them; --every, of those that are left, each N-th; --one works on one command at a time.
 
 const words = process.argv.slice(2);
-const every = Number(
-  /^--every=(\d+)$/.exec(words.find((word) => word.startsWith('--every')) ?? '')?.[1] ?? 1,
-);
+const numberOf = (flag: string, otherwise: number): number => {
+  const word = words.find((word) => word.startsWith(`--${flag}=`));
+  return word === undefined ? otherwise : Number(word.slice(flag.length + 3));
+};
 const wanted = words.filter((word) => !word.startsWith('--'));
 const missing = missingForFaults();
 if (missing !== undefined) {
@@ -32,7 +38,8 @@ const worker = async (): Promise<void> => {
     }
     let last = performance.now();
     const result = await sweep(scenario, {
-      ...{ every, offset: 0 },
+      ...{ every: numberOf('every', 1), offset: numberOf('offset', 0) },
+      sites: words.includes('--sites'),
       ...{ kills: !words.includes('--no-kills'), faults: !words.includes('--no-faults') },
       onFinding: (finding) => console.log(finding),
       onPoint: (done, total, found) => {
@@ -43,7 +50,7 @@ const worker = async (): Promise<void> => {
     });
     results.push(result);
     console.log(
-      `${result.scenario}: ${result.operations} operations, ${result.refused} refused, ${result.endured} endured, ${result.kills} kills, ${result.findings.length} findings`,
+      `${result.scenario}: ${result.operations} operations, ${result.tried} of ${result.points} points, ${result.refused} refused, ${result.endured} endured, ${result.kills} kills, ${result.findings.length} findings`,
     );
   }
 };

@@ -10,6 +10,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import { writeTinyCorpus } from '../tiny-corpus.ts';
 
 /** A command, and the folder that it runs in before it does. */
@@ -163,6 +164,40 @@ export const scenarios: readonly Scenario[] = [
     setup: async (root, run) => {
       await withRun(root, run);
       writeFileSync(join(root, 'page.html'), '<html>old</html>\n');
+    },
+  },
+  {
+    name: 'cluster',
+    words: [
+      ...['cluster', 'RUN', '-q', 'RUN', '-o', 'clusters.html', '--store', 'slices.wayward'],
+      ...['--traces', 'all'],
+    ],
+    setup: async (root, run) => {
+      await withRun(root, run);
+      writeFileSync(join(root, 'clusters.html'), '<html>old</html>\n');
+    },
+  },
+  {
+    name: 'export',
+    words: ['export', 'traces/nominal', '--format', 'drcov', '-o', 'blocks.drcov'],
+    setup: async (root) => {
+      withRecordings(root, 1);
+      const [name = ''] = readdirSync(join(root, 'traces'));
+      renameSync(join(root, 'traces', name), join(root, 'traces', 'nominal'));
+      writeFileSync(join(root, 'blocks.drcov'), 'old\n');
+    },
+  },
+  {
+    name: 'guard',
+    words: [
+      ...['guard', 'nominal.wayward', '--follow', 'new/sample', '--idle', '1', '--fpr', '0.9'],
+      ...['--bin-dir', 'bin', '--evidence', 'evidence', '--keep', '--events', 'events.ndjson'],
+    ],
+    setup: async (root, run) => {
+      await withProfile(root, run);
+      const packed = join(root, 'new', 'sample', 'trace_0.gz');
+      writeFileSync(join(root, 'new', 'sample', 'trace_0'), gunzipSync(readFileSync(packed)));
+      rmSync(packed);
     },
   },
   {

@@ -16,6 +16,7 @@ import { unseal } from '../../src/base/files/sealed.ts';
 import type { Answer } from './command-server.ts';
 import { type Fault, Injector, type Operation } from './injector.ts';
 import type { Scenario } from './scenarios.ts';
+import { atEachSite, type Point } from './sites.ts';
 
 /** What can go wrong with an operation of a kind. */
 const faultsOf: Readonly<Record<Operation['class'], readonly Fault[]>> = {
@@ -30,7 +31,7 @@ const faultsOf: Readonly<Record<Operation['class'], readonly Fault[]>> = {
 
 /** What differs from run to run; it must be whole all the same. */
 const volatile =
-  /(?:^|\/)(?:run\.json|metrics\.ndjson|[\w.-]+\.html|recording\.json|profile\.wayward)$/;
+  /(?:^|\/)(?:run\.json|metrics\.ndjson|events\.ndjson|[\w.-]+\.html|recording\.json|profile\.wayward)$/;
 /** What a kill may leave, for the next run to take away or to pass over. */
 const leftOver = /\.part(?:\/|$)|\.lock$|\/lock$|(?:^|\/)tmp\/|(?:^|\/)windows\/|training\.bin$/;
 
@@ -38,6 +39,9 @@ export interface Sweep {
   readonly scenario: string;
   /** File operations of one run. */
   readonly operations: number;
+  /** What was tried, of all operations with each of their faults and of all kills. */
+  readonly tried: number;
+  readonly points: number;
   /** Runs with a fault that came to pass, by what became of them. */
   readonly refused: number;
   readonly endured: number;
@@ -50,6 +54,8 @@ export interface SweepOptions {
   /** Of all points, those whose number divided by `every` leaves `offset`. */
   readonly every: number;
   readonly offset: number;
+  /** Only the first and the last operation of each site, before `every` chooses: see `sites.ts`. */
+  readonly sites?: boolean;
   readonly kills: boolean;
   readonly faults: boolean;
   readonly onPoint?: (done: number, total: number, findings: number) => void;
@@ -67,7 +73,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
   mkdirSync(join(root, 'tmp'), { recursive: true });
   const injector = new Injector(root);
   const findings: string[] = [];
-  const counts = { refused: 0, endured: 0, kills: 0, operations: 0 };
+  const counts = { refused: 0, endured: 0, kills: 0, operations: 0, tried: 0, points: 0 };
   try {
     await scenario.setup(root, async (...words) => {
       const { code, err } = await injector.run(words);
@@ -89,7 +95,7 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
     const operations = injector.takeOperations();
     counts.operations = operations.length;
     const whole = new State(root, before);
-    const points: [Operation, Fault][] = [];
+    const points: Point[] = [];
     if (options.faults) {
       for (const operation of operations) {
         for (const fault of faultsOf[operation.class]) points.push([operation, fault]);
@@ -105,7 +111,10 @@ export async function sweep(scenario: Scenario, options: SweepOptions): Promise<
         }
       }
     }
-    const chosen = points.filter((_, i) => i % options.every === options.offset);
+    const sites = options.sites === true ? atEachSite(points) : points;
+    const chosen = sites.filter((_, i) => i % options.every === options.offset);
+    counts.tried = chosen.length;
+    counts.points = points.length;
     for (const [done, [{ number }, fault]] of chosen.entries()) {
       options.onPoint?.(done, chosen.length, findings.length);
       let hasLeftOut = false;

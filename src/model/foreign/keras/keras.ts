@@ -1,6 +1,4 @@
-import { join } from 'node:path';
 import { UserError } from '../../../base/errors.ts';
-import { makeWorkFolder, removeQuietly } from '../../../base/files/folder.ts';
 import { readWholeFile } from '../../../base/files/read.ts';
 import { writeFileAtomic } from '../../../base/files/write.ts';
 import { Vocabulary } from '../../../sequences/vocabulary.ts';
@@ -11,7 +9,7 @@ import { weightedNames } from './names.ts';
 import { type KerasNetwork, parseKerasNetwork } from './network.ts';
 import type { KerasOrigin } from './origin.ts';
 import { fillParameters, readWeights } from './weights.ts';
-import { writeWeights } from './write-weights.ts';
+import { packWeights } from './write-weights.ts';
 
 /**
  * Model files of Keras 2: the network as `model.to_json()` writes it, the weights as
@@ -106,14 +104,6 @@ export async function saveKeras(
       { category: 'arguments' },
     );
   }
-  // The HDF5 library writes files only; ours get their place when they are whole.
-  const folder = await makeWorkFolder('wayward-keras-');
-  try {
-    const draft = join(folder, 'weights.h5');
-    await writeWeights(lstm, draft, vocabulary?.serialized);
-    await writeFileAtomic(weightsPath, await readWholeFile(draft));
-  } finally {
-    await removeQuietly(folder);
-  }
+  await writeFileAtomic(weightsPath, await packWeights(lstm, vocabulary?.serialized));
   await writeFileAtomic(modelPath, JSON.stringify(describeNetwork(lstm, vocabulary)));
 }

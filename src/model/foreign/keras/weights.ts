@@ -1,17 +1,11 @@
 import { gunzipSync } from 'node:zlib';
-import type { Dataset, File, Group } from 'h5wasm/node';
+import type { Dataset, File, Group } from 'h5wasm';
 import { messageOf, UserError } from '../../../base/errors.ts';
 import { readWholeFile } from '../../../base/files/read.ts';
 import type { Lstm } from '../../lstm/lstm.ts';
 import { directions, inputsOf, parameterLayout } from '../../lstm/shape.ts';
 import { eachGateRow } from './gate-rows.ts';
-import {
-  hdf5Magic,
-  hdf5Reason,
-  noteHdf5Failure,
-  openHdf5Library,
-  vocabularyDataset,
-} from './hdf5.ts';
+import { hdf5Magic, hdf5Reason, readHdf5, vocabularyDataset } from './hdf5.ts';
 import type { KerasNetwork } from './network.ts';
 
 interface Weight {
@@ -43,37 +37,38 @@ const mostVocabularyBytes = 2 ** 28;
  *   `keras-weights-unknown`
  */
 export async function readWeights(path: string, names: readonly string[]): Promise<KerasWeights> {
-  const bytes = await readWholeFile(path);
+  return parseWeights(await readWholeFile(path), path, names);
+}
+
+/**
+ * @param path  for messages only
+ * @throws UserError `hdf5-damaged`, `keras-weights-do-not-fit`, `keras-weights-unknown`
+ */
+export async function parseWeights(
+  bytes: Buffer,
+  path: string,
+  names: readonly string[],
+): Promise<KerasWeights> {
   if (bytes.length < 8 || bytes.readUInt32LE(0) !== hdf5Magic) {
     throw new UserError('hdf5-damaged', 'is no HDF5 file', { category: 'input', path });
   }
-  const h5wasm = await openHdf5Library();
-  let found: string[] = [];
-  let read: Omit<KerasWeights, 'path'>;
+  const room = { bytes: Math.min(mostWeightBytes, mostInflated * bytes.length) };
+  let read: Content;
   try {
-    const file = new h5wasm.File(path, 'r');
-    try {
-      const root = rootOf(file, h5wasm.Group);
-      found = root.keys();
-      const room = { bytes: Math.min(mostWeightBytes, mostInflated * bytes.length) };
+    read = await readHdf5(bytes, (file, { Group, Dataset }) => {
+      const root = rootOf(file, Group);
       const layers = names.map((name) => {
         const group = root.get(name);
-        return group instanceof h5wasm.Group ? weightsOf(group, h5wasm.Dataset, room, path) : [];
+        return group instanceof Group ? weightsOf(group, Dataset, room, path) : [];
       });
-      const vocabulary = file.keys().includes(vocabularyDataset)
+      const kept = file.keys().includes(vocabularyDataset)
         ? file.get(vocabularyDataset)
         : undefined;
-      read = {
-        layers,
-        vocabulary:
-          vocabulary instanceof h5wasm.Dataset ? vocabularyOf(vocabulary, room) : undefined,
-      };
-    } finally {
-      file.close();
-    }
+      const vocabulary = kept instanceof Dataset ? vocabularyOf(kept, room) : undefined;
+      return { found: root.keys(), layers, vocabulary };
+    });
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
-    noteHdf5Failure(cause);
     const why = hdf5Reason(messageOf(cause));
     throw new UserError('hdf5-damaged', `is cut off or damaged: ${why}`, {
       category: 'input',
@@ -81,7 +76,8 @@ export async function readWeights(path: string, names: readonly string[]): Promi
       cause,
     });
   }
-  const missing = names.find((_, index) => read.layers[index]?.length === 0);
+  const { found, layers, vocabulary } = read;
+  const missing = names.find((_, index) => layers[index]?.length === 0);
   if (missing !== undefined) {
     throw new UserError(
       'keras-weights-do-not-fit',
@@ -89,7 +85,12 @@ export async function readWeights(path: string, names: readonly string[]): Promi
       { category: 'input', path, place: missing },
     );
   }
-  return { path, ...read };
+  return { path, layers, vocabulary };
+}
+
+interface Content extends Omit<KerasWeights, 'path'> {
+  /** Names of all layers. */
+  readonly found: readonly string[];
 }
 
 function rootOf(file: File, groups: typeof Group): Group {

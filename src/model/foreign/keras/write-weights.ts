@@ -1,49 +1,40 @@
 import { gzipSync } from 'node:zlib';
+import type { Group as Hdf5Group } from 'h5wasm';
 import type { Lstm } from '../../lstm/lstm.ts';
 import { directions, inputsOf, parameterLayout } from '../../lstm/shape.ts';
 import { kerasVersion, layerNames } from './description.ts';
 import { eachGateRow } from './gate-rows.ts';
-import { openHdf5Library, vocabularyDataset } from './hdf5.ts';
+import { type Hdf5File, vocabularyDataset, writeHdf5 } from './hdf5.ts';
 import { lstmName } from './names.ts';
 
 /** A weight of a layer: name, values, dimensions. */
 type NamedWeight = readonly [name: string, data: Float32Array, dimensions: number[]];
 
 /**
- * Writes what `model.save_weights()` would, HDF5 with one group a layer.
+ * What `model.save_weights()` writes: HDF5 with one group a layer.
  *
  * @param vocabulary  goes into a dataset beside the groups, gzip-compressed
+ * @returns the bytes of the file
  */
-export async function writeWeights(
-  lstm: Lstm,
-  path: string,
-  vocabulary: string | undefined,
-): Promise<void> {
-  const h5wasm = await openHdf5Library();
-  const file = new h5wasm.File(path, 'w');
-  try {
+export async function packWeights(lstm: Lstm, vocabulary: string | undefined): Promise<Uint8Array> {
+  return writeHdf5((file, library) => {
     const names = layerNames(lstm.shape);
     const weighted = weightsOf(lstm);
     file.create_attribute('layer_names', names);
     file.create_attribute('backend', 'tensorflow');
     file.create_attribute('keras_version', kerasVersion);
-    for (const [layer, weights] of weighted) writeLayer(h5wasm, file, layer, weights);
-    for (const name of names) if (!weighted.has(name)) writeLayer(h5wasm, file, name, []);
+    for (const [layer, weights] of weighted) writeLayer(library, file, layer, weights);
+    for (const name of names) if (!weighted.has(name)) writeLayer(library, file, name, []);
     if (vocabulary !== undefined) {
       const data = new Uint8Array(gzipSync(vocabulary));
       file.create_dataset({ name: vocabularyDataset, data, shape: [data.length], dtype: '<B' });
     }
-    file.flush();
-  } finally {
-    file.close();
-  }
+  });
 }
 
-type Hdf5Library = Awaited<ReturnType<typeof openHdf5Library>>;
-
 function writeLayer(
-  h5wasm: Hdf5Library,
-  file: InstanceType<Hdf5Library['File']>,
+  { Group }: { readonly Group: typeof Hdf5Group },
+  file: Hdf5File,
   layer: string,
   weights: readonly NamedWeight[],
 ): void {
@@ -58,7 +49,7 @@ function writeLayer(
     const leaf = path.slice(behind + 1);
     for (const step of path.slice(0, behind).split('/')) {
       const known = parent.get(step);
-      parent = known instanceof h5wasm.Group ? known : parent.create_group(step);
+      parent = known instanceof Group ? known : parent.create_group(step);
     }
     parent.create_dataset({ name: leaf, data, shape, dtype: '<f' });
   }
