@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { isAbsent, messageOf } from '../../base/errors.ts';
+import { messageOf, UserError } from '../../base/errors.ts';
+import { statusOf } from '../../base/files/exists.ts';
+import { notReadable } from '../../base/files/failure.ts';
 import { nearest } from '../../base/options/option.ts';
 import { shorten } from '../../base/text/format.ts';
 import { isRecord } from '../../base/values.ts';
@@ -9,6 +11,7 @@ import type { Grammar } from './grammar.ts';
 import { flagsOf } from './option.ts';
 
 const configFile = 'wayward.config.json';
+const mostConfigBytes = 1 << 20;
 
 /**
  * What `wayward.config.json` of the current folder says to one command: keys are options, of all
@@ -60,11 +63,17 @@ function noSuchKey(path: string, key: string, known: readonly string[]): string 
 function readDocument(problems: string[]): Readonly<Record<string, unknown>> {
   let source: string;
   try {
+    const found = statusOf(configFile);
+    if (found === undefined) return {};
+    // Nothing would come of a pipe.
+    if (!found.isFile() || found.size > mostConfigBytes) {
+      problems.push(`${configFile} is no file, or of more than ${mostConfigBytes >> 20} MB`);
+      return {};
+    }
     source = readFileSync(configFile, 'utf8');
   } catch (error) {
-    if (!isAbsent(error)) {
-      problems.push(`${configFile} cannot be read: ${messageOf(error)}`);
-    }
+    const { message } = error instanceof UserError ? error : notReadable(configFile, error);
+    problems.push(message);
     return {};
   }
   try {

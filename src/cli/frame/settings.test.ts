@@ -1,4 +1,5 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -98,6 +99,31 @@ test('names of things that every object has are no settings', () => {
   expect(settle({ configured: JSON.parse('{"__proto__": {"fpr": 1}}') }).problems).toEqual([]);
 });
 
+test('what nobody could have typed is told, not taken for a text', () => {
+  const deep: unknown = JSON.parse(`${'['.repeat(100_000)}${']'.repeat(100_000)}`);
+  for (const value of [null, {}, { toString: 1 }, [null], [[1]], deep, true]) {
+    const { options, problems } = settle({ configured: { jobs: value } });
+    expect(problems).toEqual(['wayward.config.json: jobs must be a text or a number']);
+    expect(options.jobs).toBeUndefined();
+  }
+  expect(settle({ configured: { exact: {}, binDir: ['a', {}] } }).problems).toEqual([
+    'wayward.config.json: binDir must be a text or a number, or a list of them',
+    'wayward.config.json: exact must be true or false',
+  ]);
+  expect(settle({ configured: { binDir: ['a', 'b\0c'] } }).problems).toEqual([
+    'wayward.config.json: binDir holds a NUL character, not "b\\u0000c"',
+  ]);
+});
+
+test('what comes from the environment is told in one line', () => {
+  const { problems } = settle({
+    environment: { WAYWARD_JOBS: '2\nwayward: all is well\u001b[31m' },
+  });
+  expect(problems).toEqual([
+    'WAYWARD_JOBS takes a whole number of at least 1, not "2\\nwayward: all is well\\u001b[31m"',
+  ]);
+});
+
 describe('wayward.config.json', () => {
   const before = process.cwd();
   let folder = '';
@@ -153,6 +179,22 @@ describe('wayward.config.json', () => {
       `wayward.config.json: there is no option ${'x'.repeat(57)}...`,
       'wayward.config.json: there is no option a\\nwayward: all is well\\u001b[31m',
     ]);
+  });
+
+  test('that is a pipe, a folder or huge is not waited for', () => {
+    const told = (): string => {
+      const problems: string[] = [];
+      readConfig(grammarOf(entry, command), problems);
+      return problems.join();
+    };
+    execFileSync('mkfifo', ['wayward.config.json']);
+    expect(told()).toContain('is no file');
+    rmSync('wayward.config.json');
+    mkdirSync('wayward.config.json');
+    expect(told()).toContain('is no file');
+    rmSync('wayward.config.json', { recursive: true });
+    expect(config(`{"fpr": 1${' '.repeat(2 ** 20)}}`).problems.join()).toContain('more than 1 MB');
+    expect(config('{"fpr": 0.1,\r\n"jobs": 2}\r\n').values).toEqual({ fpr: 0.1, jobs: 2 });
   });
 
   test('there need be none', () => {

@@ -25,7 +25,7 @@ export function settleOptions(
   const settled: Record<string, unknown> = {};
   for (const option of options) {
     const { key } = flagsOf(option);
-    const said = whatWasSaid(option, sources);
+    const said = whatWasSaid(option, sources, problems);
     settled[key] =
       said === undefined
         ? (sources.defaults[key] ?? defaultOf(option))
@@ -43,6 +43,7 @@ interface Said {
 function whatWasSaid(
   option: OptionSpec,
   { said, environment, configured }: Sources,
+  problems: string[],
 ): Said | undefined {
   const { key, word, isNegated } = flagsOf(option);
   const flags = said.get(option);
@@ -57,10 +58,21 @@ function whatWasSaid(
   if (inEnvironment !== undefined) return { source: variable, values: [inEnvironment] };
   const value = Object.hasOwn(configured, key) ? configured[key] : undefined;
   if (value === undefined) return undefined;
+  const source = `wayward.config.json: ${key}`;
   const list: readonly unknown[] = Array.isArray(value) ? value : [value];
+  if (!list.every((each) => couldBeTyped(each, option))) {
+    const kind = flagsOf(option).value === undefined ? 'true or false' : 'a text or a number';
+    problems.push(`${source} must be ${kind}${option.repeats ? ', or a list of them' : ''}`);
+    return undefined;
+  }
   // What takes one list takes it as a text: a,b,c.
-  const values = option.repeats ? list : [list.join(',')];
-  return { source: `wayward.config.json: ${key}`, values };
+  return { source, values: option.repeats ? list : [list.join(',')] };
+}
+
+/** `null` as the name of a folder, or an object, is nothing that somebody meant. */
+function couldBeTyped(value: unknown, option: OptionSpec): boolean {
+  if (typeof value === 'boolean') return flagsOf(option).value === undefined;
+  return typeof value === 'string' || typeof value === 'number';
 }
 
 function readSaid({ values, source }: Said, option: OptionSpec, problems: string[]): unknown {
@@ -68,7 +80,8 @@ function readSaid({ values, source }: Said, option: OptionSpec, problems: string
   const parse = isFlag ? yesOrNo : (option.parse ?? ((text: string) => ({ value: text })));
   const read = values.map((value) => {
     const text = String(value);
-    const result = parse(text);
+    // Only the file can hold one, and no system takes it in a name.
+    const result = text.includes('\0') ? { problem: 'holds a NUL character' } : parse(text);
     if ('value' in result) return result.value;
     const shown = option.isSecret ? '' : `, not "${shorten(text)}"`;
     problems.push(`${source} ${result.problem}${shown}`);

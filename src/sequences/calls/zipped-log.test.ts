@@ -57,6 +57,38 @@ describe('a log in a zip', () => {
     await expect(read(archive)).rejects.toThrow('larger than 1024 MB');
   });
 
+  test('of a few bytes that claims a gigabyte, or four billion files, is refused at once', async () => {
+    const archive = Buffer.from(zipSync({ 'a.sc': strToU8(recording) }));
+    const central = archive.indexOf(Buffer.from([0x50, 0x4b, 1, 2]));
+    archive.writeUInt32LE(0x3fff_ffff, central + 24);
+    await expect(read(archive)).rejects.toThrow('claims to be larger than it can be');
+    // The end of a zip64, its locator, then the end of the zip, which leads to them.
+    const end = Buffer.alloc(56 + 20 + 22);
+    end.writeUInt32LE(0x06064b50, 0);
+    end.writeUInt32LE(0xffff_ffff, 32);
+    end.writeUInt32LE(0x07064b50, 56);
+    end.writeUInt32LE(0x06054b50, 76);
+    end.writeUInt16LE(1, 76 + 8);
+    const head = Buffer.from([0x50, 0x4b, 3, 4]);
+    const began = process.cpuUsage();
+    end.writeUInt32LE(head.length, 56 + 8);
+    await expect(read(Buffer.concat([head, end]))).rejects.toThrow('more files than it has room');
+    expect(process.cpuUsage(began).user).toBeLessThan(2e6);
+  });
+
+  test.each(['__proto__', 'constructor', '../../etc/a.sc', '/a.sc', 'a\nb\u001b[31m.sc'])(
+    'may be named %j in it: no name is one of a file here',
+    async (name) => {
+      // The library that makes it takes no such name; all of them have one byte a letter.
+      const other = '~'.repeat(name.length);
+      const made = Buffer.from(zipSync({ [other]: strToU8(recording) })).toString('latin1');
+      expect(await read(Buffer.from(made.replaceAll(other, name), 'latin1'))).toEqual([
+        'accept',
+        'read',
+      ]);
+    },
+  );
+
   test('that is damaged is a user error, never another one', async () => {
     const archive = zipSync({ ...beside, 'a_1.sc': strToU8(recording.repeat(5)) });
     await fc.assert(

@@ -4,6 +4,10 @@ import { messageOf } from '../../base/errors.ts';
 /** No honest recording is larger: of the archive, and of the log in it. */
 const mostZipped = 1 << 28;
 const mostBytes = 1 << 30;
+/** No byte becomes more when it is inflated. */
+const mostInflated = 1032;
+/** Of the directory: the smallest entry. A count of four billion fits into a zip of a hundred bytes. */
+const leastEntryBytes = 46;
 
 /** Why an archive gives no log, in words. */
 export class ZipProblem extends Error {}
@@ -32,8 +36,13 @@ export async function readZippedLog(input: AsyncIterable<Uint8Array>): Promise<U
       `the zip holds ${others.length + 1} files that may be the log (${log.name}, ${others[0].name}): put each in a file of its own`,
     );
   }
-  if (log.originalSize > mostBytes) {
+  const { originalSize } = log;
+  if (originalSize > mostBytes) {
     throw new ZipProblem(`${log.name} in the zip is larger than ${mostBytes >> 20} MB`);
+  }
+  // Room is made for what it claims, before any of it is there.
+  if (originalSize > mostInflated * archive.length) {
+    throw new ZipProblem(`${log.name} in the zip claims to be larger than it can be`);
   }
   return tried(() => unzipSync(archive, { filter: ({ name }) => name === log.name }))[log.name];
 }
@@ -41,9 +50,13 @@ export async function readZippedLog(input: AsyncIterable<Uint8Array>): Promise<U
 /** Folders, and what macOS puts beside files, are no files here. */
 function list(archive: Uint8Array): UnzipFileInfo[] {
   const files: UnzipFileInfo[] = [];
+  let count = 0;
   tried(() =>
     unzipSync(archive, {
       filter: (file) => {
+        if (++count * leastEntryBytes > archive.length) {
+          throw new Error('its directory claims more files than it has room for');
+        }
         if (!file.name.endsWith('/') && !file.name.startsWith('__MACOSX/')) files.push(file);
         return false;
       },
