@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { isThere } from '../base/files/exists.ts';
 import { readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
 import { moduleName } from '../image/maps/module-name.ts';
@@ -71,7 +71,7 @@ export class ImageCollection {
   /** Stores bytes under a name that is free. @returns whether they are there now */
   async #holds(name: string, bytes: Uint8Array): Promise<boolean> {
     const target = join(this.folder, name);
-    if (existsSync(target)) return Buffer.compare(bytes, await readWholeFile(target)) === 0;
+    if (isThere(target)) return Buffer.compare(bytes, await readWholeFile(target)) === 0;
     await writeFileAtomic(target, bytes);
     this.#added.add(target);
     return true;

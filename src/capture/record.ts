@@ -1,8 +1,8 @@
-import { existsSync } from 'node:fs';
 import { realpath, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import type { Address } from '../base/address.ts';
 import { messageOf, UserError } from '../base/errors.ts';
+import { isThere } from '../base/files/exists.ts';
 import { makeFolder, makeWorkFolder, removeAll, removeQuietly } from '../base/files/folder.ts';
 import { writeJsonFile } from '../base/files/json-file.ts';
 import { readWholeFile } from '../base/files/read.ts';
@@ -104,7 +104,7 @@ export async function record(options: RecordOptions): Promise<Recorded> {
   const kind = elfKind(bytes, command);
   const program = loadedFile(command, bytes);
   const loader = kind.loader === undefined ? undefined : await loaderOf(kind.loader);
-  if (existsSync(out)) {
+  if (isThere(out)) {
     throw new UserError('out-exists', 'exists already', { category: 'arguments', path: out });
   }
   if (skipUntil !== undefined && !options.isStartChecked)

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { isThere } from '../base/files/exists.ts';
 import { readWholeFile } from '../base/files/read.ts';
 import { isRecord, isTexts, recordOf } from '../base/values.ts';
 import { version } from '../base/version.ts';
@@ -35,7 +35,7 @@ export interface DemoResult {
 
 /** @throws UserError `no-recordings` when the folder holds no corpus */
 export function findDemoCorpus(root: string): DemoCorpus {
-  if (existsSync(join(root, 'split.json'))) return { root };
+  if (isThere(join(root, 'split.json'))) return { root };
   throw new UserError('no-recordings', 'holds no recordings to show this on: no split.json', {
     category: 'unavailable',
     path: root,

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { open, rmdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { UserError } from '../base/errors.ts';
+import { isThere } from '../base/files/exists.ts';
 import type { LabelWord } from '../base/label.ts';
 import type { ProgressSink } from '../base/log.ts';
 import { ImageCollection } from '../capture/image-collection.ts';
@@ -49,9 +49,7 @@ export async function importRecordings(options: ImportOptions): Promise<ImportRe
   const collection = new ImageCollection(join(root, 'bin'));
   const images = new PerfImages({ binDirs: options.binDirs, buildIdDir: options.buildIdDir });
   const results: ImportResult[] = [];
-  const folders = [collection.folder, join(root, 'traces'), root].filter(
-    (path) => !existsSync(path),
-  );
+  const folders = [collection.folder, join(root, 'traces'), root].filter((path) => !isThere(path));
   try {
     for (const file of files) results.push(await importFile(file));
     return results;
@@ -148,7 +146,7 @@ async function isPerfFile(path: string): Promise<boolean> {
 
 function freePath(path: string): string {
   let free = path;
-  for (let number = 2; existsSync(free); number++) free = `${path}-${number}`;
+  for (let number = 2; isThere(free); number++) free = `${path}-${number}`;
   return free;
 }
 

@@ -1,8 +1,9 @@
-import { existsSync, lstatSync, readdirSync } from 'node:fs';
+import { lstatSync, readdirSync } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { mapConcurrently } from '../base/concurrent.ts';
 import { failureOf, isAbsent, messageOf, UserError } from '../base/errors.ts';
+import { isThere } from '../base/files/exists.ts';
 import { readJsonFile } from '../base/files/json-file.ts';
 import { readWholeFile } from '../base/files/read.ts';
 import { type Label, labelOf } from '../base/label.ts';
@@ -258,7 +259,7 @@ export async function samplesAt(
 
 /** @returns whether a folder is a sample's own */
 export function isSampleFolder(path: string): boolean {
-  return existsSync(join(path, 'info.txt'));
+  return isThere(join(path, 'info.txt'));
 }
 
 /** @returns whether a folder is a sample's own, or one of them lies in it */

@@ -1,6 +1,7 @@
-import { existsSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { dirname, join, relative, resolve, sep } from 'node:path';
-import { UserError } from '../base/errors.ts';
+import { messageOf, UserError } from '../base/errors.ts';
+import { isThere } from '../base/files/exists.ts';
 import { mostTextBytes, readWholeFile } from '../base/files/read.ts';
 import { writeFileAtomic } from '../base/files/write.ts';
 import { fromLine, toLine } from '../base/text/line.ts';
@@ -80,8 +81,11 @@ export async function readSets(
     const entry = inRoot(named);
     if (entry === undefined) {
       skipped.push({ entry: named, reason: `lies outside of ${root}` });
-    } else if (!existsSync(entry)) {
-      skipped.push({ entry, reason: 'is not there' });
+      return;
+    }
+    const reason = whyMissing(entry);
+    if (reason !== undefined) {
+      skipped.push({ entry, reason });
     } else if (setOf.has(entry)) {
       if (setOf.get(entry) !== current) throw fail(`${line} is in [${setOf.get(entry)}] already`);
     } else {
@@ -90,6 +94,15 @@ export async function readSets(
     }
   });
   return { sets: lists, skipped };
+}
+
+/** @returns why an entry is left out; `undefined` when it is there */
+function whyMissing(entry: string): string | undefined {
+  try {
+    return isThere(entry) ? undefined : 'is not there';
+  } catch (cause) {
+    return messageOf(cause).replace(`${entry}: `, '');
+  }
 }
 
 function isBelow(path: string, folder: string): boolean {

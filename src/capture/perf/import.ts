@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
+import { isThere } from '../../base/files/exists.ts';
 import type { LabelWord } from '../../base/label.ts';
 import type { ProgressSink } from '../../base/log.ts';
 import type { ImageCollection } from '../image-collection.ts';
@@ -195,7 +195,7 @@ async function writeSample(
   const comm = thread.comm || program.comm;
   const { mappings, replaced: replacedMappings } = program.map;
   const result = { pid: program.pid, tid, comm, pieces: pieces.length, gaps, replacedMappings };
-  const problem = existsSync(folder)
+  const problem = isThere(folder)
     ? `${folder} exists already`
     : mappings.length === 0
       ? 'nothing is known of its memory map'

@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import { basename, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { statusOf } from '../../base/files/exists.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { Sample } from '../../trace/sample.ts';
 import { layoutOf } from '../samples/layout.ts';
@@ -59,7 +59,7 @@ export async function findSamplesAt(
 /** What cannot be read is left out: the other paths are judged. */
 async function samplesIn(path: string, source: SampleSource): ReturnType<typeof sourceSamplesAt> {
   try {
-    const isLog = source.source !== 'trace' && statSync(path).isFile();
+    const isLog = source.source !== 'trace' && statusOf(path)?.isFile() === true;
     if (isLog) return { samples: [await readSourceSample(resolve(path), source)], skipped: [] };
     return await sourceSamplesAt(path, source);
   } catch (error) {

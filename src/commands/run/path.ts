@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isAbsent, UserError } from '../../base/errors.ts';
+import { isThere } from '../../base/files/exists.ts';
 
 /** The folder of evaluations that a user means, and the run that it belongs to. */
 export interface RunPath {
@@ -19,7 +19,7 @@ export interface RunPath {
 export async function findEvaluations(path: string): Promise<RunPath> {
   const root = resolve(path);
   const inside = join(root, 'evaluation');
-  if (existsSync(inside)) return { evaluation: inside, run: root };
+  if (isThere(inside)) return { evaluation: inside, run: root };
   let names: string[];
   try {
     names = await readdir(root);
@@ -34,5 +34,5 @@ export async function findEvaluations(path: string): Promise<RunPath> {
     });
   }
   const parent = resolve(root, '..');
-  return { evaluation: root, run: existsSync(join(parent, 'run.json')) ? parent : undefined };
+  return { evaluation: root, run: isThere(join(parent, 'run.json')) ? parent : undefined };
 }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { isAbsent, UserError } from '../../base/errors.ts';
+import { isThere } from '../../base/files/exists.ts';
 import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import { showValue } from '../../base/text/format.ts';
 import { makeRunFolder } from './folder.ts';
@@ -45,7 +45,7 @@ export async function startQueueRun(
 
 /** The run that a folder notes; a new one when it was stopped before it handed anything in. */
 export async function reopenQueueRun(folder: string, command: string): Promise<QueueRun> {
-  if (existsSync(join(folder, fileName))) return readQueueRun(folder, command);
+  if (isThere(join(folder, fileName))) return readQueueRun(folder, command);
   return noteQueueRun(folder, command, {});
 }
 

@@ -1,5 +1,5 @@
-import { existsSync, statSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
+import { statusOf } from '../../base/files/exists.ts';
 import { isSampleFolder } from '../../trace/sample.ts';
 
 /** Where the samples of a root lie, and the images that they ran. */
@@ -31,5 +31,5 @@ function isTraces(folder: string): boolean {
 }
 
 function isFolder(path: string): boolean {
-  return existsSync(path) && statSync(path).isDirectory();
+  return statusOf(path)?.isDirectory() === true;
 }

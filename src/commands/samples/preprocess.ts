@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { isThere } from '../../base/files/exists.ts';
 import { removeStaleParts } from '../../base/files/write.ts';
 import type { TraceSummary } from '../../flow/blocks.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
@@ -175,7 +175,7 @@ async function isDone(
   { images }: Decoding,
 ): Promise<boolean> {
   for (const [index, file] of files.entries()) {
-    if (!existsSync(file)) return false;
+    if (!isThere(file)) return false;
     if (format === 'ancestor') continue;
     let origin: TraceOrigin | undefined;
     try {

@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { statusOf } from '../../base/files/exists.ts';
 import { readSample } from '../../trace/sample.ts';
 import type { Job } from '../../workers/job.ts';
 import { flag, listOf, number, oneOf, optional, path, record, text } from '../../workers/schema.ts';
@@ -72,5 +72,5 @@ function decodingFor(options: PreprocessSampleOptions): Decoding {
 
 /** Changes when a file is added, removed or replaced. */
 export function folderState(folder: string): readonly (string | number)[] {
-  return [folder, statSync(folder, { throwIfNoEntry: false })?.mtimeMs ?? 0];
+  return [folder, statusOf(folder)?.mtimeMs ?? 0];
 }

@@ -1,5 +1,5 @@
-import { existsSync } from 'node:fs';
 import { UserError } from '../../base/errors.ts';
+import { isThere } from '../../base/files/exists.ts';
 import { TransferProfile } from '../../evidence/profile.ts';
 import { kerasShape, loadKeras } from '../../model/foreign/keras/keras.ts';
 import { loadOnnx } from '../../model/foreign/onnx/import.ts';
@@ -79,7 +79,7 @@ type Loaded<Kind> = Extract<StartingPoint, { kind: Kind }>;
 async function openRun(path: string, options: LearnOptions): Promise<Loaded<'run'>> {
   const { store } = options;
   const { filter, ...trained } =
-    store === undefined || existsSync(path)
+    store === undefined || isThere(path)
       ? await loadTrained(path, options)
       : await withSharedModel(store, path, (folder) => loadTrained(folder, options));
   try {

@@ -1,6 +1,6 @@
-import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { isThere } from '../../base/files/exists.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
 import { showCount } from '../../base/text/format.ts';
 import type { FirstLayer, RunContext } from '../../model/first-layer.ts';
@@ -135,7 +135,7 @@ async function fitLayer(
     const checkpoint = {
       path: folder.checkpoint,
       everySeconds: options.checkpointSeconds,
-      resume: options.resume !== undefined && existsSync(folder.checkpoint),
+      resume: options.resume !== undefined && isThere(folder.checkpoint),
       ...(saveModel === undefined || saveWeights === undefined
         ? {}
         : { onCheckpoint: () => saveKeras(layer, saveModel, saveWeights, vocabulary) }),

@@ -1,7 +1,7 @@
-import { existsSync } from 'node:fs';
 import { appendFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { messageOf, UserError } from '../../../base/errors.ts';
+import { isThere } from '../../../base/files/exists.ts';
 import { makeFolder, removeQuietly } from '../../../base/files/folder.ts';
 import { streamMaybeGzip } from '../../../base/files/read.ts';
 import { partOf, removeStaleParts } from '../../../base/files/write.ts';
@@ -124,7 +124,7 @@ class ScriptReader {
       const { gaps } = writer.branches;
       const { replaced: replacedMappings, mappings } = program.map;
       const facts = { pid: program.pid, tid, comm: own, pieces: 1, gaps, replacedMappings };
-      if (existsSync(folder)) {
+      if (isThere(folder)) {
         const problem = `${folder} exists already`;
         threads.push({ ...facts, folder: undefined, traceBytes: 0, problem });
         continue;
@@ -214,7 +214,7 @@ class ScriptReader {
     // What came to the collection since is seen by a new store only.
     const { folder } = this.#options.collection;
     // None of the mapped files may have been found.
-    const store = new ImageStore(existsSync(folder) ? [folder] : []);
+    const store = new ImageStore(isThere(folder) ? [folder] : []);
     const space = await buildAddressSpace(parseMemoryMap(text, this.#options.path), store);
     const is32 = space.sections.some(({ bits }) => bits === 32);
     const graph = new ControlFlowGraph(space, this.#codeCache);
