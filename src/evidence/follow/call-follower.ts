@@ -76,10 +76,6 @@ const ranSize = 4;
 
 /** A landing place is looked for in so many of the youngest frames. */
 const searchDepth = 4096;
-/** Bytes around a switch in which its other end may lie, where no table of functions tells. */
-const routineBytes = 256;
-/** Most bytes that a call may have behind it for its callee to read: what Poly/ML needs, and room. */
-const callDataBytes = 8;
 
 /**
  * Follows every transfer of one thread of a run, known or not, and keeps the calls that are open on
@@ -799,11 +795,8 @@ export class CallFollower {
    * that stands behind the call in which it was left, which the callee reads and skips.
    */
   #addNearby(target: Address, add: (context: FlowContext, depth: number) => void): void {
-    for (const context of this.#pool.contexts) {
-      const { leftFrom, depth } = context;
-      if (leftFrom >= 0 && Math.abs(target - leftFrom) < routineBytes) add(context, depth);
-      const behind = depth > 0 ? target - this.#endOf(context.frames[depth - 1]) : 0;
-      if (behind > 0 && behind <= callDataBytes) add(context, depth - 1);
+    for (const { context, behindCall } of this.#pool.near(target)) {
+      add(context, behindCall > 0 ? context.depth - 1 : context.depth);
     }
   }
 

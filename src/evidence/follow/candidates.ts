@@ -51,15 +51,20 @@ export function returned(
 /** @returns the candidates and, where the frames of one are in doubt from here on, its rivals */
 export function withRivals(candidates: readonly Candidate[]): Candidate[] {
   const all = [...candidates];
+  const known = new Set(all.map(({ context }) => context));
   for (let i = 0; i < all.length; i++) {
     const { context, depth } = all[i];
     if (context.rivalDepth !== depth) continue;
     for (const rival of context.rivals) {
+      if (all.length >= mostCandidates) return all;
       if (rival.context.isOver) continue;
-      const isThere = all.some(
-        (other) => other.context === rival.context && other.depth === rival.depth,
-      );
-      if (!isThere && all.length < mostCandidates) all.push(rival);
+      // Stacks are compared one by one only where the same one has come up before, at this depth or another.
+      const isThere =
+        known.has(rival.context) &&
+        all.some((other) => other.context === rival.context && other.depth === rival.depth);
+      if (isThere) continue;
+      known.add(rival.context);
+      all.push(rival);
     }
   }
   return all;

@@ -3,6 +3,8 @@ import type { FlowContext } from './flow-context.ts';
 /** A context's stay in a pool. It may come back later, which is another stay. */
 export interface Stay {
   readonly context: FlowContext;
+  /** How many stays began before. */
+  readonly number: number;
   isOver: boolean;
 }
 
@@ -36,6 +38,15 @@ export class ContextList {
       const { context, isOver } = this.#stays[i];
       if (!isOver) yield context;
     }
+  }
+
+  /** @returns at most so many, the one that came last first */
+  latestStays(most: number): readonly Stay[] {
+    const found: Stay[] = [];
+    for (let i = this.#stays.length - 1; i >= 0 && found.length < most; i--) {
+      if (!this.#stays[i].isOver) found.push(this.#stays[i]);
+    }
+    return found;
   }
 
   /** The one that came first first. */

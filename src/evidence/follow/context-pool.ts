@@ -1,5 +1,6 @@
 import type { Address } from '../../base/address.ts';
 import type { BlockPlaces } from './block-places.ts';
+import { ContextIndex } from './context-index.ts';
 import { ContextList, type Stay } from './context-list.ts';
 import type { FlowContext } from './flow-context.ts';
 
@@ -10,8 +11,27 @@ const mostDoubtful = 256;
 /** Contexts that are looked at where flow goes on, and that a new one is compared with; the latest ones. */
 const mostLookedAt = 64;
 const mostCompared = 8;
+/** Bytes around a switch in which its other end may lie, where no table of functions tells. */
+const routineBytes = 256;
+/** Most bytes that a call may have behind it for its callee to read: what Poly/ML needs, and room. */
+const callDataBytes = 8;
 /** Frames from the top of a stack by which it is found: the routines that switch are not deeper. */
 const indexedFrames = 24;
+
+export interface NearContext {
+  readonly context: FlowContext;
+  /** How far behind a call in which it was left; 0 = near the instruction that left it. */
+  readonly behindCall: number;
+}
+
+/** How a context in the pool is found. */
+interface Known {
+  readonly stay: Stay;
+  readonly resume: ReadonlySet<Address>;
+  /** -1 = nowhere. */
+  readonly routine: number;
+  readonly top: Address;
+}
 
 /** The stacks that flow has left, and by which addresses it may come back to them. */
 export class ContextPool {
@@ -21,9 +41,13 @@ export class ContextPool {
   /** Contexts that others were taken to go on with, rightly or not. */
   readonly #doubtful: FlowContext[] = [];
   readonly #places: BlockPlaces;
-  readonly #byResume: Map<Address, ContextList> = new Map();
-  readonly #stays: Map<FlowContext, { readonly stay: Stay; readonly keys: Set<Address> }> =
-    new Map();
+  #added = 0;
+  readonly #byResume: ContextIndex = new ContextIndex();
+  /** By the stretch of `routineBytes` in which each was left. */
+  readonly #byRoutine: ContextIndex = new ContextIndex();
+  /** By where the youngest frame returns to. */
+  readonly #byTop: ContextIndex = new ContextIndex();
+  readonly #stays: Map<FlowContext, Known> = new Map();
 
   constructor(places: BlockPlaces) {
     this.#places = places;
@@ -38,19 +62,19 @@ export class ContextPool {
   add(context: FlowContext, above: number): void {
     if (this.#hasEqual(context)) return;
     this.remove(context);
-    const keys = new Set<Address>(context.interruptedAt);
-    if (context.leftEnd >= 0) keys.add(context.leftEnd);
-    const lowest = Math.max(above, context.depth - indexedFrames);
-    for (let i = context.depth - 1; i >= lowest; i--) {
-      keys.add(this.#places.end[context.frames[i]]);
-    }
-    const stay = { context, isOver: false };
-    for (const key of keys) {
-      const list = this.#byResume.get(key) ?? new ContextList();
-      list.push(stay);
-      this.#byResume.set(key, list);
-    }
-    this.#stays.set(context, { stay, keys });
+    const { frames, depth, leftFrom } = context;
+    const { end } = this.#places;
+    const resume = new Set<Address>(context.interruptedAt);
+    if (context.leftEnd >= 0) resume.add(context.leftEnd);
+    const lowest = Math.max(above, depth - indexedFrames);
+    for (let i = depth - 1; i >= lowest; i--) resume.add(end[frames[i]]);
+    const stay = { context, number: this.#added++, isOver: false };
+    const routine = leftFrom < 0 ? -1 : routineOf(leftFrom);
+    const top = depth === 0 ? -1 : end[frames[depth - 1]];
+    for (const key of resume) this.#byResume.add(key, stay);
+    if (routine >= 0) this.#byRoutine.add(routine, stay);
+    if (top >= 0) this.#byTop.add(top, stay);
+    this.#stays.set(context, { stay, resume, routine, top });
     this.#all.push(stay);
     if (this.#stays.size <= mostContexts) return;
     const [oldest] = this.#stays.keys();
@@ -89,15 +113,12 @@ export class ContextPool {
   remove(context: FlowContext): boolean {
     const known = this.#stays.get(context);
     if (known === undefined) return false;
-    const { stay, keys } = known;
-    stay.isOver = true;
+    known.stay.isOver = true;
     this.#stays.delete(context);
     this.#all.release();
-    for (const key of keys) {
-      const list = this.#byResume.get(key);
-      list?.release();
-      if (list?.length === 0) this.#byResume.delete(key);
-    }
+    for (const key of known.resume) this.#byResume.release(key);
+    this.#byRoutine.release(known.routine);
+    this.#byTop.release(known.top);
     return true;
   }
 
@@ -113,16 +134,39 @@ export class ContextPool {
   /** @returns contexts that may go on at an address, the one left last first */
   leftAt(target: Address): readonly FlowContext[] {
     const found: FlowContext[] = [];
-    for (const context of this.#byResume.get(target)?.latest() ?? []) {
+    for (const context of this.#byResume.at(target).latest()) {
       if (found.length >= mostLookedAt) break;
       found.push(context);
     }
     return found;
   }
 
+  /**
+   * @returns contexts that were left by an instruction near an address, or that wait behind a call a few bytes
+   *   before it, each with the bytes between; the one left first first
+   */
+  near(target: Address): readonly NearContext[] {
+    const found: (NearContext & { readonly number: number })[] = [];
+    const routine = routineOf(target);
+    for (let key = Math.max(0, routine - 1); key <= routine + 1; key++) {
+      for (const { context, number } of this.#byRoutine.at(key).latestStays(mostLookedAt)) {
+        if (Math.abs(target - context.leftFrom) >= routineBytes) continue;
+        found.push({ context, number, behindCall: 0 });
+      }
+    }
+    for (let behindCall = 1; behindCall <= callDataBytes; behindCall++) {
+      for (const { context, number } of this.#byTop
+        .at(target - behindCall)
+        .latestStays(mostLookedAt)) {
+        found.push({ context, number, behindCall });
+      }
+    }
+    return found.sort((a, b) => a.number - b.number || a.behindCall - b.behindCall);
+  }
+
   /** @returns the context that the kernel interrupted there last */
   interruptedAt(target: Address): FlowContext | undefined {
-    for (const context of this.#byResume.get(target)?.latest() ?? []) {
+    for (const context of this.#byResume.at(target).latest()) {
       if (context.interruptedAt.includes(target)) return context;
     }
     return undefined;
@@ -146,6 +190,12 @@ export class ContextPool {
     this.#all = new ContextList();
     this.#doubtful.length = 0;
     this.#byResume.clear();
+    this.#byRoutine.clear();
+    this.#byTop.clear();
     this.#stays.clear();
   }
+}
+
+function routineOf(address: Address): number {
+  return Math.floor(address / routineBytes);
 }
