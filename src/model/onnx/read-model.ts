@@ -71,12 +71,35 @@ export function readOnnxModel(bytes: Uint8Array, path: string): OnnxModel {
   }
 }
 
+/** Refuses what nothing here reads and ONNX Runtime would: it opens files that a tensor names. */
+function refuseHidden(number: number, hidden: ReadonlyMap<number, string>): void {
+  const what = hidden.get(number);
+  if (what !== undefined) throw new Error(`it holds ${what}, which are not read here`);
+}
+
+const hiddenInModel: ReadonlyMap<number, string> = new Map([
+  [20, 'steps of training'],
+  [25, 'functions of its own'],
+]);
+const hiddenInGraph: ReadonlyMap<number, string> = new Map([[15, 'sparse tensors']]);
+const hiddenInAttribute: ReadonlyMap<number, string> = new Map([
+  [6, 'graphs in nodes'],
+  [10, 'lists of tensors'],
+  [11, 'graphs in nodes'],
+  [22, 'sparse tensors'],
+  [23, 'sparse tensors'],
+]);
+
 function modelOf(bytes: Uint8Array): OnnxModel {
   let graph: Uint8Array | undefined;
   const metadata = new Map<string, string>();
   for (const { number, bytes: content } of fieldsOf(bytes)) {
-    if (number === 7) graph = content;
-    else if (number === 14) {
+    refuseHidden(number, hiddenInModel);
+    if (number === 7) {
+      // By the rules of protobuf, two are one: what the other held would go unread.
+      if (graph !== undefined) throw new Error('it has two graphs');
+      graph = content;
+    } else if (number === 14) {
       const [key = '', value = ''] = textsOf(content, [1, 2]);
       metadata.set(key, value);
     }
@@ -87,6 +110,7 @@ function modelOf(bytes: Uint8Array): OnnxModel {
   const inputs: OnnxValue[] = [];
   const outputs: OnnxValue[] = [];
   for (const { number, bytes: content } of fieldsOf(graph)) {
+    refuseHidden(number, hiddenInGraph);
     if (number === 1) nodes.push(nodeOf(content));
     else if (number === 5) {
       const tensor = tensorOf(content);
@@ -137,6 +161,8 @@ function attributeOf(message: Uint8Array): [string, OnnxAttribute] {
   const texts: string[] = [];
   for (const field of fieldsOf(message)) {
     const { number, value, bytes } = field;
+    refuseHidden(number, hiddenInAttribute);
+    if (number === 5 && tensor !== undefined) throw new Error('an attribute has two tensors');
     if (number === 1) name = decoder.decode(bytes);
     else if (number === 2) float = floatOf(value);
     else if (number === 3) integer = Number(value);

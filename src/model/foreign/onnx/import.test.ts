@@ -9,6 +9,8 @@ import { Lstm } from '../../lstm/lstm.ts';
 import { gateName, type LstmShape, parameterLayout } from '../../lstm/shape.ts';
 import { NgramTable } from '../../ngram/table.ts';
 import { OnnxGraph } from '../../onnx/onnx.ts';
+import { ProtobufWriter } from '../../onnx/protobuf.ts';
+import { fieldsOf } from '../../onnx/protobuf-reader.ts';
 import { exportOnnx, onnxGates } from './export.ts';
 import { loadOnnx } from './import.ts';
 
@@ -59,6 +61,59 @@ describe('an ONNX file of ours', () => {
       message: expect.stringContaining('it takes windows, prior'),
     });
   });
+
+  /** A tensor of one number, which lies in another file. */
+  const elsewhere = new ProtobufWriter()
+    .integer(1, 1)
+    .integer(2, 1)
+    .text(8, 'secret')
+    .message(13, new ProtobufWriter().text(1, 'location').text(2, '../../etc/passwd'))
+    .integer(14, 1);
+  const attribute = new ProtobufWriter().text(1, 'value').message(5, elsewhere).integer(20, 4);
+  const sparse = new ProtobufWriter().message(1, elsewhere).integer(3, 1);
+  const node = (attribute: ProtobufWriter): ProtobufWriter =>
+    new ProtobufWriter().text(2, 'aside').text(4, 'Constant').message(5, attribute);
+  const inGraph = (field: number, message: ProtobufWriter): ProtobufWriter =>
+    new ProtobufWriter().message(field, message);
+
+  test.each([
+    ['an initializer', inGraph(5, elsewhere), [], 'the tensor secret lies in another file'],
+    ['a constant', inGraph(1, node(attribute)), [], 'the tensor secret lies in another file'],
+    ['a sparse tensor', inGraph(15, sparse), [], 'sparse tensors'],
+    [
+      'a sparse constant',
+      inGraph(1, node(new ProtobufWriter().text(1, 'sparse_value').message(22, sparse))),
+      ...[[], 'sparse tensors'],
+    ],
+    [
+      'a list',
+      inGraph(1, node(new ProtobufWriter().text(1, 'x').message(10, elsewhere))),
+      ...[[], 'lists of tensors'],
+    ],
+    [
+      'a graph in a node',
+      inGraph(1, node(new ProtobufWriter().text(1, 'body').message(6, inGraph(5, elsewhere)))),
+      ...[[], 'graphs in nodes'],
+    ],
+    ['a second graph', undefined, [7, inGraph(5, elsewhere)], 'it has two graphs'],
+    ['a function', undefined, [25, inGraph(7, node(attribute))], 'functions of its own'],
+    ['training', undefined, [20, inGraph(1, inGraph(5, elsewhere))], 'steps of training'],
+  ] as const)(
+    'that names another file is refused before the runtime gets it: in %s',
+    async (_, graph, [field, message], why) => {
+      const model = new ProtobufWriter();
+      for (const { number, value, bytes } of fieldsOf(exportOnnx(network(), {}))) {
+        if (bytes.length === 0) model.integer(number, Number(value));
+        else if (number !== 7 || graph === undefined) model.bytes(number, bytes);
+        else model.bytes(number, Buffer.concat([bytes, graph.finish()]));
+      }
+      if (field !== undefined && message !== undefined) model.message(field, message);
+      await expect(loadOnnx(write(model.finish()), engine, 32)).rejects.toMatchObject({
+        code: 'onnx-damaged',
+        message: expect.stringContaining(why),
+      });
+    },
+  );
 
   test('with bytes changed is read or refused, whatever they were', async () => {
     const whole = exportOnnx(network(), {});
