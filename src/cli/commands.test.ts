@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { commands } from './commands.ts';
 import { readCommandLine } from './frame/command-line.ts';
@@ -22,6 +25,22 @@ const names = loaded.flatMap(({ entry, command }) =>
 const options = loaded.flatMap(({ entry, command }) =>
   command.options.map((option) => ({ name: entry.name, option, ...flagsOf(option) })),
 );
+
+test('files to write are never those of a recording', () => {
+  const read = ['load', 'known-places', 'perf', 'stdin', 'tls-ca', 'input-sets', 'use-weights'];
+  const folder = mkdtempSync(join(tmpdir(), 'wayward-commands-'));
+  try {
+    const info = join(folder, 'info.txt');
+    writeFileSync(info, 'program\n');
+    for (const { name, option, word, value } of options) {
+      if (value !== 'file' || read.includes(word)) continue;
+      if (name === 'guard' && word === 'profile') continue;
+      expect(option.parse?.(info), `${name} --${word}`).toHaveProperty('problem');
+    }
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
 
 describe('letters', () => {
   test('have one meaning in all commands', () => {

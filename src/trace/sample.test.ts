@@ -1,5 +1,13 @@
 import { spawnSync } from 'node:child_process';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  mkdirSync,
+  mkdtempSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -155,6 +163,20 @@ describe('sets files', () => {
     const file = join(root, 'sets.txt');
     await writeSets(file, sets);
     expect(await readSets(file, root)).toEqual({ sets, skipped: [] });
+  });
+
+  test('whose names are no UTF-8 are left out, and told why', async () => {
+    const root = folder();
+    sample(root, 'a', whole);
+    sample(root, 'b', whole);
+    const odd = Buffer.concat([Buffer.from(join(root, 'caf')), Buffer.from([0xe9])]);
+    renameSync(Buffer.from(join(root, 'b')), odd);
+    const { samples, skipped } = await findSamples(root);
+    expect(samples.map(({ name }) => name)).toEqual(['a']);
+    expect(skipped.map(({ reason }) => reason)).toEqual([
+      expect.stringContaining('its name holds bytes that are no UTF-8: rename it'),
+    ]);
+    rmSync(root, { recursive: true });
   });
 
   test('are of a root that is a link, by either name', async () => {

@@ -4,6 +4,7 @@ import { basename, join, resolve } from 'node:path';
 import { mapConcurrently } from '../base/concurrent.ts';
 import { failureOf, isAbsent, messageOf, UserError } from '../base/errors.ts';
 import { isThere } from '../base/files/exists.ts';
+import { foreignName, undecodable } from '../base/files/failure.ts';
 import { readJsonFile } from '../base/files/json-file.ts';
 import { readWholeFile } from '../base/files/read.ts';
 import { type Label, labelOf } from '../base/label.ts';
@@ -130,6 +131,7 @@ async function namesIn(folder: string): Promise<string[]> {
 
 function whyUnreadable(path: string, cause: unknown): string {
   if (isAbsent(cause)) {
+    if (path.includes(undecodable)) return foreignName;
     const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
     return isLink ? 'it is a link to what is not there' : 'there is no such folder';
   }
@@ -285,7 +287,8 @@ function firstSampleIn(path: string): string | undefined {
 }
 
 /** A folder with one of these is meant as a sample. */
-const isSampleFile = /^(?:info\.txt|mapping\.txt(?:\.gz)?|trace_(?:\d+|parsed)(?:\.gz)?)$/;
+export const isSampleFile: RegExp =
+  /^(?:info\.txt|mapping\.txt(?:\.gz)?|trace_(?:\d+|parsed)(?:\.gz)?)$/;
 
 function threadOf(name: string): number {
   return Number(/\d+/.exec(name)?.[0]);

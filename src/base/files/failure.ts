@@ -18,6 +18,10 @@ export function writeFailed(path: string, cause: unknown): UserError {
   });
 }
 
+/** What Node puts where the bytes of a name are no UTF-8; the name that it makes is that of no file. */
+export const undecodable = '\ufffd';
+export const foreignName = 'its name holds bytes that are no UTF-8: rename it';
+
 /** Says in plain words why a file cannot be read. */
 export function notReadable(path: string, cause: unknown): UserError {
   const plain: Readonly<Record<string, string>> = {
@@ -25,7 +29,9 @@ export function notReadable(path: string, cause: unknown): UserError {
     EISDIR: 'it is a folder',
     EACCES: 'permission denied',
   };
-  const why = plain[failureOf(cause) ?? ''] ?? messageOf(cause);
+  const failure = failureOf(cause) ?? '';
+  const isForeign = failure === 'ENOENT' && path.includes(undecodable);
+  const why = isForeign ? foreignName : (plain[failure] ?? messageOf(cause));
   return new UserError('not-readable', `cannot be read: ${why}`, {
     category: 'input',
     path,

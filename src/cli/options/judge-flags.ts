@@ -1,6 +1,7 @@
 import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import type { ClassifyOptions } from '../../commands/classify.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import type { OptionSpec } from '../frame/option.ts';
 import { debugDirsOption, namesOf } from './name-flags.ts';
 
@@ -51,7 +52,7 @@ export const judgeOptions: readonly OptionSpec[] = [
     parse: integer(2, 1000),
     default: 10,
   },
-  { flags: '--save <file>', help: 'labelled: write the classifier', parse: text },
+  { flags: '--save <file>', help: 'labelled: write the classifier', parse: outputFile },
   {
     flags: '--load <file>',
     help: 'labelled: use a classifier instead of fitting one',

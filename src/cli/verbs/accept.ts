@@ -3,6 +3,7 @@ import { text } from '../../base/options/option.ts';
 import { showCount } from '../../base/text/format.ts';
 import { type AcceptedSample, type AcceptResult, accept } from '../../commands/accept.ts';
 import { type AcceptPlacesResult, acceptPlaces } from '../../commands/accept-places.ts';
+import { outputProfile } from '../../commands/samples/output-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type ProfileFlags, profileOptions, requestOf } from '../options/profile-flags.ts';
 
@@ -24,7 +25,7 @@ const spec: CommandSpec<Options> = {
       flags: '-o, --out <file>',
       synonyms: ['output'],
       help: 'the new profile [a new name beside the old one, as reader-2.wayward]',
-      parse: text,
+      parse: outputProfile,
     },
     { flags: '--reason <words>', help: 'why they are harmless; kept in the profile', parse: text },
     {

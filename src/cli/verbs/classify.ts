@@ -8,6 +8,7 @@ import { withPlaces } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
 import { writePlots } from '../../commands/run/plots.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { ReportData } from '../../report/data/report-data.ts';
 import { rocToCsv, rowsToCsv } from '../../report/text/csv.ts';
@@ -97,9 +98,9 @@ const spec: CommandSpec<Options> = {
       help: 'write scatter, scores and ROC as SVG and PNG',
       parse: text,
     },
-    { flags: '--csv <file>', help: 'write the table', parse: text },
-    { flags: '--roc <file>', help: 'write the ROC curve as CSV', parse: text },
-    { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: text },
+    { flags: '--csv <file>', help: 'write the table', parse: outputFile },
+    { flags: '--roc <file>', help: 'write the ROC curve as CSV', parse: outputFile },
+    { flags: '--sarif <file>', help: 'write what was flagged for CI systems', parse: outputFile },
     exitCodeOption,
   ],
   examples: [

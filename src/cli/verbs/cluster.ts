@@ -6,6 +6,7 @@ import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { version } from '../../base/version.ts';
 import { type ClusterRequest, cluster } from '../../commands/cluster.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import { clusterDataOf } from '../../commands/slices/cluster-data.ts';
 import { type ClusterMethod, clusterMethods } from '../../likeness/clusters/clusters.ts';
 import {
@@ -184,7 +185,7 @@ const spec: CommandSpec<Options> = {
       flags: '-o, --out <file>',
       synonyms: ['output'],
       help: 'the page: map, heat map, clusters, neighbours [clusters.html in the first run]',
-      parse: text,
+      parse: outputFile,
     },
     {
       flags: '--store <place>',

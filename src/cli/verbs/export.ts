@@ -3,6 +3,7 @@ import { UserError } from '../../base/errors.ts';
 import { choice, integer, type Parse, text } from '../../base/options/option.ts';
 import { showCount } from '../../base/text/format.ts';
 import { type ExportFormat, exportFormats, exportSample } from '../../commands/export.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type ReadingFlags, readingOf, readingOptions } from '../options/reading-flags.ts';
 
@@ -65,7 +66,7 @@ const spec: CommandSpec<Options> = {
     {
       flags: '-o, --out <file>',
       help: 'file to write [SAMPLE.<ending of the format>]',
-      parse: text,
+      parse: outputFile,
     },
   ],
   examples: [

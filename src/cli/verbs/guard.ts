@@ -14,6 +14,7 @@ import {
   guardFollow,
   guardPerfPipe,
 } from '../../commands/guard.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import { serveMetrics } from '../../workers/metrics-server.ts';
 import {
   type Command,
@@ -126,7 +127,7 @@ const spec: CommandSpec<Options> = {
     {
       flags: '--events <file>',
       help: 'append what happens there, one JSON document a line',
-      parse: text,
+      parse: outputFile,
     },
     {
       flags: '--inherit-env',

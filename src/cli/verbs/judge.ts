@@ -1,6 +1,7 @@
 import { choice, integer, text } from '../../base/options/option.ts';
 import { type JudgedSample, type JudgeResult, judge } from '../../commands/judge.ts';
 import { reopenQueueRun } from '../../commands/run/queue-run.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import { documentText } from '../../report/text/json-report.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { exitCodeOption, verdictCode } from '../options/exit-code.ts';
@@ -54,9 +55,13 @@ const spec: CommandSpec<Options> = {
     },
     queueOption,
     ...folderWords,
-    { flags: '--report <file>', help: 'write the HTML page, too', parse: text },
-    { flags: '--sarif <file>', help: 'write what is anomalous for CI systems, too', parse: text },
-    { flags: '--csv <file>', help: 'write a table of all samples, too', parse: text },
+    { flags: '--report <file>', help: 'write the HTML page, too', parse: outputFile },
+    {
+      flags: '--sarif <file>',
+      help: 'write what is anomalous for CI systems, too',
+      parse: outputFile,
+    },
+    { flags: '--csv <file>', help: 'write a table of all samples, too', parse: outputFile },
     {
       flags: '-o, --out <dir>',
       help: "folder below which runs/ gets the run's folder",

@@ -1,6 +1,7 @@
-import { decimal, text } from '../../base/options/option.ts';
+import { decimal } from '../../base/options/option.ts';
 import { showCount } from '../../base/text/format.ts';
 import { type NoveltyResult, novelty } from '../../commands/novelty.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import {
   ancestorsSequenceWords,
@@ -36,8 +37,8 @@ const spec: CommandSpec<Options> = {
       default: 0.001,
     },
     { flags: '--exact', help: 'count exactly, in more memory' },
-    { flags: '--csv <file>', help: 'write the counts', parse: text },
-    { flags: '--plot <file>', help: 'draw the curve', parse: text },
+    { flags: '--csv <file>', help: 'write the counts', parse: outputFile },
+    { flags: '--plot <file>', help: 'draw the curve', parse: outputFile },
   ],
   examples: [
     ['wayward novelty sets.txt --plot novelty.svg', 'would more traces help?'],

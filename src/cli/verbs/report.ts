@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import { choice, integer, text } from '../../base/options/option.ts';
 import { report } from '../../commands/report.ts';
 import { findEvaluations } from '../../commands/run/path.ts';
+import { outputFile } from '../../commands/samples/output-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
 import { type JudgeOptions, judgeOptions, toClassifyOptions } from '../options/judge-flags.ts';
 
@@ -22,7 +23,7 @@ const spec: CommandSpec<Options> = {
       flags: '-o, --out <file>',
       synonyms: ['output'],
       help: "the page [report.html in the run's folder]",
-      parse: text,
+      parse: outputFile,
     },
     {
       flags: '--only <sample>',

@@ -1,6 +1,7 @@
 import { UserError } from '../../base/errors.ts';
 import { integer } from '../../base/options/option.ts';
 import { entriesOf } from '../../base/values.ts';
+import { checkOutput } from '../../commands/samples/output-file.ts';
 import { checkSets, makeSets } from '../../commands/sets.ts';
 import { readSets, type Sets } from '../../trace/sets-file.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
@@ -49,6 +50,7 @@ const spec: CommandSpec<Options> = {
     switch (action) {
       case 'make': {
         if (file === undefined) throw wrong('sets make needs the file to write after the folder');
+        checkOutput(file);
         const made = await makeSets(
           {
             root: path,

@@ -1,5 +1,5 @@
-import { text } from '../../base/options/option.ts';
 import { showCount } from '../../base/text/format.ts';
+import { checkOutput, outputFile } from '../../commands/samples/output-file.ts';
 import { type StatsResult, stats } from '../../commands/stats.ts';
 import { shareWithin } from '../../report/charts/target-chart.ts';
 import { type Command, type CommandSpec, defineCommand } from '../frame/command.ts';
@@ -28,13 +28,14 @@ const spec: CommandSpec<Options> = {
       sequenceLen: 'longest sequence, in blocks',
       maxWindows: 'distinct sequences in memory; beyond it sources are sampled',
     }),
-    { flags: '--plot <file>', help: 'draw the distribution, as SVG or PNG', parse: text },
+    { flags: '--plot <file>', help: 'draw the distribution, as SVG or PNG', parse: outputFile },
   ],
   examples: [
     ['wayward stats ROOT targets.csv --plot targets.svg', 'all lengths up to 32'],
     ['wayward stats samples -p --ret -s 8', 'returns only, stored traces, up to 8 blocks'],
   ],
   run: async ({ args: [root = '', output], options: o, terminal, signal, print, printText }) => {
+    checkOutput(output);
     const result = await stats(
       {
         root,

@@ -29,6 +29,7 @@ import {
   testSizeMaliciousOption,
   trainSizeOption,
 } from '../samples/options.ts';
+import { outputFile, outputProfile } from '../samples/output-file.ts';
 import type { SourceName } from '../samples/source.ts';
 
 /** A number that the command line takes in another unit than the library. @param by  units in one */
@@ -71,7 +72,7 @@ class LearnTable {
     flags: '--output-sets <file>',
     help: "write the sets that were used, beside the run's own copy",
     group: samples,
-    parse: text,
+    parse: outputFile,
     default: undefined,
   };
   readonly 'sizes.train': Option<number | undefined> = {
@@ -410,21 +411,21 @@ class LearnTable {
     flags: '--save-model <file>',
     help: 'write the network for Keras (JSON), together with --save-weights',
     group: results,
-    parse: text,
+    parse: outputFile,
     default: undefined,
   };
   readonly saveWeights: Option<string | undefined> = {
     flags: '--save-weights <file>',
     help: 'write its weights for Keras (HDF5)',
     group: results,
-    parse: text,
+    parse: outputFile,
     default: undefined,
   };
   readonly profile: Option<string | undefined> = {
     flags: '--profile <file>',
     help: 'where the profile goes, all that judge needs in one file',
     group: results,
-    parse: text,
+    parse: outputProfile,
     default: undefined,
     shown: "profile.wayward in the run's folder",
   };
@@ -432,7 +433,7 @@ class LearnTable {
     flags: '--save-onnx <file>',
     help: 'write the network as an ONNX model',
     group: results,
-    parse: text,
+    parse: outputFile,
     default: undefined,
   };
   readonly out: Option<string> = {
