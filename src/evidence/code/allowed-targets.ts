@@ -138,7 +138,8 @@ export class AllowedTargets {
     if (isLoaders) classes.push(this.#keptByLoader());
     // The dynamic linker reads from tables that no program writes to what it calls by itself.
     if (code.binderJumps.length > 0) classes.push(this.#calledByLoader());
-    if (found.member !== undefined) classes.push(this.#position(found.member.displacement));
+    const position = found.member && this.#position(found.member.displacement);
+    if (position !== undefined && position.count > 0) classes.push(position);
     const labels = found.isJump ? this.#labels(code, own, bias) : undefined;
     if (labels !== undefined) classes.push(labels);
     if (inside !== undefined) classes.push(inside);
@@ -147,7 +148,7 @@ export class AllowedTargets {
     classes.push(...this.#wideClasses());
     const mechanism =
       found.member === undefined ? 'pointer' : found.member.isObject ? 'virtual' : 'member';
-    return { mechanism, classes: classes.filter(({ count: size }) => size > 0) };
+    return { mechanism, classes };
   }
 
   /** What a pointer that the program may change holds at first. */
@@ -189,7 +190,7 @@ export class AllowedTargets {
    */
   #keptByLoader(): TargetClass {
     const entries = this.#wideClasses().find(({ name }) => name === 'entry')!;
-    return { ...entries, name: 'named' };
+    return counted('named', () => entries.count, entries.has);
   }
 
   /**
@@ -241,20 +242,17 @@ export class AllowedTargets {
   #withArguments(count: number): TargetClass {
     let known = this.#byArguments.get(count);
     if (known === undefined) {
-      let size = 0;
-      for (const { code } of this.#known()) {
-        const { takenByReads, namedPointers } = code.pointerTargets;
-        size += takenByReads[count] + namedPointers.size;
-      }
-      known = {
-        name: 'arguments',
-        count: size,
-        has: (target) => {
-          const place = this.#process.place(target);
-          if (place === undefined || !this.#isTaken(target)) return false;
-          return (place.code.pointerTargets.argumentsRead(place.own) ?? 0) <= count;
-        },
+      const has = (target: Address): boolean => {
+        const place = this.#process.place(target);
+        if (place === undefined || !this.#isTaken(target)) return false;
+        return (place.code.pointerTargets.argumentsRead(place.own) ?? 0) <= count;
       };
+      const countAll = (): number =>
+        this.#sum(
+          ({ pointerTargets: { takenByReads, namedPointers } }) =>
+            takenByReads[count] + namedPointers.size,
+        );
+      known = counted('arguments', countAll, has);
       this.#byArguments.set(count, known);
     }
     return known;
@@ -274,40 +272,74 @@ export class AllowedTargets {
     }
   }
 
+  /** @returns the sum of a number of each image */
+  #sum(of: (code: ImageCode) => number): number {
+    let sum = 0;
+    for (const { code } of this.#known()) sum += of(code);
+    return sum;
+  }
+
   /** From taken places to any byte. */
   #wideClasses(): readonly TargetClass[] {
     if (this.#wide !== undefined) return this.#wide;
-    let taken = 0;
-    let exported = 0;
-    let entries = 0;
-    let instructions = 0;
-    let bits: 32 | 64 = 32;
-    for (const { code } of this.#known()) {
-      const { pointerTargets } = code;
-      taken += pointerTargets.taken.length + pointerTargets.namedPointers.size;
-      exported += pointerTargets.taken.length + pointerTargets.exported.length;
-      entries += pointerTargets.entries.length;
-      instructions += code.census.instructions;
-      if (code.tables.bits === 64) bits = 64;
-    }
     const process = this.#process;
+    const is64 = this.#sum(({ tables }) => (tables.bits === 64 ? 1 : 0)) > 0;
     const isExported = (target: Address): boolean => process.exportedNames(target).length > 0;
-    const isEntry = (target: Address): boolean => process.isFunctionEntry(target) === true;
+    const isTaken = (target: Address): boolean => this.#isTaken(target);
+    // Outside known functions any byte of code may be an instruction.
+    const isInstruction = (target: Address): boolean =>
+      process.isInstructionStart(target) !== false && process.isCode(target) === true;
+    const countPointers = (of: (targets: ImageCode['pointerTargets']) => number) => (): number =>
+      this.#sum(({ pointerTargets }) => of(pointerTargets));
     this.#wide = [
-      { name: 'taken', count: taken, has: (target) => this.#isTaken(target) },
-      { name: 'exported', count: exported, has: (t) => isExported(t) || this.#isTaken(t) },
-      { name: 'entry', count: entries, has: isEntry },
+      counted(
+        'taken',
+        countPointers(({ taken, namedPointers }) => taken.length + namedPointers.size),
+        isTaken,
+      ),
+      counted(
+        'exported',
+        countPointers(({ taken, exported }) => taken.length + exported.length),
+        (target) => isExported(target) || isTaken(target),
+      ),
+      counted(
+        'entry',
+        countPointers(({ entries }) => entries.length),
+        (target) => process.isFunctionEntry(target) === true,
+      ),
+      counted('instruction', () => this.#sum(({ census }) => census.instructions), isInstruction),
       {
-        name: 'instruction',
-        count: instructions,
-        // Outside known functions any byte of code may be one.
-        has: (target) =>
-          process.isInstructionStart(target) !== false && process.isCode(target) === true,
+        name: 'anywhere',
+        count: 2 ** addressSpaceBits[is64 ? 64 : 32],
+        has: () => true,
       },
-      { name: 'anywhere', count: 2 ** addressSpaceBits[bits], has: () => true },
     ];
     return this.#wide;
   }
+}
+
+/**
+ * A class whose places are counted when somebody asks for their number: most pairs of a place and its target are in a
+ * narrower class, and to count these takes half of the time in which the code of a process is read. It holds none where
+ * none is counted.
+ */
+function counted(
+  name: TargetClassName,
+  countAll: () => number,
+  has: (target: Address) => boolean,
+): TargetClass {
+  let known: number | undefined;
+  const count = (): number => {
+    known ??= countAll();
+    return known;
+  };
+  return {
+    name,
+    get count() {
+      return count();
+    },
+    has: (target) => has(target) && count() > 0,
+  };
 }
 
 function listed(name: TargetClassName, targets: readonly Address[]): TargetClass {

@@ -1,8 +1,8 @@
 import { Operands } from '../../x86/operands.ts';
+import { type FunctionTables, findFunctionTables, isFunctionName } from './function-tables.ts';
 import type { SiteReader } from './site-targets.ts';
 import { referredBy } from './tables/code-references.ts';
 import type { ImageFacts } from './tables/image-facts.ts';
-import { type Binding, firstAtLeast, pointerAt } from './tables/image-tables.ts';
 import {
   argumentsRead,
   argumentsSet,
@@ -30,6 +30,7 @@ export class PointerTargets {
   #namedPointers: Set<string> | undefined;
   #exported: Float64Array | undefined;
   #starts: Float64Array | undefined;
+  #tables: FunctionTables | undefined;
 
   constructor(code: ImageFacts, sites: SiteReader) {
     this.#code = code;
@@ -171,49 +172,29 @@ export class PointerTargets {
   }
 
   #readMembers(displacement: number): MemberFunctions {
-    const { tables, memory, references } = this.#code;
-    const word = tables.bits / 8;
+    this.#tables ??= findFunctionTables(this.#code);
+    const { beginnings, isVirtual, functions: pointers, names: named } = this.#tables;
     const [functions, names] = [new Set<number>(), new Set<string>()];
     const virtual = { functions: new Set<number>(), names: new Set<string>() };
-    const { places, targets } = tables.pointers;
-    const pointerKind = (place: number): 'function' | 'data' | undefined => {
-      const target = pointerAt(tables.pointers, place);
-      if (target !== undefined) return memory.isCode(target) ? 'function' : 'data';
-      const binding = tables.bindings.get(place);
-      if (binding?.kind !== 'name') return undefined;
-      return isFunctionName(binding) ? 'function' : 'data';
-    };
-    const isBeginning = (place: number): boolean => {
-      const { data } = references;
-      if (data[firstAtLeast(data, place)] === place) return true;
-      const kind = pointerKind(place);
-      const before = pointerKind(place - word);
-      if (kind === 'function') return before !== 'function';
-      // The distance to the top of the object, type information, no function.
-      const isNone = kind === undefined && memory.word(place, tables.bits) === 0;
-      return isNone && before === 'data' && pointerKind(place - 2 * word) === undefined;
-    };
-    // Type information, and before it the distance to the top of the object: a number.
-    const isVirtual = (place: number): boolean =>
-      pointerKind(place - word) === 'data' && pointerKind(place - 2 * word) === undefined;
-    for (let i = 0; i < places.length; i++) {
-      const beginning = places[i] - displacement;
-      if (!memory.isCode(targets[i]) || !isBeginning(beginning)) continue;
-      functions.add(targets[i]);
-      if (isVirtual(beginning)) virtual.functions.add(targets[i]);
+    // All ascend, so that one pass finds all.
+    let at = 0;
+    for (let i = 0; i < pointers.places.length; i++) {
+      const beginning = pointers.places[i] - displacement;
+      while (beginnings[at] < beginning) at++;
+      if (beginnings[at] !== beginning) continue;
+      functions.add(pointers.targets[i]);
+      if (isVirtual[at] === 1) virtual.functions.add(pointers.targets[i]);
     }
-    for (const [place, binding] of tables.bindings) {
-      const beginning = place - displacement;
-      if (!isFunctionName(binding) || !isBeginning(beginning)) continue;
-      names.add(binding.name);
-      if (isVirtual(beginning)) virtual.names.add(binding.name);
+    at = 0;
+    for (let i = 0; i < named.places.length; i++) {
+      const beginning = named.places[i] - displacement;
+      while (beginnings[at] < beginning) at++;
+      if (beginnings[at] !== beginning) continue;
+      names.add(named.names[i]);
+      if (isVirtual[at] === 1) virtual.names.add(named.names[i]);
     }
     return { functions, names, virtual };
   }
-}
-
-function isFunctionName(binding: Binding): binding is Binding & { readonly kind: 'name' } {
-  return binding.kind === 'name' && binding.isData !== true;
 }
 
 /** Functions at one position of an image's tables: its own, and those of other images by name. */

@@ -44,16 +44,16 @@ export class HistoryModel implements LearnedLayer {
   }
 
   get fingerprint(): string {
-    this.#fingerprint ??= this.#hash();
+    this.#fingerprint ??= this.#hash(arraysOf(this.tables));
     return this.#fingerprint;
   }
 
-  #hash(): string {
+  #hash(arrays: readonly NumberArray[]): string {
     const { runs, transfers } = this.tables;
     const hash = createHash('sha256').update(
       `histories ${this.inputClasses} ${this.outputClasses} ${runs} ${transfers}`,
     );
-    for (const array of arraysOf(this.tables)) hash.update(bytesOf(array));
+    for (const array of arrays) hash.update(bytesOf(array));
     return hash.digest('hex').slice(0, 16);
   }
 
@@ -93,7 +93,9 @@ export class HistoryModel implements LearnedLayer {
     const problem = problemOf(found, sizes.places);
     if (problem !== undefined) throw damaged(problem);
     const loaded: HistoryModel = new HistoryModel(tablesOf(found, sizes), blocks);
+    // Where no context stands there twice, the tables would be written as they were read.
     const isWhole = loaded.tables.contexts.length === found[1].length;
+    loaded.#fingerprint = loaded.#hash(found);
     if (!isWhole || loaded.fingerprint !== fingerprint) {
       throw damaged('the tables are not the ones that the model was saved with');
     }
