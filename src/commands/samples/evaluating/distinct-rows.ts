@@ -12,6 +12,7 @@ export interface DistinctRows {
 /** Finds equal rows; words for keys took a third of the time that judging takes. */
 export function distinctRows(columns: readonly Column[], length: number): DistinctRows {
   const words = columns.map((column) => wordsOf(column, length));
+  const hashes = hashesOf(words, length);
   const indexOf = new Int32Array(length);
   const first = new Int32Array(length);
   let count = 0;
@@ -19,9 +20,7 @@ export function distinctRows(columns: readonly Column[], length: number): Distin
   const slots = new Int32Array(2 ** Math.ceil(Math.log2(2 * length + 2)));
   const mask = slots.length - 1;
   for (let row = 0; row < length; row++) {
-    let hash = 0;
-    for (const column of words) hash = Math.imul(hash ^ column[row], 0x9e3779b1) ^ (hash >>> 15);
-    let slot = hash & mask;
+    let slot = hashes[row] & mask;
     while (slots[slot] > 0 && !isSame(words, first[slots[slot] - 1], row)) slot = (slot + 1) & mask;
     if (slots[slot] === 0) {
       first[count++] = row;
@@ -32,8 +31,20 @@ export function distinctRows(columns: readonly Column[], length: number): Distin
   return { first: first.slice(0, count), indexOf };
 }
 
+/** One column after the other: an iterator for each row was a third of what judging leaves to the collector. */
+function hashesOf(words: readonly Int32Array[], length: number): Int32Array {
+  const hashes = new Int32Array(length);
+  for (const column of words) {
+    for (let row = 0; row < length; row++) {
+      const hash = hashes[row];
+      hashes[row] = Math.imul(hash ^ column[row], 0x9e3779b1) ^ (hash >>> 15);
+    }
+  }
+  return hashes;
+}
+
 function isSame(words: readonly Int32Array[], a: number, b: number): boolean {
-  for (const column of words) if (column[a] !== column[b]) return false;
+  for (let i = 0; i < words.length; i++) if (words[i][a] !== words[i][b]) return false;
   return true;
 }
 
