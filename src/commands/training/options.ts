@@ -227,9 +227,9 @@ class LearnTable {
   };
   readonly epochs: Option<number, LearnOptions> = {
     flags: '-e, --epochs <n>',
-    help: 'passes over the distinct windows',
+    help: 'passes over the distinct windows; need not be whole: 0.5 takes half of them',
     group: training,
-    parse: integer(1, 100_000),
+    parse: decimal(0, 1e5, 'open'),
     default: ({ prior }) => (prior === 'none' ? 16 : 2),
     shown: '2; 16 without a prior',
   };

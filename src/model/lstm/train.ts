@@ -10,6 +10,7 @@ import { TrainingStep } from './training-step.ts';
 import { type Weighting, WindowOrder } from './window-order.ts';
 
 export interface TrainOptions {
+  /** Need not be whole: 0.5 ends with half an epoch's windows. */
   readonly epochs: number;
   readonly batchSize: number;
   readonly optimizer: Omit<OptimizerOptions, 'totalSteps'>;
@@ -109,6 +110,8 @@ class TrainingRun {
   readonly #step: TrainingStep;
   readonly #random: Random;
   readonly #keepsBest: boolean;
+  /** In all epochs. */
+  readonly #batches: number;
   readonly #bestParameters: Float32Array<ArrayBuffer>;
   /** Identity of the run, so that no checkpoint of another is taken; empty without checkpoints. */
   readonly #identity: string;
@@ -125,8 +128,8 @@ class TrainingRun {
     const { epochs, batchSize, weighting, seed, patience } = options;
     const { length } = parameterLayout(lstm.shape);
     this.#order = new WindowOrder(windows.counts, weighting, batchSize, seed);
-    const totalSteps = this.#order.batchesPerEpoch * epochs;
-    this.#optimizer = new Optimizer({ ...options.optimizer, totalSteps }, length);
+    this.#batches = Math.max(1, Math.round(this.#order.batchesPerEpoch * epochs));
+    this.#optimizer = new Optimizer({ ...options.optimizer, totalSteps: this.#batches }, length);
     this.#step = new TrainingStep(lstm, windows, this.#optimizer);
     this.#random = new Random(seed);
     this.#keepsBest = options.keepBest || patience > 0;
@@ -166,20 +169,31 @@ class TrainingRun {
   /** Starts the clocks. */
   begin(): void {
     const { epoch, windows, seconds } = this.#state;
-    const each = this.#windows.length;
+    const last = Math.ceil(this.#batches / this.#order.batchesPerEpoch);
+    const all = (last - 1) * this.#windows.length + this.#windowsOf(last);
     this.#epochStarted = performance.now() - seconds * 1000;
-    this.#pace = new Pace(this.#options.epochs * each, (epoch - 1) * each + windows);
+    this.#pace = new Pace(all, (epoch - 1) * this.#windows.length + windows);
     this.#kept = performance.now();
   }
 
   get isOver(): boolean {
-    return this.#state.stopped || this.#state.epoch > this.#options.epochs;
+    return this.#state.stopped || this.#batchesOf(this.#state.epoch) <= 0;
+  }
+
+  /** Batches of an epoch: the last one need not be whole. */
+  #batchesOf(epoch: number): number {
+    const each = this.#order.batchesPerEpoch;
+    return Math.min(each, this.#batches - (epoch - 1) * each);
+  }
+
+  #windowsOf(epoch: number): number {
+    return Math.min(this.#windows.length, this.#batchesOf(epoch) * this.#options.batchSize);
   }
 
   /** One epoch, or what is left of it. */
   async epoch(): Promise<EpochReport> {
     const state = this.#state;
-    for (; state.batch < this.#order.batchesPerEpoch; state.batch++) {
+    for (; state.batch < this.#batchesOf(state.epoch); state.batch++) {
       await this.#keepWhenDue();
       await this.#batch();
     }
@@ -220,16 +234,16 @@ class TrainingRun {
     state.windows += this.#order.sizeOf(batch);
     state.loss += loss;
     state.correct += correct;
-    const each = this.#windows.length;
+    const before = (epoch - 1) * this.#windows.length;
     this.#context.progress({
-      step: `training, epoch ${epoch}/${this.#options.epochs}`,
+      step: `training, epoch ${epoch}/${Math.ceil(this.#options.epochs)}`,
       done: state.windows,
-      total: each,
+      total: this.#windowsOf(epoch),
       unit: 'windows',
       facts: {
         loss: state.loss / state.windows,
         accuracy: state.correct / state.windows,
-        ...this.#pace?.facts((epoch - 1) * each + state.windows),
+        ...this.#pace?.facts(before + state.windows),
       },
     });
   }

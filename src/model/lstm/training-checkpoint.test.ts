@@ -6,6 +6,7 @@ import { afterAll, expect, test } from 'vitest';
 import { type ProgressSink, silentLogger } from '../../base/log.ts';
 import { Random } from '../../base/random.ts';
 import type { WindowSet } from '../../sequences/windows.ts';
+import type { RunContext } from '../first-layer.ts';
 import { NgramTable } from '../ngram/table.ts';
 import { Lstm } from './lstm.ts';
 import type { LstmShape } from './shape.ts';
@@ -232,6 +233,35 @@ test('shuffled epochs go on where they were, too', async () => {
   ).rejects.toThrow('abort');
   const resumed = create(2);
   const again = { ...shuffled, checkpoint: { ...checkpoint, resume: true } };
+  expect(figures(await trainLstm(resumed, windows, again, quiet))).toEqual(figures(expected));
+  expect(resumed.parameters).toEqual(unbroken.parameters);
+});
+
+test('the last epoch need not be whole, and goes on where it was', async () => {
+  const part: TrainOptions = { ...options, batchSize: 256, epochs: 1.5, patience: 0 };
+  const unbroken = create(1);
+  const expected = await trainLstm(unbroken, windows, part, quiet);
+  expect(expected.epochs.map((epoch) => epoch.windows)).toEqual([900, 512]);
+  const path = await newPath();
+  const stop = new AbortController();
+  const totals: number[] = [];
+  const checkpoint = { path, everySeconds: 1e9, resume: false };
+  const progress: RunContext['progress'] = ({ done, total }) => {
+    totals.push(total ?? 0);
+    if (totals.length === 5) stop.abort();
+    expect(done).toBeLessThanOrEqual(total ?? 0);
+  };
+  await expect(
+    trainLstm(
+      create(1),
+      windows,
+      { ...part, checkpoint },
+      { log: silentLogger, progress, signal: stop.signal },
+    ),
+  ).rejects.toThrow('abort');
+  expect(totals).toEqual([900, 900, 900, 900, 512]);
+  const resumed = create(2);
+  const again = { ...part, checkpoint: { ...checkpoint, resume: true } };
   expect(figures(await trainLstm(resumed, windows, again, quiet))).toEqual(figures(expected));
   expect(resumed.parameters).toEqual(unbroken.parameters);
 });
