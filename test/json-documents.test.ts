@@ -11,18 +11,12 @@ import {
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { afterAll, beforeAll, expect, test, vi } from 'vitest';
-import { runCommand } from '../src/cli/run-command.ts';
+import { afterAll, expect, test } from 'vitest';
 import { hasTool } from './compiled.ts';
 import { undescribed, violations } from './json-schema.ts';
 import { publishedSchema } from './published-schema.ts';
 import { writeTinyCorpus } from './tiny-corpus.ts';
-
-const printed: string[] = [];
-vi.mock('../src/cli/frame/output.ts', () => ({
-  guardOutput: () => {},
-  writeOut: (text: string) => void printed.push(text),
-}));
+import { wayward } from './wayward.ts';
 
 const corpus = fileURLToPath(new URL('../examples/corpus', import.meta.url));
 const sample = join(corpus, 'traces', 'damaged-train-000');
@@ -33,20 +27,14 @@ const mixed = writeTinyCorpus(3, 3);
 /** Schemas that a document was held to. */
 const used = new Set<string>(['report']);
 
-beforeAll(() => {
-  // Progress would stand between the lines of the tests.
-  vi.spyOn(process.stderr, 'write').mockImplementation(() => true);
-});
 afterAll(() => {
   for (const folder of [out, nominal, mixed]) rmSync(folder, { recursive: true, force: true });
-  process.exitCode = 0;
 });
 
-async function run(...words: string[]): Promise<string> {
-  printed.length = 0;
-  const [command = '', ...rest] = words;
-  await runCommand([command, '--json', ...rest]);
-  return printed.join('');
+async function run(...[command = '', ...rest]: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await wayward([command, '--json', ...rest]);
+  expect(stdout, stderr).not.toBe('');
+  return stdout;
 }
 
 /** Runs a command and holds the document that it prints to its schema, in both directions. */

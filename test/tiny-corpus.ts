@@ -8,6 +8,9 @@ import { Random } from '../src/base/random.ts';
 const path = '/bin/tiny';
 const high = BigInt(adler32(path)) << 32n;
 
+/** Transfers of a sample: as few as tell the runs apart, because every test that learns goes through all of them. */
+const steps = 1000;
+
 /**
  * Writes a root of samples in the ancestor's preprocessed format: a small program that walks over 40
  * blocks, each of which returns or jumps to one of three others; malicious ones take 30 transfers
@@ -43,8 +46,8 @@ function walk(seed: number, oddSteps: number): Buffer {
   const records: Buffer[] = [];
   let at = 0;
   let before = 0;
-  for (let step = 0; step < 4000; step++) {
-    const odd = step >= 2000 && step < 2000 + oddSteps;
+  for (let step = 0; step < steps; step++) {
+    const odd = step >= steps / 2 && step < steps / 2 + oddSteps;
     // Where it goes depends on the block before, so that there is something to learn.
     const next = odd
       ? random.below(40)

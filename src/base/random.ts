@@ -45,10 +45,11 @@ export class Random {
 
   /** @returns an integer, uniform in [0, bound); 0 < bound <= 2^32 */
   below(bound: number): number {
-    const limit = 4294967296 - (4294967296 % bound);
+    // Up to here a value is surely below the last whole multiple, and needs no division to tell.
+    const sure = 4294967296 - bound;
     for (;;) {
       const value = this.uint32();
-      if (value < limit) return value % bound;
+      if (value <= sure || value < 4294967296 - (4294967296 % bound)) return value % bound;
     }
   }
 

@@ -27,9 +27,11 @@ export function shiftCheck(
   const counts = { calibration: calibration.length, recent: recent.length };
   const pooled = Float64Array.from([...Array.from(calibration), ...Array.from(recent)]);
   const order = Uint32Array.from(pooled, (_, index) => index).sort((a, b) => pooled[a] - pooled[b]);
-  const sorted = Float64Array.from(order, (index) => pooled[index]);
+  const isLast = Uint8Array.from(order, (index, i) =>
+    pooled[index] === pooled[order[i + 1]] ? 0 : 1,
+  );
   const isRecent = Uint8Array.from(order, (index) => (index < calibration.length ? 0 : 1));
-  const distance = ksDistance(sorted, isRecent);
+  const distance = ksDistance(isLast, isRecent);
   if (calibration.length < fewest || recent.length < fewest) {
     return { ...counts, distance, pValue: 1, verdict: 'too few traces to say' };
   }
@@ -37,7 +39,7 @@ export function shiftCheck(
   let atLeast = 1;
   for (let i = 0; i < permutations; i++) {
     random.shuffle(isRecent);
-    if (ksDistance(sorted, isRecent) >= distance - 1e-12) atLeast++;
+    if (ksDistance(isLast, isRecent) >= distance - 1e-12) atLeast++;
   }
   const pValue = atLeast / (permutations + 1);
   return { ...counts, distance, pValue, verdict: pValue <= 0.01 ? 'shifted' : 'no shift found' };
@@ -46,23 +48,23 @@ export function shiftCheck(
 /**
  * Largest distance between the distribution functions of two samples.
  *
- * @param sorted  the pooled values, ascending
+ * @param isLast  for each of the pooled values, ascending, whether the next one is greater
  * @param isSecond  for each, whether it belongs to the second sample
  */
-function ksDistance(sorted: Float64Array, isSecond: Uint8Array): number {
+function ksDistance(isLast: Uint8Array, isSecond: Uint8Array): number {
   let second = 0;
   for (const flag of isSecond) second += flag;
-  const first = sorted.length - second;
+  const first = isSecond.length - second;
   if (first === 0 || second === 0) return 0;
+  // Both functions times first * second: whole numbers, whose difference goes one way or the other with each value.
+  let apart = 0;
   let worst = 0;
-  let seenFirst = 0;
-  let seenSecond = 0;
-  for (let i = 0; i < sorted.length; i++) {
-    if (isSecond[i] === 1) seenSecond++;
-    else seenFirst++;
+  for (let i = 0; i < isSecond.length; i++) {
+    apart += isSecond[i] === 1 ? -first : second;
     // Equal values step together.
-    if (i + 1 < sorted.length && sorted[i + 1] === sorted[i]) continue;
-    worst = Math.max(worst, Math.abs(seenFirst / first - seenSecond / second));
+    if (isLast[i] === 0) continue;
+    if (apart > worst) worst = apart;
+    else if (-apart > worst) worst = -apart;
   }
-  return worst;
+  return worst / (first * second);
 }

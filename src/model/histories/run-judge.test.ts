@@ -83,7 +83,9 @@ function learn(runs: readonly TransferEvents[]): {
   };
 }
 
-const seeds = [1, 2, 3, 4, 5, 6];
+const runs = [1, 2, 3, 4, 5, 6].map((seed) => exampleRun(seed));
+/** What all tests judge by; learned once, because none changes it. */
+const { counts, leftOut, model, name } = learn(runs);
 
 /** Some events of a run. */
 function piecesOf(run: NamedEvents, from: number, to: number): NamedEvents {
@@ -115,20 +117,16 @@ function expectSame(found: EventJudgements, plain: ReturnType<typeof judgePlainl
 
 describe('judging runs by histories', () => {
   test('gives what the plain version gives', () => {
-    const runs = seeds.map((seed) => exampleRun(seed));
-    const { model, name } = learn(runs);
-    const counts = countPlainly(runs.map(name));
+    const plainCounts = countPlainly(runs.map(name));
     for (const seed of [7, 8]) {
       const run = name(exampleRun(seed));
       const found = model.judge(run);
-      const plain = judgePlainly(run, counts, model.tables);
+      const plain = judgePlainly(run, plainCounts, model.tables);
       expectSame(found, plain);
     }
   });
 
   test('leaves a run out exactly: as if it had not been counted', () => {
-    const runs = seeds.map((seed) => exampleRun(seed));
-    const { counts, model, name } = learn(runs);
     for (const out of [0, 3]) {
       const others = countPlainly(runs.filter((_, i) => i !== out).map(name));
       const plain = judgePlainly(name(runs[out]!), others, model.tables);
@@ -138,18 +136,14 @@ describe('judging runs by histories', () => {
   });
 
   test('judges left-out runs in order, with weights that they had no share in', () => {
-    const runs = seeds.map((seed) => exampleRun(seed));
-    const { counts, leftOut, model, name } = learn(runs);
-    const left = leftOut;
-    expect(left.map(({ events }) => [...events.target])).toEqual(
+    expect(leftOut.map(({ events }) => [...events.target])).toEqual(
       runs.map((run) => [...name(run).target]),
     );
     const own = judgeRun(counts.leaveOut(2), model.tables);
-    expect(left[2]!.judgements.chance).not.toEqual(own.chance);
+    expect(leftOut[2]!.judgements.chance).not.toEqual(own.chance);
   });
 
   test('does not depend on what was judged before', () => {
-    const { model, name } = learn(seeds.map((seed) => exampleRun(seed)));
     const run = name(exampleRun(9));
     const first = model.judge(run);
     model.judge(name(exampleRun(10)));
@@ -157,7 +151,6 @@ describe('judging runs by histories', () => {
   });
 
   test('does not depend on how a run is cut', () => {
-    const { model, name } = learn(seeds.map((seed) => exampleRun(seed)));
     const run = name(exampleRun(9));
     const whole = judgeRun(run, model.tables);
     for (const piece of [1, 7, 50]) {
@@ -171,7 +164,6 @@ describe('judging runs by histories', () => {
   });
 
   test('probabilities of all targets sum to 1 at most', () => {
-    const { model, name } = learn(seeds.map((seed) => exampleRun(seed)));
     const run = name(exampleRun(11, 60));
     const at = 59;
     let sum = 0;
@@ -184,8 +176,6 @@ describe('judging runs by histories', () => {
   });
 
   test('learning makes left-out runs more probable than the first weights do', () => {
-    const runs = seeds.map((seed) => exampleRun(seed));
-    const { model, name } = learn(runs);
     const run = name(exampleRun(12));
     const nats = ({ probability }: { readonly probability: Float32Array }): number =>
       probability.reduce((sum, p) => sum - Math.log(p), 0) / run.length;
@@ -202,8 +192,7 @@ describe('a model of histories in files', () => {
   test('is the same when it is read again, and damage is told', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'wayward-histories-'));
     try {
-      const { model, name } = learn(seeds.map((seed) => exampleRun(seed)));
-      await model.save(directory);
+        await model.save(directory);
       const loaded = await HistoryModel.load(directory);
       expect(loaded.fingerprint).toBe(model.fingerprint);
       const run = name(exampleRun(13));
