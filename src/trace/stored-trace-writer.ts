@@ -19,13 +19,14 @@ import type { TraceOrigin } from './trace-origin.ts';
 
 /** The entries and batches of one chunk. */
 class ChunkWriter {
-  readonly #entries = new Int32Array(mostEntries);
+  /** Grows up to `mostEntries`: most traces are short. */
+  #entries = new Int32Array(1 << 12);
   #heads: number[] = [];
   entries = 0;
 
   /** Takes `entries[from..to)`. @returns how many of them are blocks */
   add({ entries, traceOffset, time }: BlockBatch, from: number, to: number): number {
-    const all = this.#entries;
+    const all = this.#roomFor(this.entries + to - from);
     let at = this.entries;
     let marks = 0;
     for (let i = from; i < to; i++) {
@@ -36,6 +37,15 @@ class ChunkWriter {
     this.entries = at;
     this.#heads.push(to - from, traceOffset, time ?? Number.NaN);
     return to - from - marks;
+  }
+
+  #roomFor(length: number): Int32Array {
+    if (length > this.#entries.length) {
+      const larger = new Int32Array(Math.min(mostEntries, Math.max(length, 4 * this.entries)));
+      larger.set(this.#entries);
+      this.#entries = larger;
+    }
+    return this.#entries;
   }
 
   /** @returns the chunk, compressed; the next one begins */

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { crc32, zstdCompressSync, zstdDecompressSync } from 'node:zlib';
@@ -53,6 +53,12 @@ function play(batches: readonly (readonly number[])[], blocks: number = distinct
       return summary;
     },
   };
+}
+
+/** As a new file: to write over an old one, some file systems bring to the disk at once. */
+function writeNew(bytes: Uint8Array): void {
+  rmSync(file, { force: true });
+  writeFileSync(file, bytes);
 }
 
 async function read(source: BlockSource, options: { fromBlock?: number } = {}) {
@@ -122,7 +128,7 @@ describe('damage', () => {
     await writeStoredTrace(file, play([[1, 2, 1, 2, -1, 3, 1, 2, 1, 2, 7]]));
     const whole = readFileSync(file);
     const damaged = async (bytes: Uint8Array): Promise<void> => {
-      writeFileSync(file, bytes);
+      writeNew(bytes);
       const error: unknown = await read(new StoredTrace(file)).catch((cause: unknown) => cause);
       expect(error).toBeInstanceOf(UserError);
       const { category, path, place } = error as UserError;
@@ -183,7 +189,7 @@ describe('damage', () => {
 
   /** @returns blocks read, or the error; anything but a named one fails */
   async function readOrRefuse(bytes: Uint8Array): Promise<number | UserError> {
-    writeFileSync(file, bytes);
+    writeNew(bytes);
     const trace = new StoredTrace(file);
     let entries = 0;
     try {

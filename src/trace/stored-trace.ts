@@ -87,7 +87,9 @@ export class StoredTrace implements BlockSource {
         options.signal?.throwIfAborted();
         const end = chunks[index + 1]?.firstBlock ?? summary.blocks;
         if (end <= from && index + 1 < chunks.length) continue;
-        const bytes = await this.#part(file, chunk, maxChunkBytes, 'a chunk');
+        // Marks and heads of batches take little beside the blocks.
+        const expected = 5 * (end - chunk.firstBlock);
+        const bytes = await this.#part(file, chunk, expected, maxChunkBytes, 'a chunk');
         const blocks = readChunk(bytes, dictionary, sink);
         if (blocks !== end - chunk.firstBlock) {
           throw this.#damaged(chunk.offset, 'a chunk holds what cannot be');
@@ -155,7 +157,7 @@ export class StoredTrace implements BlockSource {
     const [length, crc] = [trailer.readUInt32LE(8), trailer.readUInt32LE(12)];
     if (offset + length !== end) throw this.#damaged(end, 'the dictionary is not where it must be');
     const place = { offset, length, crc };
-    const bytes = await this.#part(file, place, maxDictionaryBytes, 'the dictionary');
+    const bytes = await this.#part(file, place, 8 * length, maxDictionaryBytes, 'the dictionary');
     try {
       return parseDictionary(bytes, offset);
     } catch (cause) {
@@ -163,16 +165,19 @@ export class StoredTrace implements BlockSource {
     }
   }
 
+  /** @param expected  bytes that it inflates to in one step, and so is not put together from many */
   async #part(
     file: FileHandle,
     { offset, length, crc }: Pick<StoredChunk, 'offset' | 'length' | 'crc'>,
+    expected: number,
     most: number,
     what: string,
   ): Promise<Buffer> {
     const bytes = await this.#read(file, offset, length);
     if (crc32(bytes) !== crc) throw this.#damaged(offset, `${what} has another checksum`);
+    const chunkSize = Math.min(mostStep, Math.max(leastStep, expected));
     try {
-      return zstdDecompressSync(bytes, { maxOutputLength: most, chunkSize: inflateStep });
+      return zstdDecompressSync(bytes, { maxOutputLength: most, chunkSize });
     } catch (cause) {
       throw this.#damaged(offset, `${what} cannot be inflated: ${messageOf(cause)}`);
     }
@@ -197,8 +202,8 @@ export class StoredTrace implements BlockSource {
   }
 }
 
-/** A usual chunk inflates in one step of as many bytes, and so is not put together from many. */
-const inflateStep = 5 << 20;
+/** Bounds of a step of inflating, whatever a file claims; a usual chunk takes one of the largest. */
+const [leastStep, mostStep] = [1 << 14, 5 << 20];
 
 const noBlocks: BlockTable = {
   length: 0,
