@@ -81,7 +81,7 @@ describe.skipIf(!existsSync(corpus))('cluster, on the bundled examples', () => {
       names.map((name) => join(corpus, 'traces', name));
     const sets = join(root, 'sets.txt');
     await writeSets(sets, {
-      train: folders(split.train.slice(0, 60)),
+      train: folders(split.train.slice(0, 20)),
       calibrate: folders(split.train.slice(60, 80)),
       testNominal: [],
       testAnomalous: folders(split.attacks),

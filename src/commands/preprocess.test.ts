@@ -1,4 +1,4 @@
-import { spawn, spawnSync } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import {
   appendFileSync,
@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { wayward } from '../../test/wayward.ts';
 import { UserError } from '../base/errors.ts';
 import { silentLogger } from '../base/log.ts';
 import type { BlockSource } from '../flow/blocks.ts';
@@ -277,13 +278,10 @@ test('killed in the middle of a root, it leaves whole files only and goes on', a
   expect(list('.part')).toEqual([]);
 }, 60_000);
 
-test("the older tools' form takes the images' folder as second argument", () => {
+test("the older tools' form takes the images' folder as second argument", async () => {
   const folder = copied();
-  const { status, stdout } = spawnSync(
-    process.execPath,
-    [main, 'preprocess', folder, options.binDirs[0] ?? '', '--json'],
-    { encoding: 'utf8' },
-  );
+  const words = ['preprocess', folder, options.binDirs[0] ?? '', '--json'];
+  const { status, stdout } = await wayward(words);
   expect(status).toBe(0);
   expect(JSON.parse(stdout).samples).toEqual([
     expect.objectContaining({ outcome: 'stored', name: names[0], gaps: 0 }),
@@ -295,34 +293,30 @@ test('a folder without samples is an error', async () => {
   await expect(preprocess({ ...options, paths: [empty] }, context)).rejects.toThrow(UserError);
 });
 
-test('evaluations made from stored traces are those made from raw ones', () => {
+test('evaluations made from stored traces are those made from raw ones', async () => {
   const samples = mkdtempSync(join(tmpdir(), 'wayward-'));
   const nominal = readdirSync(join(corpus, 'traces')).filter((name) =>
     readFileSync(join(corpus, 'traces', name, 'info.txt'), 'utf8').includes('benign'),
   );
   for (const name of nominal.slice(0, 5))
     cpSync(join(corpus, 'traces', name), join(samples, name), { recursive: true });
-  const run = (...words: string[]): void => {
-    const { status, stderr } = spawnSync(
-      process.execPath,
-      [main, ...words, '--bin-dir', options.binDirs[0]],
-      { encoding: 'utf8' },
-    );
+  const run = async (...words: string[]): Promise<void> => {
+    const { status, stderr } = await wayward([...words, '--bin-dir', options.binDirs[0] ?? '']);
     expect([status, status === 0 ? '' : stderr]).toEqual([0, '']);
   };
-  const evaluations = (preprocessed: boolean): Record<string, string> => {
+  const evaluations = async (preprocessed: boolean): Promise<Record<string, string>> => {
     const out = mkdtempSync(join(tmpdir(), 'wayward-'));
     const sets = ['--train-size', '3', '--test-size-benign', '1', '--test-size-malicious', '0'];
     const flags = preprocessed ? ['-p'] : [];
-    run('learn', samples, '--model', 'ngram', ...sets, '--out', out, '--eval-dir', out, ...flags);
+    await run('learn', samples, '--model', 'ngram', ...sets, '--out', out, '--eval-dir', out, ...flags);
     return Object.fromEntries(
       readdirSync(out)
         .filter((name) => name.endsWith('.eval'))
         .map((name) => [name, readFileSync(join(out, name)).toString('base64')]),
     );
   };
-  const raw = evaluations(false);
-  run('preprocess', samples);
+  const raw = await evaluations(false);
+  await run('preprocess', samples);
   expect(Object.keys(raw)).toHaveLength(2);
-  expect(evaluations(true)).toEqual(raw);
+  expect(await evaluations(true)).toEqual(raw);
 }, 60_000);
