@@ -5,7 +5,7 @@ export default defineConfig({
   test: {
     include: ['src/**/*.test.ts', 'test/**/*.test.ts'],
     globalSetup: ['test/temporary-folder.ts', 'test/compile-cache.ts'],
-    setupFiles: 'test/library-name.ts',
+    setupFiles: 'test/module-names.ts',
     pool: 'forks',
     // To start a process for each file and to load the sources anew in it took as long as a third of all tests. So
     // files share processes, and a test undoes what it changes of its process.

@@ -136,16 +136,16 @@ describe('what is wrong is told', () => {
 
 describe('the examples', () => {
   const printed = vi.spyOn(console, 'log').mockImplementation(() => {});
+  const told = vi.spyOn(console, 'error').mockImplementation(() => {});
   const args = process.argv;
   afterAll(() => {
     process.argv = args;
-    printed.mockRestore();
+    for (const spy of [printed, told]) spy.mockRestore();
   });
 
   async function run(name: string, ...words: readonly string[]): Promise<string[]> {
     process.argv = ['node', name, ...words];
     printed.mockClear();
-    vi.spyOn(console, 'error').mockImplementation(() => {});
     await import(`../../examples/library/${name}.ts`);
     return printed.mock.calls.map((line) => line.join(' '));
   }

@@ -47,6 +47,7 @@ test('differs where a byte does', async () => {
         expect(await markOf(gzipSync(other))).not.toBe(await markOf(gzipSync(bytes)));
       },
     ),
+    { seed: 1 },
   );
 });
 

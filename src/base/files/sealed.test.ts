@@ -13,6 +13,7 @@ test('bytes come back, in however many parts they were given', () => {
     fc.property(fc.array(fc.uint8Array({ maxLength: 40 }), { maxLength: 4 }), (parts) => {
       expect(unseal(seal(...parts), 'f').equals(Buffer.concat(parts))).toBe(true);
     }),
+    { seed: 1 },
   );
 });
 
@@ -39,6 +40,7 @@ test('JSON comes back whatever its members and its indentation', () => {
       expect(unsealJson(sealJson(expected), 'f')).toEqual(expected);
       expect(unsealJson(sealJson(expected, 2), 'f')).toEqual(expected);
     }),
+    { seed: 2 },
   );
 });
 

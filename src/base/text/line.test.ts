@@ -14,7 +14,7 @@ test('a name is one line and comes back', () => {
       expect(fromLine(line)).toBe(text);
       expect(fromLine(`  ${line}\r`)).toBe(text);
     }),
-    { numRuns: 2000 },
+    { numRuns: 2000, seed: 1 },
   );
 });
 

@@ -143,5 +143,6 @@ test('any words end in a result: each is an argument, part of an option, or told
         for (const problem of line.problems) expect(problem.length).toBeLessThan(300);
       }
     }),
+    { seed: 1 },
   );
 });

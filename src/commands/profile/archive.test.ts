@@ -31,6 +31,7 @@ describe('files in one', () => {
         );
         expect(back).toEqual(all);
       }),
+      { seed: 1 },
     );
   });
 

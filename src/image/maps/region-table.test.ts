@@ -22,6 +22,7 @@ test('rows come back as they were put in', () => {
         rows.map(({ path }) => path),
       );
     }),
+    { seed: 1 },
   );
 });
 
@@ -37,6 +38,7 @@ test('sorted rows keep what belongs to each', () => {
       );
       expect(table.firstOverlap()).toBe(overlap);
     }),
+    { seed: 2 },
   );
 });
 
@@ -54,6 +56,7 @@ test('an address is found in the row that holds it', () => {
         expect(table.find(at)).toBe(rows.findIndex(({ start, end }) => at >= start && at < end));
       }
     }),
+    { seed: 3 },
   );
 });
 

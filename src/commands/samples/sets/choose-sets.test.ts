@@ -35,6 +35,7 @@ describe('chooseSets', () => {
           expect(sets.testAnomalous.every((path) => path.startsWith('/a'))).toBe(true);
         },
       ),
+      { seed: 1 },
     );
   });
 

@@ -87,6 +87,7 @@ describe.each([
           }
         },
       ),
+      { seed: 1 },
     );
   });
 });
