@@ -71,6 +71,7 @@ describe('contexts near an address', () => {
           }
         },
       ),
+      { seed: 1 },
     );
   });
 
