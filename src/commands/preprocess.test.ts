@@ -308,7 +308,8 @@ test('evaluations made from stored traces are those made from raw ones', async (
     const out = mkdtempSync(join(tmpdir(), 'wayward-'));
     const sets = ['--train-size', '3', '--test-size-benign', '1', '--test-size-malicious', '0'];
     const flags = preprocessed ? ['-p'] : [];
-    await run('learn', samples, '--model', 'ngram', ...sets, '--out', out, '--eval-dir', out, ...flags);
+    const places = ['--out', out, '--eval-dir', out];
+    await run('learn', samples, '--model', 'ngram', ...sets, ...places, ...flags);
     return Object.fromEntries(
       readdirSync(out)
         .filter((name) => name.endsWith('.eval'))

@@ -192,7 +192,7 @@ describe('a model of histories in files', () => {
   test('is the same when it is read again, and damage is told', async () => {
     const directory = await mkdtemp(join(tmpdir(), 'wayward-histories-'));
     try {
-        await model.save(directory);
+      await model.save(directory);
       const loaded = await HistoryModel.load(directory);
       expect(loaded.fingerprint).toBe(model.fingerprint);
       const run = name(exampleRun(13));
