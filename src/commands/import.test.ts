@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -11,7 +11,10 @@ import { importRecordings } from './import.ts';
 const folder = mkdtempSync(join(tmpdir(), 'wayward-import-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const program = join(folder, 'loop');
+/** Given as a folder of images: bare code, which lies where a recording says, is not taken from there. */
+const images = join(folder, 'images');
+mkdirSync(images);
+const program = join(images, 'loop');
 writeFileSync(program, Buffer.from([0x74, 0xfe, 0xc3]));
 const when: When = { pid: 7, tid: 7, time: 5000n, cpu: 0 };
 
@@ -48,7 +51,7 @@ interface Case {
 async function importTo(name: string, options: Case): Promise<string> {
   const root = join(folder, name);
   const label = 'benign' as const;
-  await importRecordings({ root, binDirs: [], label, ...options }).catch(() => {});
+  await importRecordings({ root, binDirs: [images], label, ...options }).catch(() => {});
   return root;
 }
 
@@ -102,4 +105,18 @@ test('what was there before stays, and images of samples that came about', async
   await importTo('some', { files: [data], comm: 'other' });
   expect(readdirSync(join(root, 'bin'))).toEqual(['loop']);
   expect(readdirSync(join(root, 'traces'))).toHaveLength(1);
+});
+
+test('a recording does not have files copied that are no programs', async () => {
+  const secret = join(folder, 'id_ed25519');
+  writeFileSync(secret, '-----BEGIN OPENSSH PRIVATE KEY-----\n');
+  const text = join(folder, 'curious.txt');
+  writeFileSync(text, branches.replaceAll(program, secret));
+  const root = join(folder, 'curious');
+  const options = { root, binDirs: [], label: 'benign' as const, files: [text] };
+  const [result] = await importRecordings({ ...options, isPerfScript: true });
+  expect(result?.imported?.missing).toEqual([
+    { path: secret, why: 'what is there is no program or library (neither ELF nor PE)' },
+  ]);
+  expect(readdirSync(root)).toEqual(['traces']);
 });

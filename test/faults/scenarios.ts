@@ -215,7 +215,7 @@ export const scenarios: readonly Scenario[] = [
   },
   {
     name: 'import',
-    words: ['import', 'branches.txt', '--perf-script', '-o', 'out'],
+    words: ['import', 'branches.txt', '--perf-script', '-o', 'out', '--bin-dir', 'images'],
     isOnce: true,
     setup: async (root) => {
       const line = (rest: string): string => `prog 100/100 [000] 1.0: ${rest}\n`;
@@ -229,7 +229,8 @@ export const scenarios: readonly Scenario[] = [
         text += line(`1 branches:u: jmp ${place(i * 16 + 8)} => ${place(i * 16 + 16)}`);
       }
       writeFileSync(join(root, 'branches.txt'), text);
-      writeFileSync(join(root, 'prog'), Buffer.alloc(4096, 0x90));
+      mkdirSync(join(root, 'images'));
+      writeFileSync(join(root, 'images', 'prog'), Buffer.alloc(4096, 0x90));
     },
   },
   {

@@ -1,4 +1,4 @@
-import { createReadStream } from 'node:fs';
+import { closeSync, createReadStream, openSync, readSync } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import { promisify } from 'node:util';
@@ -43,6 +43,32 @@ async function readSized(file: FileHandle, size: number): Promise<Buffer> {
     length += bytesRead;
   }
   return bytes.subarray(0, length);
+}
+
+/**
+ * Reads the first bytes of a file, at once: what they say decides what is done with it.
+ *
+ * @returns `length` bytes; fewer where the file ends
+ * @throws UserError `not-readable`
+ */
+export function readHead(path: string, length: number): Buffer {
+  try {
+    const file = openSync(path, 'r');
+    try {
+      const head = Buffer.alloc(length);
+      let filled = 0;
+      while (filled < length) {
+        const got = readSync(file, head, filled, length - filled, null);
+        if (got === 0) break;
+        filled += got;
+      }
+      return head.subarray(0, filled);
+    } finally {
+      closeSync(file);
+    }
+  } catch (cause) {
+    throw notReadable(path, cause);
+  }
 }
 
 async function readUpTo(file: FileHandle, path: string, most: number): Promise<Buffer> {

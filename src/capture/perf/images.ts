@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import { readWholeFile } from '../../base/files/read.ts';
+import { readHead, readWholeFile } from '../../base/files/read.ts';
 import { elfBuildId } from '../../image/files/build-id.ts';
 import { moduleName } from '../../image/maps/module-name.ts';
 
@@ -41,11 +41,15 @@ export class PerfImages {
   async #search(path: string, buildId: string | undefined): Promise<FoundImage> {
     const cached = buildId === undefined ? undefined : await this.#inCache(buildId);
     if (cached !== undefined) return { file: cached };
-    const others = this.#places.binDirs.map((folder) => join(folder, moduleName(path)));
-    if (path.startsWith('/')) others.push(path);
+    const copies = this.#places.binDirs.map((folder) => join(folder, moduleName(path)));
     let why = 'no file';
-    for (const file of others) {
+    for (const file of path.startsWith('/') ? [...copies, path] : copies) {
       if (!(await isFile(file))) continue;
+      // What somebody else's recording names is copied for good: a key or a list of passwords must not be.
+      if (file === path && !copies.includes(path) && !isProgram(file)) {
+        why = 'what is there is no program or library (neither ELF nor PE)';
+        continue;
+      }
       if (buildId === undefined) return { file };
       const own = elfBuildId(await readWholeFile(file));
       if (own === buildId) return { file };
@@ -64,6 +68,11 @@ export class PerfImages {
     }
     return undefined;
   }
+}
+
+function isProgram(path: string): boolean {
+  const head = readHead(path, 4).toString('latin1');
+  return head === '\x7fELF' || head.startsWith('MZ');
 }
 
 async function isFile(path: string): Promise<boolean> {

@@ -1,8 +1,8 @@
-import { closeSync, openSync, readSync, realpathSync } from 'node:fs';
+import { realpathSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { isThere, statusOf } from '../../base/files/exists.ts';
-import { notReadable } from '../../base/files/failure.ts';
+import { readHead } from '../../base/files/read.ts';
 import { type Parse, text } from '../../base/options/option.ts';
 import { isSampleFile, isSampleFolder } from '../../trace/sample.ts';
 
@@ -14,7 +14,7 @@ const runRecord = 'run.json';
 const filesOfRun = /^(?:run\.json|vocabulary\.json\.gz|training\.bin)$/;
 const foldersOfRun = /^(?:model|evaluation)$/;
 /** First bytes of a profile; see `commands/profile/archive.ts`. */
-const profileMagic = 'WPROFILE';
+const profileMagic = Buffer.from('WPROFILE');
 
 /** @returns what a file belongs to that no output may replace; `undefined` where there is none or another */
 function ownerOf(path: string): 'recording' | 'run' | 'profile' | undefined {
@@ -26,21 +26,7 @@ function ownerOf(path: string): 'recording' | 'run' | 'profile' | undefined {
   if (filesOfRun.test(basename(target)) && isThere(join(folder, runRecord))) return 'run';
   if (foldersOfRun.test(basename(folder)) && isThere(join(dirname(folder), runRecord)))
     return 'run';
-  return startsWith(target, profileMagic) ? 'profile' : undefined;
-}
-
-function startsWith(path: string, magic: string): boolean {
-  try {
-    const file = openSync(path, 'r');
-    try {
-      const head = Buffer.alloc(magic.length);
-      return readSync(file, head) === head.length && head.toString('latin1') === magic;
-    } finally {
-      closeSync(file);
-    }
-  } catch (cause) {
-    throw notReadable(path, cause);
-  }
+  return readHead(target, profileMagic.length).equals(profileMagic) ? 'profile' : undefined;
 }
 
 function outputParse(isProfile: boolean): Parse<string> {
