@@ -179,7 +179,7 @@ class Accepting {
     context: RunContext,
   ): Promise<Accepting> {
     const { process, preprocessed = false, cpu, rawImages = false } = request;
-    const { fpr = usualRate, seed = 1, device = 'cpu', timeout } = request;
+    const { fpr = usualRate, seed = 1, device = 'cpu', timeout, factsFolder } = request;
     const source = { source: profile.facts.source, process, preprocessed, cpu };
     const found = await findSamplesAt(request.samples, request.binDirs ?? [], source, context);
     const harmful = found.samples.find(({ label }) => label === 'anomalous');
@@ -212,7 +212,8 @@ class Accepting {
         skipped.push({ name: sample.name, reason });
       } else samples.push(sample);
     }
-    const options = { source, binDirs: found.binDirs, rawImages, fpr, seed, device, timeout };
+    const { binDirs } = found;
+    const options = { source, binDirs, rawImages, fpr, seed, device, timeout, factsFolder };
     return new Accepting(
       request,
       profile,

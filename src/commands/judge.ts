@@ -173,9 +173,10 @@ class Bench {
     open: ((folder: RunFolder, context: RunContext) => Promise<Scheduler>) | undefined,
   ) {
     const { rawImages = false, fpr = usualRate, features, seed = 1 } = request;
-    const { device = 'cpu', timeout, names } = request;
+    const { device = 'cpu', timeout, names, factsFolder } = request;
     this.#request = request;
-    this.#options = { ...reading, rawImages, fpr, features, seed, device, timeout, names };
+    const judging = { rawImages, fpr, features, seed, device, timeout, names, factsFolder };
+    this.#options = { ...reading, ...judging };
     this.#context = context;
     this.#open = open;
   }

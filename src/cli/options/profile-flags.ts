@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { cacheFolder } from '../../base/files/cache-folder.ts';
 import { decimal, integer, text } from '../../base/options/option.ts';
 import type { JudgingRequest } from '../../commands/judging/request.ts';
 import type { OptionSpec } from '../frame/option.ts';
@@ -39,5 +41,10 @@ export function requestOf(
   o: ProfileFlags,
 ): JudgingRequest {
   const { fpr, seed, device, timeout } = o;
-  return { ...readingOf(o), profile, samples, fpr, seed, device, timeout };
+  return { ...readingOf(o), profile, samples, fpr, seed, device, timeout, factsFolder };
 }
+
+/** Sources may find out something else from one start to the next, and nobody numbers them. */
+const factsFolder: string | undefined = import.meta.url.endsWith('.ts')
+  ? undefined
+  : join(cacheFolder(), 'code');

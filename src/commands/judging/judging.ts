@@ -28,6 +28,7 @@ import { verdictRow } from '../samples/verdict-row.ts';
 import { type EvaluateSetup, evaluateJob, evaluateTask } from '../tasks/evaluate.ts';
 import { openInProcess } from '../tasks/evaluate-samples.ts';
 import { readNominalRuns } from '../training/events/nominal-runs.ts';
+import { FactsFolder } from './facts-folder.ts';
 
 /** How samples are read and judged. */
 export interface JudgingOptions {
@@ -47,6 +48,8 @@ export interface JudgingOptions {
   readonly knownPlaces?: readonly KnownPlace[] | undefined;
   /** Folder that gets an evaluation of each sample. */
   readonly out: string;
+  /** Folder that keeps what was found out about images for the next process. */
+  readonly factsFolder?: string | undefined;
   /** Folder of the model, where those who evaluate see another one than this process does. */
   readonly model?: string | undefined;
 }
@@ -237,7 +240,7 @@ export class Judging {
   }
 
   #evaluator(): Evaluator {
-    const { rawImages, source, timeout } = this.#options;
+    const { rawImages, source, timeout, factsFolder } = this.#options;
     return new Evaluator(this.#trained, {
       windowLength: windowLengthOf(this.#trained.layer),
       filter: sourceFilter(source.source, this.#trained.filter),
@@ -245,6 +248,7 @@ export class Judging {
       notes: new ImageNotes(rawImages),
       builds: this.#builds,
       timeout,
+      keptFacts: factsFolder === undefined ? undefined : new FactsFolder(factsFolder),
     });
   }
 

@@ -15,4 +15,6 @@ export interface JudgingRequest extends Partial<TraceReading> {
   readonly device?: string;
   /** Seconds for reading one sample. */
   readonly timeout?: number | undefined;
+  /** Folder that keeps what was found out about images for the next process; without it nothing is kept. */
+  readonly factsFolder?: string | undefined;
 }

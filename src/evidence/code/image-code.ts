@@ -3,6 +3,7 @@ import { PointerTargets } from './pointer-targets.ts';
 import { SiteReader } from './site-targets.ts';
 import { type CodeCensus, takeCensus } from './tables/code-census.ts';
 import { ImageFacts, readImageParts } from './tables/image-facts.ts';
+import type { KeptFacts } from './tables/kept-facts.ts';
 import { binderJumps } from './tables/linkage.ts';
 
 /** The facts of one image, and what follows from them about its indirect transfers. */
@@ -15,11 +16,12 @@ export class ImageCode extends ImageFacts {
   /**
    * @param sections  all of one module
    * @param base  where the module's lowest page is mapped
+   * @param kept  what was found out about images before
    * @returns `undefined` for what is no ELF or PE image of x86
    */
-  static read(sections: readonly Section[], base: number): ImageCode | undefined {
+  static read(sections: readonly Section[], base: number, kept?: KeptFacts): ImageCode | undefined {
     const parts = readImageParts(sections, base);
-    return parts === undefined ? undefined : new ImageCode(parts);
+    return parts === undefined ? undefined : new ImageCode(parts, kept);
   }
 
   /** Where the dynamic linker jumps to what it has just bound. */

@@ -16,7 +16,17 @@ const entryBytes = 512;
 /** Taken places that are read to count them by arguments. */
 const mostCounted = 2000;
 
+/** Numbers of argument registers that taken places are counted by: none to six. */
+const countedReads = 7;
+
 let operands: Operands | undefined;
+
+/** Whether lists may be how many places read at most so many argument registers. */
+function areCounts(lists: readonly Float64Array[]): boolean {
+  const [counts] = lists;
+  if (lists.length !== 1 || counts.length !== countedReads) return false;
+  return counts.every((n, i) => n >= (counts[i - 1] ?? 0) && n < 2 ** 31 && Number.isInteger(n));
+}
 
 /** What pointers of one image may lead to; addresses are its own, arrays ascending. */
 export class PointerTargets {
@@ -117,16 +127,21 @@ export class PointerTargets {
    */
   get takenByReads(): Int32Array {
     if (this.#takenByReads === undefined) {
-      const counts = new Float64Array(7);
-      const { taken } = this;
-      const step = Math.max(1, Math.ceil(taken.length / mostCounted));
-      for (let i = 0; i < taken.length; i += step) {
-        for (let n = this.argumentsRead(taken[i]) ?? 0; n < counts.length; n++) counts[n]++;
-      }
-      const scale = taken.length / Math.max(1, Math.ceil(taken.length / step));
-      this.#takenByReads = Int32Array.from(counts, (count) => Math.round(count * scale));
+      const [counts] = this.#code.kept('reads', areCounts, () => [this.#countTaken()]);
+      this.#takenByReads = Int32Array.from(counts);
     }
     return this.#takenByReads;
+  }
+
+  #countTaken(): Float64Array {
+    const counts = new Float64Array(countedReads);
+    const { taken } = this;
+    const step = Math.max(1, Math.ceil(taken.length / mostCounted));
+    for (let i = 0; i < taken.length; i += step) {
+      for (let n = this.argumentsRead(taken[i]) ?? 0; n < counts.length; n++) counts[n]++;
+    }
+    const scale = taken.length / Math.max(1, Math.ceil(taken.length / step));
+    return counts.map((count) => Math.round(count * scale));
   }
 
   /** Names of functions of other images to which this one holds a pointer, its stubs' apart. */

@@ -4,7 +4,10 @@ import { ImageCode } from './image-code.ts';
 import { referredBy } from './tables/code-references.ts';
 import { sectionsByModule } from './tables/image-memory.ts';
 import { type Binding, firstAtLeast, pointerAt } from './tables/image-tables.ts';
+import type { KeptFacts } from './tables/kept-facts.ts';
 import { bytesBetween, lazySlotAt, slotTransferAt } from './tables/linkage.ts';
+
+export type { KeptFacts } from './tables/kept-facts.ts';
 
 /** What images say, kept for all processes that map them: by the image's identity. */
 export class ImageCodeCache {
@@ -13,6 +16,12 @@ export class ImageCodeCache {
   #numbered = 0;
   /** The first process of each set of images, the one asked for last behind. */
   readonly #firsts: Map<string, ProcessCode> = new Map();
+  /** What was found out about images in other processes. */
+  readonly kept: KeptFacts | undefined;
+
+  constructor(kept?: KeptFacts) {
+    this.kept = kept;
+  }
 
   /** @returns what `read` returned for this image the first time */
   get(image: object, read: () => ImageCode | undefined): ImageCode | undefined {
@@ -103,7 +112,9 @@ export class ProcessCode {
       const { base } = space.modules[module];
       const image = sections[0]?.image;
       const code =
-        image === undefined ? undefined : cache.get(image, () => ImageCode.read(sections, base));
+        image === undefined
+          ? undefined
+          : cache.get(image, () => ImageCode.read(sections, base, cache.kept));
       this.#codes.push(code);
       this.#biases.push(base - (code?.lowest ?? 0));
     }

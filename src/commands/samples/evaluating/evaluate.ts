@@ -1,7 +1,11 @@
 import { createHash } from 'node:crypto';
 import { assert } from '../../../base/errors.ts';
 import type { Evaluation, SampleIdentity, TraceFacts } from '../../../evaluation/evaluation.ts';
-import { ImageCodeCache, ProcessCode } from '../../../evidence/code/process-code.ts';
+import {
+  ImageCodeCache,
+  type KeptFacts,
+  ProcessCode,
+} from '../../../evidence/code/process-code.ts';
 import { EvidenceCollector } from '../../../evidence/collector.ts';
 import type { Evidence } from '../../../evidence/evidence.ts';
 import type { CallFollower } from '../../../evidence/follow/call-follower.ts';
@@ -52,6 +56,8 @@ export interface EvaluateOptions {
   readonly builds?: EarlierBuilds | undefined;
   /** Seconds for reading one sample. */
   readonly timeout?: number | undefined;
+  /** What other processes found out about the images' code. */
+  readonly keptFacts?: KeptFacts | undefined;
 }
 
 /** Identity of a model and its vocabulary: evaluations of different ones do not mix. */
@@ -83,7 +89,7 @@ export class Evaluator {
   readonly #trained: Trained;
   readonly #options: EvaluateOptions;
   readonly #identity: string;
-  readonly #code = new ImageCodeCache();
+  readonly #code: ImageCodeCache;
   /** What followed runs that were judged: their room serves the next ones. */
   readonly #idle: RunFollower[] = [];
   /** Of a model of windows: what was predicted in one trace is not predicted again in the next. */
@@ -92,6 +98,7 @@ export class Evaluator {
   constructor(trained: Trained, options: EvaluateOptions) {
     this.#trained = trained;
     this.#options = options;
+    this.#code = new ImageCodeCache(options.keptFacts);
     this.#identity = modelIdentity(trained);
     const { layer } = trained;
     if (!(layer instanceof HistoryModel)) this.predictions = new PredictionCache(layer);

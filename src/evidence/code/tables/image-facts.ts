@@ -4,6 +4,7 @@ import { readElfTables } from './elf-tables.ts';
 import { readGoFunctions } from './go-functions.ts';
 import { type ImageMemory, moduleMemory } from './image-memory.ts';
 import { type Definition, firstAtLeast, type ImageTables } from './image-tables.ts';
+import { areAscending, type KeptFacts } from './kept-facts.ts';
 import { readPeTables } from './pe-tables.ts';
 import {
   type CodeRanges,
@@ -16,6 +17,8 @@ import {
 
 /** What an image is read into at once. */
 export interface ImageParts {
+  /** Its whole file; not set for memory of which there is none. */
+  readonly file?: Uint8Array | undefined;
   readonly memory: ImageMemory;
   /** The image's own address of its lowest page. */
   readonly lowest: number;
@@ -62,12 +65,15 @@ export function readImageParts(sections: readonly Section[], base: number): Imag
     if (rangeAt(frames.ranges, found.start) < 0) known.push(found);
   }
   const ranges = known.length === starts.length ? frames.ranges : sortedRanges(known);
-  if (goFunctions.length === 0) return { memory, lowest, tables: loaded, unwind: frames, ranges };
+  const file = image?.bytes;
+  if (goFunctions.length === 0) {
+    return { file, memory, lowest, tables: loaded, unwind: frames, ranges };
+  }
   // Go's runtime finds all functions by their table, those of methods by no other pointer.
   const tables = { ...loaded, listed: goFunctions.map(({ start }) => start) };
   const pads = goFunctions.flatMap(({ recovery }) => (recovery === undefined ? [] : [recovery]));
   const landingPads = Float64Array.from([...frames.landingPads, ...pads]).sort();
-  return { memory, lowest, tables, unwind: { ...frames, landingPads }, ranges };
+  return { file, memory, lowest, tables, unwind: { ...frames, landingPads }, ranges };
 }
 
 /**
@@ -83,13 +89,18 @@ export class ImageFacts {
   readonly unwind: UnwindTable;
   /** Functions and parts of functions. */
   readonly ranges: CodeRanges;
+  readonly #file: Uint8Array | undefined;
+  readonly #kept: KeptFacts | undefined;
   #definedAt: Map<number, Definition> | undefined;
   #namedAt: Map<number, string[]> | undefined;
   #references: CodeReferences | undefined;
   #lazySlots: Set<number> | undefined;
   #unreferenced: UnreferencedCode | undefined;
 
-  constructor({ memory, lowest, tables, unwind, ranges }: ImageParts) {
+  /** @param kept  what was found out about images before */
+  constructor({ file, memory, lowest, tables, unwind, ranges }: ImageParts, kept?: KeptFacts) {
+    this.#file = file;
+    this.#kept = kept;
     this.memory = memory;
     this.lowest = lowest;
     this.tables = tables;
@@ -99,8 +110,35 @@ export class ImageFacts {
 
   /** What the code itself refers to. */
   get references(): CodeReferences {
-    this.#references ??= readCodeReferences(this.memory, this.tables, this.ranges);
+    if (this.#references === undefined) {
+      const make = (): readonly Float64Array[] => {
+        const found = readCodeReferences(this.memory, this.tables, this.ranges);
+        return [found.taken, found.inside, found.data];
+      };
+      const areRight = (lists: readonly Float64Array[]): boolean =>
+        lists.length === 3 && lists.every(areAscending);
+      const [taken, inside, data] = this.kept('references', areRight, make);
+      this.#references = { taken, inside, data };
+    }
     return this.#references;
+  }
+
+  /**
+   * @param name  of lists of numbers that follow from the image alone
+   * @param areRight  tells whether lists that were kept may be these
+   * @returns what was kept of them, or else what `make` finds, which is kept then
+   */
+  kept(
+    name: string,
+    areRight: (lists: readonly Float64Array[]) => boolean,
+    make: () => readonly Float64Array[],
+  ): readonly Float64Array[] {
+    if (this.#kept === undefined || this.#file === undefined) return make();
+    const known = this.#kept.read(this.#file, name);
+    if (known !== undefined && areRight(known)) return known;
+    const made = make();
+    this.#kept.write(this.#file, name, made);
+    return made;
   }
 
   /** Whether the pointers to this function are in a form that nothing here reads, as those to all around it. */
