@@ -87,3 +87,14 @@ describe('what is listed', () => {
     60_000,
   );
 });
+
+test('a failure that nobody waited for is told as any other mistake of ours, with its exit code', () => {
+  // Long before a listing of that length ends.
+  const fails =
+    'data:text/javascript,setTimeout(() => { Promise.reject(new Error("nobody waited")) }, 1)';
+  const words = ['--import', fails, ...listing(sampleOf(300_000))];
+  const { status, stderr } = spawnSync(process.execPath, words, { encoding: 'utf8' });
+  expect(status).toBe(3);
+  expect(stderr).toContain('this is a mistake in Wayward itself');
+  expect(stderr).toContain('Error: nobody waited');
+});

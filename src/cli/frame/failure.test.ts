@@ -42,6 +42,17 @@ describe('a failure', () => {
     expect(code).toBe(3);
   });
 
+  test('of Wayward says where, why, and what to do with it', () => {
+    const cause = new RangeError('too much');
+    const { text } = describeFailure(new Error('internal error: no such table', { cause }));
+    expect(text).toMatch(/^wayward: this is a mistake in Wayward itself/);
+    expect(text).toContain('Please report it');
+    expect(text).toMatch(/^wayward \d+\.\d+\.\d+\S*, Node\.js v\d+/m);
+    expect(text).toMatch(/^Error: internal error: no such table\n {4}at .*failure\.test/m);
+    expect(text).toMatch(/^caused by RangeError: too much\n {4}at /m);
+    expect(text).toContain('SECURITY.md');
+  });
+
   test('a name cannot begin a line of its own', () => {
     const error = new UserError('x', 'is wrong', { category: 'input', path: 'a\nwayward: fine' });
     expect(describeFailure(error).text.split('\n')).toHaveLength(2);

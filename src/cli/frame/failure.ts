@@ -1,5 +1,6 @@
 import { type ErrorCategory, UserError } from '../../base/errors.ts';
 import { forTerminal, inOneLine } from '../../base/text/format.ts';
+import { version } from '../../base/version.ts';
 
 /** What each kind of failure exits with; 10 (anomalies found) comes from `--exit-code` alone. */
 export const exitCodes: Record<ErrorCategory, number> = {
@@ -33,10 +34,16 @@ export function describeFailure(error: unknown): Failure {
   }
   const refused = systemFailure(error);
   if (refused !== undefined) return describeFailure(refused);
-  const shown = error instanceof Error ? (error.stack ?? error.message) : String(error);
+  const shown = stackOf(error);
   const exitCode = exitCodes.runtime;
   return {
-    text: `wayward: this is a mistake in Wayward itself, please report it:\n${forTerminal(shown)}\n`,
+    text: [
+      'wayward: this is a mistake in Wayward itself, not in what was asked for.',
+      'Please report it with the command and these lines; look first whether they name what others must not see.',
+      `wayward ${version}, Node.js ${process.version}, ${process.platform} ${process.arch}`,
+      forTerminal(shown),
+      'If a file of somebody else causes it, report it in private: SECURITY.md says how.\n',
+    ].join('\n'),
     document: documentOf({
       code: 'internal',
       category: 'runtime',
@@ -46,6 +53,13 @@ export function describeFailure(error: unknown): Failure {
     }),
     code: exitCode,
   };
+}
+
+/** Functions and files that an error came through, and those of what caused it. */
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const stack = error.stack ?? error.message;
+  return error.cause === undefined ? stack : `${stack}\ncaused by ${stackOf(error.cause)}`;
 }
 
 /** What the system refused where nothing had thought of it: no mistake in what was asked for, nor in Wayward. */
