@@ -1,7 +1,7 @@
 import type { Address } from '../base/address.ts';
 import { AddressIndex } from '../base/bytes/address-index.ts';
 import type { BlockTable } from '../flow/blocks.ts';
-import type { Allowance, TargetClass } from './code/allowed-targets.ts';
+import type { AnswerShelf, ClassAnswer, SiteAnswer } from './code/code-findings.ts';
 import type { ProcessCode } from './code/process-code.ts';
 import { SharedTargets } from './code/shared-targets.ts';
 import {
@@ -16,9 +16,9 @@ const nothingKnown = unknownCode.opinion(-1, -1);
 const anywhere: TargetOpinion = { sort: targetSorts.indexOf('anywhere'), count: 1 };
 
 /** Opinions on targets of a class, which are all the same. */
-const opinions: WeakMap<TargetClass, TargetOpinion> = new WeakMap();
+const opinions: WeakMap<object, TargetOpinion> = new WeakMap();
 
-function opinionOf(found: TargetClass): TargetOpinion {
+function opinionOf(found: NonNullable<ClassAnswer>): TargetOpinion {
   let opinion = opinions.get(found);
   if (opinion === undefined) {
     opinion = { sort: targetSorts.indexOf(found.name), count: Math.max(1, found.count) };
@@ -33,47 +33,31 @@ export class ProcessTransfers implements TransferCode {
   readonly #allowed: SharedTargets;
   readonly #addresses: Address[] = [];
   /** By block; `null` = no image tells. */
-  readonly #allowances: (Allowance | null | undefined)[] = [];
+  readonly #sites: (SiteAnswer | null | undefined)[] = [];
   /** Index into `#opinions`, by the blocks that a transfer leads from and to. */
   readonly #asked = new AddressIndex();
   readonly #opinions: TargetOpinion[] = [];
 
-  constructor(blocks: BlockTable, code: ProcessCode) {
+  /** @param shelf  see `SharedTargets` */
+  constructor(blocks: BlockTable, code: ProcessCode, shelf?: AnswerShelf) {
     this.#blocks = blocks;
-    this.#allowed = new SharedTargets(code);
+    this.#allowed = new SharedTargets(code, shelf);
   }
 
-  /**
-   * Through slots that the loader fills, and to what it has just bound; a `switch` with one case is no
-   * choice, too.
-   */
   mayExplain(block: number): boolean {
-    const allowance = this.#at(block);
-    if (allowance === null) return false;
-    const { mechanism, classes } = allowance;
-    if (mechanism === 'stub' || mechanism === 'binder') return true;
-    return mechanism === 'table' && classes[0].name === 'named' && classes[0].count === 1;
+    return this.#at(block)?.mayExplain === true;
   }
 
   explains(from: number, to: number): boolean {
-    const allowance = this.#at(from);
-    if (allowance === null) return false;
-    const target = this.#address(to);
-    if (allowance.mechanism === 'binder') {
-      // What the stub asked for is not at hand here: any exported function may be meant.
-      return allowance.classes.some(({ name, has }) => name !== 'anywhere' && has(target));
-    }
-    const [first] = allowance.classes;
-    return first.name === 'named' && first.has(target);
+    return this.#at(from) !== null && this.#allowed.explains(this.#site(from), this.#address(to));
   }
 
   opinion(from: number, to: number): TargetOpinion {
-    const allowance = this.#at(from);
-    if (allowance === null) return nothingKnown;
+    if (this.#at(from) === null) return nothingKnown;
     const known = this.#asked.get(from, to);
     if (known >= 0) return this.#opinions[known];
     const found = this.#allowed.narrowest(this.#site(from), this.#address(to));
-    const opinion = found === undefined ? anywhere : opinionOf(found);
+    const opinion = found === null ? anywhere : opinionOf(found);
     this.#asked.add(from, to, this.#opinions.length);
     this.#opinions.push(opinion);
     return opinion;
@@ -83,13 +67,13 @@ export class ProcessTransfers implements TransferCode {
     return transferForms.indexOf(this.#at(block)?.mechanism ?? 'unknown');
   }
 
-  #at(block: number): Allowance | null {
-    let allowance = this.#allowances[block];
-    if (allowance === undefined) {
-      allowance = this.#allowed.at(this.#site(block)) ?? null;
-      this.#allowances[block] = allowance;
+  #at(block: number): SiteAnswer | null {
+    let answer = this.#sites[block];
+    if (answer === undefined) {
+      answer = this.#allowed.site(this.#site(block)) ?? null;
+      this.#sites[block] = answer;
     }
-    return allowance;
+    return answer;
   }
 
   #site(block: number): Address {

@@ -1,3 +1,4 @@
+import type { Stats } from 'node:fs';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 
@@ -11,4 +12,10 @@ import { join } from 'node:path';
  */
 export function cacheFolder(program: string = 'wayward'): string {
   return join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), program);
+}
+
+/** @returns whether a file that lies there can have been written by nobody but this user, or root */
+export function mayBeBelieved(found: Stats): boolean {
+  const isOwn = found.uid === 0 || found.uid === process.getuid?.();
+  return found.isFile() && isOwn && (found.mode & 0o022) === 0;
 }

@@ -3,6 +3,7 @@ import { UserError } from '../../base/errors.ts';
 import { checkCalibrationSize } from '../../verdict/conformal.ts';
 import { ProfileShelf } from '../profile/shelf.ts';
 import { readKnownPlaces } from '../samples/evaluating/known-places.ts';
+import { KeptAnswers } from './live/kept-answers.ts';
 import { type OpenedSetup, openSetup } from './live/open-setup.ts';
 
 /** What a guard judges with. */
@@ -16,6 +17,8 @@ export interface GuardingRequest {
   readonly fpr: number;
   /** File of transfers that somebody found harmless, see `readKnownPlaces`. */
   readonly knownPlaces?: string | undefined;
+  /** Folder for what is found out of the code of images, which starts later runs sooner; see `KeptAnswers`. */
+  readonly answers?: string | undefined;
 }
 
 /** A profile and the programs that it is of, by the names of their files. */
@@ -68,17 +71,19 @@ export class GuardProfiles implements ProfileList {
   readonly isFirstChosen: boolean;
   readonly #fpr: number;
   readonly #knownPlaces: ReadonlySet<string>;
+  readonly #answers: KeptAnswers | undefined;
   readonly #setups: Map<number, Promise<OpenedSetup>> = new Map();
 
   private constructor(
     list: ProfileList,
-    { fpr }: GuardingRequest,
+    { fpr, answers }: GuardingRequest,
     knownPlaces: ReadonlySet<string>,
   ) {
     this.profiles = list.profiles;
     this.isFirstChosen = list.isFirstChosen;
     this.#fpr = fpr;
     this.#knownPlaces = knownPlaces;
+    this.#answers = answers === undefined ? undefined : new KeptAnswers(answers);
   }
 
   /** @throws UserError as `ProfileShelf`; `not-of-traces`, `calibration-too-small`; as `readKnownPlaces` */
@@ -107,10 +112,18 @@ export class GuardProfiles implements ProfileList {
    * @throws UserError as `openSetup`
    */
   setup(index: number): Promise<OpenedSetup> {
-    const setup =
-      this.#setups.get(index) ?? openSetup(this.profiles[index].path, this.#fpr, this.#knownPlaces);
+    const setup = this.#setups.get(index) ?? this.#open(this.profiles[index].path);
     this.#setups.set(index, setup);
     return setup;
+  }
+
+  #open(path: string): Promise<OpenedSetup> {
+    return openSetup(path, this.#fpr, this.#knownPlaces, this.#answers);
+  }
+
+  /** Keeps what was found out of the code of images, for the runs that come. */
+  async keepAnswers(): Promise<void> {
+    await this.#answers?.keep();
   }
 
   /** @throws UserError as `openSetup`; `no-profile-for-program` */

@@ -50,6 +50,7 @@ class JudgeThread {
     if (message.type !== 'end') return;
     this.#processes.delete(run);
     this.#unprepared.delete(process);
+    await this.#profiles.keepAnswers();
     this.#send({ type: 'ended', run, outcome: process.outcome });
   }
 

@@ -1,39 +1,24 @@
 import type { Address } from '../../base/address.ts';
-import { type Allowance, AllowedTargets, type TargetClass } from './allowed-targets.ts';
+import type { Allowance } from './allowed-targets.ts';
+import {
+  type AnswerShelf,
+  type ClassAnswer,
+  CodeFindings,
+  type SiteAnswer,
+} from './code-findings.ts';
 import type { ProcessCode } from './process-code.ts';
 
-/** Pairs of a site and a target whose class is remembered; a program that makes code has them without end. */
-const mostPairs = 1 << 18;
+const findingsOf: WeakMap<ProcessCode, CodeFindings> = new WeakMap();
 
-/** What is found out for all processes with the same images. */
-class Findings {
-  readonly targets: AllowedTargets;
-  readonly #narrowest: Map<Address, Map<Address, TargetClass | null>> = new Map();
-  #pairs = 0;
-
-  constructor(process: ProcessCode) {
-    this.targets = new AllowedTargets(process);
+function findingsFor(first: ProcessCode, shelf: AnswerShelf | undefined): CodeFindings {
+  let findings = findingsOf.get(first);
+  if (findings === undefined) {
+    findings = new CodeFindings(first);
+    findingsOf.set(first, findings);
+    shelf?.open(findings, first);
   }
-
-  narrowest(site: Address, target: Address): TargetClass | undefined {
-    let targets = this.#narrowest.get(site);
-    if (targets === undefined) {
-      targets = new Map();
-      this.#narrowest.set(site, targets);
-    }
-    let found = targets.get(target);
-    if (found === undefined) {
-      found = this.targets.at(site)?.classes.find(({ has }) => has(target)) ?? null;
-      if (++this.#pairs > mostPairs) {
-        this.#narrowest.clear();
-        this.#pairs = 0;
-      } else targets.set(target, found);
-    }
-    return found ?? undefined;
-  }
+  return findings;
 }
-
-const findingsOf: WeakMap<ProcessCode, Findings> = new WeakMap();
 
 /**
  * What the code of a process allows its indirect calls and jumps, found out once for all processes that map
@@ -43,12 +28,12 @@ export class SharedTargets {
   readonly #process: ProcessCode;
   /** What to add to an address, by module. */
   readonly #shifts: Float64Array;
-  readonly #findings: Findings;
+  readonly #findings: CodeFindings;
 
-  constructor(process: ProcessCode) {
+  /** @param shelf  asked for answers where this is the first process with its images */
+  constructor(process: ProcessCode, shelf?: AnswerShelf) {
     const first = process.firstWithTheseImages;
-    this.#findings = findingsOf.get(first) ?? new Findings(first);
-    findingsOf.set(first, this.#findings);
+    this.#findings = findingsFor(first, shelf);
     this.#process = process;
     const bases = first.space.modules.map(({ base }) => base);
     this.#shifts = Float64Array.from(process.space.modules, ({ base }, i) => bases[i] - base);
@@ -65,8 +50,18 @@ export class SharedTargets {
     return this.#findings.targets.at(site);
   }
 
+  /** @param site  as for `at`; @returns what there is to say without a target */
+  site(site: Address): SiteAnswer | undefined {
+    return this.#findings.site(site);
+  }
+
+  /** @returns whether the code says that a site goes to a target; both translated */
+  explains(site: Address, target: Address): boolean {
+    return this.#findings.explains(site, target);
+  }
+
   /** @returns the narrowest class of a site that holds a target; both translated */
-  narrowest(site: Address, target: Address): TargetClass | undefined {
+  narrowest(site: Address, target: Address): ClassAnswer {
     return this.#findings.narrowest(site, target);
   }
 }

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { messageOf, UserError } from '../../../base/errors.ts';
-import { cacheFolder } from '../../../base/files/cache-folder.ts';
+import { cacheFolder, mayBeBelieved } from '../../../base/files/cache-folder.ts';
 import { makeFolder } from '../../../base/files/folder.ts';
 import { readWholeFile } from '../../../base/files/read.ts';
 import { writeFileAtomic } from '../../../base/files/write.ts';
@@ -64,12 +64,9 @@ export async function buildPlugin(folder: string, cache: string = cacheFolder())
   return path;
 }
 
-/** Whether a file is there that nobody but this user, or root, can have written. */
 async function isOurs(path: string): Promise<boolean> {
   const found = await lstat(path).catch(() => undefined);
-  if (found === undefined || !found.isFile()) return false;
-  const isOwn = found.uid === 0 || found.uid === process.getuid?.();
-  return isOwn && (found.mode & 0o022) === 0;
+  return found !== undefined && mayBeBelieved(found);
 }
 
 /** Copies the plugin to where the next recording finds it, whole or not at all. */

@@ -1,3 +1,4 @@
+import type { AnswerShelf } from '../../../evidence/code/code-findings.ts';
 import { type ImageCodeCache, ProcessCode } from '../../../evidence/code/process-code.ts';
 import type { Evidence } from '../../../evidence/evidence.ts';
 import { CallFollower, type FlowObserver } from '../../../evidence/follow/call-follower.ts';
@@ -30,6 +31,8 @@ export interface FollowSetup {
   readonly filter: Uint8Array;
   readonly codeCache: CodeCache;
   readonly imageCode: ImageCodeCache;
+  /** Where answers about images lie. */
+  readonly shelf?: AnswerShelf;
   /** Whether training ran a block. */
   readonly isKnown: (module: string, offset: number) => boolean;
   readonly errata?: Errata;
@@ -88,7 +91,7 @@ export class LiveThread {
     const { blocks, marks } = this.#decoder;
     const stream = { blocks, marks };
     this.#code = new ProcessCode(space, setup.imageCode);
-    this.#byCode = new ProcessTransfers(blocks, this.#code);
+    this.#byCode = new ProcessTransfers(blocks, this.#code, setup.shelf);
     this.#evidence = this.#newEvidence(kind.isAlone);
     this.#calls = new CallFollower(
       stream,
@@ -108,7 +111,7 @@ export class LiveThread {
   /** More code is mapped: what was asked of the code before is asked again. */
   grow(): void {
     this.#code = new ProcessCode(this.#space, this.#setup.imageCode);
-    this.#byCode = new ProcessTransfers(this.blocks, this.#code);
+    this.#byCode = new ProcessTransfers(this.blocks, this.#code, this.#setup.shelf);
     this.#evidence = this.#newEvidence(false);
     this.#evidence.follower = this.#calls;
   }

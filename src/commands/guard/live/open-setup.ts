@@ -1,4 +1,5 @@
 import { UserError } from '../../../base/errors.ts';
+import type { AnswerShelf } from '../../../evidence/code/code-findings.ts';
 import { ImageCodeCache } from '../../../evidence/code/process-code.ts';
 import { CodeCache } from '../../../flow/code-cache.ts';
 import { HistoryModel } from '../../../model/histories/model.ts';
@@ -24,12 +25,14 @@ export interface OpenedSetup extends LiveSetup {
  * middle of a run, as the judging thread is, leaves no file behind.
  *
  * @param knownPlaces  fingerprints of transfers that alarm nobody
+ * @param shelf  where answers about images lie
  * @throws UserError as `openProfile`; `not-of-histories`, `calibration-too-small`
  */
 export async function openSetup(
   path: string,
   fpr: number,
   knownPlaces: ReadonlySet<string> = new Set(),
+  shelf?: AnswerShelf,
 ): Promise<OpenedSetup> {
   const opened = await openProfile(path);
   try {
@@ -53,6 +56,7 @@ export async function openSetup(
       decide: nominalDecision(calibration, fpr),
       filter: filterTable(filter),
       imageCode: new ImageCodeCache(),
+      ...(shelf === undefined ? {} : { shelf }),
       isKnown: (module, offset) => vocabulary.knows(module, offset),
       close: async () => {
         codeCache.dispose();
