@@ -5,6 +5,7 @@ import type { Mark } from '../flow/mark.ts';
 import { type AddressSpace, addressIn } from '../image/address-space.ts';
 import { Transfer } from '../x86/transfer.ts';
 import type { Allowance } from './code/allowed-targets.ts';
+import type { SiteAnswer } from './code/code-findings.ts';
 import type { ProcessCode } from './code/process-code.ts';
 import { SharedTargets } from './code/shared-targets.ts';
 import { SwitchTables } from './code/switch-tables.ts';
@@ -25,6 +26,8 @@ import { evidenceRules } from './rules.ts';
 /** What indirect calls and jumps may reach; sites and targets are translated first, where that matters. */
 interface AllowedHere {
   at(site: Address): Allowance | undefined;
+  /** What can be said sooner. */
+  site?(site: Address): SiteAnswer | undefined;
   translated?(address: Address): Address;
 }
 
@@ -227,9 +230,8 @@ export class TransferJudge implements FlowObserver {
     const reachability = range === undefined ? undefined : this.#reachability(target);
     const isLinker =
       /(?:^|-)ld(?:-|64|\.so)/.test(this.#moduleName(from)) || code?.isBinderJump(site) === true;
-    // A case of a switch may be where a cold part of the function begins.
-    const isNamed = code?.namesTarget(site, target) === true;
-    if (reachability === 'unreferenced' && !isLinker && !isNamed) {
+    if (reachability === 'unreferenced' && !isLinker && code?.namesTarget(site, target) !== true) {
+      // A case of a switch may be where a cold part of the function begins.
       if (code?.isAmongUnreferenced(target) === true) return undefined;
       return { kind: 'address-not-taken', actual: target };
     }
@@ -299,6 +301,9 @@ export class TransferJudge implements FlowObserver {
     if (profile === undefined || code === undefined) return false;
     const translated = (address: Address): Address =>
       this.#allowed?.translated?.(address) ?? address;
+    // Others take what they call from no position.
+    const mechanism = this.#allowed?.site?.(translated(site))?.mechanism ?? 'virtual';
+    if (mechanism !== 'virtual' && mechanism !== 'member') return false;
     const classes = this.#allowed?.at(translated(site))?.classes;
     const position = classes?.find(({ name }) => name === 'position');
     if (position?.hasVirtually === undefined || position.has(translated(target))) return false;

@@ -1,5 +1,6 @@
 import { parentPort, Worker, workerData } from 'node:worker_threads';
 import { UserError } from '../base/errors.ts';
+import { threadEnvironment } from '../base/thread-environment.ts';
 
 /** What a thread gets when it starts. */
 interface ThreadData<Setup> {
@@ -51,7 +52,7 @@ export async function* inThreads<Job, Message>(
   const start = (): Worker => {
     const received = new Int32Array(new SharedArrayBuffer(4));
     const data: ThreadData<unknown> = { setup, received };
-    const worker = new Worker(entry, { workerData: data });
+    const worker = new Worker(entry, { workerData: data, env: threadEnvironment() });
     let job = -1;
     const take = (): void => {
       if (nextJob >= jobs.length) return;

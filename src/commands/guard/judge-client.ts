@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { UserError } from '../../base/errors.ts';
+import { threadEnvironment } from '../../base/thread-environment.ts';
 import type { ProfileList } from './guard-profiles.ts';
 import type { FromJudge, JudgeThreadData, OfRun, SentError, ToJudge } from './protocol.ts';
 
@@ -16,7 +17,7 @@ export class JudgeClient {
 
   constructor(data: JudgeThreadData) {
     const entry = new URL(`./judge-thread${extname(import.meta.url)}`, import.meta.url);
-    this.#worker = new Worker(entry, { workerData: data });
+    this.#worker = new Worker(entry, { workerData: data, env: threadEnvironment() });
     this.ready = new Promise((resolve, reject) => {
       let isReady = false;
       const fail = (error: UserError): void => {

@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { mayBeBelieved } from '../../../base/files/cache-folder.ts';
 import { makeFolder } from '../../../base/files/folder.ts';
 import { writeJsonFile } from '../../../base/files/json-file.ts';
@@ -83,10 +82,14 @@ export class KeptAnswers implements AnswerShelf {
   }
 }
 
-/** What answers: a build of this file, so that no other one's answers are taken for its own. */
+/**
+ * What answers, so that no other build's answers are taken for its own: the files of a build bear hashes of what is in
+ * them. Sources have none; who runs those keeps no answers from one change to the next.
+ */
 function answerer(): string {
-  const { mtimeMs, size } = statSync(fileURLToPath(import.meta.url));
-  return `${version} ${mtimeMs} ${size}`;
+  const built = new URL('../../../chunks/', import.meta.url);
+  const files = existsSync(built) ? readdirSync(built).sort() : [];
+  return [version, ...files].join(' ');
 }
 
 /** Hash of all that answers depend on. */
