@@ -12,14 +12,18 @@ import type { ProfileChoice } from './guard-profiles.ts';
 import type { JudgeClient } from './judge-client.ts';
 import type { AlarmReport } from './live/alarm.ts';
 import { type Judgement, type LiveOutcome, nothingJudged, notJudged } from './live/outcome.ts';
+import { RunProgress } from './progress.ts';
 import type { OfRun, ToJudge } from './protocol.ts';
 import type { SampleSpool } from './sample-spool.ts';
 
 /**
- * Blocks that may wait to be judged before the program waits. A read of its socket brings up to 16,384: with room for less than
- * two, whoever reads and whoever judges would take turns. Chosen with attacks in sight: a hijack is seen later by as much.
+ * Blocks that may wait to be judged before the program waits, and of which it goes on. On top of them come up to 16,384 that
+ * a read of its socket brings, as many in the socket, and 4,096 in the program: fewer than 100,000 in all. The fewer may
+ * wait, the sooner a hijack is seen; the more, the less often do who reads and who judges wait for each other. Chosen with attacks
+ * in sight.
  */
-const mostWaiting = 1 << 15;
+const mostWaiting = 56 << 10;
+const waitingAgain = mostWaiting / 2;
 /** Without slowing the program: so many may wait, and after a skip so many. */
 const mostBehind = 1 << 22;
 const behindAgain = 1 << 20;
@@ -52,7 +56,7 @@ export class GuardedRun implements GuestListener {
   readonly #context: GuardedRunContext;
   readonly #guest: Guest;
   #told = 0;
-  #waiting = 0;
+  readonly #progress: RunProgress = new RunProgress();
   #written = 0;
   #listed = 0;
   #isPaused = false;
@@ -85,7 +89,10 @@ export class GuardedRun implements GuestListener {
     const { choice, guest } = context;
     if (choice.index === undefined) return;
     const { path: program, bitness } = guest.program;
-    this.#send({ type: 'open', run: this.number, profile: choice.index, program, bitness });
+    this.#send({
+      ...{ type: 'open', run: this.number, profile: choice.index, program, bitness },
+      progress: this.#progress.shared,
+    });
   }
 
   readonly #settle: (end: GuestEnd) => void;
@@ -99,7 +106,7 @@ export class GuardedRun implements GuestListener {
   }
 
   get waitingBlocks(): number {
-    return this.#waiting;
+    return this.#progress.waiting;
   }
 
   #send(message: ToJudge, moved: readonly ArrayBuffer[] = []): void {
@@ -120,26 +127,23 @@ export class GuardedRun implements GuestListener {
     this.#told += blocks;
     if (!this.#isJudged) return;
     if (!this.#context.maySlow && this.#skips(blocks)) return;
-    this.#waiting += blocks;
+    this.#progress.send(blocks);
     const own = bytes.buffer.byteLength === bytes.length ? bytes : bytes.slice();
     this.#send({ type: 'trace', run: this.number, thread, bytes: own, blocks }, [
       own.buffer as ArrayBuffer,
     ]);
-    if (this.#context.maySlow && this.#waiting > mostWaiting && !this.#isPaused) {
-      this.#isPaused = true;
-      this.#context.program().pause(this.#guest);
-    }
+    if (this.#context.maySlow && !this.#isPaused && this.waitingBlocks > mostWaiting) this.#pause();
   }
 
   /** @returns whether these blocks are left out */
   #skips(blocks: number): boolean {
-    if (!this.#isSkipping && this.#waiting > mostBehind) {
+    if (!this.#isSkipping && this.waitingBlocks > mostBehind) {
       this.#isSkipping = true;
       this.#send({ type: 'skip', run: this.number });
     }
     if (!this.#isSkipping) return false;
     this.#skippedNow += blocks;
-    if (this.#waiting > behindAgain) return true;
+    if (this.waitingBlocks > behindAgain) return true;
     this.#endSkip();
     return true;
   }
@@ -166,8 +170,8 @@ export class GuardedRun implements GuestListener {
   /** The judge has found something. */
   onFound(message: OfRun): void {
     switch (message.type) {
-      case 'done':
-        this.#onJudged(message.blocks);
+      case 'caught-up':
+        this.#resume();
         return;
       case 'strayed':
         // Acted on before anybody looks up names or writes anything: that takes time in which it would run on.
@@ -201,18 +205,22 @@ export class GuardedRun implements GuestListener {
       .catch(() => {});
   }
 
-  /** So many blocks have been judged. */
-  #onJudged(blocks: number): void {
-    this.#waiting -= blocks;
-    if (!this.#isPaused || this.#waiting > mostWaiting / 2) return;
+  #pause(): void {
+    if (!this.#progress.ask(waitingAgain)) return;
+    this.#isPaused = true;
+    this.#context.program().pause(this.#guest);
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
     this.#isPaused = false;
     this.#context.program().resume(this.#guest);
   }
 
   /** No outcome comes any more. */
   onFailure(): void {
-    this.#waiting = 0;
-    this.#onJudged(0);
+    this.#progress.end();
+    this.#resume();
     this.#outcome(nothingJudged);
   }
 

@@ -29,9 +29,9 @@ class JudgeThread {
     const { run } = message;
     this.#heardAt = performance.now();
     if (message.type === 'open') {
-      const { profile, program, bitness } = message;
+      const { profile, program, bitness, progress } = message;
       const setup = await this.#profiles.setup(profile);
-      const told = { setup, program, bitness, names: this.#names };
+      const told = { setup, program, bitness, progress, names: this.#names };
       const process = new JudgedProcess(told, (found) => this.#send({ ...found, run }));
       this.#processes.set(run, process);
       this.#unprepared.set(process, this.#heardAt);
@@ -46,7 +46,7 @@ class JudgeThread {
     }
     process.follow(message);
     if (process.hasStrayed) await process.tellAlarms();
-    if (message.type === 'trace') this.#send({ type: 'done', run, blocks: message.blocks });
+    this.#heardAt = performance.now();
     if (message.type !== 'end') return;
     this.#processes.delete(run);
     this.#unprepared.delete(process);

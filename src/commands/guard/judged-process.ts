@@ -12,6 +12,7 @@ import { LiveRun } from './live/live-run.ts';
 import type { OpenedSetup } from './live/open-setup.ts';
 import { type LiveOutcome, nothingJudged } from './live/outcome.ts';
 import { RunWarnings } from './live/run-warnings.ts';
+import { judged, type SharedProgress } from './progress.ts';
 import type { OfRun, ToJudge } from './protocol.ts';
 
 /** What is told of a process, by whoever knows its number. */
@@ -27,6 +28,7 @@ export interface JudgedProcessContext {
   readonly program: string;
   readonly bitness: 32 | 64;
   readonly names: NameSources;
+  readonly progress: SharedProgress;
 }
 
 /** One process in the judging thread. */
@@ -75,6 +77,7 @@ export class JudgedProcess {
       case 'trace':
         live?.push(message.thread, message.bytes);
         this.#warnings?.tellFull();
+        if (judged(this.#context.progress, message.blocks)) this.#tell({ type: 'caught-up' });
         return;
       case 'made':
         live?.makeCode(message.start, message.code, this.#context.bitness);

@@ -3,6 +3,7 @@ import type { NameSourceOptions } from '../../names/name-sources.ts';
 import type { GuardingRequest, ProfileList } from './guard-profiles.ts';
 import type { AlarmReport } from './live/alarm.ts';
 import type { LiveOutcome } from './live/outcome.ts';
+import type { SharedProgress } from './progress.ts';
 
 /** What the judging thread is told, in order. A *run* is one process. */
 export type ToJudge =
@@ -13,6 +14,8 @@ export type ToJudge =
       readonly profile: number;
       readonly program: string;
       readonly bitness: 32 | 64;
+      /** Where it is counted what has been judged. */
+      readonly progress: SharedProgress;
     }
   /** What lies where, as `/proc/PID/maps` has it. Comes before any trace. */
   | { readonly type: 'map'; readonly run: number; readonly text: string }
@@ -37,8 +40,8 @@ export type ToJudge =
 
 /** What it tells of a run. */
 export type OfRun =
-  /** A message with so many blocks has been judged. */
-  | { readonly type: 'done'; readonly run: number; readonly blocks: number }
+  /** No more blocks wait than was asked for. */
+  | { readonly type: 'caught-up'; readonly run: number }
   /** The run is anomalous; what there is to say of it follows as `alarm`. */
   | { readonly type: 'strayed'; readonly run: number }
   | { readonly type: 'alarm'; readonly run: number; readonly alarm: AlarmReport }

@@ -19,6 +19,7 @@ import { judge } from '../../judge.ts';
 import type { GuardEvent } from '../events.ts';
 import { FollowedRun } from '../followed-run.ts';
 import { JudgedProcess } from '../judged-process.ts';
+import { RunProgress } from '../progress.ts';
 import { type AlarmPlace, LiveRun } from './live-run.ts';
 import { type OpenedSetup, openSetup } from './open-setup.ts';
 
@@ -151,7 +152,8 @@ test('with more distinct blocks than are kept is told, once, whoever records it'
     const followed = new FollowedRun(small, space, who, names, (event: GuardEvent) => {
       if (event.event === 'warning') warnings.push(`followed: ${event.what}`);
     });
-    const context = { setup: small, program: 'example', bitness: 64, names } as const;
+    const { shared: progress } = new RunProgress();
+    const context = { setup: small, program: 'example', bitness: 64, names, progress } as const;
     const process = new JudgedProcess(context, (found) => {
       if (found.type === 'warning') warnings.push(`guarded: ${found.what}`);
     });
