@@ -328,6 +328,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'commands/samples',
       'commands/samples/evaluating',
       'commands/profile',
+      'commands/judging',
       'commands/guard/live',
     ],
     types: ['capture/qemu', 'capture/perf/records'],

@@ -60,10 +60,10 @@ export async function guard(
   tell: (event: GuardEvent) => void,
   context: RunContext = silentContext,
 ): Promise<Guarding> {
-  const { profiles, fpr, knownPlaces, answers, names, command, onAlarm } = request;
+  const { profiles, fpr, knownPlaces, factsFolder, names, command, onAlarm } = request;
   const program = await realpath(command).catch(() => command);
   // It reads the profiles while the plugin is compiled.
-  const judging = new JudgeClient({ profiles, fpr, knownPlaces, answers, names, program });
+  const judging = new JudgeClient({ profiles, fpr, knownPlaces, factsFolder, names, program });
   const work = await makeWorkFolder('wayward-guard-');
   const clear = async (): Promise<void> => {
     await judging.close();

@@ -45,6 +45,6 @@ export function requestOf(
 }
 
 /** Sources may find out something else from one start to the next, and nobody numbers them. */
-const factsFolder: string | undefined = import.meta.url.endsWith('.ts')
+export const factsFolder: string | undefined = import.meta.url.endsWith('.ts')
   ? undefined
   : join(cacheFolder(), 'code');

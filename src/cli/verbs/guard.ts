@@ -1,7 +1,6 @@
 import { createReadStream } from 'node:fs';
 import { constants } from 'node:os';
 import { UserError } from '../../base/errors.ts';
-import { cacheFolder } from '../../base/files/cache-folder.ts';
 import { notReadable } from '../../base/files/failure.ts';
 import { choice, decimal, integer, text } from '../../base/options/option.ts';
 import { standardEnvironment } from '../../capture/record.ts';
@@ -28,6 +27,7 @@ import { printableLine } from '../frame/paint.ts';
 import { anomaliesFound } from '../options/exit-code.ts';
 import { findProgram } from '../options/find-program.ts';
 import { debugDirsOption, namesOf } from '../options/name-flags.ts';
+import { factsFolder } from '../options/profile-flags.ts';
 import { eventFile } from './event-file.ts';
 import { passedOverText } from './passed-over.ts';
 
@@ -194,9 +194,6 @@ async function* piecesOf(path: string): AsyncGenerator<Buffer> {
   }
 }
 
-/** Who changes the sources changes what answers, and must get none of before. */
-const isBuilt = !import.meta.url.endsWith('.ts');
-
 async function guardProgram(
   { args: [profile = '', program = '', ...args], options: o, terminal }: Invocation<Options>,
   tell: (event: GuardEvent) => void,
@@ -222,7 +219,7 @@ async function guardProgram(
       ...{ fpr: o.fpr, onAlarm: o.onAlarm, evidence: o.evidence, keep: o.keep },
       ...{ failOpen: o.failOpen, maySlow: o.slow, knownPlaces: o.knownPlaces },
       names: namesOf(o.debugDir),
-      answers: isBuilt ? cacheFolder() : undefined,
+      factsFolder,
       env: o.inheritEnv ? process.env : standardEnvironment,
       searchPath: process.env.PATH ?? '',
     },

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { checkCalibrationSize } from '../../verdict/conformal.ts';
+import { FactsFolder } from '../judging/facts-folder.ts';
 import { ProfileShelf } from '../profile/shelf.ts';
 import { readKnownPlaces } from '../samples/evaluating/known-places.ts';
 import { KeptAnswers } from './live/kept-answers.ts';
@@ -18,7 +19,7 @@ export interface GuardingRequest {
   /** File of transfers that somebody found harmless, see `readKnownPlaces`. */
   readonly knownPlaces?: string | undefined;
   /** Folder for what is found out of the code of images, which starts later runs sooner; see `KeptAnswers`. */
-  readonly answers?: string | undefined;
+  readonly factsFolder?: string | undefined;
 }
 
 /** A profile and the programs that it is of, by the names of their files. */
@@ -65,25 +66,34 @@ export function chooseProfile(
   return { index: profiles.indexOf(fitting), path: fitting.path };
 }
 
+/** What was found out of the code of images in runs before. */
+interface KeptCode {
+  readonly shelf?: KeptAnswers;
+  readonly facts?: FactsFolder;
+}
+
 /** Profiles at hand, each opened when a program needs it. */
 export class GuardProfiles implements ProfileList {
   readonly profiles: readonly GuardProfile[];
   readonly isFirstChosen: boolean;
   readonly #fpr: number;
   readonly #knownPlaces: ReadonlySet<string>;
-  readonly #answers: KeptAnswers | undefined;
+  readonly #kept: KeptCode;
   readonly #setups: Map<number, Promise<OpenedSetup>> = new Map();
 
   private constructor(
     list: ProfileList,
-    { fpr, answers }: GuardingRequest,
+    { fpr, factsFolder }: GuardingRequest,
     knownPlaces: ReadonlySet<string>,
   ) {
     this.profiles = list.profiles;
     this.isFirstChosen = list.isFirstChosen;
     this.#fpr = fpr;
     this.#knownPlaces = knownPlaces;
-    this.#answers = answers === undefined ? undefined : new KeptAnswers(answers);
+    this.#kept =
+      factsFolder === undefined
+        ? {}
+        : { shelf: new KeptAnswers(factsFolder), facts: new FactsFolder(factsFolder) };
   }
 
   /** @throws UserError as `ProfileShelf`; `not-of-traces`, `calibration-too-small`; as `readKnownPlaces` */
@@ -118,12 +128,12 @@ export class GuardProfiles implements ProfileList {
   }
 
   #open(path: string): Promise<OpenedSetup> {
-    return openSetup(path, this.#fpr, this.#knownPlaces, this.#answers);
+    return openSetup(path, this.#fpr, this.#knownPlaces, this.#kept);
   }
 
   /** Keeps what was found out of the code of images, for the runs that come. */
   async keepAnswers(): Promise<void> {
-    await this.#answers?.keep();
+    await this.#kept.shelf?.keep();
   }
 
   /** @throws UserError as `openSetup`; `no-profile-for-program` */

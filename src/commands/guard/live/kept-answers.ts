@@ -23,7 +23,9 @@ import { type TargetSort, targetSorts, transferForms } from '../../../evidence/t
 const mostAnswers = 1 << 15;
 /** Sets of images that are kept. */
 const mostFiles = 64;
-const nameForm = /^code-[0-9a-f]{32}\.json$/;
+/** Sets of one run; a program that loads libraries for ever has more, and of those it begins with there are few. */
+const mostSets = 8;
+const nameForm = /^transfers-[0-9a-f]{32}\.json$/;
 
 /** One set of images of this process. */
 interface Opened {
@@ -48,7 +50,8 @@ export class KeptAnswers implements AnswerShelf {
   }
 
   open(findings: CodeFindings, process: ProcessCode): void {
-    const path = join(this.#folder, `code-${imagesIn(process)}.json`);
+    if (this.#opened.length >= mostSets) return;
+    const path = join(this.#folder, `transfers-${imagesIn(process)}.json`);
     const answers = read(path, process.space.modules.length);
     if (answers !== undefined) findings.take(answers);
     this.#opened.push({ path, findings, known: findings.size });

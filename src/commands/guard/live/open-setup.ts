@@ -1,6 +1,6 @@
 import { UserError } from '../../../base/errors.ts';
 import type { AnswerShelf } from '../../../evidence/code/code-findings.ts';
-import { ImageCodeCache } from '../../../evidence/code/process-code.ts';
+import { ImageCodeCache, type KeptFacts } from '../../../evidence/code/process-code.ts';
 import { CodeCache } from '../../../flow/code-cache.ts';
 import { HistoryModel } from '../../../model/histories/model.ts';
 import { filterTable } from '../../../sequences/filter.ts';
@@ -25,14 +25,14 @@ export interface OpenedSetup extends LiveSetup {
  * middle of a run, as the judging thread is, leaves no file behind.
  *
  * @param knownPlaces  fingerprints of transfers that alarm nobody
- * @param shelf  where answers about images lie
+ * @param kept  where that lies which was found out of the code of images before
  * @throws UserError as `openProfile`; `not-of-histories`, `calibration-too-small`
  */
 export async function openSetup(
   path: string,
   fpr: number,
   knownPlaces: ReadonlySet<string> = new Set(),
-  shelf?: AnswerShelf,
+  kept: { readonly shelf?: AnswerShelf; readonly facts?: KeptFacts } = {},
 ): Promise<OpenedSetup> {
   const opened = await openProfile(path);
   try {
@@ -55,8 +55,8 @@ export async function openSetup(
       ...{ model: layer, vocabulary, profile, codeCache, knownPlaces },
       decide: nominalDecision(calibration, fpr),
       filter: filterTable(filter),
-      imageCode: new ImageCodeCache(),
-      ...(shelf === undefined ? {} : { shelf }),
+      imageCode: new ImageCodeCache(kept.facts),
+      ...(kept.shelf === undefined ? {} : { shelf: kept.shelf }),
       isKnown: (module, offset) => vocabulary.knows(module, offset),
       close: async () => {
         codeCache.dispose();
