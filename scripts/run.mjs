@@ -97,6 +97,11 @@ if (task === undefined) {
   process.exit(1);
 }
 
+// Here ONNX Runtime is at hand, which those who install the package have to ask for.
+if (name === 'demo' && !rest.some((word) => word.startsWith('--model'))) {
+  rest.unshift('--model', 'ngram,lstm');
+}
+
 // Who names files wants all of their tests, and now.
 if (name === 'test' && rest.some((word) => !word.startsWith('-'))) {
   task.run = [[bin('vitest'), 'run']];

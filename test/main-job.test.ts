@@ -29,7 +29,8 @@ describe('the main job on stored traces', () => {
   let learned: Ended;
 
   beforeAll(async () => {
-    root = writeTinyCorpus(40, 4);
+    // Long enough for windows of blocks, too, to show what strays.
+    root = writeTinyCorpus(40, 4, 4000);
     learned = await wayward([
       'learn',
       root,

@@ -8,18 +8,22 @@ import { Random } from '../src/base/random.ts';
 const path = '/bin/tiny';
 const high = BigInt(adler32(path)) << 32n;
 
-/** Transfers of a sample: as few as tell the runs apart, because every test that learns goes through all of them. */
-const steps = 1000;
+/** Transfers of a sample: as few as tell most runs apart, because every test that learns goes through all of them. */
+const fewSteps = 1000;
 
 /**
  * Writes a root of samples in the ancestor's preprocessed format: a small program that walks over 40
  * blocks, each of which returns or jumps to one of three others; malicious ones take 30 transfers
  * that no benign one takes.
  */
-export function writeTinyCorpus(benign: number, malicious: number): string {
+export function writeTinyCorpus(
+  benign: number,
+  malicious: number,
+  steps: number = fewSteps,
+): string {
   const root = mkdtempSync(join(tmpdir(), 'wayward-corpus-'));
   const write = (name: string, label: string, seed: number): void =>
-    writeTinySample(root, name, label, seed, label === 'malicious' ? 30 : 0);
+    writeTinySample(root, name, label, seed, label === 'malicious' ? 30 : 0, steps);
   for (let i = 0; i < benign; i++) write(`b${String(i).padStart(3, '0')}`, 'benign', i + 1);
   for (let i = 0; i < malicious; i++)
     write(`m${String(i).padStart(3, '0')}`, 'malicious', i + 1001);
@@ -33,15 +37,16 @@ export function writeTinySample(
   label: string,
   seed: number,
   odd: number,
+  steps: number = fewSteps,
 ): void {
   const directory = join(root, name);
   mkdirSync(directory);
   writeFileSync(join(directory, 'info.txt'), `${name}.pdf\n${label}\n`);
   writeFileSync(join(directory, 'mapping.txt'), `400000-500000 r-xp 00000000 00:00 0 ${path}\n`);
-  writeFileSync(join(directory, 'trace_parsed.gz'), gzipSync(walk(seed, odd)));
+  writeFileSync(join(directory, 'trace_parsed.gz'), gzipSync(walk(seed, odd, steps)));
 }
 
-function walk(seed: number, oddSteps: number): Buffer {
+function walk(seed: number, oddSteps: number, steps: number): Buffer {
   const random = new Random(seed);
   const records: Buffer[] = [];
   let at = 0;
