@@ -107,7 +107,8 @@ export class Judging {
   readonly #builds: EarlierBuilds;
   readonly #setup: EvaluateSetup;
   readonly #scheduler: Scheduler;
-  readonly #isOwnScheduler: boolean;
+  /** Evaluates in this process. */
+  readonly #own: Evaluator | undefined;
 
   private constructor(
     profile: Profile,
@@ -128,8 +129,10 @@ export class Judging {
       ...{ ...source, run: options.model ?? profile.folder.root, model: modelIdentity(trained) },
       ...{ binDirs, rawImages, changed, timeout, out, format: 'eval', device },
     };
-    this.#isOwnScheduler = elsewhere === undefined;
-    this.#scheduler = elsewhere ?? openInProcess(this.#evaluator(), context);
+    if (elsewhere === undefined) {
+      this.#own = this.#evaluator();
+      this.#scheduler = openInProcess(this.#own, context);
+    } else this.#scheduler = elsewhere;
   }
 
   /**
@@ -220,7 +223,10 @@ export class Judging {
   }
 
   async close(): Promise<void> {
-    if (this.#isOwnScheduler) await this.#scheduler.close();
+    if (this.#own !== undefined) {
+      await this.#scheduler.close();
+      this.#own.keepFacts();
+    }
     this.#codeCache.dispose();
     await this.#trained.layer.dispose();
   }

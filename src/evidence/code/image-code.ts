@@ -42,6 +42,11 @@ export class ImageCode extends ImageFacts {
     return this.#sites;
   }
 
+  /** Keeps what was found out since the image was read, where somebody keeps such things. */
+  keep(): void {
+    this.#sites?.keep();
+  }
+
   /** What pointers may lead to. */
   get pointerTargets(): PointerTargets {
     this.#pointerTargets ??= new PointerTargets(this, this.sites);

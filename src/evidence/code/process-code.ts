@@ -18,6 +18,7 @@ export class ImageCodeCache {
   readonly #firsts: Map<string, ProcessCode> = new Map();
   /** What was found out about images in other processes. */
   readonly kept: KeptFacts | undefined;
+  readonly #toKeep: ImageCode[] = [];
 
   constructor(kept?: KeptFacts) {
     this.kept = kept;
@@ -29,8 +30,14 @@ export class ImageCodeCache {
     if (code === undefined) {
       code = read() ?? null;
       this.#images.set(image, code);
+      if (code !== null && this.kept !== undefined) this.#toKeep.push(code);
     }
     return code ?? undefined;
+  }
+
+  /** Keeps what was found out about all images for other processes, where somebody does that. */
+  keep(): void {
+    for (const code of this.#toKeep) code.keep();
   }
 
   /**

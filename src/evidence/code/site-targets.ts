@@ -1,5 +1,6 @@
 import { Operands } from '../../x86/operands.ts';
 import { Transfer } from '../../x86/transfer.ts';
+import { listOfSites, type SiteTargets, sitesIn } from './site-answers.ts';
 import type { ImageFacts } from './tables/image-facts.ts';
 import { firstAtLeast, pointerAt } from './tables/image-tables.ts';
 import { FunctionFlow } from './values/function-flow.ts';
@@ -13,25 +14,6 @@ import {
   walkBack,
   walkRegister,
 } from './values/value-walk.ts';
-
-/** Where the code around one indirect transfer says that it leads; addresses are the image's own. */
-export interface SiteTargets {
-  readonly isJump: boolean;
-  /** Entries of tables and other fixed places, ascending. */
-  readonly targets: Float64Array;
-  /** Some of the targets come from a table. */
-  readonly isTable: boolean;
-  /** The code says how long each table is; else it ends where entries stop to make sense. */
-  readonly isBounded: boolean;
-  /** Places in memory whose content, another image's address mostly, is where it leads. */
-  readonly slots: readonly number[];
-  /** The position in a table of functions, or in an object, that the target is read from. */
-  readonly member: { readonly displacement: number; readonly isObject: boolean } | undefined;
-  /** The register that holds it when the function begins, where all ways to the transfer begin there. */
-  readonly argument: number | undefined;
-  /** Some ways to the transfer do not tell where it leads, or a table can be written to. */
-  readonly isOpen: boolean;
-}
 
 const nowhere: SiteTargets = {
   isJump: false,
@@ -66,7 +48,10 @@ let operands: Operands | undefined;
 /** Follows the indirect transfers of one image; answers are kept. */
 export class SiteReader {
   readonly #code: ImageFacts;
-  readonly #answers: Map<number, SiteTargets> = new Map();
+  /** Those that were kept are read when somebody asks first. */
+  #answers: Map<number, SiteTargets> | undefined;
+  /** Answers that were kept. */
+  #keptAnswers = 0;
   readonly #changed: Map<number, number> = new Map();
   /** Of recent functions, by start. */
   readonly #flows: Map<number, FunctionFlow> = new Map();
@@ -77,12 +62,28 @@ export class SiteReader {
 
   /** @param site  address of the transfer's instruction */
   at(site: number): SiteTargets {
+    this.#answers ??= this.#readKept();
     let answer = this.#answers.get(site);
     if (answer === undefined) {
       answer = this.#read(site);
       this.#answers.set(site, answer);
     }
     return answer;
+  }
+
+  #readKept(): Map<number, SiteTargets> {
+    const lists = this.#code.readKept('sites');
+    const known = lists?.length === 1 ? sitesIn(lists[0]) : undefined;
+    this.#keptAnswers = known?.size ?? 0;
+    return known ?? new Map();
+  }
+
+  /** Keeps the answers that were given, where some of them are new. */
+  keep(): void {
+    if (this.#answers === undefined || this.#answers.size === this.#keptAnswers) return;
+    const list = listOfSites(this.#answers);
+    if (list !== undefined) this.#code.writeKept('sites', [list]);
+    this.#keptAnswers = this.#answers.size;
   }
 
   /** The stretch of instructions that an address lies in, and where it begins. */

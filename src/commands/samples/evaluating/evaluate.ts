@@ -104,6 +104,11 @@ export class Evaluator {
     if (!(layer instanceof HistoryModel)) this.predictions = new PredictionCache(layer);
   }
 
+  /** Keeps what was found out about images for the next process, where `keptFacts` were given. */
+  keepFacts(): void {
+    this.#code.keep();
+  }
+
   /** @throws UserError when the sample cannot be read */
   async evaluate(task: EvaluationTask, context: RunContext): Promise<Evaluation> {
     const { layer } = this.#trained;

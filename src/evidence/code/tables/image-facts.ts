@@ -133,12 +133,20 @@ export class ImageFacts {
     areRight: (lists: readonly Float64Array[]) => boolean,
     make: () => readonly Float64Array[],
   ): readonly Float64Array[] {
-    if (this.#kept === undefined || this.#file === undefined) return make();
-    const known = this.#kept.read(this.#file, name);
+    const known = this.readKept(name);
     if (known !== undefined && areRight(known)) return known;
     const made = make();
-    this.#kept.write(this.#file, name, made);
+    this.writeKept(name, made);
     return made;
+  }
+
+  /** @returns lists that were kept under a name, whatever they hold; `undefined` = none */
+  readKept(name: string): readonly Float64Array[] | undefined {
+    return this.#file === undefined ? undefined : this.#kept?.read(this.#file, name);
+  }
+
+  writeKept(name: string, lists: readonly Float64Array[]): void {
+    if (this.#file !== undefined) this.#kept?.write(this.#file, name, lists);
   }
 
   /** Whether the pointers to this function are in a form that nothing here reads, as those to all around it. */
