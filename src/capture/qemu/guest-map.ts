@@ -52,6 +52,19 @@ export class GuestMap {
     }
   }
 
+  /**
+   * Takes mappings out that hold no code. What was loaded for code stays, as a trace may have run it: only a new mapping
+   * replaces it. A program may map data for ever, each time elsewhere.
+   */
+  unmap(start: Address, end: Address): void {
+    const inside = this.#cut(start, end);
+    const code = new Set([...this.#ranges, ...inside].filter(isExecutable).map(({ path }) => path));
+    for (const range of inside) {
+      if (isExecutable(range) || (range.path !== '' && code.has(range.path)))
+        this.#ranges.push(range);
+    }
+  }
+
   get ranges(): readonly Range[] {
     return this.#ranges;
   }
@@ -114,6 +127,10 @@ export class GuestMap {
     this.#ranges = rest;
     return inside;
   }
+}
+
+function isExecutable({ perms }: Range): boolean {
+  return perms[2] === 'x';
 }
 
 function permsOf(prot: number): string {

@@ -56,7 +56,9 @@ export class Recording {
   replacedBy: string | undefined;
   readonly #options: RecordingOptions;
   readonly #threads: Map<number, Thread> = new Map();
-  readonly #ended: Thread[] = [];
+  /** What is left of threads that have ended: a program may start them without end. */
+  readonly #ended: ThreadTrace[] = [];
+  #endedBlocks = 0;
   #started = 0;
   /** `undefined` once recording has begun. */
   #gate: StartGate | undefined;
@@ -105,18 +107,17 @@ export class Recording {
   endThread(cpu: number): void {
     const ended = this.#threads.get(cpu);
     if (ended === undefined || cpu === 0) return;
-    this.#ended.push(ended);
-    this.#threads.delete(cpu);
-    if (this.#options.onThreadEnd === undefined) return;
     ended.encoder.finish(false);
-    this.#options.onThreadEnd(ended.number);
+    this.#ended.push(traceOf(ended));
+    this.#endedBlocks += ended.encoder.blocks;
+    this.#threads.delete(cpu);
+    this.#options.onThreadEnd?.(ended.number);
   }
 
   /** Basic blocks so far, of all threads. */
   get blocks(): number {
-    let sum = 0;
+    let sum = this.#endedBlocks;
     for (const { encoder } of this.#threads.values()) sum += encoder.blocks;
-    for (const { encoder } of this.#ended) sum += encoder.blocks;
     return sum;
   }
 
@@ -136,15 +137,9 @@ export class Recording {
    */
   finish(died: boolean): ThreadTrace[] {
     const running = [...this.#threads].sort(([a], [b]) => a - b).map(([, thread]) => thread);
-    const [first, ...others] = running;
-    return (first === undefined ? this.#ended : [first, ...this.#ended, ...others]).map(
-      (thread) => {
-        const { number, encoder, bytes } = thread;
-        const isFinished = this.#options.onThreadEnd !== undefined && this.#ended.includes(thread);
-        if (!isFinished) encoder.finish(died && running.includes(thread));
-        return { number, blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
-      },
-    );
+    for (const { encoder } of running) encoder.finish(died);
+    const [first, ...others] = running.map(traceOf);
+    return first === undefined ? this.#ended : [first, ...this.#ended, ...others];
   }
 
   #start(): Thread {
@@ -162,4 +157,8 @@ export class Recording {
       bytes,
     };
   }
+}
+
+function traceOf({ number, encoder, bytes }: Thread): ThreadTrace {
+  return { number, blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
 }

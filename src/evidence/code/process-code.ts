@@ -20,8 +20,14 @@ export class ImageCodeCache {
   readonly kept: KeptFacts | undefined;
   readonly #toKeep: ImageCode[] = [];
 
-  constructor(kept?: KeptFacts) {
+  readonly #mostFirsts: number;
+
+  /**
+   * @param mostFirsts  sets of images that are kept: a corpus has few, as a program loads the same ones each time
+   */
+  constructor(kept?: KeptFacts, mostFirsts = 16) {
     this.kept = kept;
+    this.#mostFirsts = mostFirsts;
   }
 
   /** @returns what `read` returned for this image the first time */
@@ -50,7 +56,7 @@ export class ImageCodeCache {
     this.#firsts.delete(key);
     this.#firsts.set(key, first);
     for (const oldest of this.#firsts.keys()) {
-      if (this.#firsts.size <= mostFirsts) break;
+      if (this.#firsts.size <= this.#mostFirsts) break;
       this.#firsts.delete(oldest);
     }
     return first;
@@ -77,9 +83,6 @@ export class ImageCodeCache {
     return number;
   }
 }
-
-/** Sets of images that are kept: a corpus has few, as a program loads the same ones each time. */
-const mostFirsts = 16;
 
 /** First address and first address behind. */
 export interface AddressRange {

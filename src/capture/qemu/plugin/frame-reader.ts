@@ -218,6 +218,9 @@ export class FrameReader {
         recording.map.map(start, start + pageCeil(word(1)), low(2), offset, path);
         return;
       }
+      case Call.munmap:
+        recording.map.unmap(word(0), word(0) + pageCeil(word(1)));
+        return;
       case Call.mprotect:
         recording.map.protect(word(0), word(0) + pageCeil(word(1)), low(2));
         return;

@@ -80,7 +80,8 @@ export class LiveRun {
   readonly #classifier: EventClassifier;
   readonly #shared: RunFollower = new RunFollower();
   readonly #threads: Map<number, Thread> = new Map();
-  readonly #ended: { blocks: number; gaps: number; worst: TraceFeatures }[] = [];
+  /** Of threads that have ended, together. */
+  readonly #ended = { threads: 0, blocks: 0, gaps: 0, worst: RunningSurprise.largest([]) };
   #alarms = 0;
   /** Score of the last alarm. */
   #alarmed = Number.NEGATIVE_INFINITY;
@@ -100,7 +101,7 @@ export class LiveRun {
 
   /** The map of the process has changed. */
   remap(space: AddressSpace): void {
-    if (!this.space.grow(space) || this.#threads.size + this.#ended.length === 0) return;
+    if (!this.space.grow(space) || this.#threads.size + this.#ended.threads === 0) return;
     this.inexact.add('mapped-later');
     for (const { flow } of this.#threads.values()) flow.grow();
   }
@@ -135,7 +136,11 @@ export class LiveRun {
     if (thread === undefined) return;
     thread.flow.end();
     const { blocks, gaps } = thread.flow.summary;
-    this.#ended.push({ blocks, gaps, worst: thread.surprise.features() });
+    const ended = this.#ended;
+    ended.threads++;
+    ended.blocks += blocks;
+    ended.gaps += gaps;
+    ended.worst = RunningSurprise.largest([ended.worst, thread.surprise.features()]);
     this.#threads.delete(number);
   }
 
@@ -151,7 +156,7 @@ export class LiveRun {
   /** The largest surprises so far. */
   get features(): TraceFeatures {
     const all = [...this.#threads.values()].map(({ surprise }) => surprise.features());
-    return RunningSurprise.largest([...this.#ended.map(({ worst }) => worst), ...all]);
+    return RunningSurprise.largest([this.#ended.worst, ...all]);
   }
 
   /** The known places that it came by. */
@@ -164,13 +169,12 @@ export class LiveRun {
   }
 
   get counts(): { readonly blocks: number; readonly gaps: number } {
-    const counts = { blocks: 0, gaps: 0 };
-    const open = [...this.#threads.values()].map(({ flow }) => flow.summary);
-    for (const each of [...this.#ended, ...open]) {
-      counts.blocks += each.blocks;
-      counts.gaps += each.gaps;
+    let { blocks, gaps } = this.#ended;
+    for (const { flow } of this.#threads.values()) {
+      blocks += flow.summary.blocks;
+      gaps += flow.summary.gaps;
     }
-    return counts;
+    return { blocks, gaps };
   }
 
   /** What there is to say of it, once it has ended. */

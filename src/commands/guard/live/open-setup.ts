@@ -10,6 +10,9 @@ import { openProfile, partsOf } from '../../profile/profile.ts';
 import { loadTrained } from '../../run/trained.ts';
 import type { LiveSetup } from './live-run.ts';
 
+/** Sets of images that are known at a time: who loads a library after the other, each elsewhere, comes back to none. */
+const mostSets = 2;
+
 /** A profile, ready for judging runs while they go on. */
 export interface OpenedSetup extends LiveSetup {
   /** The profile's file. */
@@ -55,7 +58,7 @@ export async function openSetup(
       ...{ model: layer, vocabulary, profile, codeCache, knownPlaces },
       decide: nominalDecision(calibration, fpr),
       filter: filterTable(filter),
-      imageCode: new ImageCodeCache(kept.facts),
+      imageCode: new ImageCodeCache(kept.facts, mostSets),
       ...(kept.shelf === undefined ? {} : { shelf: kept.shelf }),
       isKnown: (module, offset) => vocabulary.knows(module, offset),
       close: async () => {

@@ -1,0 +1,50 @@
+import { expect, test } from 'vitest';
+import { GuestMap } from './guest-map.ts';
+
+const page = 0x1000;
+
+test('holds no data that is mapped and unmapped for ever, each time elsewhere', () => {
+  const map = new GuestMap();
+  map.map(0x40_0000, 0x40_2000, 5, 0, '/bin/program');
+  const before = map.text();
+  for (let i = 1; i <= 1000; i++) {
+    const start = 0x7000_0000 + i * 4 * page;
+    map.map(start, start + page, 3, 0, '');
+    map.map(start + page, start + 2 * page, 1, 0, '/var/data');
+    map.unmap(start, start + 2 * page);
+  }
+  expect(map.text()).toBe(before);
+});
+
+test('keeps what was loaded for code when it is unmapped, until something else lies there', () => {
+  const map = new GuestMap();
+  map.map(0x5000_0000, 0x5000_2000, 1, 0, '/lib/one.so');
+  map.map(0x5000_2000, 0x5000_4000, 5, 0x2000, '/lib/one.so');
+  map.map(0x5000_4000, 0x5000_5000, 3, 0x4000, '/lib/one.so');
+  map.map(0x5000_5000, 0x5000_6000, 3, 0, '');
+  // Code that a program made.
+  map.map(0x6000_0000, 0x6000_1000, 5, 0, '');
+  const version = map.codeVersion;
+  map.unmap(0x5000_0000, 0x5000_6000);
+  map.unmap(0x6000_0000, 0x6000_1000);
+  expect(map.codeVersion).toBe(version);
+  expect(map.text()).toBe(
+    [
+      '50000000-50002000 r--p 00000000 00:00 0 /lib/one.so',
+      '50002000-50004000 r-xp 00002000 00:00 0 /lib/one.so',
+      '50004000-50005000 rw-p 00004000 00:00 0 /lib/one.so',
+      '60000000-60001000 r-xp 00000000 00:00 0\n',
+    ].join('\n'),
+  );
+  map.map(0x5000_2000, 0x5000_4000, 5, 0x1000, '/lib/two.so');
+  expect(map.find(0x5000_2000)?.path).toBe('/lib/two.so');
+});
+
+test('takes only the part out that is unmapped', () => {
+  const map = new GuestMap();
+  map.map(0x7000_0000, 0x7000_4000, 3, 0, '');
+  map.unmap(0x7000_1000, 0x7000_2000);
+  expect(map.find(0x7000_0000)?.end).toBe(0x7000_1000);
+  expect(map.find(0x7000_1000)).toBeUndefined();
+  expect(map.find(0x7000_2000)?.end).toBe(0x7000_4000);
+});
