@@ -27,7 +27,7 @@ export interface GuardingOptions {
 /** A process that has ended, and what became of it. */
 export type EndedProcess = ProcessVerdict & { readonly pid: number };
 
-/** All processes of one guarded program, those that have ended, too. */
+/** All processes of one guarded program; of those that have ended, their verdicts. */
 export class GuardedProcesses {
   readonly #options: GuardingOptions;
   readonly #profiles: ProfileList;
@@ -38,7 +38,14 @@ export class GuardedProcesses {
   readonly #images: ImageCollection;
   readonly #runs: Map<number, GuardedRun> = new Map();
   readonly #ended: EndedProcess[] = [];
-  readonly #settling: Promise<void>[] = [];
+  readonly #settling: Set<Promise<void>> = new Set();
+  #started = 0;
+  /** Sums of the processes that have ended. */
+  readonly #past = { blocks: 0, skippedBlocks: 0, alarms: 0 };
+  /** Number of the last one with a process id. */
+  readonly #numbers: Map<number, number> = new Map();
+  /** Those that turned into other programs. */
+  readonly #replaced: { number: number; pid: number; replacedBy: string }[] = [];
   #lost = 0;
   #failure: UserError | undefined;
   /** Set as soon as it has started; its processes come after. */
@@ -65,22 +72,24 @@ export class GuardedProcesses {
 
   get counters(): GuardCounters {
     const runs = [...this.#runs.values()];
+    const past = this.#past;
     const sum = (of: (run: GuardedRun) => number): number =>
       runs.reduce((total, run) => total + of(run), 0);
     return {
-      processes: runs.length,
-      blocks: sum(({ guest }) => guest.blocks),
+      processes: this.#started,
+      blocks: past.blocks + sum(({ guest }) => guest.blocks),
       waitingBlocks: sum(({ waitingBlocks }) => waitingBlocks),
-      skippedBlocks: sum(({ skippedBlocks }) => skippedBlocks),
-      alarms: sum(({ alarms }) => alarms),
+      skippedBlocks: past.skippedBlocks + sum(({ skippedBlocks }) => skippedBlocks),
+      alarms: past.alarms + sum(({ alarms }) => alarms),
       lost: this.#lost,
     };
   }
 
   /** A process is followed from now on. */
   onGuest(guest: Guest): GuestListener {
-    const number = this.#runs.size;
+    const number = this.#started++;
     const { hello, program } = guest;
+    this.#numbers.set(hello.pid, number);
     const choice = chooseProfile(this.#profiles, program.path, number === 0);
     const name = `${basename(program.path)}-${hello.prefix.replace(/-$/, '')}`;
     const folder = resolve(this.#options.evidence);
@@ -99,7 +108,10 @@ export class GuardedProcesses {
       profile: choice.index === undefined ? undefined : choice.path,
       why: choice.index === undefined ? choice.why : undefined,
     });
-    this.#settling.push(this.#settle(run));
+    const settling = this.#settle(run);
+    this.#settling.add(settling);
+    // Who waits for all of them hears of what fails.
+    void settling.then(() => this.#settling.delete(settling)).catch(() => {});
     return run;
   }
 
@@ -121,7 +133,7 @@ export class GuardedProcesses {
    * @throws UserError what ended the judging of them
    */
   async settled(): Promise<readonly EndedProcess[]> {
-    await Promise.all(this.#settling);
+    while (this.#settling.size > 0) await Promise.all(this.#settling);
     this.#tellUnseen();
     return this.#ended;
   }
@@ -136,31 +148,34 @@ export class GuardedProcesses {
     const { pid } = run.guest.hello;
     const { replacedBy } = run.guest;
     // The program that came in its place may not have reported yet: that is told for sure at the end.
-    if (replacedBy !== undefined && !this.mayFollow(replacedBy)) this.#tellReplaced(run);
+    if (replacedBy !== undefined && !this.mayFollow(replacedBy))
+      this.#tellReplaced(pid, replacedBy);
     if (verdict.damage !== undefined) this.onLost(verdict.damage, pid);
     this.#ended.push({ pid, ...verdict });
     this.#tell({ event: 'process-ended', pid, program: run.guest.program.path, ...verdict });
+    if (replacedBy !== undefined) this.#replaced.push({ number: run.number, pid, replacedBy });
+    this.#forget(run);
   }
 
-  #tellReplaced({ guest }: GuardedRun): void {
-    this.onLost(`what runs after exec of ${guest.replacedBy}`, guest.hello.pid);
+  /** Keeps of a process only what is counted: a service may fork for each of its clients. */
+  #forget(run: GuardedRun): void {
+    const past = this.#past;
+    past.blocks += run.guest.blocks;
+    past.skippedBlocks += run.skippedBlocks;
+    past.alarms += run.alarms;
+    this.#runs.delete(run.number);
   }
 
-  /** Programs that were to be followed and never reported. */
+  #tellReplaced(pid: number, program: string): void {
+    this.onLost(`what runs after exec of ${program}`, pid);
+  }
+
+  /** Programs that were to be followed and never reported: their process came back as no other. */
   #tellUnseen(): void {
-    for (const run of this.#runs.values()) {
-      const { replacedBy } = run.guest;
-      if (replacedBy === undefined || !this.mayFollow(replacedBy)) continue;
-      if (!this.#isFollowed(run)) this.#tellReplaced(run);
+    for (const { number, pid, replacedBy } of this.#replaced.sort((a, b) => a.number - b.number)) {
+      const isFollowed = (this.#numbers.get(pid) ?? number) > number;
+      if (this.mayFollow(replacedBy) && !isFollowed) this.#tellReplaced(pid, replacedBy);
     }
-  }
-
-  /** Whether the process came back as another program. */
-  #isFollowed(run: GuardedRun): boolean {
-    const { pid } = run.guest.hello;
-    return [...this.#runs.values()].some(
-      (other) => other.number > run.number && other.guest.hello.pid === pid,
-    );
   }
 
   #newSpool(folder: string, name: string): SampleSpool | undefined {
