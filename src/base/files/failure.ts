@@ -27,6 +27,8 @@ export function notReadable(path: string, cause: unknown): UserError {
   const plain: Readonly<Record<string, string>> = {
     ENOENT: 'there is no such file',
     EISDIR: 'it is a folder',
+    ENOTDIR: 'it is no folder',
+    ELOOP: 'it is a link that leads to itself',
     EACCES: 'permission denied',
   };
   const failure = failureOf(cause) ?? '';

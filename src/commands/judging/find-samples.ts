@@ -2,7 +2,7 @@ import { basename, resolve } from 'node:path';
 import { UserError } from '../../base/errors.ts';
 import { statusOf } from '../../base/files/exists.ts';
 import type { RunContext } from '../../model/first-layer.ts';
-import type { Sample } from '../../trace/sample.ts';
+import type { Sample, Skipped } from '../../trace/sample.ts';
 import { layoutOf } from '../samples/layout.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
 import { readSourceSample, type SampleSource, sourceSamplesAt } from '../samples/source.ts';
@@ -33,9 +33,8 @@ export async function findSamplesAt(
   const images = new Set<string>();
   const uses = new Map<string, number>();
   for (const path of paths) {
-    const layout = layoutOf(path, binDirs);
-    for (const dir of layout.binDirs) images.add(dir);
-    const found = await samplesIn(layout.samples, source);
+    const found = await samplesIn(path, binDirs, source);
+    for (const dir of found.binDirs) images.add(dir);
     for (const { directory, reason } of found.skipped) {
       log.log('warning', `left out: ${reason}`);
       skipped.push({ name: basename(directory), reason });
@@ -57,13 +56,20 @@ export async function findSamplesAt(
 }
 
 /** What cannot be read is left out: the other paths are judged. */
-async function samplesIn(path: string, source: SampleSource): ReturnType<typeof sourceSamplesAt> {
+async function samplesIn(
+  path: string,
+  asked: readonly string[],
+  source: SampleSource,
+): Promise<Pick<FoundSamples, 'samples' | 'binDirs'> & { readonly skipped: readonly Skipped[] }> {
   try {
-    const isLog = source.source !== 'trace' && statusOf(path)?.isFile() === true;
-    if (isLog) return { samples: [await readSourceSample(resolve(path), source)], skipped: [] };
-    return await sourceSamplesAt(path, source);
+    const { samples, binDirs } = layoutOf(path, asked);
+    const isLog = source.source !== 'trace' && statusOf(samples)?.isFile() === true;
+    if (isLog) {
+      return { samples: [await readSourceSample(resolve(samples), source)], skipped: [], binDirs };
+    }
+    return { ...(await sourceSamplesAt(samples, source)), binDirs };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
-    return { samples: [], skipped: [{ directory: path, reason: error.message }] };
+    return { samples: [], skipped: [{ directory: path, reason: error.message }], binDirs: [] };
   }
 }

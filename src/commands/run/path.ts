@@ -2,6 +2,7 @@ import { readdir } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { isAbsent, UserError } from '../../base/errors.ts';
 import { isThere } from '../../base/files/exists.ts';
+import { notReadable } from '../../base/files/failure.ts';
 
 /** The folder of evaluations that a user means, and the run that it belongs to. */
 export interface RunPath {
@@ -24,8 +25,10 @@ export async function findEvaluations(path: string): Promise<RunPath> {
   try {
     names = await readdir(root);
   } catch (cause) {
-    const why = isAbsent(cause) ? 'there is no such folder' : String(cause);
-    throw new UserError('evaluations-unreadable', why, { category: 'input', path: root, cause });
+    if (!isAbsent(cause)) throw notReadable(root, cause);
+    throw new UserError('evaluations-unreadable', 'there is no such folder', {
+      ...{ category: 'input', path: root, cause },
+    });
   }
   if (!names.some((name) => /\.(eval|gz)$/.test(name))) {
     throw new UserError('no-evaluations', 'holds no evaluations; "wayward learn" makes them', {
