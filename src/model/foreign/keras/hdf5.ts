@@ -10,6 +10,8 @@ type Memory = Awaited<Hdf5Library['ready']>['FS'];
 
 /** Copies of the library that damaged files have brought to an end. */
 let ended = 0;
+/** The copy in use. */
+let library: Promise<Hdf5Library> | undefined;
 /** Files that were given to it: each has a name of its own. */
 let given = 0;
 
@@ -18,16 +20,21 @@ let given = 0;
  *
  * @throws UserError `package-missing`
  */
-async function openLibrary(): Promise<Hdf5Library> {
+function openLibrary(): Promise<Hdf5Library> {
+  library ??= loadLibrary();
+  return library;
+}
+
+async function loadLibrary(): Promise<Hdf5Library> {
   requirePackage('h5wasm', 'a file of weights for Keras');
   const url = import.meta.resolve('h5wasm');
   // Under another name the same code is loaded again, with memory of its own: what it is, no type can say.
-  const { default: library } = (await import(ended === 0 ? url : `${url}?${ended}`)) as {
+  const { default: copy } = (await import(ended === 0 ? url : `${url}?${ended}`)) as {
     default: Hdf5Library;
   };
-  const { activate_throwing_error_handler } = await library.ready;
+  const { activate_throwing_error_handler } = await copy.ready;
   activate_throwing_error_handler();
-  return library;
+  return copy;
 }
 
 /**
@@ -65,15 +72,15 @@ async function withFile<T>(
   use: (file: Hdf5File, library: Hdf5Library) => T,
   closed?: (memory: Memory, path: string) => void,
 ): Promise<T> {
-  const library = await openLibrary();
-  const { FS: memory } = await library.ready;
+  const copy = await openLibrary();
+  const { FS: memory } = await copy.ready;
   const path = `/${++given}.h5`;
   try {
     if (bytes !== undefined) memory.writeFile(path, bytes);
-    const file = new library.File(path, mode);
+    const file = new copy.File(path, mode);
     let used: T;
     try {
-      used = use(file, library);
+      used = use(file, copy);
     } finally {
       file.close();
     }
@@ -81,7 +88,10 @@ async function withFile<T>(
     return used;
   } catch (cause) {
     // The library ends itself at some damage, and takes whole files for damaged from then on.
-    if (isTrap(cause)) ended++;
+    if (isTrap(cause)) {
+      ended++;
+      library = undefined;
+    }
     throw cause;
   } finally {
     forget(memory, path);
