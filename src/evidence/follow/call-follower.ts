@@ -1,5 +1,4 @@
 import type { Address } from '../../base/address.ts';
-import { AddressIndex } from '../../base/bytes/address-index.ts';
 import { findEntries } from '../../base/bytes/found-entries.ts';
 import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
 import type { Mark } from '../../flow/mark.ts';
@@ -7,9 +6,12 @@ import { StackUse } from '../../x86/stack-use.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { Arrival, type ArrivalKind } from './arrival.ts';
 import { BlockPlaces } from './block-places.ts';
+import { CalledCode } from './called-code.ts';
 import { Candidates, returned, withRivals } from './candidates.ts';
 import { ContextPool } from './context-pool.ts';
 import { type Candidate, type ContextOrigin, FlowContext } from './flow-context.ts';
+import { LoadedPointer } from './loaded-pointer.ts';
+import { loadsFlag, madeFlag, Ran, RanBlocks, ranSize, returnPointFlag } from './ran-blocks.ts';
 import type { CodeRange, KnownCode, StackCode } from './stack-code.ts';
 
 /** A block stream under way: the tables that its batches refer to. */
@@ -52,27 +54,6 @@ export interface FlowObserver {
   /** @param previous  block before the mark; -1 when none is known */
   onMark(mark: Mark, previous: number): void;
 }
-
-/** Flags of a block beside its kind, in `#steps`. */
-const madeFlag = 16;
-const loadsFlag = 32;
-/** A long jump has gone behind the call at its end. */
-const returnPointFlag = 64;
-
-/**
- * What is kept of each block that ran, together in one quarter of a cache line: blocks are met in no order
- * that a processor could foresee.
- */
-const Ran = {
-  /** Of a block that ends in a call: the block behind it, as far as a return has shown; -1 = not yet. */
-  behind: 0,
-  /** Depth and activation in which the call was made last; -1 = never. */
-  depth: 1,
-  birth: 2,
-  /** Last target of a block that ends in an indirect call or jump; -1 = to be told. */
-  target: 3,
-} as const;
-const ranSize = 4;
 
 /** A landing place is looked for in so many of the youngest frames. */
 const searchDepth = 4096;
@@ -117,31 +98,13 @@ export class CallFollower {
   #context: FlowContext;
   #contexts = 0;
   #previous = -1;
-  /** Blocks of the table that were looked at. */
-  #taken = 0;
-  /** `Transfer` kind and flags, by block. */
-  #steps: Uint8Array = new Uint8Array(1024);
-  /** `[blocks, 4]`, as `Ran`. */
-  #ran: Int32Array = new Int32Array(4 * 1024).fill(-1);
+  readonly #ranBlocks = new RanBlocks();
+  readonly #calledCode: CalledCode;
   /** Sites that have gone from one stack to another. */
   readonly #switches: Set<number> = new Set();
   /** Those that have copied a stack and gone on with the copy in the same place. */
   readonly #copies: Set<number> = new Set();
-  /** The stack pointer was set in this activation, and nothing has come of it yet. */
-  #loaded: FlowContext | undefined;
-  #loadedDepth = 0;
-  #loadedBirth = 0;
-  #loadedBlock = -1;
-  #loadedAt = -1;
-  #loadedUse = 0;
-  #floorBefore = 0;
-
-  /** The first block that ends in a call, by the address after; blocks by start. Made when first asked for. */
-  readonly #callEnds = new AddressIndex();
-  readonly #starts = new AddressIndex();
-  /** By block: the next one that ends in a call at the same address; -1 = none. */
-  #sameEnd: Int32Array = new Int32Array(0);
-  #indexed = 0;
+  readonly #loaded = new LoadedPointer();
 
   constructor(stream: BlockStream, code: FollowedCode = {}, observer?: FlowObserver) {
     this.#stream = stream;
@@ -150,6 +113,7 @@ export class CallFollower {
     this.#observer = observer;
     this.#isAlone = code.isAlone === true;
     this.#pool = new ContextPool(this.places);
+    this.#calledCode = new CalledCode(stream.blocks, this.places, this.#ranBlocks, code.stack);
     this.#context = this.#newContext('trace');
   }
 
@@ -172,8 +136,7 @@ export class CallFollower {
     // Most blocks are reached in ordinary ways.
     arrivals.fill(Arrival.none, 0, length);
     if (this.position < 0) this.#begin(entries[0]);
-    const steps = this.#steps;
-    const ran = this.#ran;
+    const { steps, ran } = this.#ranBlocks;
     const { indexes, count } = findEntries(entries, length, steps, Transfer.jmp + 1);
     this.#goOnFromBatch(entries[0]);
     // A block's index in the trace, less its index here.
@@ -242,9 +205,9 @@ export class CallFollower {
   #goOnFromBatch(to: number): void {
     const from = this.#previous;
     if (from < 0 || to < 0) return;
-    const kind = this.#steps[from] & 15;
+    const kind = this.#ranBlocks.steps[from] & 15;
     if (kind <= Transfer.jmp || kind === Transfer.call) return;
-    if (kind < Transfer.ret && this.#ran[from * ranSize + Ran.target] === to) return;
+    if (kind < Transfer.ret && this.#ranBlocks.targetOf(from) === to) return;
     this.arrivals[0] = this.#arrive(from, to, kind);
   }
 
@@ -255,7 +218,7 @@ export class CallFollower {
       const context = this.#context;
       const { depth } = context;
       if (depth > context.floor && end[context.frames[depth - 1]] === start[to]) {
-        this.#ran[context.frames[depth - 1] * ranSize + Ran.behind] = to;
+        this.#ranBlocks.ran[context.frames[depth - 1] * ranSize + Ran.behind] = to;
         context.depth--;
         return Arrival.returned;
       }
@@ -278,22 +241,7 @@ export class CallFollower {
   #takeBlocks(): void {
     const { blocks } = this.#stream;
     this.places.update(blocks);
-    const { length, kind, size, module } = blocks;
-    if (length > this.#steps.length) {
-      const capacity = Math.max(length, 2 * this.#steps.length);
-      const steps = new Uint8Array(capacity);
-      steps.set(this.#steps);
-      this.#steps = steps;
-      this.#ran = longer(this.#ran, capacity * ranSize);
-    }
-    for (let id = this.#taken; id < length; id++) {
-      let step = kind[id];
-      if (module[id] < 0) step |= madeFlag;
-      const use = this.#stack?.stackUseIfSet(this.places.start[id], size[id]) ?? 0;
-      if ((use & StackUse.loads) !== 0) step |= loadsFlag;
-      this.#steps[id] = step;
-    }
-    this.#taken = length;
+    this.#ranBlocks.take(blocks, this.places, this.#stack);
   }
 
   /**
@@ -317,43 +265,7 @@ export class CallFollower {
     }
     if ((step & returnPointFlag) !== 0) context.addReturnPoint(block);
     if ((step & loadsFlag) === 0) return;
-    if (!this.#isLoaded()) {
-      this.#settle();
-      this.#floorBefore = context.floor;
-    }
-    this.#loaded = context;
-    this.#loadedDepth = context.depth;
-    this.#loadedBirth = context.births[context.depth];
-    this.#loadedBlock = block;
-    this.#loadedAt = this.position;
-    this.#loadedUse = this.#useOf(block) ?? 0;
-    // Returns from this activation need a closer look.
-    context.floor = Math.max(context.floor, context.depth);
-  }
-
-  /** Whether the activation that runs has set its stack pointer. */
-  #isLoaded(): boolean {
-    const context = this.#context;
-    const { depth } = context;
-    return (
-      this.#loaded === context &&
-      this.#loadedDepth === depth &&
-      context.births[depth] === this.#loadedBirth
-    );
-  }
-
-  /** Whether the activation that set its stack pointer is still open. */
-  #isLoadedOpen(): boolean {
-    const { depth, births } = this.#context;
-    return depth >= this.#loadedDepth && births[this.#loadedDepth] === this.#loadedBirth;
-  }
-
-  /** What was loaded has shown what it was for. */
-  #settle(): void {
-    const context = this.#loaded;
-    this.#loaded = undefined;
-    if (context === undefined) return;
-    context.floor = Math.min(this.#floorBefore, context.depth);
+    this.#loaded.set(context, block, this.position, this.#useOf(block) ?? 0);
   }
 
   /**
@@ -362,13 +274,14 @@ export class CallFollower {
    */
   #takesOtherStack(from: number): boolean {
     const { births, depth } = this.#context;
-    if (this.#loadedBlock !== from) {
-      const isFromMemory = (this.#loadedUse & StackUse.fromRegister) === 0;
-      if (!isFromMemory || births[depth + 1] > this.#loadedAt) return false;
+    const { block, position, use } = this.#loaded;
+    if (block !== from) {
+      const isFromMemory = (use & StackUse.fromRegister) === 0;
+      if (!isFromMemory || births[depth + 1] > position) return false;
     }
-    const start = this.places.start[this.#loadedBlock];
+    const start = this.places.start[block];
     const begin = this.#known?.functionRange(start)?.start ?? start;
-    return this.#stack?.isOtherStack(this.#loadedUse, begin, start) === true;
+    return this.#stack?.isOtherStack(use, begin, start) === true;
   }
 
   #useOf(block: number): number | undefined {
@@ -387,12 +300,12 @@ export class CallFollower {
   #return(from: number, to: number, target: Address): ArrivalKind {
     const context = this.#context;
     const expected = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : undefined;
-    const isLoaded = this.#isLoaded();
-    if (!isLoaded && this.#loaded === context && !this.#isLoadedOpen()) this.#settle();
+    const isLoaded = this.#loaded.isIn(context);
+    if (this.#loaded.isLeft(context)) this.#loaded.settle();
     const use = this.#useOf(from);
     if (!isLoaded && context.isRefuted && this.#takeRival(target)) return Arrival.returned;
     if (expected === target && !(isLoaded && this.#pool.has(target))) {
-      const isCopy = isLoaded && (this.#loadedUse & StackUse.moves) !== 0;
+      const isCopy = isLoaded && (this.#loaded.use & StackUse.moves) !== 0;
       if (isCopy) this.#keepCopy(from);
       this.#pop(context, isLoaded);
       if (isCopy) this.#doubtCopy();
@@ -435,7 +348,7 @@ export class CallFollower {
   }
 
   #pop(context: FlowContext, isLoaded: boolean): void {
-    if (isLoaded) this.#settle();
+    if (isLoaded) this.#loaded.settle();
     if (context.rivals.length > 0) this.#compareRivals(context);
     context.depth--;
     if (context.floor > context.depth) context.floor = context.depth;
@@ -496,30 +409,13 @@ export class CallFollower {
   #skipTaken(target: Address): boolean {
     const context = this.#context;
     for (let i = context.depth - 1; i > 0; i--) {
-      if (!this.#isReturnTaken(context.frames[i])) return false;
+      if (!this.#calledCode.isReturnTaken(context.frames[i])) return false;
       if (this.#endOf(context.frames[i - 1]) !== target) continue;
       context.depth = i - 1;
       context.floor = Math.min(context.floor, context.depth);
       return true;
     }
     return false;
-  }
-
-  /** Whether the code that a direct call enters takes its return address off the stack at once. */
-  #isReturnTaken(call: number): boolean {
-    const callee = this.#calleeOf(call);
-    if (callee === undefined) return false;
-    const size = this.#stack?.blockAt(callee)?.size ?? 0;
-    return ((this.#stack?.stackUse(callee, size) ?? 0) & StackUse.pops) !== 0;
-  }
-
-  /** @returns where the direct call at the end of a block goes */
-  #calleeOf(call: number): Address | undefined {
-    if (this.#stream.blocks.kind[call] !== Transfer.call) return undefined;
-    const at = this.places.start[call];
-    const shape = this.#stack?.blockAt(at);
-    if (shape === undefined || shape.kind !== Transfer.call) return undefined;
-    return at + shape.target;
   }
 
   /** A return by code whose bytes are not known: whatever it did, nothing is proven. */
@@ -641,7 +537,7 @@ export class CallFollower {
     const target = this.places.start[to];
     if (kind === Transfer.ijmp) {
       const context = this.#context;
-      const isLoaded = this.#isLoaded();
+      const isLoaded = this.#loaded.isIn(context);
       const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
       if (top === target && !(isLoaded && this.#pool.has(target))) {
         // `pop rcx; jmp rcx` is a return.
@@ -673,8 +569,8 @@ export class CallFollower {
     }
     const isTold = this.#tellIndirect(from, to, kind, Arrival.none);
     // Where the stack pointer is set, the same transfer may go to another stack each time.
-    const isCached = !isTold && (this.#steps[from] & loadsFlag) === 0;
-    this.#ran[from * ranSize + Ran.target] = isCached ? to : -1;
+    const isCached = !isTold && (this.#ranBlocks.steps[from] & loadsFlag) === 0;
+    this.#ranBlocks.ran[from * ranSize + Ran.target] = isCached ? to : -1;
     return Arrival.none;
   }
 
@@ -709,7 +605,7 @@ export class CallFollower {
     else if (isSwitch && this.#copies.has(from)) add(own.copy(), unwindsTo);
     const range = this.#known?.functionRange(target);
     const isPad = this.#known?.isLandingPad(target) === true;
-    const calls = found.length > 0 && !isPad ? [] : this.#callsBefore(target);
+    const calls = found.length > 0 && !isPad ? [] : this.#calledCode.before(target);
     for (const call of calls) {
       this.#addReturnPoints(own, call, add);
       for (const other of this.#pool.contexts) this.#addReturnPoints(other, call, add);
@@ -734,7 +630,7 @@ export class CallFollower {
       }
     }
     if (found.length === 0) return calls.length > 0 && this.#goBackTo(from, calls);
-    for (const call of calls) this.#markReturnPoint(call);
+    for (const call of calls) this.#ranBlocks.markReturnPoint(call);
     this.#goOn(from, target, withRivals(found.list));
     return true;
   }
@@ -749,26 +645,19 @@ export class CallFollower {
     return this.#frameTo(context, target);
   }
 
-  #isReturnPoint(call: number): boolean {
-    return (this.#steps[call] & returnPointFlag) !== 0;
-  }
-
-  #markReturnPoint(call: number): void {
-    this.#steps[call] |= returnPointFlag;
-  }
-
   /** Activations of a context that made a call and are open. */
   #addReturnPoints(
     context: FlowContext,
     call: number,
     add: (context: FlowContext, depth: number) => void,
   ): void {
-    const depth = this.#ran[call * ranSize + Ran.depth];
-    const birth = this.#ran[call * ranSize + Ran.birth];
+    const { ran } = this.#ranBlocks;
+    const depth = ran[call * ranSize + Ran.depth];
+    const birth = ran[call * ranSize + Ran.birth];
     if (depth >= 0 && depth <= context.depth && context.births[depth] === birth) {
       add(context, depth);
     }
-    if (!this.#isReturnPoint(call)) return;
+    if (!this.#ranBlocks.isReturnPoint(call)) return;
     for (let i = context.returnPoints.length - 1; i >= 0; i--) {
       const point = context.returnPoints[i];
       const isOpen = point.depth <= context.depth && context.births[point.depth] === point.birth;
@@ -802,7 +691,7 @@ export class CallFollower {
 
   /** The first of the candidates goes on; the others stay possible until returns decide. */
   #goOn(from: number, target: Address, [first, ...rivals]: readonly Candidate[]): void {
-    this.#settle();
+    this.#loaded.settle();
     if (first.context === this.#context) this.#goBackOnOwn(from, target, first.depth, rivals);
     else this.#goOnElsewhere(from, first, rivals);
     if (this.#copies.has(from)) this.#doubtCopy();
@@ -857,7 +746,7 @@ export class CallFollower {
 
   /** Sets the current stack aside and goes on with another one. */
   #leave(from: number, next: FlowContext): void {
-    this.#settle();
+    this.#loaded.settle();
     const own = this.#context;
     own.leftFrom = this.places.start[from];
     own.leftEnd = this.places.end[from];
@@ -901,69 +790,10 @@ export class CallFollower {
    * address, as `setjmp` does.
    */
   #goBackTo(from: number, calls: readonly number[]): boolean {
-    if (!calls.some((call) => this.#savesContext(call))) return false;
-    for (const call of calls) this.#markReturnPoint(call);
+    if (!calls.some((call) => this.#calledCode.savesContext(call))) return false;
+    for (const call of calls) this.#ranBlocks.markReturnPoint(call);
     this.#leave(from, this.#newContext('foreign'));
     return true;
-  }
-
-  #savesContext(call: number): boolean {
-    if (this.#isReturnPoint(call)) return true;
-    let callee = this.#calleeOf(call);
-    // Through linkage stubs and a tail call or two.
-    for (let i = 0; i < 8 && callee !== undefined; i++) {
-      const shape = this.#stack?.blockAt(callee);
-      if (shape === undefined) return false;
-      const { kind, size, target } = shape;
-      if (((this.#stack?.stackUse(callee, size) ?? 0) & StackUse.reads) !== 0) return true;
-      if (kind === Transfer.jmp) callee += target;
-      else if (kind === Transfer.ijmp) {
-        this.#indexBlocks();
-        const block = this.#starts.get(callee | 0, upperHalf(callee));
-        const next = block < 0 ? -1 : this.#ran[block * ranSize + Ran.target];
-        callee = next < 0 ? undefined : this.places.start[next];
-      } else if (kind === Transfer.jcc) callee += size;
-      else return false;
-    }
-    return false;
-  }
-
-  /** @returns blocks that end in a call that this run has made, and that returns to `target` */
-  #callsBefore(target: Address): readonly number[] {
-    this.#indexBlocks();
-    const calls: number[] = [];
-    for (
-      let call = this.#callEnds.get(target | 0, upperHalf(target));
-      call >= 0;
-      call = this.#sameEnd[call]
-    ) {
-      if (this.#ran[call * ranSize + Ran.depth] >= 0) calls.push(call);
-    }
-    return calls;
-  }
-
-  #indexBlocks(): void {
-    if (this.#indexed === this.#taken) return;
-    const { kind } = this.#stream.blocks;
-    const { start, end } = this.places;
-    if (this.#sameEnd.length < this.#taken) this.#sameEnd = longer(this.#sameEnd, start.length);
-    for (; this.#indexed < this.#taken; this.#indexed++) {
-      const id = this.#indexed;
-      const [low, high] = [start[id] | 0, upperHalf(start[id])];
-      if (this.#starts.get(low, high) < 0) this.#starts.add(low, high, id);
-      if (kind[id] === Transfer.call || kind[id] === Transfer.icall) this.#indexCall(id, end[id]);
-    }
-  }
-
-  #indexCall(id: number, end: Address): void {
-    const [low, high] = [end | 0, upperHalf(end)];
-    let last = this.#callEnds.get(low, high);
-    if (last < 0) {
-      this.#callEnds.add(low, high, id);
-      return;
-    }
-    while (this.#sameEnd[last] >= 0) last = this.#sameEnd[last];
-    this.#sameEnd[last] = id;
   }
 
   #newContext(origin: ContextOrigin, parent?: FlowContext): FlowContext {
@@ -1025,7 +855,7 @@ export class CallFollower {
     const [interrupted] = parent.interruptedAt;
     const isWithin = range !== undefined && interrupted >= range.start && interrupted < range.end;
     let depth = -1;
-    for (const call of this.#callsBefore(target)) {
+    for (const call of this.#calledCode.before(target)) {
       this.#addReturnPoints(parent, call, (_, found) => {
         depth = Math.max(depth, found);
       });
@@ -1083,7 +913,8 @@ export class CallFollower {
     const kind = this.#stream.blocks.kind[previous];
     if (!isMade) return;
     if (kind === Transfer.ret) this.#return(previous, -1, target);
-    else if (kind === Transfer.ijmp && this.#isLoaded()) this.#explain(previous, target);
+    else if (kind === Transfer.ijmp && this.#loaded.isIn(this.#context))
+      this.#explain(previous, target);
   }
 
   /** A block that was interrupted ran in part only: the call at its end was not made. */
@@ -1097,20 +928,9 @@ export class CallFollower {
 
   /** Nothing is known any more. */
   #forget(): void {
-    this.#loaded = undefined;
+    this.#loaded.forget();
     this.#seesAll = false;
     this.#pool.clear();
     this.#context = this.#newContext('trace');
   }
-}
-
-/** @returns bits 32 and above of an address */
-function upperHalf(address: Address): number {
-  return Math.floor(address / 0x1_0000_0000);
-}
-
-function longer(values: Int32Array, length: number): Int32Array {
-  const result = new Int32Array(length).fill(-1);
-  result.set(values);
-  return result;
 }
