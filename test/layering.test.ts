@@ -24,7 +24,8 @@ const mayImport: Readonly<Record<string, Rule>> = {
   x86: { values: ['base'] },
   pt: { values: ['base'] },
   flow: { values: ['base', 'x86', 'pt'], types: ['image'] },
-  trace: { values: ['base', 'image/maps', 'image', 'x86', 'pt', 'flow'] },
+  'flow/parallel': { values: ['base', 'pt', 'flow'], types: ['image'] },
+  trace: { values: ['base', 'image/maps', 'image', 'x86', 'pt', 'flow', 'flow/parallel'] },
   'evidence/code/tables': { values: ['x86'], types: ['image/files', 'image'] },
   'evidence/code/values': { values: ['x86'], types: ['evidence/code/tables'] },
   'evidence/code': {
@@ -148,7 +149,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'report/data',
       'report/charts',
     ],
-    types: ['model', 'evaluation', 'verdict/features', 'commands/run'],
+    types: ['flow/parallel', 'model', 'evaluation', 'verdict/features', 'commands/run'],
   },
   'commands/samples/sets': {
     values: ['base', 'trace', 'commands/samples'],
@@ -340,6 +341,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'x86',
       'pt',
       'flow',
+      'flow/parallel',
       'trace',
       'evidence/code',
       'evidence/follow',

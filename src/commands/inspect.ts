@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { formatAddress } from '../base/address.ts';
 import { streamMaybeGzip } from '../base/files/read.ts';
 import { recordOf } from '../base/values.ts';
@@ -5,6 +6,7 @@ import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';
 import type { Gap } from '../flow/mark.ts';
+import { PiecePool } from '../flow/parallel/piece-pool.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { PlaceNames } from '../names/place-names.ts';
 import { findPsb, isItem, itemBytesAfter, packetLength } from '../pt/packet.ts';
@@ -60,9 +62,12 @@ export async function inspect(
   context: RunContext,
 ): Promise<readonly TraceReport[]> {
   const codeCache = new CodeCache();
+  // This thread counts meanwhile.
+  const pieces = new PiecePool(availableParallelism() - 1);
   const reports: TraceReport[] = [];
   try {
-    for (const trace of await new TraceOpener(options, codeCache).openNamed(options.sample)) {
+    const opener = new TraceOpener(options, codeCache, pieces);
+    for (const trace of await opener.openNamed(options.sample)) {
       const { source } = trace;
       const counts = new BlockCounts(source.blocks);
       const fingerprint = options.hash ? new Fingerprint(source.blocks) : undefined;
@@ -93,6 +98,7 @@ export async function inspect(
     }
   } finally {
     codeCache.dispose();
+    await pieces.dispose();
   }
   return reports;
 }
