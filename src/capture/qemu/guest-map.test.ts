@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest';
+import { parseMemoryMap } from '../../image/maps/memory-map.ts';
 import { GuestMap } from './guest-map.ts';
 
 const page = 0x1000;
@@ -47,4 +48,17 @@ test('takes only the part out that is unmapped', () => {
   expect(map.find(0x7000_0000)?.end).toBe(0x7000_1000);
   expect(map.find(0x7000_1000)).toBeUndefined();
   expect(map.find(0x7000_2000)?.end).toBe(0x7000_4000);
+});
+
+test.each([
+  ['where nothing is mapped', 0],
+  ['in the middle of code', 0x1_2000],
+])('stays as it is when no byte is protected, %s', (_, at) => {
+  const map = new GuestMap();
+  map.map(0x1_0000, 0x1_4000, 5, 0x1000, '/lib/a.so');
+  const [before, version] = [map.text(), map.codeVersion];
+  map.protect(at, at, 1);
+  expect(map.text()).toBe(before);
+  expect(map.codeVersion).toBe(version);
+  expect(() => parseMemoryMap(map.text(), 'mapping.txt')).not.toThrow();
 });

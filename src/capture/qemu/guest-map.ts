@@ -39,8 +39,12 @@ export class GuestMap {
     return other;
   }
 
-  /** Code that was unmapped has run all the same: only a new mapping replaces it. */
+  /**
+   * Code that was unmapped has run all the same: only a new mapping replaces it. Nothing may be protected, at no
+   * address, and Linux lets it pass: gccgo's runtime does that.
+   */
   protect(start: Address, end: Address, prot: number): void {
+    if (start >= end) return;
     const inside = this.#cut(start, end);
     const isCode = (prot & 4) !== 0;
     if (inside.some(({ perms, path }) => path !== '' && isCode !== (perms[2] === 'x'))) {
