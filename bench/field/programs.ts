@@ -3,11 +3,18 @@ import { join } from 'node:path';
 import type { FieldProgram } from './program.ts';
 import { machines } from './programs/machines.ts';
 import { more } from './programs/more.ts';
+import { others } from './programs/others.ts';
 import { scripting } from './programs/scripting.ts';
 import { tools } from './programs/tools.ts';
 
 /** All programs, those with the most different makes first. */
-export const programs: readonly FieldProgram[] = [...scripting, ...more, ...machines, ...tools];
+export const programs: readonly FieldProgram[] = [
+  ...scripting,
+  ...more,
+  ...machines,
+  ...others,
+  ...tools,
+];
 
 /** @returns where the program lies, or `undefined` where its package is not installed */
 export function findProgram(program: FieldProgram): string | undefined {
