@@ -206,7 +206,7 @@ const code: ProcessCode = {
   formatAt: () => 'elf',
   isBinderJump: () => false,
   listsAllFunctions: () => false,
-  space: { modules: [{ name: 'program', base: exampleBase }], moduleAt: () => 0 },
+  space: { modules: [{ name: 'program', base: exampleBase }], moduleAt: () => 0, missing: [] },
   imageOf: () => undefined,
   place: () => undefined,
   // The one table of the image.
@@ -285,8 +285,8 @@ describe('indirect transfers', () => {
       profile.add(training.indirectTransfers);
       return profile;
     };
-    const run = (target: number, profile: TransferProfile) =>
-      collect([caller, { at: target, kind: jmp }], [0, 1], { code, allowed, profile });
+    const run = (target: number, profile: TransferProfile, known: ProcessCode = code) =>
+      collect([caller, { at: target, kind: jmp }], [0, 1], { code: known, allowed, profile });
 
     test('a new class is no proof', () => {
       expect(kinds(run(0x300, train(0x200)))).toEqual(['unlikely-target']);
@@ -294,6 +294,14 @@ describe('indirect transfers', () => {
 
     test('a function that no table has there is', () => {
       expect(kinds(run(0x400, train(0x200)))).toEqual(['wrong-slot']);
+    });
+
+    test('unless an image is missing, and others may know it by name', () => {
+      const space = { ...code.space, missing: ['/lib/plugin.so'] };
+      const partly = { ...code, space } as unknown as ProcessCode;
+      expect(kinds(run(0x400, train(0x200), partly))).toEqual(['unlikely-target']);
+      const unnamed = { ...code, space, exportedNames: () => [] } as unknown as ProcessCode;
+      expect(kinds(run(0x400, train(0x200), unnamed))).toEqual(['wrong-slot']);
     });
 
     test('nor is what a table holds that the program may have filled', () => {

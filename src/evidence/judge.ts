@@ -308,6 +308,8 @@ export class TransferJudge implements FlowObserver {
     const position = classes?.find(({ name }) => name === 'position');
     if (position?.hasVirtually === undefined || position.has(translated(target))) return false;
     const { hasVirtually } = position;
+    // A table of an image that is not at hand may name it.
+    if (code.space.missing.length > 0 && code.exportedNames(target).length > 0) return false;
     const usual = profile.targetsOf(sitePlace(this.#namedBlocks, from));
     return (
       usual.length > 0 &&
