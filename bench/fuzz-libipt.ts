@@ -171,7 +171,12 @@ async function ownFlow(bytes: Uint8Array): Promise<string[] | undefined> {
   const { blocks, marks } = decoder;
   // libipt does not tell of what lies before the first PSB.
   const first = entries[0] < 0 ? marks[~entries[0]] : undefined;
-  if (first?.kind === 'gap' && first.reason === 'not-synchronized') entries.shift();
+  if (first?.kind === 'gap' && first.reason === 'not-synchronized') {
+    entries.shift();
+    // An overflow behind a PSB that says of no flow where it is belongs to what was lost before.
+    const lost = Buffer.from(bytes.subarray(0, first.traceOffset + first.bytesLost));
+    if (lost.indexOf('02f3', Math.max(0, findPsb(bytes, 0)), 'hex') >= 0) flow.push('O');
+  }
   // libipt keeps the mode of a MODE.Exec without its TIP for a later one, past that of a PSB+.
   const isOtherMode = (byte: number, i: number): boolean =>
     byte === 0x99 && bytes[i + 1] >> 5 === 0 && (bytes[i + 1] & 3) !== 1;
