@@ -50,6 +50,10 @@ describe('files in one', () => {
     ['is absolute', [{ name: '/etc/passwd', bytes: 0 }]],
     ['is hidden', [{ name: '.bashrc', bytes: 0 }]],
     ['is longer than the file', [{ name: 'a', bytes: 2 ** 40 }]],
+    [
+      'is one of ten thousand',
+      Array.from({ length: 10_000 }, (_, i) => ({ name: `a${i}`, bytes: 0 })),
+    ],
     ['has no length', [{ name: 'a', bytes: -1 }]],
     [
       'is twice there',

@@ -5,6 +5,8 @@ import { seal, unseal } from '../../base/files/sealed.ts';
 const magic = Buffer.from('WPROFILE', 'latin1');
 /** A profile of a million contexts has 60 MB. */
 const mostListBytes = 2 ** 20;
+/** A profile has a dozen. Each is written when it is opened, however empty it is. */
+const mostFiles = 256;
 
 interface Entry {
   readonly name: string;
@@ -67,7 +69,7 @@ function parseList(text: string): readonly Entry[] | undefined {
     safeName.test(entry.name) &&
     Number.isSafeInteger(entry.bytes) &&
     (entry.bytes ?? -1) >= 0;
-  if (!Array.isArray(list) || !list.every(isEntry)) return undefined;
+  if (!Array.isArray(list) || list.length > mostFiles || !list.every(isEntry)) return undefined;
   const entries = list as readonly Entry[];
   const names = new Set(entries.map(({ name }) => name));
   const isAlone = ({ name }: Entry): boolean =>
