@@ -6,20 +6,22 @@ import { join } from 'node:path';
 const own = /^wayward-(judge|profile|record|perf)-/;
 
 /**
- * Gives all tests of a run one folder for what is temporary, and removes it behind them, also what failed tests
- * and killed programs left there.
+ * Gives all tests of a run one folder for what is temporary, and for what is kept for later runs, which nothing that was
+ * kept before may decide; and removes it behind them, also what failed tests and killed programs left there.
  *
  * @throws Error, after the tests, when Wayward has left something
  */
 export default function setup(): () => void {
-  const before = process.env.TMPDIR;
+  const { TMPDIR, XDG_CACHE_HOME } = process.env;
   const folder = mkdtempSync(join(tmpdir(), 'wayward-tests-'));
-  process.env.TMPDIR = folder;
+  Object.assign(process.env, { TMPDIR: folder, XDG_CACHE_HOME: join(folder, 'cache') });
   return () => {
     const left = readdirSync(folder).filter((name) => own.test(name));
     rmSync(folder, { recursive: true, force: true });
-    if (before === undefined) delete process.env.TMPDIR;
-    else process.env.TMPDIR = before;
+    for (const [name, before] of Object.entries({ TMPDIR, XDG_CACHE_HOME })) {
+      if (before === undefined) delete process.env[name];
+      else process.env[name] = before;
+    }
     if (left.length > 0) throw new Error(`left in the temporary folder: ${left.join(', ')}`);
   };
 }

@@ -75,6 +75,15 @@ function loopRecording(program: string): Buffer {
   return writer.finish();
 }
 
+/** Bare code, which is taken from a folder of images only, never from where a recording says that it lies. */
+function loopProgram(name: string): { readonly program: string; readonly binDirs: string[] } {
+  const images = join(out, 'images');
+  mkdirSync(images, { recursive: true });
+  const program = join(images, name);
+  writeFileSync(program, Buffer.from([0x74, 0xfe, 0xc3]));
+  return { program, binDirs: [images] };
+}
+
 const flagged = ({ judged }: JudgeResult): readonly string[] =>
   judged.filter(({ verdict }) => verdict === 'anomalous').map(({ name }) => name);
 
@@ -179,11 +188,10 @@ describe('judge', () => {
   });
 
   test('takes a file of perf record for the samples that are in it', async () => {
-    const program = join(out, 'loop');
-    writeFileSync(program, Buffer.from([0x74, 0xfe, 0xc3]));
+    const { program, binDirs } = loopProgram('loop');
     const data = join(out, 'perf.data');
     writeFileSync(data, loopRecording(program));
-    const result = await judging({ samples: [data], preprocessed: false });
+    const result = await judging({ samples: [data], preprocessed: false, binDirs });
     const [sample] = result.judged;
     const root = join(out, 'recordings', 'perf');
     expect(sample?.directory.startsWith(join(root, 'traces'))).toBe(true);
@@ -193,11 +201,10 @@ describe('judge', () => {
   });
 
   test('gives no verdict on a run of which no code could be read', async () => {
-    const program = join(out, 'gone');
-    writeFileSync(program, Buffer.from([0x74, 0xfe, 0xc3]));
+    const { program, binDirs } = loopProgram('gone');
     const data = join(out, 'gone.data');
     writeFileSync(data, loopRecording(program));
-    await judging({ samples: [data], preprocessed: false });
+    await judging({ samples: [data], preprocessed: false, binDirs });
     const root = join(out, 'recordings', 'gone');
     const empty = join(out, 'empty');
     mkdirSync(empty);
