@@ -174,6 +174,8 @@ export const others: readonly FieldProgram[] = [
     make: 'C++, exceptions, Python inside',
     package: 'gdb',
     paths: ['/usr/bin/gdb'],
+    // Most of it is the start.
+    maxBlocks: 60_000_000,
     run: (random) => ({ args: ['-nx', '-batch', ...pick(random, questions), '/bin/true'] }),
   },
   {
@@ -198,6 +200,8 @@ export const others: readonly FieldProgram[] = [
     make: 'C, a browser',
     package: 'lynx',
     paths: ['/usr/bin/lynx'],
+    // Most of it is the start.
+    maxBlocks: 60_000_000,
     run: (random) => ({
       args: ['-cfg=/dev/null', '-dump', ...pick(random, [[], ['-nolist'], ['-source']]), 'in.html'],
       files: { 'in.html': html(random, between(random, 3, 20)) },
