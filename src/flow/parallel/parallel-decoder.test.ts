@@ -1,8 +1,16 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { gunzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { codeBase } from '../../../test/code-space.ts';
 import { ip, psb, streamSpace as space, stream } from '../../../test/packet-streams.ts';
 import { Random } from '../../base/random.ts';
+import { ImageStore } from '../../image/image-store.ts';
+import { buildAddressSpace } from '../../image/mapped-space.ts';
+import { readMemoryMap } from '../../image/maps/memory-map.ts';
 import { type Errata, noErrata } from '../../pt/errata.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import type { BlockSource, TraceSummary } from '../blocks.ts';
@@ -148,6 +156,36 @@ test('threads read a trace as one decoder reads it, one trace after the other', 
       expect(parallel.joined).toBeGreaterThan(10);
     }
   } finally {
+    await pool.dispose();
+  }
+});
+
+const large = fileURLToPath(new URL('../../../../shared/data/pt-bench/py-noretc', import.meta.url));
+
+test.skipIf(!existsSync(large))('threads read 20 MB of python as one decoder does', async () => {
+  const map = await readMemoryMap(join(large, 'trace/mapping.txt'));
+  const python = await buildAddressSpace(map, new ImageStore([join(large, 'bin')]));
+  const options = {
+    space: python,
+    input: gunzipSync(readFileSync(join(large, 'trace/trace_0.gz'))),
+    codeCache: new CodeCache(),
+  };
+  const pool = new PiecePool(2);
+  const hashOf = async (source: BlockSource): Promise<unknown[]> => {
+    const hash = createHash('sha1');
+    const summary = await source.run(({ entries, length }) =>
+      hash.update(new Uint8Array(entries.buffer, entries.byteOffset, 4 * length)),
+    );
+    const { length, offset } = source.blocks;
+    return [summary, source.marks, offset.slice(0, length), hash.digest('hex')];
+  };
+  try {
+    await pool.ready();
+    const parallel = new ParallelDecoder(options, pool);
+    expect(await hashOf(parallel)).toEqual(await hashOf(new TraceDecoder(options)));
+    expect(parallel.joined).toBeGreaterThan(20);
+  } finally {
+    options.codeCache.dispose();
     await pool.dispose();
   }
 });
