@@ -4,11 +4,14 @@ import type { FinalIds } from './final-ids.ts';
 /** Room for entries in one batch. */
 export const batchSize: number = 1 << 16;
 
+/** Room with which copies of four may run over. */
+export const batchRoom: number = batchSize + 4;
+
 /** Gathers the blocks and marks of a trace, and hands them on in batches. */
 export class BatchWriter {
   /** Entries of a `BlockBatch`, with room for copies of four that run over. */
-  readonly entries: Int32Array = new Int32Array(batchSize + 4);
-  readonly view: DataView = new DataView(this.entries.buffer);
+  entries: Int32Array = new Int32Array(batchRoom);
+  view: DataView = new DataView(this.entries.buffer);
   length = 0;
   /** What the blocks are called by whoever the batches are for, if not by their nodes. */
   readonly #ids: FinalIds | undefined;
@@ -106,6 +109,12 @@ export class BatchWriter {
     this.entries.set(entries, this.length);
     this.length += entries.length;
     this.#marks += marks;
+  }
+
+  /** The next batch is gathered in `array` from `at` on, where `batchRoom` entries fit; this one is empty. */
+  moveTo(array: Int32Array, at: number): void {
+    this.entries = array.subarray(at, at + batchRoom);
+    this.view = new DataView(array.buffer, this.entries.byteOffset, 4 * batchRoom);
   }
 
   /** Begins anew; what was not handed on is dropped. */

@@ -1,4 +1,5 @@
 import type { AddressSpace } from '../../image/address-space.ts';
+import { batchRoom } from '../batch-writer.ts';
 import type { BlockBatch } from '../blocks.ts';
 import type { CodeCache } from '../code-cache.ts';
 import { FinalIds } from '../final-ids.ts';
@@ -65,6 +66,7 @@ export class PieceDecoder {
     const decoder = this.#decoder;
     this.#entries = this.#free.pop() ?? shared(bytes.length * 2);
     this.#length = 0;
+    this.#makeRoom();
     this.#heads = [];
     this.#marksAt = [];
     this.#open = [];
@@ -108,14 +110,19 @@ export class PieceDecoder {
     };
   }
 
-  #add({ entries, length, traceOffset, time }: BlockBatch): void {
-    if (this.#length + length > this.#entries.length) {
-      if (this.#length + length > mostEntries) throw new TooManyEntries();
-      const larger = shared((this.#length + length) * 2);
-      larger.set(this.#entries);
+  /** The next batch is gathered behind those that are done. */
+  #makeRoom(): void {
+    const length = this.#length + batchRoom;
+    if (length > this.#entries.length) {
+      if (length > mostEntries) throw new TooManyEntries();
+      const larger = shared(length * 2);
+      larger.set(this.#entries.subarray(0, this.#length));
       this.#entries = larger;
     }
-    this.#entries.set(entries.subarray(0, length), this.#length);
+    this.#decoder.parts.state.batch.moveTo(this.#entries, this.#length);
+  }
+
+  #add({ entries, length, traceOffset, time }: BlockBatch): void {
     for (const index of this.#decoder.parts.state.batch.open) this.#open.push(this.#length + index);
     const { marks } = this.#decoder;
     // Each mark is added once, in order.
@@ -124,6 +131,7 @@ export class PieceDecoder {
     }
     this.#length += length;
     this.#addHead(length, traceOffset, time);
+    this.#makeRoom();
   }
 
   #addHead(length: number, traceOffset: number, time: number | undefined): void {
