@@ -62,8 +62,7 @@ export async function inspect(
   context: RunContext,
 ): Promise<readonly TraceReport[]> {
   const codeCache = new CodeCache();
-  // This thread counts meanwhile.
-  const pieces = new PiecePool(availableParallelism() - 1);
+  const pieces = new PiecePool(decodingThreads(options));
   const reports: TraceReport[] = [];
   try {
     const opener = new TraceOpener(options, codeCache, pieces);
@@ -101,6 +100,12 @@ export async function inspect(
     await pieces.dispose();
   }
   return reports;
+}
+
+/** This thread counts meanwhile. To hand blocks over costs as much, so that one other gains only where each is hashed, too. */
+function decodingThreads({ hash }: InspectOptions): number {
+  const threads = availableParallelism() - 1;
+  return threads > 1 || hash ? threads : 0;
 }
 
 /** Reads the packets of a raw trace in order. @param visit  false ends the reading */
