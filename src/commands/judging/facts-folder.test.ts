@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -42,6 +42,17 @@ describe('a folder of facts about images', () => {
       expect(facts.read(image, 'reads')).toBeUndefined();
     }
     writeFileSync(path, whole);
+    expect(facts.read(image, 'reads')).toEqual(lists);
+  });
+
+  test('believes no file that others may have written', () => {
+    const folder = join(root, 'others');
+    const facts = new FactsFolder(folder);
+    facts.write(image, 'reads', lists);
+    const path = join(folder, readdirSync(folder)[0]!);
+    chmodSync(path, 0o666);
+    expect(facts.read(image, 'reads')).toBeUndefined();
+    chmodSync(path, 0o600);
     expect(facts.read(image, 'reads')).toEqual(lists);
   });
 

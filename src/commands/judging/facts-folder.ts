@@ -1,8 +1,18 @@
 import { createHash } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import {
+  lstatSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
+import { buildName } from '../../base/build-name.ts';
+import { mayBeBelieved } from '../../base/files/cache-folder.ts';
 import { seal, unseal } from '../../base/files/sealed.ts';
-import { version } from '../../base/version.ts';
 import type { KeptFacts } from '../../evidence/code/process-code.ts';
 
 /** `WCF1`, little-endian. */
@@ -11,9 +21,12 @@ const magic = 0x31464357;
 const headWords = 2;
 const mostLists = 16;
 const mostBytes = 1 << 26;
+/** Three for each image; a quarter goes when there are more. */
+const mostFiles = 3000;
+const nameForm = /^[0-9a-f]{40}\.[a-z]+$/;
 
 /**
- * Facts of images in a folder: a file for each image, by its content, and name. Another version of Wayward finds none of
+ * Facts of images in a folder: a file for each image, by its content, and name. Another build of Wayward finds none of
  * them, for it may find out something else. The folder may go at any time; what cannot be read or written is found out
  * anew.
  *
@@ -22,6 +35,7 @@ const mostBytes = 1 << 26;
  */
 export class FactsFolder implements KeptFacts {
   readonly #folder: string;
+  readonly #build = buildName();
   readonly #digests: WeakMap<Uint8Array, string> = new WeakMap();
 
   constructor(folder: string) {
@@ -31,7 +45,8 @@ export class FactsFolder implements KeptFacts {
   read(image: Uint8Array, name: string): readonly Float64Array[] | undefined {
     const path = this.#pathOf(image, name);
     try {
-      if (statSync(path).size > mostBytes) return undefined;
+      const found = lstatSync(path);
+      if (!mayBeBelieved(found) || found.size > mostBytes) return undefined;
       return listsIn(unseal(readFileSync(path), path));
     } catch {
       return undefined;
@@ -45,17 +60,32 @@ export class FactsFolder implements KeptFacts {
     const part = `${path}.${process.pid}.part`;
     try {
       mkdirSync(this.#folder, { recursive: true });
-      writeFileSync(part, bytes);
+      writeFileSync(part, bytes, { mode: 0o600 });
       renameSync(part, path);
+      this.#clear();
     } catch {
       // A folder that cannot be written keeps nothing.
     }
   }
 
+  /** Takes away the oldest of too many. */
+  #clear(): void {
+    const kept = readdirSync(this.#folder).filter((name) => nameForm.test(name));
+    if (kept.length <= mostFiles) return;
+    const aged = kept
+      .map((name) => ({ name, time: statSync(join(this.#folder, name)).mtimeMs }))
+      .sort((a, b) => a.time - b.time);
+    for (const { name } of aged.slice(0, mostFiles / 4)) rmSync(join(this.#folder, name));
+  }
+
   #pathOf(image: Uint8Array, name: string): string {
     let digest = this.#digests.get(image);
     if (digest === undefined) {
-      digest = createHash('sha256').update(`${version}\0`).update(image).digest('hex').slice(0, 40);
+      digest = createHash('sha256')
+        .update(`${this.#build}\0`)
+        .update(image)
+        .digest('hex')
+        .slice(0, 40);
       this.#digests.set(image, digest);
     }
     return join(this.#folder, `${digest}.${name}`);

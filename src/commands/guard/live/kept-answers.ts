@@ -1,13 +1,13 @@
 import { createHash } from 'node:crypto';
-import { existsSync, lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { buildName } from '../../../base/build-name.ts';
 import { mayBeBelieved } from '../../../base/files/cache-folder.ts';
 import { makeFolder } from '../../../base/files/folder.ts';
 import { writeJsonFile } from '../../../base/files/json-file.ts';
 import { unsealJson } from '../../../base/files/sealed.ts';
 import { isCount, isRecord } from '../../../base/values.ts';
-import { version } from '../../../base/version.ts';
 import type {
   AnswerShelf,
   ClassAnswer,
@@ -85,19 +85,9 @@ export class KeptAnswers implements AnswerShelf {
   }
 }
 
-/**
- * What answers, so that no other build's answers are taken for its own: the files of a build bear hashes of what is in
- * them. Sources have none; who runs those keeps no answers from one change to the next.
- */
-function answerer(): string {
-  const built = new URL('../../../chunks/', import.meta.url);
-  const files = existsSync(built) ? readdirSync(built).sort() : [];
-  return [version, ...files].join(' ');
-}
-
 /** Hash of all that answers depend on. */
 function imagesIn({ space }: ProcessCode): string {
-  const hash = createHash('sha256').update(answerer());
+  const hash = createHash('sha256').update(buildName());
   for (const [module, { name, base }] of space.modules.entries()) {
     hash.update(`\n${JSON.stringify(name)}`);
     for (const section of space.sections) {
