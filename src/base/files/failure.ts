@@ -27,7 +27,7 @@ export function notReadable(path: string, cause: unknown): UserError {
   const plain: Readonly<Record<string, string>> = {
     ENOENT: 'there is no such file',
     EISDIR: 'it is a folder',
-    ENOTDIR: 'it is no folder',
+    ENOTDIR: 'it is no folder, or lies in what is none',
     ELOOP: 'it is a link that leads to itself',
     EACCES: 'permission denied',
   };
