@@ -448,7 +448,7 @@ describe('bad input', () => {
     writeFileSync(join(cwd, 'wayward.config.json'), '{"learn":{"dropout":7}}');
     const { status, stderr } = await wayward(['learn', 'x'], { WAYWARD_EPOCHS: 'many' }, cwd);
     expect(status).toBe(1);
-    expect(stderr).toContain('WAYWARD_EPOCHS takes a whole number from 1 to 100000, not "many"');
+    expect(stderr).toContain('WAYWARD_EPOCHS takes a number above 0 and below 100000, not "many"');
     expect(stderr).toContain('wayward.config.json: dropout takes a number from 0 to 0.95, not "7"');
   });
 

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { createServer, type Server, type Socket } from 'node:net';
 import { delimiter, join } from 'node:path';
-import { messageOf, UserError } from '../../../base/errors.ts';
+import { failureOf, messageOf, UserError } from '../../../base/errors.ts';
 import {
   Guest,
   type GuestHello,
@@ -17,6 +17,7 @@ const lookInterval = 10;
 /** A guest greets with its first bytes. */
 const mostHelloBytes = 16 + 256;
 const helloFrame = 6;
+const noOrigin = 'nothing is known of where it comes from';
 /** Processes that are followed at a time. */
 const mostGuests = 1024;
 
@@ -164,17 +165,22 @@ export class GuardedProgram {
   /** Sends a signal to all of them. */
   signalAll(signal: NodeJS.Signals): void {
     for (const { guest } of this.#guests.values()) {
-      if (this.#isOurs(guest.hello.pid)) sendSignal(guest.hello.pid, signal);
+      if (this.#ownerOf(guest.hello.pid) === 'ours') sendSignal(guest.hello.pid, signal);
     }
     if (!this.#hasExited) this.child.kill(signal);
   }
 
-  /** Whether a process is of this program, whatever somebody says: it has mapped this guard's plugin. */
-  #isOurs(pid: number): boolean {
+  /**
+   * Whose a process is, whatever somebody says: one of this program has mapped this guard's plugin. One that
+   * has ended has nothing mapped; what it sent before still counts.
+   */
+  #ownerOf(pid: number): 'ours' | 'ended' | 'other' {
     try {
-      return readFileSync(`/proc/${pid}/maps`, 'utf8').includes(` ${this.#options.plugin}\n`);
-    } catch {
-      return false;
+      const maps = readFileSync(`/proc/${pid}/maps`, 'utf8');
+      if (maps === '') return 'ended';
+      return maps.includes(` ${this.#options.plugin}\n`) ? 'ours' : 'other';
+    } catch (error) {
+      return ['ENOENT', 'ESRCH'].includes(failureOf(error) ?? '') ? 'ended' : 'other';
     }
   }
 
@@ -187,7 +193,9 @@ export class GuardedProgram {
       socket.off('data', onFirst);
       socket.pause();
       const hello = helloIn(first);
-      if (hello === undefined || !this.#isOurs(hello.pid)) {
+      if (hello === undefined || this.#ownerOf(hello.pid) === 'other') {
+        const pid = hello?.pid ?? 0;
+        this.#options.onLost('what connects as a process of the program and is none', pid);
         socket.destroy();
         return;
       }
@@ -212,7 +220,7 @@ export class GuardedProgram {
       const program = parent?.program ?? this.#next.get(hello.pid) ?? this.#first(hello);
       this.#next.delete(hello.pid);
       if (!isKnown || program === undefined || this.#guests.size >= mostGuests) {
-        this.#options.onLost('nothing is known of where it comes from', hello.pid);
+        this.#options.onLost(noOrigin, hello.pid);
         socket.destroy();
         continue;
       }
@@ -277,7 +285,11 @@ export class GuardedProgram {
   #endIfDone(): void {
     if (!this.#hasExited || this.#guests.size > 0) return;
     // What connected last may not have been let in yet.
-    for (const { socket } of this.#waiting) socket.destroy();
+    for (const { socket, hello } of this.#waiting) {
+      this.#options.onLost(noOrigin, hello.pid);
+      socket.destroy();
+    }
+    this.#waiting.clear();
     this.#close();
   }
 
