@@ -539,7 +539,11 @@ export class CallFollower {
       const context = this.#context;
       const isLoaded = this.#loaded.isIn(context);
       const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
-      if (top === target && !(isLoaded && this.#pool.has(target))) {
+      if (
+        top === target &&
+        !this.#staysInside(from, target) &&
+        !(isLoaded && this.#pool.has(target))
+      ) {
         // `pop rcx; jmp rcx` is a return.
         this.#pop(context, isLoaded);
         return Arrival.returned;
@@ -572,6 +576,15 @@ export class CallFollower {
     const isCached = !isTold && (this.#ranBlocks.steps[from] & loadsFlag) === 0;
     this.#ranBlocks.ran[from * ranSize + Ran.target] = isCached ? to : -1;
     return Arrival.none;
+  }
+
+  /**
+   * Whether a jump goes on in its own function: of one that calls itself, a case of a `switch` may stand
+   * right behind the call.
+   */
+  #staysInside(from: number, target: Address): boolean {
+    const range = this.#known?.functionRange(this.places.start[from]);
+    return range !== undefined && target > range.start && target < range.end;
   }
 
   #tellIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
