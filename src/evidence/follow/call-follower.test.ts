@@ -70,6 +70,13 @@ const program: readonly ExampleBlock[] = [
 ];
 
 describe('call follower', () => {
+  test('takes no jump inside a function that calls itself for the return', () => {
+    // f calls itself; there `jmp rdx`, as of a switch, goes to the case behind the call.
+    const blocks: readonly ExampleBlock[] = [...program, { at: 0x120, kind: ijmp, code: 'ffe2' }];
+    const { arrivals } = follow(blocks, [0, 3, 11, 4, 4, 1], { known });
+    expect(arrivals).toEqual([none, none, none, none, returned, returned]);
+  });
+
   test('explains returns that go back to their calls', () => {
     const { arrivals, depth } = follow(program, [0, 3, 5, 4, 1, 5, 2]);
     expect(arrivals).toEqual([none, none, none, returned, returned, none, returned]);
