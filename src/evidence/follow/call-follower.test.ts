@@ -71,9 +71,17 @@ const program: readonly ExampleBlock[] = [
 
 describe('call follower', () => {
   test('takes no jump inside a function that calls itself for the return', () => {
-    // f calls itself; there `jmp rdx`, as of a switch, goes to the case behind the call.
-    const blocks: readonly ExampleBlock[] = [...program, { at: 0x120, kind: ijmp, code: 'ffe2' }];
-    const { arrivals } = follow(blocks, [0, 3, 11, 4, 4, 1], { known });
+    // f calls itself, and there jumps to the place behind that call: a case of a `switch`, or `pop rdx` before it.
+    const path = [0, 3, 11, 4];
+    const jumping = (code: string): number[] =>
+      follow([...program, { at: 0x120, kind: ijmp, code }], path, { known }).arrivals;
+    expect(jumping('ffe2')).toEqual([none, none, none, none]);
+    expect(jumping('5affe2')).toEqual([none, none, none, returned]);
+    const { arrivals } = follow(
+      [...program, { at: 0x120, kind: ijmp, code: 'ffe2' }],
+      [...path, 4, 1],
+      { known },
+    );
     expect(arrivals).toEqual([none, none, none, none, returned, returned]);
   });
 

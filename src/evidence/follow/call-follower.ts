@@ -539,11 +539,8 @@ export class CallFollower {
       const context = this.#context;
       const isLoaded = this.#loaded.isIn(context);
       const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
-      if (
-        top === target &&
-        !this.#staysInside(from, target) &&
-        !(isLoaded && this.#pool.has(target))
-      ) {
+      const mayReturn = top === target && !this.#isOwnCase(from, target);
+      if (mayReturn && !(isLoaded && this.#pool.has(target))) {
         // `pop rcx; jmp rcx` is a return.
         this.#pop(context, isLoaded);
         return Arrival.returned;
@@ -579,12 +576,14 @@ export class CallFollower {
   }
 
   /**
-   * Whether a jump goes on in its own function: of one that calls itself, a case of a `switch` may stand
-   * right behind the call.
+   * Whether a jump goes on in its own function, and takes nothing off the stack: of a function that calls itself,
+   * a case of a `switch` may stand right behind the call.
    */
-  #staysInside(from: number, target: Address): boolean {
+  #isOwnCase(from: number, target: Address): boolean {
     const range = this.#known?.functionRange(this.places.start[from]);
-    return range !== undefined && target > range.start && target < range.end;
+    if (range === undefined || target <= range.start || target >= range.end) return false;
+    const use = this.#useOf(from);
+    return use !== undefined && (use & StackUse.pops) === 0;
   }
 
   #tellIndirect(from: number, to: number, kind: number, arrival: ArrivalKind): boolean {
