@@ -1,17 +1,8 @@
 import { createHash } from 'node:crypto';
-import {
-  lstatSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs';
+import { lstatSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { buildName } from '../../base/build-name.ts';
-import { mayBeBelieved } from '../../base/files/cache-folder.ts';
+import { mayBeBelieved, removeOldest } from '../../base/files/cache-folder.ts';
 import { seal, unseal } from '../../base/files/sealed.ts';
 import type { KeptFacts } from '../../evidence/code/process-code.ts';
 
@@ -37,6 +28,8 @@ export class FactsFolder implements KeptFacts {
   readonly #folder: string;
   readonly #build = buildName();
   readonly #digests: WeakMap<Uint8Array, string> = new WeakMap();
+
+  #isCleared = false;
 
   constructor(folder: string) {
     this.#folder = folder;
@@ -68,14 +61,11 @@ export class FactsFolder implements KeptFacts {
     }
   }
 
-  /** Takes away the oldest of too many. */
+  /** Once for each process: it writes dozens of files, and the folder is read whole. */
   #clear(): void {
-    const kept = readdirSync(this.#folder).filter((name) => nameForm.test(name));
-    if (kept.length <= mostFiles) return;
-    const aged = kept
-      .map((name) => ({ name, time: statSync(join(this.#folder, name)).mtimeMs }))
-      .sort((a, b) => a.time - b.time);
-    for (const { name } of aged.slice(0, mostFiles / 4)) rmSync(join(this.#folder, name));
+    if (this.#isCleared) return;
+    this.#isCleared = true;
+    removeOldest(this.#folder, nameForm, mostFiles, (3 / 4) * mostFiles);
   }
 
   #pathOf(image: Uint8Array, name: string): string {

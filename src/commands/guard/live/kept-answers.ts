@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto';
-import { lstatSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { lstatSync, readFileSync } from 'node:fs';
 import { chmod } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { buildName } from '../../../base/build-name.ts';
-import { mayBeBelieved } from '../../../base/files/cache-folder.ts';
+import { mayBeBelieved, removeOldest } from '../../../base/files/cache-folder.ts';
 import { makeFolder } from '../../../base/files/folder.ts';
 import { writeJsonFile } from '../../../base/files/json-file.ts';
 import { unsealJson } from '../../../base/files/sealed.ts';
@@ -68,20 +68,11 @@ export class KeptAnswers implements AnswerShelf {
         await makeFolder(dirname(path));
         await writeJsonFile(path, findings.answers);
         await chmod(path, 0o600);
-        this.#clear();
+        removeOldest(this.#folder, nameForm, mostFiles, mostFiles);
       } catch {
         return;
       }
     }
-  }
-
-  /** Takes away the oldest of too many. */
-  #clear(): void {
-    const kept = readdirSync(this.#folder).filter((name) => nameForm.test(name));
-    const aged = kept
-      .map((name) => ({ name, time: statSync(join(this.#folder, name)).mtimeMs }))
-      .sort((a, b) => b.time - a.time);
-    for (const { name } of aged.slice(mostFiles)) rmSync(join(this.#folder, name), { force: true });
   }
 }
 
