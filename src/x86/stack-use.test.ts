@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { maySetStackPointer, readStackUse, StackUse } from './stack-use.ts';
 
-const { loads, switches, jumps, replaces, pops, reads, fromRegister, moves, resumes } = StackUse;
+const { loads, switches, jumps, replaces, pops, reads, fromRegister, moves, resumes, dispatches } =
+  StackUse;
 const from = (register: number): number => loads | switches | fromRegister | (register << 8);
 
 function bytesOf(hex: string): Uint8Array {
@@ -44,6 +45,9 @@ describe('what a block does to the stack pointer', () => {
       'lea rdx,[rsp+8]; ...; mov rax,[rsp]: setjmp',
       reads,
     ],
+    ['41 ff 24 8b', 'jmp [r11+rcx*4]', dispatches],
+    ['48 89 d4 ff 24 c5 00 10 40 00', 'mov rsp,rdx; jmp [rax*8+0x401000]', from(2) | dispatches],
+    ['41 ff 63 08', 'jmp [r11+8]', 0],
     ['5b c3', 'pop rbx; ret', pops],
     [
       '48 01 c4 48 01 c5 e8 00 00 00 00',

@@ -35,6 +35,8 @@ export const StackUse = {
    * nothing of it.
    */
   resumes: 4096,
+  /** Ends in a jump to an entry of a table, as of a `switch`: `jmp [r11+rcx*4]`. */
+  dispatches: 8192,
 } as const;
 
 /** @returns the register that a block with `StackUse.fromRegister` loads the stack pointer from */
@@ -207,10 +209,13 @@ class StackReader {
           if (this.#base === 0 && this.#at >= 0) this.use |= StackUse.replaces;
         }
         return;
+      case Mnemonic.Jmp:
+        if (instruction.op0Kind === OpKind.Memory && instruction.memoryIndex !== Register.None)
+          this.use |= StackUse.dispatches;
+        return;
       case Mnemonic.Cmp:
       case Mnemonic.Test:
       case Mnemonic.Call:
-      case Mnemonic.Jmp:
         return;
       default:
     }

@@ -109,6 +109,17 @@ describe('call follower', () => {
     expect(arrivals.slice(5)).toEqual([none, none, mismatch]);
   });
 
+  test('a jump to an entry of a table leaves no frames, whatever was set', () => {
+    // mov rsp,r8; jmp [rdx*8+0x401000]
+    const code = '4c89c4ff24d500104000';
+    const blocks = program.with(6, { at: 0x300, kind: ijmp, size: 10, code });
+    const { arrivals } = follow(blocks, [0, 5, 1, 3, 6, 1, 5, 2]);
+    expect(arrivals).toEqual([none, none, returned, none, none, none, none, returned]);
+    // Nor does it return: f's call is open, and the case stands right behind it.
+    const own = program.with(6, { at: 0x300, kind: ijmp, size: 7, code: 'ff24d500104000' });
+    expect(follow(own, [0, 3, 6, 4]).arrivals).toEqual([none, none, none, none]);
+  });
+
   test('a long jump into a recursive function may have gone to any of its activations', () => {
     // f: 11 calls what returns twice; 12 branches; 13 calls f again; 14 returns.
     const blocks: readonly ExampleBlock[] = [

@@ -536,36 +536,11 @@ export class CallFollower {
   #indirect(from: number, to: number, kind: number): ArrivalKind {
     const target = this.places.start[to];
     if (kind === Transfer.ijmp) {
-      const context = this.#context;
-      const isLoaded = this.#loaded.isIn(context);
-      const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
-      const mayReturn = top === target && !this.#isOwnCase(from, target);
-      if (mayReturn && !(isLoaded && this.#pool.has(target))) {
-        // `pop rcx; jmp rcx` is a return.
-        this.#pop(context, isLoaded);
-        return Arrival.returned;
-      }
-      if (isLoaded) {
-        if (this.#explain(from, target)) {
-          this.#tellIndirect(from, to, kind, Arrival.unwound);
-          return Arrival.unwound;
-        }
-        if (this.#takesOtherStack(from)) {
-          const isEntry = this.#known?.isFunctionEntry(target);
-          const mayGoOn =
-            this.#stack?.followsCall(target) === true || this.#known?.isLandingPad(target) === true;
-          if (isEntry !== true && mayGoOn) {
-            // Left, or entered, before the trace began, by another thread, or too long ago.
-            this.#leave(from, this.#newContext('foreign'));
-            this.#tellIndirect(from, to, kind, Arrival.unknown);
-            return Arrival.unknown;
-          }
-          if (isEntry !== false) {
-            this.#beginStack(from);
-            this.#tellIndirect(from, to, kind, Arrival.jumped);
-            return Arrival.jumped;
-          }
-        }
+      const arrival = this.#leaveByJump(from, target);
+      if (arrival === Arrival.returned) return arrival;
+      if (arrival !== Arrival.none) {
+        this.#tellIndirect(from, to, kind, arrival);
+        return arrival;
       }
     }
     const isTold = this.#tellIndirect(from, to, kind, Arrival.none);
@@ -575,14 +550,44 @@ export class CallFollower {
     return Arrival.none;
   }
 
+  /** @returns how an indirect jump leaves its function's frame, or its stack; `none` where it does neither */
+  #leaveByJump(from: number, target: Address): ArrivalKind {
+    const context = this.#context;
+    const isLoaded = this.#loaded.isIn(context);
+    const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
+    if (top !== target && !isLoaded) return Arrival.none;
+    const use = this.#useOf(from);
+    // Cases of a `switch` may stand right behind a call of the function itself, or near where another stack waits.
+    if (use !== undefined && (use & StackUse.dispatches) !== 0) return Arrival.none;
+    const mayReturn = top === target && !this.#isOwnCase(from, target, use);
+    if (mayReturn && !(isLoaded && this.#pool.has(target))) {
+      // `pop rcx; jmp rcx` is a return.
+      this.#pop(context, isLoaded);
+      return Arrival.returned;
+    }
+    if (!isLoaded) return Arrival.none;
+    if (this.#explain(from, target)) return Arrival.unwound;
+    if (!this.#takesOtherStack(from)) return Arrival.none;
+    const isEntry = this.#known?.isFunctionEntry(target);
+    const mayGoOn =
+      this.#stack?.followsCall(target) === true || this.#known?.isLandingPad(target) === true;
+    if (isEntry !== true && mayGoOn) {
+      // Left, or entered, before the trace began, by another thread, or too long ago.
+      this.#leave(from, this.#newContext('foreign'));
+      return Arrival.unknown;
+    }
+    if (isEntry === false) return Arrival.none;
+    this.#beginStack(from);
+    return Arrival.jumped;
+  }
+
   /**
-   * Whether a jump goes on in its own function, and takes nothing off the stack: of a function that calls itself,
-   * a case of a `switch` may stand right behind the call.
+   * Whether a jump goes on in its own function, and takes nothing off the stack: a `switch` that computes
+   * where its case is.
    */
-  #isOwnCase(from: number, target: Address): boolean {
+  #isOwnCase(from: number, target: Address, use: number | undefined): boolean {
     const range = this.#known?.functionRange(this.places.start[from]);
     if (range === undefined || target <= range.start || target >= range.end) return false;
-    const use = this.#useOf(from);
     return use !== undefined && (use & StackUse.pops) === 0;
   }
 
