@@ -20,7 +20,7 @@ import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
 import { parseScriptLine } from '../src/capture/perf/script/line.ts';
 import { learn } from '../src/commands/learn.ts';
-import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
+import { packFiles } from '../src/commands/profile/archive.ts';
 import { unpackTrainingRuns } from '../src/commands/training/events/training-runs.ts';
 import { decodeEvaluation, encodeEvaluation, unpack } from '../src/evaluation/file.ts';
 import { decodeTextEvaluation } from '../src/evaluation/text.ts';
@@ -53,6 +53,7 @@ import { Transfer } from '../src/x86/transfer.ts';
 import { exampleEvaluation } from '../test/example-evaluation.ts';
 import { isSlow, jsonSubjects, tryStrangeJson } from '../test/hostile-json.ts';
 import { writeTinyCorpus } from '../test/tiny-corpus.ts';
+import { unpacked } from '../test/unpacked-profile.ts';
 
 const [inputs = 1_000_000, seed = 1] = process.argv.slice(2, 4).map(Number);
 const wanted = process.argv.slice(4);
@@ -350,7 +351,7 @@ const subjects: readonly Subject[] = [
         ]),
       ),
     ],
-    parse: (bytes) => unpackFiles(bytes, 'a.wayward'),
+    parse: (bytes) => unpacked(bytes, 'a.wayward'),
     seal: (bytes) => {
       const end = bytes.length - 4;
       if (end > 4) bytes.writeUInt32LE(crc32(bytes.subarray(0, end - 4)), end);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -7,8 +7,9 @@ import { recordInputs } from '../src/capture/record-inputs.ts';
 import { accept } from '../src/commands/accept.ts';
 import { type JudgedSample, judge } from '../src/commands/judge.ts';
 import { learn } from '../src/commands/learn.ts';
-import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
+import { packFiles } from '../src/commands/profile/archive.ts';
 import { hasTool, run } from './compiled.ts';
+import { unpackedProfile } from './unpacked-profile.ts';
 
 /** Steps that a program takes by a table, from a library, as its input says. */
 const library = `
@@ -135,7 +136,7 @@ describe.skipIf(!canRecord)('after an update', () => {
       expect(sample.unknownBlockRate).toBeGreaterThan(0);
       expect(sample.unknownBlockRate).toBeLessThan(0.05);
       // The same without what is known of functions.
-      const files = new Map(unpackFiles(readFileSync(profile), ''));
+      const files = await unpackedProfile(profile);
       files.delete('model/functions.json');
       writeFileSync(at('unmatched.wayward'), packFiles(files));
       const unmatched = await judged(root, at('unmatched.wayward'));

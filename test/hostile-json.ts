@@ -7,7 +7,7 @@ import { sealJson, unsealJson } from '../src/base/files/sealed.ts';
 import { silentLogger } from '../src/base/log.ts';
 import { Random } from '../src/base/random.ts';
 import { learn } from '../src/commands/learn.ts';
-import { packFiles, unpackFiles } from '../src/commands/profile/archive.ts';
+import { packFiles } from '../src/commands/profile/archive.ts';
 import { openProfile } from '../src/commands/profile/profile.ts';
 import { readRunRecord, runFolder } from '../src/commands/run/folder.ts';
 import { noteQueueRun, readQueueRun } from '../src/commands/run/queue-run.ts';
@@ -28,6 +28,7 @@ import { featuresOfLeftOut, noveltyOf, readLeftOut } from '../src/verdict/left-o
 import { exampleEvaluation } from './example-evaluation.ts';
 import { writeTinyCorpus } from './tiny-corpus.ts';
 import { tinyLearn } from './tiny-learn.ts';
+import { unpackedProfile } from './unpacked-profile.ts';
 
 // JSON that is well formed and sealed, and says what it should not: every reader of a file gives a
 // result or an error that names the file, whatever stands where.
@@ -113,7 +114,7 @@ export async function jsonSubjects(folder: string): Promise<readonly JsonSubject
     ...runSubjects('n-gram', ngram),
     ...runSubjects('network', network),
     ...runSubjects('histories', histories),
-    profileSubject(folder, histories),
+    await profileSubject(folder, histories),
     await classifierSubject(folder),
     await queueSubject(folder),
     recordingSubject(folder),
@@ -196,10 +197,10 @@ function runSubjects(kind: string, root: string): JsonSubject[] {
   ];
 }
 
-function profileSubject(folder: string, root: string): JsonSubject {
+async function profileSubject(folder: string, root: string): Promise<JsonSubject> {
   const path = join(folder, 'a.wayward');
   cpSync(join(root, 'profile.wayward'), path);
-  const files = new Map(unpackFiles(readFileSync(path), path));
+  const files = await unpackedProfile(path);
   const text = Buffer.from(files.get('profile.json') ?? '').toString();
   return {
     name: 'profile.json',

@@ -11,12 +11,13 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { unpackedProfile } from '../../test/unpacked-profile.ts';
 import { silentLogger } from '../base/log.ts';
 import { writeSets } from '../trace/sets-file.ts';
 import { accept } from './accept.ts';
 import { judge } from './judge.ts';
 import { type LearnResult, learn } from './learn.ts';
-import { packFiles, unpackFiles } from './profile/archive.ts';
+import { packFiles } from './profile/archive.ts';
 import { nextPath } from './profile/next-path.ts';
 import { openProfile } from './profile/profile.ts';
 
@@ -49,9 +50,7 @@ const accepting = (output: string, samples: readonly string[], profile = first.p
 
 /** What a profile knows, without when and by whom it was written. */
 async function knowledgeOf(path: string): Promise<unknown> {
-  const files = [...unpackFiles(readFileSync(path), path)].filter(
-    ([name]) => name !== 'profile.json',
-  );
+  const files = [...(await unpackedProfile(path))].filter(([name]) => name !== 'profile.json');
   const { facts, close } = await openProfile(path);
   await close();
   const { created: _, accepted, ...rest } = facts;
@@ -101,7 +100,7 @@ describe('accept', () => {
 
   test('lets runs calibrate where the model cannot learn from them', async () => {
     // A profile of before training runs were kept.
-    const files = new Map(unpackFiles(readFileSync(first.profile ?? ''), ''));
+    const files = await unpackedProfile(first.profile);
     files.delete('model/training-runs.bin');
     writeFileSync(at('old.wayward'), packFiles(files));
     const result = await accepting(at('calibrated.wayward'), folders(later), at('old.wayward'));

@@ -144,7 +144,9 @@ async function findFlagged({
   if (run === undefined) return [];
   const { directory, name } = await readSample(sample, preprocessed ? 'preprocessed' : 'any');
   const { evaluation: folder } = await findEvaluations(run);
+  let unread = '';
   for await (const entry of evaluationsIn(folder)) {
+    if ('skipped' in entry) unread ||= `; ${entry.path} could not be read: ${entry.skipped}`;
     if ('skipped' in entry || entry.value.sample.name !== name) continue;
     const most = Math.max(mostFlagged, patch ?? 0);
     const patches = findPatches(entry.value, { most, withEvidence: true });
@@ -154,7 +156,7 @@ async function findFlagged({
     const message = `${run} flags ${flagged.length} places of it: there is no patch ${patch}`;
     throw new UserError('no-such-patch', message, { category: 'arguments', path: directory });
   }
-  throw new UserError('no-such-sample', `holds no evaluation of ${name}`, {
+  throw new UserError('no-such-sample', `holds no evaluation of ${name}${unread}`, {
     category: 'input',
     path: folder,
   });

@@ -14,6 +14,7 @@ import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { PerfDataWriter } from '../../test/perf-data.ts';
 import { writeTinyCorpus } from '../../test/tiny-corpus.ts';
+import { unpackedProfile } from '../../test/unpacked-profile.ts';
 import { UserError } from '../base/errors.ts';
 import { sealJson } from '../base/files/sealed.ts';
 import { silentLogger } from '../base/log.ts';
@@ -21,7 +22,7 @@ import { PtEncoder } from '../pt/encoder.ts';
 import { classify, defaultJudging } from './classify.ts';
 import { type JudgedSample, type JudgeResult, judge } from './judge.ts';
 import { type LearnResult, learn } from './learn.ts';
-import { packFiles, unpackFiles } from './profile/archive.ts';
+import { packFiles } from './profile/archive.ts';
 import { openLocal } from './tasks/open-scheduler.ts';
 import { watch } from './watch.ts';
 
@@ -153,7 +154,7 @@ describe('judge', () => {
 
   test('takes of a folder of profiles that of the program, and says which samples have none', async () => {
     const folder = mkdtempSync(join(out, 'profiles-'));
-    const files = new Map(unpackFiles(readFileSync(learned.profile ?? ''), ''));
+    const files = await unpackedProfile(learned.profile);
     const put = async (name: string, changes: object): Promise<void> => {
       const facts = JSON.parse(Buffer.from(files.get('profile.json') ?? []).toString());
       const { sum: _, ...content } = facts;
@@ -282,7 +283,7 @@ describe('a profile', () => {
     writeFileSync(at('flipped.wayward'), flipped);
     writeFileSync(at('cut.wayward'), whole.subarray(0, 1000));
     writeFileSync(at('text.wayward'), 'hello');
-    const files = new Map(unpackFiles(whole, ''));
+    const files = await unpackedProfile(learned.profile);
     const facts = JSON.parse(Buffer.from(files.get('profile.json') ?? []).toString());
     const { sum: _, ...content } = facts;
     files.set('profile.json', Buffer.from(sealJson({ ...content, schemaVersion: 9 })));
@@ -302,7 +303,7 @@ describe('a profile', () => {
   });
 
   test('of which a part is damaged is named, and not the folder where it is unpacked', async () => {
-    const files = unpackFiles(readFileSync(learned.profile ?? ''), '');
+    const files = await unpackedProfile(learned.profile);
     expect(files.size).toBeGreaterThan(4);
     const strayed = { profile: at('part.wayward'), samples: [join(mixed, 'm000')] };
     const refused = new Set<string>();

@@ -198,11 +198,18 @@ async function readDetails(
   const traces = { images, codeCache, ...readingOf(source), isTimed: true };
   const details = new Map<string, TraceDetail>();
   const shown = unit === 'call' ? 'calls' : 'instructions';
+  const toldBefore = new Set(result.report.skipped.map(({ name }) => name));
   let unreadable = 0;
   try {
     for await (const entry of evaluationsIn(result.path.evaluation)) {
       context.signal?.throwIfAborted();
-      if ('skipped' in entry || !names.has(entry.value.sample.name)) continue;
+      if ('skipped' in entry) {
+        if (toldBefore.has(entry.path)) continue;
+        context.log.log('warning', `no ${shown} for ${entry.path}: ${entry.skipped}`);
+        unreadable++;
+        continue;
+      }
+      if (!names.has(entry.value.sample.name)) continue;
       const evaluation = entry.value;
       context.progress({
         step: 'looking into traces',

@@ -37,14 +37,15 @@ export async function readArrays<Types extends string>(
   path: string,
   types: Types,
 ): Promise<ArraysOf<Types>> {
-  const file = await readWholeFile(path);
-  // A copy, so that the arrays begin where numbers may.
-  const bytes = new Uint8Array(unseal(file, path));
+  const content = unseal(await readWholeFile(path), path);
+  // Numbers may begin at every fourth byte; a small file need not.
+  const bytes = content.byteOffset % 4 === 0 ? content : Buffer.from(content);
+  const { buffer, byteOffset } = bytes;
   const damaged = (why: string): UserError =>
     new UserError('arrays-damaged', why, { category: 'input', path });
   const headerLength = (2 + types.length) * 4;
   if (bytes.length < headerLength || bytes.length % 4 !== 0) throw damaged('the file is cut off');
-  const header = new Int32Array(bytes.buffer, 0, 2 + types.length);
+  const header = new Int32Array(buffer, byteOffset, 2 + types.length);
   if (header[0] !== magic || header[1] !== types.length) throw damaged('is no file of ours');
   const lengths = [...header.subarray(2)];
   const expected = headerLength + lengths.reduce((sum, length) => sum + length * 4, 0);
@@ -53,10 +54,11 @@ export async function readArrays<Types extends string>(
   }
   let offset = headerLength;
   const arrays: readonly NumberArray[] = lengths.map((length, index) => {
-    const Type = types[index] === 'f' ? Float32Array : Int32Array;
-    const array = new Type(bytes.buffer, offset, length);
+    const at = byteOffset + offset;
     offset += length * 4;
-    return array;
+    return types[index] === 'f'
+      ? new Float32Array(buffer, at, length)
+      : new Int32Array(buffer, at, length);
   });
   // One array for each letter, of its type: just made so.
   return arrays as ArraysOf<Types>;

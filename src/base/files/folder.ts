@@ -40,7 +40,7 @@ export async function makeWorkFolder(name: string, parent: string = tmpdir()): P
 }
 
 /** Writes a file of a work folder: nobody needs it after a kill, so it is not synced. @throws UserError `write-failed` */
-export async function writeWorkFile(path: string, bytes: Uint8Array): Promise<void> {
+export async function writeWorkFile(path: string, bytes: AsyncIterable<Uint8Array>): Promise<void> {
   await guardWrite(path, () => writeFile(path, bytes));
 }
 

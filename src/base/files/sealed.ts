@@ -1,6 +1,7 @@
 import { crc32 } from 'node:zlib';
 import { UserError } from '../errors.ts';
 import { isRecord } from '../values.ts';
+import type { Bytes } from './file-bytes.ts';
 
 /**
  * Checksums for files that Wayward reads back. A flipped bit in them would otherwise become other
@@ -14,6 +15,9 @@ import { isRecord } from '../values.ts';
  */
 const magic = Buffer.from('WSUM', 'latin1');
 const trailerBytes = magic.length + 4;
+
+/** Bytes that are looked at together. */
+const pieceBytes = 1 << 20;
 
 /** @returns the parts one after the other, with the trailer */
 export function seal(...parts: readonly Uint8Array[]): Buffer {
@@ -31,14 +35,36 @@ export function seal(...parts: readonly Uint8Array[]): Buffer {
  * @throws UserError `file-damaged`
  */
 export function unseal<T extends Uint8Array>(bytes: T, path: string): T {
-  const end = bytes.length - trailerBytes;
-  const trailer = Buffer.from(bytes.subarray(Math.max(0, end)));
-  if (end < 0 || !magic.equals(trailer.subarray(0, magic.length))) {
+  const end = Math.max(0, bytes.length - trailerBytes);
+  const content = bytes.subarray(0, end) as T;
+  if (crc32(content) !== sumIn(bytes.subarray(end), path)) throw damaged(path, differs);
+  return content;
+}
+
+/**
+ * The check of `unseal`, without holding all bytes at once.
+ *
+ * @param path  for messages only
+ * @returns how many bytes there are before the trailer
+ * @throws UserError `file-damaged`, and what reading throws
+ */
+export async function checkSeal(bytes: Bytes, path: string): Promise<number> {
+  const end = Math.max(0, bytes.length - trailerBytes);
+  const expected = sumIn(await bytes.read(end, trailerBytes), path);
+  let sum = 0;
+  for (let at = 0; at < end; at += pieceBytes) {
+    sum = crc32(await bytes.read(at, Math.min(pieceBytes, end - at)), sum);
+  }
+  if (sum !== expected) throw damaged(path, differs);
+  return end;
+}
+
+function sumIn(trailer: Uint8Array, path: string): number {
+  const bytes = Buffer.from(trailer.buffer, trailer.byteOffset, trailer.length);
+  if (bytes.length < trailerBytes || !magic.equals(bytes.subarray(0, magic.length))) {
     throw damaged(path, 'is cut off or damaged: it does not end in its checksum');
   }
-  const content = bytes.subarray(0, end) as T;
-  if (crc32(content) !== trailer.readUInt32LE(magic.length)) throw damaged(path, differs);
-  return content;
+  return bytes.readUInt32LE(magic.length);
 }
 
 /** @returns JSON of one object with its sum, on lines of its own when `indent` is given */

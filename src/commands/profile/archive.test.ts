@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { unpacked } from '../../../test/unpacked-profile.ts';
 import { UserError } from '../../base/errors.ts';
 import { seal } from '../../base/files/sealed.ts';
-import { packFiles, unpackFiles } from './archive.ts';
+import { packFiles } from './archive.ts';
 
 const name = fc.stringMatching(
   /^(?:[a-z][a-z0-9-]{0,5}\/)?[a-z][a-z0-9-]{0,6}(?:\.[a-z0-9]{1,4})?$/,
@@ -22,12 +23,12 @@ function withList(list: unknown, ...contents: Uint8Array[]): Buffer {
 }
 
 describe('files in one', () => {
-  test('come back as they were', () => {
-    fc.assert(
-      fc.property(files, (all) => {
+  test('come back as they were', async () => {
+    await fc.assert(
+      fc.asyncProperty(files, async (all) => {
         const packed = packFiles(new Map(Object.entries(all)));
         const back = Object.fromEntries(
-          [...unpackFiles(packed, 'p')].map(([key, bytes]) => [key, Uint8Array.from(bytes)]),
+          [...(await unpacked(packed))].map(([key, bytes]) => [key, Uint8Array.from(bytes)]),
         );
         expect(back).toEqual(all);
       }),
@@ -35,13 +36,13 @@ describe('files in one', () => {
     );
   });
 
-  test('with any byte changed, or cut off anywhere, are refused', () => {
+  test('with any byte changed, or cut off anywhere, are refused', async () => {
     const packed = packFiles(new Map([['model/a.bin', Buffer.from('some weights')]]));
     for (let at = 0; at < packed.length; at++) {
       const changed = Buffer.from(packed);
       changed[at] = (changed[at] ?? 0) ^ 0x10;
-      expect(() => unpackFiles(changed, 'p'), `byte ${at}`).toThrow(UserError);
-      expect(() => unpackFiles(packed.subarray(0, at), 'p'), `${at} bytes`).toThrow(UserError);
+      await expect(unpacked(changed), `byte ${at}`).rejects.toThrow(UserError);
+      await expect(unpacked(packed.subarray(0, at)), `${at} bytes`).rejects.toThrow(UserError);
     }
   });
 
@@ -72,9 +73,9 @@ describe('files in one', () => {
     ['is longer than names are', [{ name: 'a'.repeat(300), bytes: 1 }]],
     ['is no list', { name: 'a' }],
     ['is nothing', [null]],
-  ])('whose list %s are refused', (_, list) => {
-    expect(() => unpackFiles(withList(list, Buffer.from('x')), 'p')).toThrow(
-      'p: its list of files contradicts itself',
+  ])('whose list %s are refused', async (_, list) => {
+    await expect(unpacked(withList(list, Buffer.from('x')), 'p')).rejects.toThrow(
+      'p: is cut off or damaged: its list of files contradicts itself',
     );
   });
 });

@@ -1,5 +1,6 @@
 import { UserError } from '../../base/errors.ts';
-import { seal, unseal } from '../../base/files/sealed.ts';
+import type { Bytes } from '../../base/files/file-bytes.ts';
+import { seal } from '../../base/files/sealed.ts';
 
 /** `WPROFILE`, then the length of the list of files (u32), the list as JSON, the files; sealed. */
 const magic = Buffer.from('WPROFILE', 'latin1');
@@ -7,6 +8,8 @@ const magic = Buffer.from('WPROFILE', 'latin1');
 const mostListBytes = 2 ** 20;
 /** A profile has a dozen. Each is written when it is opened, however empty it is. */
 const mostFiles = 256;
+/** Of a file, what is read at a time. */
+const pieceBytes = 1 << 20;
 
 interface Entry {
   readonly name: string;
@@ -22,34 +25,65 @@ export function packFiles(files: ReadonlyMap<string, Uint8Array>): Buffer {
   return seal(magic, length, text, ...files.values());
 }
 
-/**
- * @param path  for messages only
- * @returns the files, shared with `bytes`
- * @throws UserError `no-profile`, `file-damaged`
- */
-export function unpackFiles(bytes: Buffer, path: string): ReadonlyMap<string, Uint8Array> {
-  if (!bytes.subarray(0, magic.length).equals(magic)) {
-    throw new UserError('no-profile', 'is no profile of Wayward', { category: 'input', path });
+/** Several files in one, read one by one: together they may be larger than what there is memory for. */
+export class Archive {
+  readonly #bytes: Bytes;
+  readonly #places = new Map<string, { readonly start: number; readonly length: number }>();
+
+  /** @param start  of the first file's content */
+  private constructor(bytes: Bytes, entries: readonly Entry[], start: number) {
+    this.#bytes = bytes;
+    let at = start;
+    for (const { name, bytes: length } of entries) {
+      this.#places.set(name, { start: at, length });
+      at += length;
+    }
   }
-  const content = unseal(bytes, path);
-  const damaged = (): UserError =>
-    new UserError('file-damaged', 'its list of files contradicts itself', {
-      category: 'input',
-      path,
-    });
-  let at = magic.length + 4;
-  const listBytes = content.length < at ? 0 : content.readUInt32LE(magic.length);
-  if (listBytes > mostListBytes || at + listBytes > content.length) throw damaged();
-  const list = parseList(content.toString('utf8', at, at + listBytes));
-  if (list === undefined) throw damaged();
-  at += listBytes;
-  const files = new Map<string, Uint8Array>();
-  for (const { name, bytes: length } of list) {
-    if (length > content.length - at) throw damaged();
-    files.set(name, content.subarray(at, at + length));
-    at += length;
+
+  /**
+   * Reads which files there are, and nothing of them: whether those are whole, `checkSeal` says.
+   *
+   * @param path  for messages only
+   * @throws UserError `no-profile`, `file-damaged`, and what reading throws
+   */
+  static async open(bytes: Bytes, path: string): Promise<Archive> {
+    const headBytes = magic.length + 4;
+    const head = Buffer.from(await bytes.read(0, headBytes));
+    if (!head.subarray(0, magic.length).equals(magic)) {
+      throw new UserError('no-profile', 'is no profile of Wayward', { category: 'input', path });
+    }
+    const listBytes = head.length < headBytes ? 0 : head.readUInt32LE(magic.length);
+    const start = headBytes + listBytes;
+    const entries =
+      listBytes > mostListBytes
+        ? undefined
+        : parseList(Buffer.from(await bytes.read(headBytes, listBytes)).toString());
+    const end = entries?.reduce((sum, { bytes: length }) => sum + length, start) ?? Infinity;
+    if (entries === undefined || end > bytes.length) {
+      const why = 'is cut off or damaged: its list of files contradicts itself';
+      throw new UserError('file-damaged', why, { category: 'input', path });
+    }
+    return new Archive(bytes, entries, start);
   }
-  return files;
+
+  get names(): readonly string[] {
+    return [...this.#places.keys()];
+  }
+
+  /** @returns the content of a file, piece by piece; nothing of one that is not there */
+  async *piecesOf(name: string): AsyncGenerator<Uint8Array> {
+    const { start, length } = this.#places.get(name) ?? { start: 0, length: 0 };
+    for (let at = 0; at < length; at += pieceBytes) {
+      yield this.#bytes.read(start + at, Math.min(pieceBytes, length - at));
+    }
+  }
+
+  /** @returns the content of a file; empty for one that is not there */
+  async read(name: string): Promise<Buffer> {
+    const pieces: Uint8Array[] = [];
+    for await (const piece of this.piecesOf(name)) pieces.push(piece);
+    return Buffer.concat(pieces);
+  }
 }
 
 const longestName = 200;

@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, join, relative } from 'node:path';
 import { UserError } from '../../base/errors.ts';
+import { FileBytes } from '../../base/files/file-bytes.ts';
 import {
   listFolder,
   makeFolder,
@@ -10,7 +11,7 @@ import {
 } from '../../base/files/folder.ts';
 import { readJsonFile } from '../../base/files/json-file.ts';
 import { readWholeFile } from '../../base/files/read.ts';
-import { sealJson, unsealJson } from '../../base/files/sealed.ts';
+import { checkSeal, sealJson, unsealJson } from '../../base/files/sealed.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
 import { showValue } from '../../base/text/format.ts';
 import { isRecord, isTexts } from '../../base/values.ts';
@@ -19,7 +20,7 @@ import type { TraceFeatures } from '../../verdict/features/features.ts';
 import { featuresOfLeftOut, readLeftOut, writeCalibration } from '../../verdict/left-out.ts';
 import { type RunFolder, runFolder } from '../run/folder.ts';
 import { type SourceName, sourceNames } from '../samples/source.ts';
-import { packFiles, unpackFiles } from './archive.ts';
+import { Archive, packFiles } from './archive.ts';
 import type { ImageIdentity } from './image-identities.ts';
 
 /** What a profile says of itself. */
@@ -115,23 +116,11 @@ export async function writeProfile(
  */
 export async function openProfile(path: string): Promise<Profile> {
   const file = await fileOf(path);
-  const files = unpackFiles(await readWholeFile(file), file);
-  const lacking = [factsName, vocabularyName].find((name) => !files.has(name));
-  if (lacking !== undefined) {
-    throw new UserError('file-damaged', `lacks its part ${lacking}`, {
-      category: 'input',
-      path: file,
-    });
-  }
   const root = await makeWorkFolder('wayward-profile-');
   const close = (): Promise<void> => removeQuietly(root);
   const unpacked = { path: file, folder: runFolder(root) };
   try {
-    for (const [name, bytes] of files) {
-      const to = join(root, name);
-      await makeFolder(dirname(to));
-      await writeWorkFile(to, bytes);
-    }
+    await withBytes(file, (bytes) => unpack(bytes, file, root));
     return await partsOf(unpacked, async ({ evaluation }) => {
       const facts = checkFacts(await readJsonFile(join(root, factsName)), file);
       const leftOut = await readLeftOut(evaluation);
@@ -175,8 +164,34 @@ export async function partsOf<T>(
  */
 export async function readProfileFacts(path: string): Promise<ProfileFacts> {
   const file = await fileOf(path);
-  const facts = unpackFiles(await readWholeFile(file), file).get(factsName);
-  return checkFacts(unsealJson(Buffer.from(facts ?? []).toString(), file), file);
+  return withBytes(file, async (bytes) => {
+    const facts = await (await Archive.open(bytes, file)).read(factsName);
+    return checkFacts(unsealJson(facts.toString(), file), file);
+  });
+}
+
+async function withBytes<T>(path: string, use: (bytes: FileBytes) => Promise<T>): Promise<T> {
+  const bytes = await FileBytes.open(path);
+  try {
+    return await use(bytes);
+  } finally {
+    await bytes.close();
+  }
+}
+
+/** @param path  of the profile, for messages only */
+async function unpack(bytes: FileBytes, path: string, into: string): Promise<void> {
+  const archive = await Archive.open(bytes, path);
+  await checkSeal(bytes, path);
+  const lacking = [factsName, vocabularyName].find((name) => !archive.names.includes(name));
+  if (lacking !== undefined) {
+    throw new UserError('file-damaged', `lacks its part ${lacking}`, { category: 'input', path });
+  }
+  for (const name of archive.names) {
+    const to = join(into, name);
+    await makeFolder(dirname(to));
+    await writeWorkFile(to, archive.piecesOf(name));
+  }
 }
 
 /** @returns whether a folder is that of a run that left a profile */
