@@ -17,7 +17,7 @@ export async function readNominalRuns(path: string): Promise<NominalRuns | undef
   });
   if (bytes === undefined) return undefined;
   const runs = new NominalRuns();
-  for (const { sample, blocks, events } of unpackTrainingRuns(bytes, path)) {
+  for (const { sample, blocks, events } of unpackTrainingRuns(bytes, path, 'places')) {
     runs.add({ name: sample.name, blocks, transfers: events });
   }
   return runs;

@@ -161,9 +161,14 @@ export class TrainingRunPacker {
  * Unpacks training runs in their order.
  *
  * @param path  for messages only
+ * @param part  `places`: events without `hashes`, which take most of the time and of the memory; who learns needs them
  * @throws UserError `file-damaged`, `training-runs-damaged`
  */
-export function* unpackTrainingRuns(bytes: Buffer, path: string): Generator<TrainingRun> {
+export function* unpackTrainingRuns(
+  bytes: Buffer,
+  path: string,
+  part: 'whole' | 'places' = 'whole',
+): Generator<TrainingRun> {
   const damaged = (why: string, cause?: unknown): UserError =>
     new UserError('training-runs-damaged', why, { category: 'input', path, cause });
   if (!bytes.subarray(0, magic.length).equals(magic)) {
@@ -173,7 +178,7 @@ export function* unpackTrainingRuns(bytes: Buffer, path: string): Generator<Trai
     const parts = new ByteReader(unseal(bytes, path).subarray(magic.length));
     const nextPart = (): Uint8Array =>
       zstdDecompressSync(parts.raw(parts.uint32()), { maxOutputLength: mostBytes });
-    const reader = new RunReader(nextPart());
+    const reader = new RunReader(nextPart(), part === 'whole');
     while (parts.left > 0) yield* reader.runsIn(nextPart());
   } catch (cause) {
     if (cause instanceof UserError) throw cause;
@@ -189,10 +194,12 @@ class RunReader {
   #in: ByteReader;
   readonly #places = new SymbolTable();
   readonly #contexts = new ContextList();
+  readonly #hasHashes: boolean;
 
   /** @param head  the first part */
-  constructor(head: Uint8Array) {
+  constructor(head: Uint8Array, hasHashes: boolean) {
     this.#in = new ByteReader(head);
+    this.#hasHashes = hasHashes;
     const modules = this.#below(longestText);
     for (let i = 0; i < modules; i++) {
       if (this.#places.internModule(this.#text(), this.#text()) !== i) {
@@ -206,7 +213,7 @@ class RunReader {
         throw new Damage('names a place twice');
       }
     }
-    const contexts = this.#below(2 ** 31);
+    const contexts = hasHashes ? this.#below(2 ** 31) : 0;
     for (let i = 0; i < contexts; i++) this.#context();
   }
 
@@ -270,7 +277,12 @@ class RunReader {
     const ints = (): Int32Array<ArrayBuffer> => new Int32Array(length);
     const bytes = (): Uint8Array<ArrayBuffer> => new Uint8Array(length);
     const events = {
-      ...{ length, hashes: new Int32Array(length * width), site: ints(), target: ints() },
+      ...{
+        length,
+        hashes: new Int32Array(this.#hasHashes ? length * width : 0),
+        site: ints(),
+        target: ints(),
+      },
       ...{ last: ints(), repeats: ints(), position: ints(), ordinal: ints() },
       ...{ kind: bytes(), form: bytes(), sort: bytes(), into: ints() },
       ...{ count: new Float64Array(length), places: { length: places, modules, module, offset } },
@@ -289,10 +301,11 @@ class RunReader {
       events.into[i] = this.#below(2 ** 31);
       events.count[i] = this.#in.float64();
       if (!(events.count[i] > 0)) throw new Damage('has a target that the code does not allow');
+      const most = this.#hasHashes ? this.#contexts.length + 1 : 2 ** 31;
       for (let history = 0; history < chainLength; history++) {
-        longest[history] = this.#below(this.#contexts.length + 1) - 1;
+        longest[history] = this.#below(most) - 1;
       }
-      this.#contexts.restore(longest, 0, events.hashes, i * width);
+      if (this.#hasHashes) this.#contexts.restore(longest, 0, events.hashes, i * width);
     }
     return events;
   }
