@@ -186,8 +186,11 @@ function problemOf(
 function names(text: string, { path }: Operation, root: string): boolean {
   const below = path.replace(`${root}/`, '');
   const parts = below.replace(/\.[\w-]+-\d+-[0-9a-f]{8}\.part$|\.part(?=\/|$)/, '').split('/');
-  // Of a temporary file, the folder is enough: nobody chose its name.
-  if (parts[0] === 'tmp') return text.includes(join(root, 'tmp'));
+  // Of a temporary file, the folder is enough, since nobody chose its name; or what it is a part of.
+  if (parts[0] === 'tmp') {
+    const part = parts.slice(2).join('/');
+    return text.includes(join(root, 'tmp')) || (part !== '' && text.includes(`its part ${part}`));
+  }
   return parts.some((_, i) => {
     const some = parts.slice(0, i + 1).join('/');
     return (text.includes(some) || text.includes(basename(some))) && some.length > 2;

@@ -69,6 +69,20 @@ describe('a store in a file', () => {
     expect(await collectionsIn(path)).toEqual([collection]);
   });
 
+  test('is the same file in whatever order its samples came', async () => {
+    const [one, other] = [newPath(), newPath()];
+    const put = (path: string, name: string, id: number): Promise<void> =>
+      new FileStore(path, collection).put(
+        new Map([[name, Buffer.from(name)]]),
+        new Map([[id, name]]),
+      );
+    await put(one, 'b', 2);
+    await put(one, 'a', 1);
+    await put(other, 'a', 1);
+    await put(other, 'b', 2);
+    expect(readFileSync(one)).toEqual(readFileSync(other));
+  });
+
   test('four writers at once lose nothing', async () => {
     const path = newPath();
     const expected = await writeAtOnce(path, collection, 20);

@@ -114,18 +114,20 @@ function empty(): Held {
   return { samples: new Map(), names: new Map() };
 }
 
+/** The same samples give the same file, whatever the order in which they came. */
 async function encode(collection: Collection, held: StoredSamples): Promise<Uint8Array> {
+  const samples = [...held.samples].sort(([a], [b]) => (a < b ? -1 : 1));
   const head = Buffer.from(
     JSON.stringify({
       collection: collection.id,
       description: collection.description,
-      samples: Array.from(held.samples, ([name, { length }]) => [name, length]),
-      names: [...held.names],
+      samples: samples.map(([name, { length }]) => [name, length]),
+      names: [...held.names].sort(([a], [b]) => a - b),
     }),
   );
   const size = Buffer.alloc(4);
   size.writeUInt32LE(head.length);
-  const body = Buffer.concat([size, head, ...held.samples.values()]);
+  const body = Buffer.concat([size, head, ...samples.map(([, bytes]) => bytes)]);
   const packed = await pack(body, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
   const frame = Buffer.alloc(magic.length + 2 + 4);
   magic.copy(frame);
