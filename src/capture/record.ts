@@ -126,17 +126,19 @@ export async function record(options: RecordOptions): Promise<Recorded> {
     const plugin = options.plugin ?? (await pluginFor(options.backend ?? 'auto', work));
     const started = performance.now();
     const loaded = loader === undefined ? [program] : [program, loader];
+    const isSeen = skipUntil !== undefined || onBlock !== undefined;
     const backend =
       plugin === undefined
         ? await logBackend(recording, work, program, loader, options.cwd ?? process.cwd())
-        : pluginBackend(recording, plugin, work, loaded);
+        : pluginBackend(recording, plugin, work, loaded, isSeen);
     const qemu = emulatorFor(options, kind.bitness);
     const ran = await emulate(
       { ...options, qemu, command, isFull: () => recording.isFull },
       backend,
     );
-    await backend.finish();
-    const threads = recording.finish(ran.end === 'signal');
+    const died = ran.end === 'signal';
+    await backend.finish(died);
+    const threads = recording.finish(died);
     if (threads.length === 0) throw nothingRecorded(recording, ran, { command, skipUntil, qemu });
     await removeAll(part);
     const images = options.images ?? new ImageCollection(options.binDir ?? imagesBeside(out));

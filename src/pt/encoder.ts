@@ -2,9 +2,25 @@ import { type Address, low32 } from '../base/address.ts';
 import { Ext, IpPacket, Opcode, psbBytes } from './packet.ts';
 
 /** Bytes of trace after which the encoder asks for a PSB. */
-const psbDistance = 4096;
-/** A power of two. */
-const ringSize = 64;
+export const psbDistance = 4096;
+/** Return addresses that are kept: a power of two. */
+export const ringSize = 64;
+
+/** Where an encoder stands between two packets, so that another one can go on. */
+export interface PtEncoderState {
+  /** Outcomes that no packet holds yet, the oldest highest. */
+  readonly bits: number;
+  readonly bitCount: number;
+  /** Last IP, bits 16..31 and 32..47. */
+  readonly last1: number;
+  readonly last2: number;
+  /** Bytes until a PSB is due. */
+  readonly psbLeft: number;
+  /** Return addresses, a ring of `ringSize`; where the next one goes, and how many there are. */
+  readonly ring: Float64Array;
+  readonly top: number;
+  readonly depth: number;
+}
 
 /**
  * Writes Intel PT packets as a processor does that traces user space only: TNT, TIP with IP
@@ -49,6 +65,18 @@ export class PtEncoder {
     this.#time = options.time;
     this.#mode = options.bitness === 64 ? 1 : 2;
     this.#compressReturns = options.compressReturns;
+  }
+
+  /** Goes on where another encoder stood. Nothing was encoded here before. */
+  goOn(state: PtEncoderState): void {
+    this.#bits = state.bits;
+    this.#bitCount = state.bitCount;
+    this.#last1 = state.last1;
+    this.#last2 = state.last2;
+    this.#psbAt = state.psbLeft;
+    this.#ring.set(state.ring);
+    this.#top = state.top;
+    this.#depth = state.depth;
   }
 
   /** Bytes given to the sink or about to be. */

@@ -16,6 +16,6 @@ export interface Backend {
   readonly isBlind: () => boolean;
   /** The emulator has ended, perhaps without having started. */
   readonly ended: () => Promise<void>;
-  /** All bytes have been added. */
-  readonly finish: () => Promise<void>;
+  /** All bytes have been added. @param died  whether a signal ended the program */
+  readonly finish: (died: boolean) => Promise<void>;
 }

@@ -21,7 +21,7 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 
 interface Outcome {
   readonly recorded: Recorded;
-  /** Addresses that the recorder saw, by thread in order of their start. */
+  /** Addresses that the recorder saw, by thread in order of their start; then it encodes the blocks, not the plugin. */
   readonly seen: number[][];
   /** Addresses that decoding gives, by trace file. */
   readonly decoded: number[][];
@@ -34,17 +34,19 @@ interface Outcome {
 async function recordAndDecode(
   name: string,
   options: Pick<RecordOptions, 'command' | 'args'> & Partial<RecordOptions>,
+  isSeen: boolean = true,
 ): Promise<Outcome> {
   const out = join(folder, name, 'traces', 'sample');
   const seen: number[][] = [];
+  const onBlock = (address: number, thread: number): void => {
+    seen[thread] ??= [];
+    seen[thread].push(address);
+  };
   const recorded = await record({
     label: 'benign',
     name,
     out,
-    onBlock: (address, thread) => {
-      seen[thread] ??= [];
-      seen[thread].push(address);
-    },
+    ...(isSeen ? { onBlock } : {}),
     ...options,
   });
   const codeCache = new CodeCache();
@@ -159,12 +161,23 @@ describe.skipIf(!canRecord)('recording backends', () => {
     expect(log.decoded).toEqual(log.seen);
     expect(log.seen).toEqual(plugin.seen);
     expect(log.fingerprints).toEqual(plugin.fingerprints);
+    const encoded = await recordAndDecode(`encoded${name}`, { command, args }, false);
+    expect(encoded.recorded.blocks).toEqual(plugin.recorded.blocks);
+    expect(encoded.fingerprints).toEqual(plugin.fingerprints);
+    const few = { command, args, maxBlocks: 2000 };
+    const cut = await recordAndDecode(`cut${name}`, few, false);
+    const seenCut = await recordAndDecode(`seen-cut${name}`, few);
+    expect(cut.recorded.blocks).toEqual([2000]);
+    expect(cut.recorded.end).toBe('limit');
+    expect(cut.fingerprints).toEqual(seenCut.fingerprints);
   });
 
-  it('follow threads, signals and a crash through the log', async () => {
-    const command = await compile(
-      'busy',
-      `#include <pthread.h>
+  it.each(['plugin', 'log'] as const)(
+    'follow threads, signals and a crash, %s',
+    async (backend) => {
+      const command = await compile(
+        'busy',
+        `#include <pthread.h>
        #include <signal.h>
        #include <sys/time.h>
        static volatile int n;
@@ -182,23 +195,28 @@ describe.skipIf(!canRecord)('recording backends', () => {
          while (n < 14 * 20) for (volatile int i = 0; i < 1000; i++) ;
          *(volatile int *)0 = 1;
        }`,
-    );
-    const { recorded, seen, decoded, gaps } = await recordAndDecode('busy', {
-      command,
-      args: [],
-      backend: 'log',
-    });
-    expect(gaps).toBe(0);
-    expect(recorded.end).toBe('signal');
-    expect(recorded.signals).toBeGreaterThanOrEqual(10);
-    expect(recorded.blocks.length).toBe(5);
-    for (const count of recorded.blocks.slice(1)) {
-      expect(count).toBeGreaterThan(3000);
-      expect(count).toBeLessThan(4000);
-    }
-    const byLength = (a: number[], b: number[]): number => a.length - b.length;
-    expect([...decoded].sort(byLength)).toEqual([...seen].sort(byLength));
-  });
+      );
+      const isSeen = backend === 'log';
+      const options = { command, args: [], backend };
+      const { recorded, seen, decoded, gaps } = await recordAndDecode(
+        `busy-${backend}`,
+        options,
+        isSeen,
+      );
+      expect(gaps).toBe(0);
+      expect(recorded.end).toBe('signal');
+      expect(recorded.signals).toBeGreaterThanOrEqual(10);
+      expect(recorded.blocks.length).toBe(5);
+      for (const count of recorded.blocks.slice(1)) {
+        expect(count).toBeGreaterThan(3000);
+        expect(count).toBeLessThan(4000);
+      }
+      expect(decoded.map(({ length }) => length)).toEqual(recorded.blocks);
+      if (!isSeen) return;
+      const byLength = (a: number[], b: number[]): number => a.length - b.length;
+      expect([...decoded].sort(byLength)).toEqual([...seen].sort(byLength));
+    },
+  );
 
   it('stop at a fork, which only the plugin can follow', async () => {
     const command = await compile(

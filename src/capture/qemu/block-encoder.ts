@@ -1,8 +1,25 @@
-import type { Address } from '../../base/address.ts';
+import { type Address, low32 } from '../../base/address.ts';
 import { UserError } from '../../base/errors.ts';
 import type { PtEncoder } from '../../pt/encoder.ts';
 import { BlockReader, type BlockShape, emptyShape } from '../../x86/block-reader.ts';
 import { Transfer } from '../../x86/transfer.ts';
+
+/** How a translation block ends. */
+export interface BlockEnd {
+  /** A `Transfer` kind. */
+  readonly kind: number;
+  /** Of a direct transfer. */
+  readonly target: Address;
+}
+
+/** Where a `BlockEncoder` stands between two translation blocks. */
+export interface BlockEncoderState {
+  /** The last translation block, and the first one of the basic block that it belongs to; -1 = none so far. */
+  readonly previous: number;
+  readonly block: number;
+  readonly isCut: boolean;
+  readonly blocks: number;
+}
 
 /** Code that QEMU translated as one piece, by id. It ends at a transfer, a page or a special instruction. */
 export class TranslationTable {
@@ -27,21 +44,30 @@ export class TranslationTable {
     this.bitness = bitness;
   }
 
-  add(id: number, start: Address, last: Address, bytes: Uint8Array): void {
-    const reader = new BlockReader(bytes, this.bitness);
-    const shape = reader.read(0, this.#shape);
+  /** @param end  how the block ends, where that is known; else it is read from the bytes */
+  add(id: number, start: Address, last: Address, bytes: Uint8Array, end?: BlockEnd): void {
+    const { kind, target } = end ?? this.#endOf(start, bytes);
     this.start[id] = start;
     this.end[id] = start + bytes.length;
     this.last[id] = last;
     const known = this.#last.get(start);
     this.bytes[id] = known !== undefined && Buffer.compare(known, bytes) === 0 ? known : bytes;
     this.#last.set(start, this.bytes[id]);
-    this.kind[id] = shape.end === 'transfer' ? shape.kind : Transfer.none;
-    const target = start + shape.target;
-    this.target[id] = this.bitness === 32 ? target % 0x1_0000_0000 : target;
+    this.kind[id] = kind;
+    this.target[id] = target;
     this.next[id] = -1;
     this.taken[id] = -1;
+  }
+
+  #endOf(start: Address, bytes: Uint8Array): BlockEnd {
+    const reader = new BlockReader(bytes, this.bitness);
+    const shape = reader.read(0, this.#shape);
     reader.dispose();
+    const target = start + shape.target;
+    return {
+      kind: shape.end === 'transfer' ? shape.kind : Transfer.none,
+      target: this.bitness === 32 ? low32(target) : target,
+    };
   }
 
   /** @returns a table of the first blocks, which goes its own way from there on */
@@ -88,6 +114,14 @@ export class BlockEncoder {
     this.#encoder = encoder;
     this.#handlers = handlers;
     this.#onBlock = onBlock;
+  }
+
+  /** Goes on where another encoder stood. Nothing was encoded here before. */
+  goOn({ previous, block, isCut, blocks }: BlockEncoderState): void {
+    this.#previous = previous;
+    this.#block = block;
+    this.#isCut = isCut;
+    this.blocks = blocks;
   }
 
   /**

@@ -1,6 +1,6 @@
 import type { Address } from '../../base/address.ts';
 import { PtEncoder } from '../../pt/encoder.ts';
-import { BlockEncoder, TranslationTable } from './block-encoder.ts';
+import { BlockEncoder, type BlockEnd, TranslationTable } from './block-encoder.ts';
 import { GuestMap } from './guest-map.ts';
 import { StartGate } from './start-gate.ts';
 
@@ -29,11 +29,22 @@ export interface RecordingOptions {
   readonly onThreadEnd?: (thread: number) => void;
 }
 
+/** Packets that blocks were encoded to. */
+export interface EncodedBlocks {
+  readonly bytes: Uint8Array;
+  readonly blocks: number;
+  readonly interrupts: number;
+}
+
 interface Thread {
   readonly number: number;
   readonly encoder: BlockEncoder;
   readonly packets: PtEncoder;
   readonly bytes: Uint8Array[];
+  readonly keep: (bytes: Uint8Array) => void;
+  /** Of packets that were encoded elsewhere. */
+  blocks: number;
+  interrupts: number;
 }
 
 /** What a recording knows when its process forks. */
@@ -74,14 +85,26 @@ export class Recording {
     this.#gate = skipUntil === undefined ? undefined : new StartGate(skipUntil, this.map);
   }
 
-  /** Whether the limit of blocks is reached. */
-  get isFull(): boolean {
-    return (this.#threads.get(0)?.encoder.blocks ?? 0) >= this.#options.maxBlocks;
+  /** How blocks are encoded. */
+  get encoding(): Pick<RecordingOptions, 'bitness' | 'compressReturns' | 'maxBlocks'> {
+    return this.#options;
   }
 
-  /** Tells of a translation block. @param last  start of its last instruction; @param bytes  kept */
-  translate(id: number, start: Address, last: Address, bytes: Uint8Array): void {
-    this.table.add(id, start, last, bytes);
+  /** Whether the limit of blocks is reached. */
+  get isFull(): boolean {
+    const first = this.#threads.get(0);
+    return first !== undefined && blocksOf(first) >= this.#options.maxBlocks;
+  }
+
+  /**
+   * Tells of a translation block.
+   *
+   * @param last  start of its last instruction
+   * @param bytes  kept
+   * @param end  how it ends, where that is known
+   */
+  translate(id: number, start: Address, last: Address, bytes: Uint8Array, end?: BlockEnd): void {
+    this.table.add(id, start, last, bytes, end);
     this.#options.onTranslate?.(start, bytes);
     if (this.#gate?.opensAt(start)) this.#openers.add(id);
   }
@@ -95,12 +118,24 @@ export class Recording {
       ids = ids.subarray(begin);
       this.#gate = undefined;
     }
+    this.#threadOf(cpu).encoder.add(ids, this.#options.maxBlocks);
+  }
+
+  /** Whole packets of what a CPU executed, which were encoded where it ran; kept. */
+  take(cpu: number, { bytes, blocks, interrupts }: EncodedBlocks): void {
+    const thread = this.#threadOf(cpu);
+    if (bytes.length > 0) thread.keep(bytes);
+    thread.blocks += blocks;
+    thread.interrupts += interrupts;
+  }
+
+  #threadOf(cpu: number): Thread {
     let thread = this.#threads.get(cpu);
     if (thread === undefined) {
       thread = this.#start();
       this.#threads.set(cpu, thread);
     }
-    thread.encoder.add(ids, this.#options.maxBlocks);
+    return thread;
   }
 
   /** The thread of a CPU has ended; the next one may get the same CPU. */
@@ -109,7 +144,7 @@ export class Recording {
     if (ended === undefined || cpu === 0) return;
     ended.encoder.finish(false);
     this.#ended.push(traceOf(ended));
-    this.#endedBlocks += ended.encoder.blocks;
+    this.#endedBlocks += blocksOf(ended);
     this.#threads.delete(cpu);
     this.#options.onThreadEnd?.(ended.number);
   }
@@ -117,7 +152,7 @@ export class Recording {
   /** Basic blocks so far, of all threads. */
   get blocks(): number {
     let sum = this.#endedBlocks;
-    for (const { encoder } of this.#threads.values()) sum += encoder.blocks;
+    for (const thread of this.#threads.values()) sum += blocksOf(thread);
     return sum;
   }
 
@@ -153,12 +188,19 @@ export class Recording {
     return {
       number,
       encoder: new BlockEncoder(this.table, packets, this.handlers, tell),
-      packets,
-      bytes,
+      ...{ packets, bytes, keep, blocks: 0, interrupts: 0 },
     };
   }
 }
 
-function traceOf({ number, encoder, bytes }: Thread): ThreadTrace {
-  return { number, blocks: encoder.blocks, interrupts: encoder.interrupts, bytes };
+function traceOf(thread: Thread): ThreadTrace {
+  const { number, encoder, bytes, interrupts } = thread;
+  return {
+    ...{ number, bytes, blocks: blocksOf(thread) },
+    interrupts: interrupts + encoder.interrupts,
+  };
+}
+
+function blocksOf({ encoder, blocks }: Thread): number {
+  return encoder.blocks + blocks;
 }

@@ -18,6 +18,9 @@ const lookInterval = 10;
 const mostHelloBytes = 16 + 256;
 const helloFrame = 6;
 const noOrigin = 'nothing is known of where it comes from';
+/** The plugin waits where it has sent some thousand blocks more than it was granted; for so many it gets a byte. */
+const grantedBlocks = 4096;
+const mostUnheard = 1 << 16;
 /** Processes that are followed at a time. */
 const mostGuests = 1024;
 
@@ -54,6 +57,9 @@ interface Followed {
   readonly guest: Guest;
   readonly listener: GuestListener;
   readonly socket: Socket;
+  /** Translation blocks that it was told are read. */
+  granted: number;
+  isPaused: boolean;
 }
 
 /** A connection whose process is not known yet, or waits for what its parent knew. */
@@ -150,11 +156,18 @@ export class GuardedProgram {
 
   /** Reads no more of a process, so that it waits with what it has to tell. */
   pause(guest: Guest): void {
-    this.#guests.get(guest.hello.prefix)?.socket.pause();
+    const followed = this.#guests.get(guest.hello.prefix);
+    if (followed === undefined) return;
+    followed.isPaused = true;
+    followed.socket.pause();
   }
 
   resume(guest: Guest): void {
-    this.#guests.get(guest.hello.prefix)?.socket.resume();
+    const followed = this.#guests.get(guest.hello.prefix);
+    if (followed === undefined) return;
+    followed.isPaused = false;
+    this.#grant(followed);
+    followed.socket.resume();
   }
 
   /** Processes that are followed now. */
@@ -243,7 +256,10 @@ export class GuardedProgram {
       (path) => void this.#onMayExec(guest, socket, path),
       parent,
     );
-    const followed: Followed = { guest, listener: onGuest(guest), socket };
+    const followed: Followed = {
+      ...{ guest, listener: onGuest(guest), socket },
+      ...{ granted: 0, isPaused: false },
+    };
     this.#guests.set(hello.prefix, followed);
     socket.on('data', (chunk: Buffer) => this.#take(followed, chunk));
     socket.on('close', () => {
@@ -256,11 +272,23 @@ export class GuardedProgram {
     socket.resume();
   }
 
-  #take({ guest, socket }: Followed, chunk: Buffer): void {
+  #take(followed: Followed, chunk: Buffer): void {
+    const { guest, socket } = followed;
     guest.add(chunk);
     // Who sends what is none is not listened to any more, which ends it.
     if (guest.damage !== undefined) socket.destroy();
+    else if (!followed.isPaused) this.#grant(followed);
     if (this.#waiting.size > 0) this.#admit();
+  }
+
+  /** Tells a process how much of what it sent is read. One that does not listen is none of the plugin's. */
+  #grant(followed: Followed): void {
+    const { guest, socket } = followed;
+    const count = Math.floor((guest.executed - followed.granted) / grantedBlocks);
+    if (count === 0 || socket.destroyed) return;
+    followed.granted += count * grantedBlocks;
+    if (socket.writableLength > mostUnheard) socket.destroy();
+    else socket.write('+'.repeat(count));
   }
 
   async #onMayExec(guest: Guest, socket: Socket, path: string): Promise<void> {

@@ -4,7 +4,7 @@ import type { Address } from '../../../base/address.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { LoadedFile } from '../loaded-file.ts';
 import { FrameReader } from '../plugin/frame-reader.ts';
-import { mostTailIds, readTail, tailHeaderBytes } from '../plugin/tail.ts';
+import { readTail, type Tail, tailBytes, tailHeaderBytes } from '../plugin/tail.ts';
 import { Recording, type RecordingState } from '../recording.ts';
 import { MadeCodeWatch } from './made-code-watch.ts';
 
@@ -12,7 +12,6 @@ import { MadeCodeWatch } from './made-code-watch.ts';
 const mostHeldBytes = 1 << 23;
 /** Pieces of made code that a child is told of; a program that makes more is followed, its children are not as well. */
 const mostMade = 1 << 16;
-const tailBytes = tailHeaderBytes + 4 * mostTailIds;
 
 /** What a guest runs. */
 export interface GuestProgram {
@@ -145,8 +144,13 @@ export class Guest {
     this.#reader = new FrameReader(
       this.recording,
       (path) => program.loaded.find((file) => file.path === path)?.segments,
-      { onHello: () => {}, onMayExec },
+      { talk: { onHello: () => {}, onMayExec } },
     );
+  }
+
+  /** Translation blocks that it has told of. */
+  get executed(): number {
+    return this.#reader.executed;
   }
 
   /** Blocks so far. */
@@ -196,7 +200,7 @@ export class Guest {
     const { recording } = this;
     const died = !this.#reader.hasExited;
     if (this.#damage === undefined) {
-      for (let cpu = 0; cpu <= this.#cpus; cpu++) this.#readTail(cpu);
+      this.#endTails(died);
       this.#reader.finish();
     }
     const threads = recording.finish(died).map(({ number }) => number);
@@ -282,19 +286,37 @@ export class Guest {
     this.#heldBytes = 0;
   }
 
+  #endTails(died: boolean): void {
+    try {
+      for (let cpu = 0; cpu <= this.#cpus; cpu++) {
+        const tail = this.#tailOf(cpu);
+        if (tail !== undefined) this.#reader.endTail(cpu, tail, died);
+      }
+    } catch (error) {
+      this.#damage = messageOf(error);
+    }
+  }
+
   /** @returns how many blocks were new */
   #readTail(cpu: number): number {
     const file = this.#fileOf(cpu);
     if (file < 0) return 0;
-    const bytes = Buffer.alloc(tailBytes);
-    const length = readSync(file, bytes, 0, tailBytes, 0);
-    const tail = readTail(bytes.subarray(0, length));
-    if (tail.ids.length === 0) return 0;
+    const header = Buffer.alloc(8);
+    readSync(file, header, 0, 8, 0);
+    if (header.readUInt32LE(0) === 0) return 0;
+    const tail = this.#tailOf(cpu);
+    if (tail === undefined) return 0;
     // It may have been sent while it was read: then it comes by itself.
-    const again = Buffer.alloc(8);
-    readSync(file, again, 0, 8, 0);
-    if (again.readUInt32LE(4) !== tail.sent) return 0;
+    readSync(file, header, 0, 8, 0);
+    if (header.readUInt32LE(4) !== tail.sent) return 0;
     return this.#reader.addTail(cpu, tail);
+  }
+
+  #tailOf(cpu: number): Tail | undefined {
+    const file = this.#fileOf(cpu);
+    if (file < 0) return undefined;
+    const bytes = Buffer.alloc(tailBytes);
+    return readTail(bytes.subarray(0, readSync(file, bytes, 0, tailBytes, 0)));
   }
 
   #fileOf(cpu: number): number {

@@ -43,9 +43,11 @@ export async function buildPlugin(folder: string, cache: string = cacheFolder())
   const places = ['./plugin.c', '../../../../src/capture/qemu/plugin/plugin.c'];
   const sources = places.map((place) => fileURLToPath(new URL(place, import.meta.url)));
   const source = sources.find((path) => existsSync(path)) ?? sources[0];
-  const text = await readWholeFile(source);
-  const sum = createHash('sha256').update(text).update(flags.join(' ')).digest('hex').slice(0, 16);
-  const kept = join(cache, `plugin-${process.arch}-${sum}.so`);
+  const hash = createHash('sha256').update(flags.join(' '));
+  for (const file of [source, join(dirname(source), 'encoder.h')]) {
+    hash.update(await readWholeFile(file));
+  }
+  const kept = join(cache, `plugin-${process.arch}-${hash.digest('hex').slice(0, 16)}.so`);
   const path = join(folder, 'plugin.so');
   if (await isOurs(kept)) {
     await copyFile(kept, path);

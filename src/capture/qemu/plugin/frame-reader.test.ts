@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../../base/errors.ts';
+import { Transfer } from '../../../x86/transfer.ts';
 import { parseHello } from '../guarded/guest.ts';
 import { Recording } from '../recording.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -17,12 +18,13 @@ function frame(type: number, cpu: number, body: Buffer): Buffer {
 /** A translation block of `nop`s and a `jmp` to its own start. */
 function translation(id: number, start: number): Buffer {
   const code = Buffer.from([0x90, 0xeb, 0xfd]);
-  const body = Buffer.alloc(24);
+  const body = Buffer.alloc(32);
   body.writeBigUInt64LE(BigInt(start), 0);
-  body.writeUInt32LE(id, 8);
-  body.writeUInt32LE(code.length, 12);
-  body.writeUInt32LE(1, 16);
-  body.writeUInt32LE(2, 20);
+  body.writeBigUInt64LE(BigInt(start), 8);
+  body.writeUInt32LE(id, 16);
+  body.writeUInt32LE(code.length, 20);
+  body.writeUInt32LE(1, 24);
+  body.writeUInt32LE(Transfer.jmp, 28);
   return frame(2, 0, Buffer.concat([body, code]));
 }
 
@@ -30,21 +32,38 @@ function blocks(cpu: number, ...ids: readonly number[]): Buffer {
   return frame(1, cpu, Buffer.from(Uint32Array.from(ids).buffer));
 }
 
-function tailOf(sent: number, ...ids: readonly number[]): ReturnType<typeof readTail> {
-  const bytes = Buffer.alloc(tailHeaderBytes + 4 * ids.length);
-  bytes.writeUInt32LE(ids.length, 0);
-  bytes.writeUInt32LE(sent, 4);
-  for (const [i, id] of ids.entries()) bytes.writeUInt32LE(id, tailHeaderBytes + 4 * i);
-  return readTail(bytes);
+/** Packets of blocks, as many translation blocks as basic ones. */
+function trace(count: number, bytes: Uint8Array, blockCount: number = count): Buffer {
+  const counts = Buffer.from(Uint32Array.of(count, blockCount, 0, 0).buffer);
+  return frame(8, 0, Buffer.concat([counts, bytes]));
 }
+
+/** The trace stands at its beginning, whatever was sent. */
+function tailOf(sent: number, ...ids: readonly number[]): ReturnType<typeof readTail> {
+  const header = Buffer.alloc(tailHeaderBytes);
+  header.writeUInt32LE(ids.length, 0);
+  header.writeUInt32LE(sent, 4);
+  const encoder = Buffer.alloc(560);
+  encoder.writeUInt32LE(0xffff_ffff, 0);
+  const rest = Buffer.from(Uint32Array.from(ids).buffer);
+  return readTail(Buffer.concat([header, encoder, encoder, rest]));
+}
+
+const limits = { bitness: 64, compressReturns: true, maxBlocks: Number.MAX_SAFE_INTEGER } as const;
 
 function newReader(): { reader: FrameReader; seen: number[] } {
   const seen: number[] = [];
-  const recording = new Recording({
-    ...{ bitness: 64, compressReturns: true, maxBlocks: Number.MAX_SAFE_INTEGER },
-    onBlock: (address) => seen.push(address),
-  });
-  return { reader: new FrameReader(recording, () => undefined), seen };
+  const recording = new Recording({ ...limits, onBlock: (address) => seen.push(address) });
+  return { reader: new FrameReader(recording, () => undefined, { sendsIds: true }), seen };
+}
+
+/** Reads packets that were made by the plugin. */
+function newTraceReader(): { reader: FrameReader; recording: Recording; bytes: () => string } {
+  const parts: Uint8Array[] = [];
+  const recording = new Recording({ ...limits, onTrace: (part) => void parts.push(part) });
+  const reader = new FrameReader(recording, () => undefined);
+  reader.add(start);
+  return { reader, recording, bytes: () => Buffer.concat(parts).toString('hex') };
 }
 
 const start = Buffer.concat([translation(0, 0x1000), translation(1, 0x2000)]);
@@ -73,7 +92,52 @@ describe('frames of the plugin', () => {
     expect(seen).toEqual([0x1000, 0x2000, 0x2000, 0x1000, 0x2000]);
   });
 
+  test('with packets that were read ahead are not read twice', () => {
+    const whole = newTraceReader();
+    whole.reader.addTail(0, tailOf(0, 0, 1, 1, 0, 0));
+    const packets = Buffer.from(whole.bytes(), 'hex');
+    expect(whole.recording.blocks).toBe(5);
+    const { reader, recording, bytes } = newTraceReader();
+    expect(reader.addTail(0, tailOf(0, 0, 1))).toBe(2);
+    expect(reader.addTail(0, tailOf(0, 0, 1))).toBe(0);
+    expect(reader.addTail(0, tailOf(0, 0, 1, 1))).toBe(1);
+    expect(recording.blocks).toBe(3);
+    reader.add(trace(5, packets));
+    expect(bytes()).toBe(packets.toString('hex'));
+    expect(recording.blocks).toBe(5);
+    expect(reader.executed).toBe(5);
+    expect(reader.addTail(0, tailOf(0, 0, 1, 1, 0, 0))).toBe(0);
+  });
+
+  test('end with what a tail has, however far the sending of it had come', () => {
+    const ids = [0, 1, 1, 0, 0];
+    const ended = newTraceReader();
+    ended.reader.endTail(0, tailOf(0, ...ids), true);
+    const whole = ended.bytes();
+    const ahead = newTraceReader();
+    ahead.reader.addTail(0, tailOf(0, ...ids));
+    const packets = Buffer.from(ahead.bytes(), 'hex');
+    ahead.reader.endTail(0, tailOf(0, ...ids), true);
+    expect(ahead.bytes()).toBe(whole);
+    const sent = newTraceReader();
+    sent.reader.add(trace(5, packets));
+    sent.reader.endTail(0, tailOf(0, ...ids), true);
+    expect(sent.bytes()).toBe(whole);
+    expect(sent.recording.blocks).toBe(5);
+    const old = newTraceReader();
+    old.reader.endTail(0, tailOf(7, ...ids), true);
+    expect(old.bytes()).toBe('');
+  });
+
+  test('that take packets back are damage', () => {
+    const { reader } = newTraceReader();
+    reader.addTail(0, tailOf(0, 0, 1));
+    expect(() => reader.add(trace(2, new Uint8Array(3)))).toThrow(UserError);
+  });
+
   test.each([
+    ['with more blocks than ran', trace(1, new Uint8Array(9), 2)],
+    ['that end in no way that blocks do', Buffer.concat([translation(2, 0x3000).fill(9, 44, 48)])],
     ['of no type', frame(99, 0, Buffer.alloc(0))],
     ['that never end', Buffer.from([1, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 0, 0, 0, 0])],
     ['of no CPU', blocks(5000, 0)],
@@ -98,10 +162,11 @@ describe('frames of the plugin', () => {
           ),
           { maxLength: 8 },
         ),
-        fc.uint8Array({ maxLength: 400 }),
-        (pieces, tail) => {
-          const { reader } = newReader();
-          reader.add(start);
+        fc.uint8Array({ maxLength: 2000 }),
+        fc.boolean(),
+        (pieces, tail, sendsIds) => {
+          const { reader } = sendsIds ? newReader() : newTraceReader();
+          if (sendsIds) reader.add(start);
           try {
             for (const piece of pieces) {
               reader.add(
@@ -111,6 +176,7 @@ describe('frames of the plugin', () => {
               );
             }
             reader.addTail(0, readTail(tail));
+            reader.endTail(0, readTail(tail), false);
             reader.finish();
           } catch (error) {
             expect(error).toMatchObject({ name: 'UserError', code: 'recording-damaged' });

@@ -1,9 +1,11 @@
 import type { Address } from '../../../base/address.ts';
 import type { Segment } from '../../../image/files/image.ts';
+import { Transfer } from '../../../x86/transfer.ts';
 import { recordingDamaged } from '../block-encoder.ts';
 import { pageCeil, pageFloor } from '../guest-map.ts';
-import type { Recording } from '../recording.ts';
+import type { EncodedBlocks, Recording } from '../recording.ts';
 import { mostTailIds, type Tail } from './tail.ts';
+import { type EncodedTail, encodeTail } from './tail-encoder.ts';
 
 /** Frame types of `plugin/plugin.c`: a header of four 32-bit words (type, CPU, length, 0), then `length` bytes. */
 const Frame = {
@@ -14,16 +16,22 @@ const Frame = {
   threadEnd: 5,
   hello: 6,
   mayExec: 7,
+  trace: 8,
 } as const;
+/** What the plugin may add to a trace for a translation block, in bytes. */
+const mostBlockBytes = 64;
+const translationBytes = 32;
+const traceBytes = 16;
 /** Fewest and most bytes of each. */
 const frameBytes: Readonly<Record<number, readonly [number, number]>> = {
   [Frame.blocks]: [0, 4 * mostTailIds],
-  [Frame.translation]: [24, 24 + 65536],
+  [Frame.translation]: [translationBytes, translationBytes + 65536],
   [Frame.call]: [64, 64 + 4096],
   [Frame.maps]: [8, 8 + (1 << 20)],
   [Frame.threadEnd]: [0, 0],
   [Frame.hello]: [1, 256],
   [Frame.mayExec]: [0, 4096],
+  [Frame.trace]: [traceBytes, traceBytes + mostTailIds * mostBlockBytes],
 };
 const mostCpus = 4096;
 /** Translation blocks of one process; QEMU forgets and makes them anew where its own room is used up. */
@@ -52,6 +60,12 @@ export interface GuardTalk {
   readonly onFork?: () => void;
 }
 
+/** What was read of a frame of blocks before it came. */
+interface ReadAhead extends Pick<EncodedTail, 'length' | 'blocks' | 'interrupts'> {
+  readonly ids: number;
+}
+const nothingAhead: ReadAhead = { ids: 0, length: 0, blocks: 0, interrupts: 0 };
+
 /**
  * Reads the frames that the plugin writes. It believes nothing: a program that took over its emulator writes
  * what it likes.
@@ -66,8 +80,12 @@ export class FrameReader {
   readonly #loaded: { path: string; start: Address; end: Address }[] = [];
   /** Frames of blocks so far, by CPU. */
   readonly #frames: Map<number, number> = new Map();
-  /** Ids of the next frame of blocks that were read from the tail already, by CPU. */
-  readonly #readAhead: Map<number, number> = new Map();
+  /** Of the next frame of blocks, by CPU. */
+  readonly #readAhead: Map<number, ReadAhead> = new Map();
+  /** The plugin sends ids of blocks, which are encoded here. */
+  readonly #sendsIds: boolean;
+  /** Executed translation blocks, as the frames say that have come. */
+  executed = 0;
   readonly #talk: GuardTalk | undefined;
   /** It has asked the system to end it. */
   hasExited = false;
@@ -80,11 +98,12 @@ export class FrameReader {
   constructor(
     recording: Recording,
     segments: (path: string) => readonly Segment[] | undefined,
-    talk?: GuardTalk,
+    options: { readonly sendsIds?: boolean; readonly talk?: GuardTalk } = {},
   ) {
     this.#recording = recording;
     this.#segments = segments;
-    this.#talk = talk;
+    this.#sendsIds = options.sendsIds ?? false;
+    this.#talk = options.talk;
   }
 
   /** @param chunk  not kept */
@@ -128,18 +147,66 @@ export class FrameReader {
    *
    * @returns how many were new
    */
-  addTail(cpu: number, { sent, ids }: Tail): number {
+  addTail(cpu: number, tail: Tail): number {
+    const { sent } = tail;
     // The tail counts the frames that it has sent: one more here means that it was sent after all.
     if ((this.#frames.get(cpu) ?? 0) !== sent) return 0;
-    const known = this.#readAhead.get(cpu) ?? 0;
+    const ahead = this.#readAhead.get(cpu) ?? nothingAhead;
+    const ids = this.#knownIn(tail.ids, ahead.ids);
+    const added = ids.length - ahead.ids;
+    if (added <= 0) return 0;
+    if (this.#sendsIds) {
+      this.#readAhead.set(cpu, { ...nothingAhead, ids: ids.length });
+      this.#recording.execute(cpu, ids.subarray(ahead.ids));
+      return added;
+    }
+    const made = encodeTail(this.#recording, tail, sent % 2, ids);
+    if (made === undefined) throw recordingDamaged('does not say where its trace stands');
+    this.#readAhead.set(cpu, { ...made, ids: ids.length });
+    this.#takeBehind(cpu, made, ahead);
+    return added;
+  }
+
+  /**
+   * Ends the trace of a CPU with what it has not sent.
+   *
+   * @param died  whether a signal ended it
+   */
+  endTail(cpu: number, tail: Tail, died: boolean): void {
+    if (this.#sendsIds) {
+      this.addTail(cpu, tail);
+      return;
+    }
+    const { sent, ids } = tail;
+    const late = (this.#frames.get(cpu) ?? 0) - sent;
+    if (late !== 0 && late !== 1) return;
+    // It may have been killed when a frame was sent and that was not told yet, or not all of it.
+    const isTold = late === 1 && ids.length === 0;
+    const made = encodeTail(
+      ...([this.#recording, tail, (sent + (isTold ? 1 : 0)) % 2, this.#knownIn(ids, 0)] as const),
+      { died },
+    );
+    if (made === undefined || made.bytes.length === 0) return;
+    const ahead = late === 1 ? made : (this.#readAhead.get(cpu) ?? nothingAhead);
+    this.#takeBehind(cpu, made, isTold ? nothingAhead : ahead);
+  }
+
+  /** Ids before the first one that is not translated as far as is known here: its frame is still under way. */
+  #knownIn(ids: Uint32Array, from: number): Uint32Array {
     const { start } = this.#recording.table;
-    let end = known;
-    // Of what is not translated yet as far as is known here, the frame is still under way.
+    let end = from;
     while (end < ids.length && ids[end] < start.length) end++;
-    if (end === known) return 0;
-    this.#readAhead.set(cpu, end);
-    this.#recording.execute(cpu, ids.subarray(known, end));
-    return end - known;
+    return ids.subarray(0, end);
+  }
+
+  #takeBehind(cpu: number, made: EncodedBlocks, ahead: ReadAhead | EncodedTail): void {
+    if (ahead.length > made.bytes.length) throw recordingDamaged('takes back what it ran');
+    this.#recording.take(cpu, {
+      // A copy, which is kept: the chunk is not.
+      bytes: new Uint8Array(made.bytes.subarray(ahead.length)),
+      blocks: Math.max(0, made.blocks - ahead.blocks),
+      interrupts: Math.max(0, made.interrupts - ahead.interrupts),
+    });
   }
 
   finish(): void {
@@ -156,6 +223,10 @@ export class FrameReader {
       case Frame.blocks:
         this.#frames.set(cpu, (this.#frames.get(cpu) ?? 0) + 1);
         this.#execute(cpu, body);
+        return;
+      case Frame.trace:
+        this.#frames.set(cpu, (this.#frames.get(cpu) ?? 0) + 1);
+        this.#trace(cpu, body);
         return;
       case Frame.translation: {
         this.#translate(body);
@@ -183,26 +254,42 @@ export class FrameReader {
 
   #translate(body: Buffer): void {
     const start = Number(body.readBigUInt64LE(0));
-    const id = body.readUInt32LE(8);
-    const size = body.readUInt32LE(12);
-    const last = body.readUInt32LE(16);
+    const target = Number(body.readBigUInt64LE(8));
+    const id = body.readUInt32LE(16);
+    const size = body.readUInt32LE(20);
+    const last = body.readUInt32LE(24);
+    const kind = body.readUInt32LE(28);
     const known = this.#recording.table.start.length;
     if (id !== known || id >= mostTranslations)
       throw recordingDamaged(`translates block ${id} after ${known - 1}`);
-    const isWhole = size === body.length - 24 && last < size;
-    if (!isWhole || !Number.isSafeInteger(start + size))
+    const isWhole = size === body.length - translationBytes && last < size;
+    if (!isWhole || kind > Transfer.far || !Number.isSafeInteger(start + size))
       throw recordingDamaged(`has no block ${id}`);
     // A copy: the chunk must not be held for the sake of a few bytes.
-    this.#recording.translate(id, start, start + last, new Uint8Array(body.subarray(24)));
+    const code = new Uint8Array(body.subarray(translationBytes));
+    this.#recording.translate(id, start, start + last, code, { kind, target });
   }
 
   #execute(cpu: number, body: Buffer): void {
     if (body.length % 4 !== 0) throw recordingDamaged('has a part of a block');
     const ids = this.#ids.subarray(0, body.length / 4);
     new Uint8Array(this.#ids.buffer).set(body);
-    const ahead = this.#readAhead.get(cpu) ?? 0;
+    this.executed += ids.length;
+    const ahead = this.#readAhead.get(cpu)?.ids ?? 0;
     this.#readAhead.delete(cpu);
     this.#recording.execute(cpu, ahead === 0 ? ids : ids.subarray(ahead));
+  }
+
+  #trace(cpu: number, body: Buffer): void {
+    const executed = body.readUInt32LE(0);
+    const blocks = body.readUInt32LE(4);
+    const interrupts = body.readUInt32LE(8);
+    if (executed > mostTailIds || blocks > executed || interrupts > executed)
+      throw recordingDamaged(`runs ${blocks} blocks of ${executed}`);
+    this.executed += executed;
+    const ahead = this.#readAhead.get(cpu) ?? nothingAhead;
+    this.#readAhead.delete(cpu);
+    this.#takeBehind(cpu, { bytes: body.subarray(traceBytes), blocks, interrupts }, ahead);
   }
 
   #call(body: Buffer): void {

@@ -1,12 +1,13 @@
 /*
- * A QEMU TCG plugin (user mode) that tells which translation blocks a program executes, in order,
- * and every system call that changes what code lies where.
+ * A QEMU TCG plugin (user mode) that tells what a program executes, as Intel PT, and every system call that changes
+ * what code lies where.
  *
  * It writes frames to a pipe; `frame-reader.ts` reads them and documents the format. Debian's QEMU
  * has plugins on but ships no header, so the few functions it needs are declared here.
  *
- * What has not been sent yet lies in a shared memory file per virtual CPU (argument `tails`), so
- * that nothing is lost when the program dies of a signal, which ends QEMU without a farewell.
+ * What has not been sent yet lies in a shared memory file per virtual CPU (argument `tails`), as ids of translation
+ * blocks and where the trace stands before them, so that nothing is lost when the program dies of a signal, which ends
+ * QEMU without a farewell. With `ids=on` the ids themselves are sent, which the reader then encodes.
  *
  * Two ways to be used. To record: `fd=N` is the pipe, and what a forked child does is left out. To guard:
  * `sock=PATH` is a socket to which each process connects, forked children, too, and programs that the
@@ -29,6 +30,8 @@
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "encoder.h"
 
 /*
  * Generated code keeps the address of the CPU's state in this register; it begins with the guest's registers
@@ -91,6 +94,7 @@ enum {
   FRAME_THREAD_END = 5,
   FRAME_HELLO = 6,
   FRAME_MAY_EXEC = 7,
+  FRAME_TRACE = 8,
 };
 struct header {
   uint32_t type, vcpu, length, zero;
@@ -113,9 +117,12 @@ enum {
 enum { TAIL_IDS = 16384, GUARDED_IDS = 4096, MAX_VCPUS = 4096 };
 /* What `attention` asks for. */
 enum { TELL_STATE = 1, STOP = 2 };
+/* What the guard may have to read, in blocks; it sends a byte for each GRANTED that it has read. */
+enum { WINDOW = 16384, GRANTED = 4096 };
 /*
  * Executed translation blocks that have not been sent. Lies in a file, see above. `sent` counts frames; who
- * reads along takes `ids` for what follows the last of them only while `sent` says so before and after.
+ * reads along takes `ids` for what follows the last of them only while `sent` says so before and after, and the trace
+ * from where `encoders[sent % 2]` stands.
  */
 struct tail {
   uint32_t count, sent, attention, is_stopped;
@@ -127,10 +134,12 @@ struct tail {
   uint64_t registers[16];
   uint32_t at, zero;
   uint64_t more[9];
+  struct encoder encoders[2];
   uint32_t ids[TAIL_IDS];
 };
 struct vcpu {
   struct tail *tail;
+  struct encoder encoder;
   uint64_t args[6];
 };
 
@@ -144,10 +153,11 @@ static bool is_open;
 static uint32_t most_ids = TAIL_IDS;
 /* How programs are run that this one turns into. */
 static const char *qemu64, *qemu32, *plugin_path, *arguments;
-static bool is_i386;
 static bool is_started;
+static bool sends_ids;
 static uint64_t guest_base;
-static uint32_t next_id;
+/* What has been sent and the guard has not read. */
+static uint32_t unread;
 static volatile bool is_child;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -180,11 +190,41 @@ static void send_frame(uint32_t type, uint32_t vcpu, const void *a, uint32_t a_l
   if (b_length > 0) send_all(b, b_length);
 }
 
+/* @returns what the guard says; 0 where nobody does any more */
+static char heard(void) {
+  char byte = 0;
+  ssize_t n = -1;
+  while (!is_child && (n = recv(out, &byte, 1, 0)) < 0 && errno == EINTR) continue;
+  if (n > 0 && byte == '+') unread = unread > GRANTED ? unread - GRANTED : 0;
+  if (n <= 0 && !is_child) on_silence();
+  return byte;
+}
+
+/* Sends packets that were made of executed blocks, `count` translation blocks and `ran` basic ones. */
+static void send_trace(uint32_t vcpu, const uint8_t *bytes, uint32_t count, uint64_t ran) {
+  uint32_t body[4] = {count, (uint32_t)ran, interrupts, 0};
+  send_frame(FRAME_TRACE, vcpu, body, sizeof body, bytes, (uint32_t)(packets - bytes));
+}
+
 static void flush_locked(uint32_t vcpu) {
+  static uint8_t bytes[TAIL_IDS * MOST_BLOCK_BYTES];
   struct tail *tail = vcpus[vcpu].tail;
   if (tail == NULL || tail->count == 0) return;
+  uint32_t count = tail->count;
+  /* The program waits for a guard that is slower. */
+  while (socket_path != NULL && !is_child && unread + count > WINDOW) heard();
+  unread += count;
   /* After a kill before the last line the frame stands in the tail, too; the reader knows by `sent`. */
-  send_frame(FRAME_BLOCKS, vcpu, tail->ids, tail->count * 4, NULL, 0);
+  if (sends_ids) send_frame(FRAME_BLOCKS, vcpu, tail->ids, count * 4, NULL, 0);
+  else {
+    struct encoder *encoder = &vcpus[vcpu].encoder;
+    uint64_t before = encoder->blocks;
+    packets = bytes;
+    interrupts = 0;
+    encode(encoder, tail->ids, count);
+    send_trace(vcpu, bytes, count, encoder->blocks - before);
+    tail->encoders[(tail->sent + 1) % 2] = *encoder;
+  }
   __atomic_store_n(&tail->count, 0, __ATOMIC_RELEASE);
   __atomic_store_n(&tail->sent, tail->sent + 1, __ATOMIC_RELEASE);
 }
@@ -238,6 +278,19 @@ static void send_maps(uint64_t base) {
   send_frame(FRAME_MAPS, 0, &base, sizeof base, text, (uint32_t)length);
 }
 
+/* What stands in a block's instructions of where it leads. */
+static void read_end(struct block *block, struct qemu_plugin_tb *tb, const uint8_t *bytes) {
+  int64_t relative = 0;
+  size_t instructions = qemu_plugin_tb_n_insns(tb);
+  for (size_t i = 0; i < instructions && block->kind == END_NONE; i++) {
+    struct qemu_plugin_insn *insn = qemu_plugin_tb_get_insn(tb, i);
+    uint64_t offset = qemu_plugin_insn_vaddr(insn) - block->start;
+    block->kind = (uint8_t)end_of(bytes + offset, qemu_plugin_insn_size(insn), offset, &relative);
+  }
+  block->target = block->start + (uint64_t)relative;
+  if (is_i386) block->target = (uint32_t)block->target;
+}
+
 static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
   (void)id;
   if (is_child) return;
@@ -247,17 +300,22 @@ static void on_translate(qemu_plugin_id_t id, struct qemu_plugin_tb *tb) {
   uint64_t start = qemu_plugin_tb_vaddr(tb);
   uint64_t last_start = qemu_plugin_insn_vaddr(last);
   uint32_t size = (uint32_t)(last_start + qemu_plugin_insn_size(last) - start);
-  const char *bytes = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
+  const uint8_t *bytes = qemu_plugin_insn_haddr(qemu_plugin_tb_get_insn(tb, 0));
   pthread_mutex_lock(&lock);
   if (!is_started) {
     is_started = true;
     guest_base = (uint64_t)(uintptr_t)bytes - start;
     send_maps(guest_base);
   }
+  struct block *block = new_block();
+  if (block == NULL) _exit(98);
+  *block = (struct block){.start = start, .end = start + size, .last = last_start, .next = NO_BLOCK, .taken = NO_BLOCK};
+  read_end(block, tb, bytes);
+  block->is_handler = is_handler(start);
   struct {
-    uint64_t start;
-    uint32_t id, size, last, instructions;
-  } body = {start, next_id++, size, (uint32_t)(last_start - start), (uint32_t)instructions};
+    uint64_t start, target;
+    uint32_t id, size, last, kind;
+  } body = {start, block->target, block_count++, size, (uint32_t)(last_start - start), block->kind};
   send_frame(FRAME_TB, 0, &body, sizeof body, bytes, size);
   pthread_mutex_unlock(&lock);
   qemu_plugin_register_vcpu_tb_exec_cb(tb, on_exec, 0, (void *)(uintptr_t)body.id);
@@ -301,6 +359,8 @@ static void send_call(unsigned vcpu, int call, int64_t result, const uint64_t *a
   memcpy(body.args, args, sizeof body.args);
   pthread_mutex_lock(&lock);
   flush_locked(vcpu);
+  /* 0 and 1 are SIG_DFL and SIG_IGN. */
+  if (call == CALL_SIGACTION && args[2] > 1) add_handler(args[2]);
   send_frame(FRAME_SYSCALL, vcpu, &body, sizeof body, path, (uint32_t)strlen(path));
   pthread_mutex_unlock(&lock);
 }
@@ -331,7 +391,8 @@ static void exec_guarded(unsigned vcpu, const char *path, uint64_t argv, uint64_
   pthread_mutex_lock(&lock);
   flush_locked(vcpu);
   send_frame(FRAME_MAY_EXEC, vcpu, path, (uint32_t)strnlen(path, 4096), NULL, 0);
-  while (!is_child && recv(out, &answer, 1, 0) < 0 && errno == EINTR) continue;
+  do answer = heard();
+  while (answer == '+');
   pthread_mutex_unlock(&lock);
   const char *qemu = answer == '6' ? qemu64 : answer == '3' ? qemu32 : NULL;
   if (qemu == NULL || access(path, X_OK) != 0) return;
@@ -421,6 +482,8 @@ static void make_tail(unsigned vcpu) {
   /* A CPU's number is used again after its thread has ended. */
   if (vcpus[vcpu].tail != NULL) munmap(vcpus[vcpu].tail, sizeof(struct tail));
   vcpus[vcpu].tail = memory;
+  begin_trace(&vcpus[vcpu].encoder);
+  vcpus[vcpu].tail->encoders[0] = vcpus[vcpu].encoder;
   if (socket_path != NULL) vcpus[vcpu].tail->attention = TELL_STATE;
 }
 
@@ -435,6 +498,13 @@ static void on_vcpu_exit(qemu_plugin_id_t id, unsigned vcpu) {
   if (is_child) return;
   pthread_mutex_lock(&lock);
   flush_locked(vcpu);
+  if (!sends_ids && vcpu != 0) {
+    uint8_t bytes[MOST_BLOCK_BYTES];
+    packets = bytes;
+    interrupts = 0;
+    end_trace(&vcpus[vcpu].encoder);
+    if (packets > bytes) send_trace(vcpu, bytes, 0, 0);
+  }
   send_frame(FRAME_THREAD_END, vcpu, "", 0, NULL, 0);
   pthread_mutex_unlock(&lock);
 }
@@ -477,12 +547,13 @@ static bool connect_to_guard(const char *parent) {
   setsockopt(file, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   if (connect(file, (struct sockaddr *)&address, sizeof address) != 0) return false;
   out = moved_up(file);
+  unread = 0;
   if (out < 0) return false;
   clock_gettime(CLOCK_MONOTONIC, &now);
   snprintf(prefix, sizeof prefix, "%d-%llx-", getpid(), (unsigned long long)now.tv_sec * 1000000000ull + (unsigned long long)now.tv_nsec);
   char hello[192];
   /* Process, its parent, blocks it knows already, whether it is 32-bit; its files; whose child it is. */
-  int length = snprintf(hello, sizeof hello, "%d %d %u %d %s %s", getpid(), getppid(), next_id, is_i386, prefix, parent);
+  int length = snprintf(hello, sizeof hello, "%d %d %u %d %s %s", getpid(), getppid(), block_count, is_i386, prefix, parent);
   send_frame(FRAME_HELLO, 0, hello, (uint32_t)length, NULL, 0);
   sigset_t all, before;
   sigfillset(&all);
@@ -535,6 +606,9 @@ EXPORT int qemu_plugin_install(qemu_plugin_id_t id, const qemu_info_t *info, int
     if (strncmp(argv[i], "qemu64=", 7) == 0) qemu64 = value;
     if (strncmp(argv[i], "qemu32=", 7) == 0) qemu32 = value;
     if (strncmp(argv[i], "plugin=", 7) == 0) plugin_path = value;
+    if (strncmp(argv[i], "most=", 5) == 0) most_blocks = strtoull(value, NULL, 10);
+    if (strcmp(argv[i], "returns=plain") == 0) is_compressed = false;
+    if (strcmp(argv[i], "ids=on") == 0) sends_ids = true;
     if (strcmp(argv[i], "open=on") == 0) is_open = true;
     if (strlen(all) + strlen(argv[i]) + 2 > sizeof all) return 1;
     if (i > 0) strcat(all, ",");
