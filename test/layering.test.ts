@@ -40,7 +40,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   names: { values: ['image/files', 'image'], types: ['base', 'evidence/code'] },
   'capture/qemu': { values: ['base', 'image/files', 'x86', 'pt'] },
   'capture/qemu/log': { values: ['base', 'x86', 'capture/qemu'] },
-  'capture/qemu/plugin': { values: ['base', 'capture/qemu'], types: ['image/files'] },
+  'capture/qemu/plugin': { values: ['base', 'x86', 'pt', 'capture/qemu'], types: ['image/files'] },
   'capture/qemu/guarded': { values: ['base', 'capture/qemu', 'capture/qemu/plugin'] },
   capture: {
     values: ['base', 'image/maps', 'capture/qemu', 'capture/qemu/log', 'capture/qemu/plugin'],
