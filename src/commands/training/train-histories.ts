@@ -40,7 +40,7 @@ export async function trainHistories(
       done: job + 1,
       total: samples.length,
       unit: 'traces',
-      facts: { windows: training.events },
+      facts: { transfers: training.events },
     });
   });
   if (training.events === 0) {
