@@ -291,7 +291,7 @@ class Accepting {
       ...{ binDirs, rawImages, preprocessed: source.preprocessed, process: source.process },
       ...{ filter: sourceFilter(source.source, old.filter), timeout },
     };
-    await readEvents(samples, setup, 1, this.#context, (job, message) => {
+    await readEvents(samples, setup, 1, this.#context, undefined, (job, message) => {
       const sample: Sample = { ...samples[job], label: 'nominal' };
       if ('reason' in message) log.log('warning', `left out: ${message.reason}`);
       else training.add({ sample: identityOf(sample, 'training'), ...message });

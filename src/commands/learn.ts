@@ -100,6 +100,7 @@ export async function learn(
       trained,
       sets,
       options,
+      reading.evaluate.traces.images,
       context,
     );
     return await run.finish({

@@ -13,6 +13,7 @@ import {
   claimedChance,
   exchanged,
   improbability,
+  improbabilityScore,
   referenceOf,
   scoreOfChance,
 } from './improbability.ts';
@@ -157,9 +158,8 @@ function judgeByHistories(calibration: readonly TraceFeatures[]): Judge {
     const others = isOwn ? calibration.filter((other) => other !== trace) : calibration;
     const reference = isOwn ? referenceOf(others) : whole;
     const suspicion = improbability(trace, reference);
-    const scores = Float64Array.from(
-      others,
-      (other) => improbability(other, exchanged(reference, other, trace)).score,
+    const scores = Float64Array.from(others, (other) =>
+      improbabilityScore(other, exchanged(reference, other, trace)),
     );
     const pValue = conformalPValue(scores.sort(), suspicion.score);
     return { ...suspicion, pValue: Math.max(pValue, claimedChance(trace)) };

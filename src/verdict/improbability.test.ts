@@ -4,7 +4,14 @@ import { classifyNominal, nominalDecision } from './classify-nominal.ts';
 import { featureNames, surpriseName } from './features/feature-table.ts';
 import type { TraceFeatures } from './features/features.ts';
 import { surpriseLengths } from './features/worst-window.ts';
-import { exchanged, improbability, natsOf, referenceOf } from './improbability.ts';
+import {
+  exchanged,
+  improbability,
+  improbabilityScore,
+  natsOf,
+  referenceOf,
+  type SurpriseReference,
+} from './improbability.ts';
 
 function trace(...nats: readonly number[]): TraceFeatures {
   const values = new Float64Array(featureNames.length);
@@ -18,25 +25,28 @@ function trace(...nats: readonly number[]): TraceFeatures {
   return { sample, model: 'm', values };
 }
 
+/** Runs whose surprises are these on every scale. */
+function sortedNats(...nats: readonly number[]): SurpriseReference[number] {
+  return referenceOf(nats.map((each) => trace(each)))[0]!;
+}
+
 describe('how improbable a run is', () => {
   test('is the share of nominal runs that reach as far, as a logarithm', () => {
-    const sorted = Float64Array.of(1, 2, 3, 4);
+    const sorted = sortedNats(1, 2, 3, 4);
     expect(natsOf(4, sorted)).toBeCloseTo(Math.log(5));
     expect(natsOf(3, sorted)).toBeCloseTo(Math.log(5 / 2));
     expect(natsOf(1, sorted)).toBeCloseTo(Math.log(5 / 4));
   });
 
   test('is not more where all nominal runs are alike', () => {
-    expect(natsOf(0, Float64Array.of(0, 0, 0))).toBe(0);
-    expect(natsOf(2, Float64Array.of(0, 0, 0))).toBeCloseTo(2 + Math.log(4 / 3));
-    expect(natsOf(7, Float64Array.of(1, 7, 7))).toBeCloseTo(Math.log(4 / 2));
-    expect(natsOf(4, Float64Array.of(1, 7, 7))).toBeCloseTo(
-      (Math.log(4 / 3) + Math.log(4 / 2)) / 2,
-    );
+    expect(natsOf(0, sortedNats(0, 0, 0))).toBe(0);
+    expect(natsOf(2, sortedNats(0, 0, 0))).toBeCloseTo(2 + Math.log(4 / 3));
+    expect(natsOf(7, sortedNats(1, 7, 7))).toBeCloseTo(Math.log(4 / 2));
+    expect(natsOf(4, sortedNats(1, 7, 7))).toBeCloseTo((Math.log(4 / 3) + Math.log(4 / 2)) / 2);
   });
 
   test('grows with the surprise, nat for nat beyond all nominal runs', () => {
-    const sorted = Float64Array.of(0, 0, 1, 5);
+    const sorted = sortedNats(0, 0, 1, 5);
     let before = Number.NEGATIVE_INFINITY;
     for (let value = 0; value < 9; value += 0.25) {
       const nats = natsOf(value, sorted);
@@ -75,12 +85,22 @@ describe('how improbable a run is', () => {
 
   test('of an exchanged reference is that of one made anew', () => {
     const random = new Random(5);
-    for (let round = 0; round < 50; round++) {
+    const listOf = (reference: SurpriseReference): number[][] =>
+      reference.map((sorted) => Array.from({ length: sorted.length }, (_, i) => sorted.at(i)));
+    for (let round = 0; round < 200; round++) {
       const traces = Array.from({ length: 1 + random.below(6) }, () => trace(random.below(4)));
       const put = trace(random.below(5));
       const out = random.below(traces.length);
       const made = referenceOf([...traces.filter((_, i) => i !== out), put]);
-      expect(exchanged(referenceOf(traces), traces[out]!, put)).toEqual(made);
+      const found = exchanged(referenceOf(traces), traces[out]!, put);
+      expect(listOf(found)).toEqual(listOf(made));
+      for (let value = -1; value < 6; value += 0.5) {
+        expect(found.map((sorted) => sorted.below(value))).toEqual(
+          made.map((sorted) => sorted.below(value)),
+        );
+      }
+      const judged = trace(random.below(5), random.below(5));
+      expect(improbabilityScore(judged, found)).toBe(improbability(judged, made).score);
     }
   });
 });

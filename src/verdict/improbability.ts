@@ -4,16 +4,47 @@ import { surpriseLengths } from './features/worst-window.ts';
 import { lowerBound } from './statistics/ranking.ts';
 import type { Reason, Suspicion } from './suspicion.ts';
 
-/** Largest sums of surprise of nominal runs, ascending, for each length of `surpriseLengths`. */
-export type SurpriseReference = readonly Float64Array[];
+/** Numbers in ascending order. */
+interface Ascending {
+  readonly length: number;
+  at(index: number): number;
+  /** @returns how many are less than `value` */
+  below(value: number): number;
+}
+
+/** Largest sums of surprise of nominal runs, for each length of `surpriseLengths`. */
+export type SurpriseReference = readonly Ascending[];
 
 export function referenceOf(traces: readonly TraceFeatures[]): SurpriseReference {
-  return surpriseLengths.map((length) =>
-    Float64Array.from(traces, (trace) => feature(trace, surpriseName(length))).sort(),
+  return surpriseLengths.map(
+    (length) => new Sorted(traces.map((trace) => feature(trace, surpriseName(length)))),
   );
 }
 
-/** @returns the reference with one trace taken out and another put in */
+class Sorted implements Ascending {
+  readonly #values: Float64Array;
+
+  constructor(values: readonly number[]) {
+    this.#values = Float64Array.from(values).sort();
+  }
+
+  get length(): number {
+    return this.#values.length;
+  }
+
+  at(index: number): number {
+    return this.#values[index];
+  }
+
+  below(value: number): number {
+    return lowerBound(this.#values, value);
+  }
+}
+
+/**
+ * @returns the reference with one trace taken out and another put in; not made, but looked up in the whole one:
+ *   each trace that is judged is put in the place of each of the others
+ */
 export function exchanged(
   reference: SurpriseReference,
   out: TraceFeatures,
@@ -21,26 +52,40 @@ export function exchanged(
 ): SurpriseReference {
   return reference.map((sorted, i) => {
     const name = surpriseName(surpriseLengths[i]);
-    const gone = feature(out, name);
-    const come = feature(put, name);
-    const result = new Float64Array(sorted.length);
-    let at = 0;
-    let isGone = false;
-    let isPut = false;
-    for (const value of sorted) {
-      if (!isGone && value === gone) {
-        isGone = true;
-        continue;
-      }
-      if (!isPut && come <= value) {
-        result[at++] = come;
-        isPut = true;
-      }
-      result[at++] = value;
-    }
-    if (!isPut) result[at] = come;
-    return result;
+    return new Exchanged(sorted, feature(out, name), feature(put, name));
   });
+}
+
+class Exchanged implements Ascending {
+  readonly #whole: Ascending;
+  readonly #out: number;
+  readonly #put: number;
+  /** Where the one that is out stood, and where the one that is in its place stands. */
+  readonly #outAt: number;
+  readonly #putAt: number;
+
+  constructor(whole: Ascending, out: number, put: number) {
+    this.#whole = whole;
+    this.#out = out;
+    this.#put = put;
+    this.#outAt = whole.below(out);
+    this.#putAt = whole.below(put) - (out < put ? 1 : 0);
+  }
+
+  get length(): number {
+    return this.#whole.length;
+  }
+
+  at(index: number): number {
+    if (index === this.#putAt) return this.#put;
+    const left = index - (index > this.#putAt ? 1 : 0);
+    return this.#whole.at(left + (left >= this.#outAt ? 1 : 0));
+  }
+
+  below(value: number): number {
+    const less = this.#whole.below(value);
+    return less - (this.#out < value ? 1 : 0) + (this.#put < value ? 1 : 0);
+  }
 }
 
 /**
@@ -55,6 +100,14 @@ export function improbability(trace: TraceFeatures, reference: SurpriseReference
   });
   reasons.sort((a, b) => b.points - a.points);
   return { score: reasons[0].points, reasons };
+}
+
+/** @returns the score of `improbability` alone */
+export function improbabilityScore(trace: TraceFeatures, reference: SurpriseReference): number {
+  const nats = surpriseLengths.map((length, i) =>
+    natsOf(feature(trace, surpriseName(length)), reference[i]),
+  );
+  return Math.max(...nats);
 }
 
 /**
@@ -78,16 +131,16 @@ export function scoreOfChance(chance: number, reference: SurpriseReference): num
  * values of nominal runs as far as the way, beyond the largest a nat for a nat. No surprise at all is no nat.
  *
  * @param value  not negative
- * @param sorted  values of nominal runs, ascending
+ * @param sorted  values of nominal runs
  */
-export function natsOf(value: number, sorted: Float64Array): number {
+export function natsOf(value: number, sorted: Ascending): number {
   const n = sorted.length;
   if (n === 0 || value === 0) return value;
   const natsAt = (index: number): number =>
-    index < 0 ? 0 : Math.log((n + 1) / (n - lowerBound(sorted, sorted[index])));
-  const above = lowerBound(sorted, value);
-  if (above === n) return natsAt(n - 1) + value - sorted[n - 1];
-  const lower = above === 0 ? 0 : sorted[above - 1];
-  const part = (value - lower) / (sorted[above] - lower);
+    index < 0 ? 0 : Math.log((n + 1) / (n - sorted.below(sorted.at(index))));
+  const above = sorted.below(value);
+  if (above === n) return natsAt(n - 1) + value - sorted.at(n - 1);
+  const lower = above === 0 ? 0 : sorted.at(above - 1);
+  const part = (value - lower) / (sorted.at(above) - lower);
   return natsAt(above - 1) + part * (natsAt(above) - natsAt(above - 1));
 }

@@ -1,5 +1,5 @@
 import { UserError } from '../../base/errors.ts';
-import { ImageStore } from '../../image/image-store.ts';
+import type { ImageStore } from '../../image/image-store.ts';
 import { readMemoryMaps } from '../../image/maps/memory-map.ts';
 import type { RunContext } from '../../model/first-layer.ts';
 import type { Sample } from '../../trace/sample.ts';
@@ -28,12 +28,12 @@ export async function keepProfile(
   { vocabulary, layer }: Trained,
   { train }: SampleSets,
   options: LearnOptions,
+  images: ImageStore,
   context: RunContext,
 ): Promise<string | undefined> {
   if (options.skipEval || options.evaluationFormat !== 'eval') return undefined;
   const calibration = await calibrationIn(folder, evaluation, context);
   if (calibration.length === 0) return undefined;
-  const images = new ImageStore(options.binDirs, { rawImages: options.rawImages });
   if (options.source === 'trace') await writeFunctions(folder.model, vocabulary, images);
   const path = options.profile ?? profileOf(folder);
   await writeProfile(

@@ -1,3 +1,4 @@
+import { ImageCodeCache } from '../../evidence/code/process-code.ts';
 import { CodeCache } from '../../flow/code-cache.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import type { FilterName } from '../../sequences/filter.ts';
@@ -14,7 +15,7 @@ export interface CorpusReading {
   /** Transfers that are predicted. */
   readonly filter: readonly FilterName[];
   readonly count: CountOptions;
-  readonly evaluate: EvaluateOptions;
+  readonly evaluate: EvaluateOptions & { readonly imageCode: ImageCodeCache };
   dispose(): void;
 }
 
@@ -49,6 +50,7 @@ export function openCorpusReading(
     evaluate: {
       ...shared,
       traces: { images: new ImageStore(binDirs, { rawImages }), codeCache, ...reading },
+      imageCode: new ImageCodeCache(),
     },
     dispose: () => codeCache.dispose(),
   };

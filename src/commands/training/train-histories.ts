@@ -6,7 +6,12 @@ import type { Sample } from '../../trace/sample.ts';
 import { inThreads } from '../../workers/ordered-threads.ts';
 import { identityOf } from '../samples/evaluating/evaluate.ts';
 import type { SkippedSample } from '../samples/skipped.ts';
-import { EventsReader, type EventsSetup, type SampleEvents } from './events/events-reader.ts';
+import {
+  type CodeAtHand,
+  EventsReader,
+  type EventsSetup,
+  type SampleEvents,
+} from './events/events-reader.ts';
 import { HistoryTraining, type TrainedHistories } from './history-training.ts';
 import type { TrainingWork } from './train.ts';
 
@@ -26,7 +31,7 @@ export async function trainHistories(
     ...{ binDirs, rawImages, preprocessed, filter: reading.count.filter },
     ...{ process: reading.count.calls?.process, timeout: options.timeout },
   };
-  await readEvents(samples, setup, options.workers, context, (job, message) => {
+  await readEvents(samples, setup, options.workers, context, reading.evaluate, (job, message) => {
     const sample = samples[job];
     if ('reason' in message) {
       context.log.log('warning', `left out: ${message.reason}`);
@@ -60,12 +65,16 @@ export async function trainHistories(
   return { ...learned, skipped };
 }
 
-/** @param take  gets the events of each sample, in order */
+/**
+ * @param shared  what is known in this thread of the code
+ * @param take  gets the events of each sample, in order
+ */
 export async function readEvents(
   samples: readonly Sample[],
   setup: EventsSetup,
   threads: number,
   { signal }: Pick<RunContext, 'signal'>,
+  shared: CodeAtHand | undefined,
   take: (job: number, message: SampleEvents) => void,
 ): Promise<void> {
   if (threads > 1 && samples.length >= fewSamples) {
@@ -74,7 +83,7 @@ export async function readEvents(
     for await (const { job, message } of messages) take(job, message);
     return;
   }
-  const reader = new EventsReader(setup);
+  const reader = new EventsReader(setup, shared);
   try {
     for (const [job, sample] of samples.entries()) {
       signal?.throwIfAborted();

@@ -6,6 +6,7 @@ import { readJsonFile, writeJsonFile } from '../../../base/files/json-file.ts';
 import { isCount } from '../../../base/values.ts';
 import {
   type FunctionIdentity,
+  type FunctionStretch,
   identifyFunctions,
 } from '../../../evidence/code/function-identity.ts';
 import { FunctionMatch } from '../../../evidence/code/function-match.ts';
@@ -25,15 +26,22 @@ const fileName = 'functions.json';
 const anyBase = 0x7000_0000_0000;
 const anySize = 0x4000_0000;
 
-/** @returns the functions of an image; empty where its file is not at hand or says none */
-async function functionsOf(name: string, images: ImageStore): Promise<FunctionIdentity[]> {
+/**
+ * @param choose  see `identifyFunctions`
+ * @returns the functions of an image; empty where its file is not at hand or says none
+ */
+async function functionsOf(
+  name: string,
+  images: ImageStore,
+  choose?: Parameters<typeof identifyFunctions>[1],
+): Promise<FunctionIdentity[]> {
   const region = { start: anyBase, end: anyBase + anySize, path: name };
   const unknown = { isExecutable: undefined, fileOffset: undefined };
   const process = { pid: undefined, name: '' };
   const regions = RegionTable.of([{ ...region, ...unknown }]);
   const space = await buildAddressSpace({ format: 'ldrmodules', process, regions }, images);
   const code = new ProcessCode(space).imageOf(0)?.code;
-  return code === undefined ? [] : identifyFunctions(code);
+  return code === undefined ? [] : identifyFunctions(code, choose);
 }
 
 /** Writes beside a model which functions training ran, and which have the same code, of each image that is at hand. */
@@ -45,7 +53,7 @@ export async function writeFunctions(
   const modules: Record<string, readonly FunctionRow[]> = {};
   const twins: Record<string, readonly FunctionRow[]> = {};
   for (const [module, offsets] of vocabulary.offsetsByModule()) {
-    const functions = await functionsOf(module, images);
+    const functions = await functionsOf(module, images, (all) => sizedLikeRan(all, offsets));
     const ran = functions.filter((one) => holdsOne(one, offsets));
     if (ran.length === 0) continue;
     modules[module] = ran.map(rowOf);
@@ -57,6 +65,16 @@ export async function writeFunctions(
   await writeJsonFile(join(model, fileName), { schemaVersion: 1, modules, twins });
 }
 
+/** @returns functions as long as one that ran, that one among them: no other has the same code */
+function sizedLikeRan(
+  all: readonly FunctionStretch[],
+  offsets: readonly number[],
+): readonly FunctionStretch[] {
+  const ran = all.filter((one) => holdsOne(one, offsets));
+  const sizes = new Set(ran.map(({ size }) => size));
+  return all.filter(({ size }) => sizes.has(size));
+}
+
 type FunctionRow = readonly [start: number, bytes: number, id: string, name: string | undefined];
 
 function rowOf({ start, size, id, name }: FunctionIdentity): FunctionRow {
@@ -64,7 +82,7 @@ function rowOf({ start, size, id, name }: FunctionIdentity): FunctionRow {
 }
 
 /** @param offsets  ascending */
-function holdsOne({ start, size }: FunctionIdentity, offsets: readonly number[]): boolean {
+function holdsOne({ start, size }: FunctionStretch, offsets: readonly number[]): boolean {
   return (offsets[firstAtLeast(offsets, start)] ?? Number.POSITIVE_INFINITY) < start + size;
 }
 

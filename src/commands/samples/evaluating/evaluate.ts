@@ -58,6 +58,8 @@ export interface EvaluateOptions {
   readonly timeout?: number | undefined;
   /** What other processes found out about the images' code. */
   readonly keptFacts?: KeptFacts | undefined;
+  /** What this process found out about it, reading other samples from the same images; not with `keptFacts`. */
+  readonly imageCode?: ImageCodeCache | undefined;
 }
 
 /** Identity of a model and its vocabulary: evaluations of different ones do not mix. */
@@ -98,7 +100,7 @@ export class Evaluator {
   constructor(trained: Trained, options: EvaluateOptions) {
     this.#trained = trained;
     this.#options = options;
-    this.#code = new ImageCodeCache(options.keptFacts);
+    this.#code = options.imageCode ?? new ImageCodeCache(options.keptFacts);
     this.#identity = modelIdentity(trained);
     const { layer } = trained;
     if (!(layer instanceof HistoryModel)) this.predictions = new PredictionCache(layer);

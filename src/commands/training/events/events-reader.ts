@@ -47,23 +47,32 @@ export type SampleEvents =
   | { readonly reason: string }
   | (ReadRun & { readonly notes: readonly Pick<OpenedTrace, 'missing' | 'flat' | 'notes'>[] });
 
+/** What is known of the images of a corpus and their code, by all who read samples of it in one thread. */
+export interface CodeAtHand {
+  readonly traces: Pick<SourceContext, 'images' | 'codeCache'>;
+  readonly imageCode: ImageCodeCache;
+}
+
 /** Reads the events of training samples, one after the other. */
 export class EventsReader {
   readonly #setup: EventsSetup;
   readonly #traces: SourceContext;
-  readonly #codeCache = new CodeCache();
-  readonly #code = new ImageCodeCache();
+  readonly #code: ImageCodeCache;
+  readonly #own: CodeCache | undefined;
   /** Its room serves one run after the other. */
   readonly #run = new RunFollower();
 
-  constructor(setup: EventsSetup) {
+  /** @param shared  what others in this thread know; made anew unless given */
+  constructor(setup: EventsSetup, shared?: CodeAtHand) {
     this.#setup = setup;
-    this.#traces = {
-      images: new ImageStore(setup.binDirs, { rawImages: setup.rawImages }),
-      codeCache: this.#codeCache,
-      preprocessed: setup.preprocessed,
-      process: setup.process,
+    const { binDirs, rawImages, preprocessed, process } = setup;
+    const { images, codeCache } = shared?.traces ?? {
+      images: new ImageStore(binDirs, { rawImages }),
+      codeCache: new CodeCache(),
     };
+    this.#own = shared === undefined ? codeCache : undefined;
+    this.#traces = { images, codeCache, preprocessed, process };
+    this.#code = shared?.imageCode ?? new ImageCodeCache();
   }
 
   async read(sample: Sample, signal?: AbortSignal): Promise<SampleEvents> {
@@ -77,7 +86,7 @@ export class EventsReader {
   }
 
   dispose(): void {
-    this.#codeCache.dispose();
+    this.#own?.dispose();
   }
 
   async #read(sample: Sample, signal: AbortSignal): Promise<SampleEvents> {
