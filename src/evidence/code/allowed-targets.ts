@@ -69,6 +69,7 @@ export class AllowedTargets {
   readonly #allowances: Map<Address, Allowance | null> = new Map();
   readonly #byArguments: Map<number, TargetClass> = new Map();
   readonly #byPosition: Map<number, TargetClass> = new Map();
+  readonly #byName: Map<string, readonly Address[]> = new Map();
   readonly #passed: PassedTargets;
   #loaded: TargetClass | undefined;
   #wide: readonly TargetClass[] | undefined;
@@ -225,7 +226,7 @@ export class AllowedTargets {
         for (const own of members.functions) targets.add(own + bias);
         for (const own of members.virtual.functions) virtual.add(own + bias);
         for (const name of members.names) {
-          for (const address of this.#process.resolve(module, { kind: 'name', name }) ?? []) {
+          for (const address of this.#named(module, name)) {
             targets.add(address);
             if (members.virtual.names.has(name)) virtual.add(address);
           }
@@ -234,6 +235,16 @@ export class AllowedTargets {
       const hasVirtually = (target: Address): boolean => virtual.has(target);
       known = { ...listed('position', [...targets]), hasVirtually };
       this.#byPosition.set(displacement, known);
+    }
+    return known;
+  }
+
+  /** @returns where a name leads that a table of an image holds; the same names stand at many positions */
+  #named(module: number, name: string): readonly Address[] {
+    let known = this.#byName.get(name);
+    if (known === undefined) {
+      known = this.#process.resolve(module, { kind: 'name', name }) ?? [];
+      this.#byName.set(name, known);
     }
     return known;
   }

@@ -30,9 +30,8 @@ class PointerKinds {
   /** By place: `kinds`. */
   readonly kind: Uint8Array;
 
-  constructor({ tables, memory }: TableSources) {
+  constructor({ tables, memory }: TableSources, bound: readonly BoundPlace[]) {
     const { places, targets } = tables.pointers;
-    const bound = boundPlaces(tables.bindings);
     this.places = new Float64Array(places.length + bound.length);
     this.kind = new Uint8Array(this.places.length);
     let length = 0;
@@ -66,7 +65,8 @@ class PointerKinds {
 export function findFunctionTables(code: TableSources): FunctionTables {
   const { tables, memory, references } = code;
   const word = tables.bits / 8;
-  const pointers = new PointerKinds(code);
+  const bound = boundPlaces(tables.bindings);
+  const pointers = new PointerKinds(code, bound);
   const found: number[] = [];
   for (let i = 0; i < pointers.places.length; i++) {
     const place = pointers.places[i];
@@ -90,9 +90,7 @@ export function findFunctionTables(code: TableSources): FunctionTables {
   }
   const { places, targets } = tables.pointers;
   const isFunction = (_: number, i: number): boolean => memory.isCode(targets[i]);
-  const named = boundPlaces(tables.bindings).flatMap(({ place, binding }) =>
-    isFunctionName(binding) ? [{ place, name: binding.name }] : [],
-  );
+  const named = bound.filter(({ binding }) => isFunctionName(binding));
   return {
     beginnings,
     isVirtual,
@@ -102,22 +100,28 @@ export function findFunctionTables(code: TableSources): FunctionTables {
     },
     names: {
       places: Float64Array.from(named, ({ place }) => place),
-      names: named.map(({ name }) => name),
+      names: named.map(({ binding }) => binding.name),
     },
   };
 }
 
-export function isFunctionName(binding: Binding): binding is Binding & { readonly kind: 'name' } {
+export function isFunctionName(binding: Binding): binding is NameBinding {
   return binding.kind === 'name' && binding.isData !== true;
 }
 
+type NameBinding = Binding & { readonly kind: 'name' };
+
+interface BoundPlace {
+  readonly place: number;
+  readonly binding: NameBinding;
+}
+
 /** @returns the places that are bound by name, ascending */
-function boundPlaces(
-  bindings: ReadonlyMap<number, Binding>,
-): readonly { readonly place: number; readonly binding: Binding }[] {
-  return [...bindings]
-    .flatMap(([place, binding]) => (binding.kind === 'name' ? [{ place, binding }] : []))
-    .sort((a, b) => a.place - b.place);
+function boundPlaces(bindings: ReadonlyMap<number, Binding>): readonly BoundPlace[] {
+  const bound: BoundPlace[] = [];
+  for (const [place, binding] of bindings)
+    if (binding.kind === 'name') bound.push({ place, binding });
+  return bound.sort((a, b) => a.place - b.place);
 }
 
 /** @returns all numbers of two ascending lists, each once */

@@ -68,10 +68,11 @@ export class ContextIndex {
     this.#inSlots = 0;
   }
 
-  /** Makes room for so many contexts at once. */
+  /** Makes room for so many contexts at once, half of them in the hash table. */
   reserve(contexts: number): void {
     const room = contexts * contextSize;
     if (room > this.contexts.length) this.contexts = enlarged(this.contexts, room);
+    while (contexts * 2 > this.#slots.length) this.#enlargeSlots();
   }
 
   #put(context: number): void {
