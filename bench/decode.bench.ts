@@ -2,19 +2,16 @@
  * Decoding speed beside libipt's block decoder (Debian's libipt-dev), in the same run: from raw bytes in
  * memory to the stream of blocks. "Cold" builds the control-flow graph; "warm" has the decoded code of a
  * run before (the graph is built anew, as for the next trace of a corpus). Times are of the wall clock
- * and, beside them, of the processor (of all threads): the latter tell more on a busy machine. "Threads" is one trace
- * decoded by as many threads as there are cores, which were started before.
+ * and, beside them, of the processor (of all threads): the latter tell more on a busy machine.
  *
  * node bench/decode.bench.ts [FOLDER]   FOLDER holds traces as in ../shared/data/pt-bench
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { CodeCache } from '../src/flow/code-cache.ts';
-import { ParallelDecoder } from '../src/flow/parallel/parallel-decoder.ts';
-import { PiecePool } from '../src/flow/parallel/piece-pool.ts';
 import { TraceDecoder } from '../src/flow/trace-decoder.ts';
 import { ImageStore } from '../src/image/image-store.ts';
 import { buildAddressSpace } from '../src/image/mapped-space.ts';
@@ -31,8 +28,6 @@ const rounds = 5;
 const root = process.argv[2] ?? '../shared/data/pt-bench';
 const work = mkdtempSync(join(tmpdir(), 'wayward-bench-'));
 const peer = buildPeer();
-const pieces = new PiecePool(availableParallelism());
-await pieces.ready();
 
 for (const name of ['py', 'py-noretc']) {
   const folder = join(root, name);
@@ -54,20 +49,16 @@ for (const name of ['py', 'py-noretc']) {
   const cold: Times = { wall: [], cpu: [] };
   const warm: Times = { wall: [], cpu: [] };
   const theirs: Times = { wall: [], cpu: [] };
-  const threads: Times = { wall: [], cpu: [] };
   let blocks = 0;
   let instructions = '';
   // Taken in turns, so that a noisy neighbour disturbs all alike.
   for (let round = 0; round < rounds; round++) {
     const codeCache = new CodeCache();
-    for (const times of [cold, warm, threads]) {
+    for (const times of [cold, warm]) {
       const space = await buildAddressSpace(map, images);
       const started = performance.now();
       const startedCpu = process.cpuUsage();
-      const options = { space, input: bytes, codeCache };
-      const source =
-        times === threads ? new ParallelDecoder(options, pieces) : new TraceDecoder(options);
-      const summary = await source.run(() => {});
+      const summary = await new TraceDecoder({ space, input: bytes, codeCache }).run(() => {});
       times.wall.push((performance.now() - started) / 1000);
       const { user, system } = process.cpuUsage(startedCpu);
       times.cpu.push((user + system) / 1e6);
@@ -90,7 +81,6 @@ for (const name of ['py', 'py-noretc']) {
     ['cold', cold],
     ['cold, the first', first],
     ['warm', warm],
-    [`${availableParallelism()} threads, warm`, threads],
     [`libipt (${instructions} instructions)`, theirs],
   ];
   for (const [label, times] of rows) {
@@ -114,20 +104,8 @@ for (const name of ['py', 'py-noretc']) {
         : { peer: { name: 'libipt', value: rate(theirs) }, goal: { least } }),
     });
   }
-  const ratio = (clock: 'wall' | 'cpu'): number =>
-    median(warm[clock].map((time, round) => time / threads[clock][round]));
-  console.log(
-    `  threads against one, round by round: ${ratio('wall').toFixed(2)} times as fast, ${(1 / ratio('cpu')).toFixed(2)} times its processor time`,
-  );
-  if (availableParallelism() === 2) {
-    tell({
-      ...{ name: `${name}, two threads`, unit: 'times one thread', value: ratio('wall') },
-      goal: { least: 1.7 },
-    });
-  }
   if (peer === undefined) console.log('  libipt not measured: needs libipt-dev and a C compiler');
 }
-await pieces.dispose();
 console.log(`peak memory ${(process.resourceUsage().maxRSS / 1024).toFixed(0)} MB`);
 
 function buildPeer(): string | undefined {

@@ -24,8 +24,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
   x86: { values: ['base'] },
   pt: { values: ['base'] },
   flow: { values: ['base', 'x86', 'pt'], types: ['image'] },
-  'flow/parallel': { values: ['base', 'pt', 'flow'], types: ['image'] },
-  trace: { values: ['base', 'image/maps', 'image', 'x86', 'pt', 'flow', 'flow/parallel'] },
+  trace: { values: ['base', 'image/maps', 'image', 'x86', 'pt', 'flow'] },
   'evidence/code/tables': { values: ['x86'], types: ['image/files', 'image'] },
   'evidence/code/values': { values: ['x86'], types: ['evidence/code/tables'] },
   'evidence/code': {
@@ -149,7 +148,7 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'report/data',
       'report/charts',
     ],
-    types: ['flow/parallel', 'model', 'evaluation', 'verdict/features', 'commands/run'],
+    types: ['model', 'evaluation', 'verdict/features', 'commands/run'],
   },
   'commands/samples/sets': {
     values: ['base', 'trace', 'commands/samples'],
@@ -348,7 +347,6 @@ const mayImport: Readonly<Record<string, Rule>> = {
       'x86',
       'pt',
       'flow',
-      'flow/parallel',
       'trace',
       'evidence/code',
       'evidence/follow',

@@ -1,4 +1,3 @@
-import { availableParallelism } from 'node:os';
 import { formatAddress } from '../base/address.ts';
 import { streamMaybeGzip } from '../base/files/read.ts';
 import { recordOf } from '../base/values.ts';
@@ -6,7 +5,6 @@ import type { BlockTable, TraceSummary } from '../flow/blocks.ts';
 import { CodeCache } from '../flow/code-cache.ts';
 import { Fingerprint } from '../flow/fingerprint.ts';
 import type { Gap } from '../flow/mark.ts';
-import { PiecePool } from '../flow/parallel/piece-pool.ts';
 import type { RunContext } from '../model/first-layer.ts';
 import type { PlaceNames } from '../names/place-names.ts';
 import { findPsb, isItem, itemBytesAfter, packetLength } from '../pt/packet.ts';
@@ -62,11 +60,9 @@ export async function inspect(
   context: RunContext,
 ): Promise<readonly TraceReport[]> {
   const codeCache = new CodeCache();
-  const pieces = new PiecePool(decodingThreads(options));
   const reports: TraceReport[] = [];
   try {
-    const opener = new TraceOpener(options, codeCache, pieces);
-    for (const trace of await opener.openNamed(options.sample)) {
+    for (const trace of await new TraceOpener(options, codeCache).openNamed(options.sample)) {
       const { source } = trace;
       const counts = new BlockCounts(source.blocks);
       const fingerprint = options.hash ? new Fingerprint(source.blocks) : undefined;
@@ -97,15 +93,8 @@ export async function inspect(
     }
   } finally {
     codeCache.dispose();
-    await pieces.dispose();
   }
   return reports;
-}
-
-/** This thread counts meanwhile. To hand blocks over costs as much, so that one other gains only where each is hashed, too. */
-function decodingThreads({ hash }: InspectOptions): number {
-  const threads = availableParallelism() - 1;
-  return threads > 1 || hash ? threads : 0;
 }
 
 /** Reads the packets of a raw trace in order. @param visit  false ends the reading */

@@ -18,27 +18,16 @@ export class CallStack {
   /** Calls put on since `mark` that are still there. */
   pushedLength = 0;
 
-  /** What lies below is not known: calls from before the place where following began. */
-  #isPartial = false;
-  /** A call was asked for that lies among those that are not known. */
-  isUnderrun = false;
-  /** The most calls that were here at once since `beginPartial`: more than the ring holds push out those below. */
-  deepest = 0;
-
   push(call: number): void {
     this.#ring[this.#top] = call;
     this.#top = (this.#top + 1) & (ringSize - 1);
     if (this.#depth < ringSize) this.#depth++;
-    if (this.#depth > this.deepest) this.deepest = this.#depth;
     this.pushedLength++;
   }
 
   /** @returns the youngest call, which is taken off; -1 when there is none */
   pop(): number {
-    if (this.#depth === 0) {
-      if (this.#isPartial) this.isUnderrun = true;
-      return -1;
-    }
+    if (this.#depth === 0) return -1;
     this.#depth--;
     this.#top = (this.#top - 1) & (ringSize - 1);
     const call = this.#ring[this.#top];
@@ -70,36 +59,6 @@ export class CallStack {
 
   clear(): void {
     this.#depth = 0;
-    this.#isPartial = false;
-  }
-
-  /** Following begins here, on top of calls that are not known. */
-  beginPartial(): void {
-    this.#depth = 0;
-    this.#isPartial = true;
-    this.isUnderrun = false;
-    this.deepest = 0;
-  }
-
-  /** @returns whether the next call to be taken off is one of those that are not known */
-  get isAtUnknown(): boolean {
-    return this.#isPartial && this.#depth === 0;
-  }
-
-  /** @returns whether calls that are not known still lie below */
-  get isPartial(): boolean {
-    return this.#isPartial;
-  }
-
-  /** @returns all calls that are here, oldest first */
-  list(): number[] {
-    const from = this.#top - this.#depth;
-    return Array.from({ length: this.#depth }, (_, i) => this.#ring[(from + i) & (ringSize - 1)]);
-  }
-
-  /** So many were put on top at once: the oldest are gone. */
-  leaveRoom(count: number): void {
-    this.#depth = Math.min(this.#depth, ringSize - count);
   }
 
   /** Forgets what changed: `popped` and `pushed` count from here. */

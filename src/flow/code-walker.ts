@@ -46,9 +46,9 @@ export class CodeWalker {
     const state = this.#state;
     const graph = this.#graph;
     const { calls, batch } = state;
+    const { entries } = batch;
     // Each outcome adds a short run and one block at most, before it looks for more room.
     if (!batch.hasRoom(32 * (shortRun + 1))) this.#flush();
-    let { entries } = batch;
     let { links } = graph;
     let { at } = state;
     let { length } = batch;
@@ -63,7 +63,6 @@ export class CodeWalker {
         if (end !== Walk.done) break;
         at = state.at;
         length = batch.length;
-        entries = batch.entries;
         links = graph.links;
         link = at * linkSize;
         kind = links[link];
@@ -116,7 +115,7 @@ export class CodeWalker {
     let { links } = graph;
     const start = batch.length;
     let { length } = batch;
-    let { entries } = batch;
+    const { entries } = batch;
     let end: typeof Walk.done | typeof Walk.endless = Walk.done;
     for (let steps = 0; ; steps++) {
       const link = at * linkSize;
@@ -133,7 +132,6 @@ export class CodeWalker {
         if (!batch.hasRoom(maxDirectRun)) {
           batch.length = length;
           this.#flush();
-          entries = batch.entries;
           length = 0;
         }
       }

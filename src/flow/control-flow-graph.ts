@@ -1,7 +1,7 @@
 import { type Address, addressToBigInt } from '../base/address.ts';
 import { AddressIndex } from '../base/bytes/address-index.ts';
 import { enlarged } from '../base/bytes/typed-array.ts';
-import type { AddressSpace, Module, Section } from '../image/address-space.ts';
+import type { AddressSpace, Module } from '../image/address-space.ts';
 import {
   type Bitness,
   BlockReader,
@@ -10,16 +10,13 @@ import {
   emptyShape,
   maxInstructionBytes,
 } from '../x86/block-reader.ts';
-import { Transfer, type TransferKind } from '../x86/transfer.ts';
+import { Transfer } from '../x86/transfer.ts';
 import type { BlockTable } from './blocks.ts';
 import type { CodeCache } from './code-cache.ts';
 import type { GapReason } from './mark.ts';
-import type { BlockEnd } from './standing.ts';
 
 /** Integers of a node in `links`. */
 export const linkSize = 4;
-/** Numbers of a row: what makes a block, without where it was found to lead. */
-export const rowSize = 8;
 /** Nodes are -1 where they were not looked up yet. */
 export const Link = {
   /** `Transfer` kind; `jmp` also for calls that no return will match. */
@@ -50,8 +47,8 @@ export class ControlFlowGraph implements BlockTable {
   links: Int32Array<ArrayBuffer> = new Int32Array(4096 * linkSize);
   /** Why a node with kind `none` cannot be left; index into `deadReasons`. */
   dead: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
-  /** From the start of the block to a direct transfer's target. */
-  #targetOffset: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  /** Address of a direct transfer's target. */
+  #targetAddress: Float64Array<ArrayBuffer> = new Float64Array(4096);
   bitness: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
 
   /** The block that is being added. */
@@ -60,9 +57,6 @@ export class ControlFlowGraph implements BlockTable {
   readonly #cache: CodeCache;
   /** Nodes by bits 0..31 of their address, and the rest over the bitness. */
   readonly #index: AddressIndex = new AddressIndex();
-
-  /** Nodes that are no blocks of their own; see `addApart`. */
-  readonly #apart: Set<number> = new Set();
 
   constructor(space: AddressSpace, cache: CodeCache) {
     this.modules = space.modules;
@@ -81,30 +75,10 @@ export class ControlFlowGraph implements BlockTable {
     return known >= 0 ? known : this.#add(high * 0x1_0000_0000 + (low >>> 0), bitness);
   }
 
-  /** Adds the block at `address` as one that `nodeAt` does not find, whether it knows the block or not. */
-  addApart(address: Address, bitness: Bitness): number {
-    const node = this.#add(address, bitness, false);
-    this.#apart.add(node);
-    return node;
-  }
-
-  endOf(node: number): BlockEnd {
-    const address = this.address[node];
-    return {
-      address,
-      bitness: this.bitnessOf(node),
-      kind: this.kind[node],
-      lastInstruction: address + this.lastInstruction[node],
-      end: address + this.size[node],
-    };
-  }
-
   targetOf(node: number): number {
     const known = this.links[node * linkSize + Link.target];
     if (known >= 0) return known;
-    const bitness = this.bitness[node] as Bitness;
-    const target = wrap(this.address[node] + this.#targetOffset[node], bitness);
-    const found = this.nodeAt(target, bitness);
+    const found = this.nodeAt(this.#targetAddress[node], this.bitness[node] as Bitness);
     this.links[node * linkSize + Link.target] = found;
     return found;
   }
@@ -148,51 +122,7 @@ export class ControlFlowGraph implements BlockTable {
     return deadReasons[this.dead[node]];
   }
 
-  /**
-   * Blocks from `first` on, for `adopt`.
-   *
-   * @returns `[blocks, rowSize]`, row-major
-   */
-  rowsFrom(first: number): Float64Array<ArrayBuffer> {
-    const rows = new Float64Array(Math.max(0, this.length - first) * rowSize);
-    for (let node = first, at = 0; node < this.length; node++, at += rowSize) {
-      rows[at] = this.address[node];
-      rows[at + 1] = this.#apart.has(node) ? 0 : this.bitness[node];
-      rows[at + 2] = this.size[node];
-      rows[at + 3] = this.lastInstruction[node];
-      rows[at + 4] = this.instructions[node];
-      rows[at + 5] = this.kind[node];
-      rows[at + 6] = this.#targetOffset[node];
-      rows[at + 7] = this.dead[node];
-    }
-    return rows;
-  }
-
-  /**
-   * Takes a block that a graph of the same code holds, without reading the code again.
-   *
-   * @param rows  of `rowsFrom`
-   * @param at  where its row begins
-   * @returns its node here; -1 for one that was added apart
-   */
-  adopt(rows: Float64Array, at: number): number {
-    if (rows[at + 1] === 0) return -1;
-    const address = rows[at];
-    const bitness = rows[at + 1] as Bitness; // Only `rowsFrom` makes rows.
-    const known = this.#index.get(address | 0, keyOf(Math.floor(address / 0x1_0000_0000), bitness));
-    if (known >= 0) return known;
-    const shape = this.#shape;
-    shape.size = rows[at + 2];
-    shape.lastInstruction = rows[at + 3];
-    shape.instructions = rows[at + 4];
-    shape.kind = rows[at + 5] as TransferKind;
-    shape.target = rows[at + 6];
-    const node = this.#append(address, bitness, this.#space.find(address), rows[at + 7]);
-    this.#enter(node);
-    return node;
-  }
-
-  #add(address: Address, bitness: Bitness, isFound = true): number {
+  #add(address: Address, bitness: Bitness): number {
     const section = this.#space.find(address);
     const shape = this.#shape;
     if (section === undefined) {
@@ -201,15 +131,6 @@ export class ControlFlowGraph implements BlockTable {
       this.#cache.read(section.bytes, address - section.start, bitness, shape);
       if (shape.end === 'cut') this.#readAcross(address, bitness, shape);
     }
-    const dead = shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
-    const node = this.#append(address, bitness, section, dead);
-    if (isFound) this.#enter(node);
-    return node;
-  }
-
-  /** Adds the block whose shape is in `#shape`. */
-  #append(address: Address, bitness: Bitness, section: Section | undefined, dead: number): number {
-    const shape = this.#shape;
     const node = this.length++;
     if (node === this.kind.length) this.#grow();
     const module = section?.module ?? this.#space.moduleAt(address);
@@ -225,17 +146,12 @@ export class ControlFlowGraph implements BlockTable {
     const isCallNext = shape.kind === Transfer.call && shape.target === shape.size;
     this.links[link] = isCallNext ? Transfer.jmp : shape.kind;
     this.links.fill(-1, link + 1, link + linkSize);
-    this.dead[node] = dead;
-    this.#targetOffset[node] = shape.target;
+    this.dead[node] =
+      shape.end === 'cut' ? noCode : shape.end === 'long' ? endless : badInstruction;
+    this.#targetAddress[node] = wrap(address + shape.target, bitness);
     this.bitness[node] = bitness;
+    this.#index.add(address | 0, keyOf(Math.floor(address / 0x1_0000_0000), bitness), node);
     return node;
-  }
-
-  /** `nodeAt` finds it from now on. */
-  #enter(node: number): void {
-    const address = this.address[node];
-    const key = keyOf(Math.floor(address / 0x1_0000_0000), this.bitnessOf(node));
-    this.#index.add(address | 0, key, node);
   }
 
   /** A block may run on into the section that follows without a hole, as where pages were dumped one by one. */
@@ -278,7 +194,7 @@ export class ControlFlowGraph implements BlockTable {
     this.kind = enlarged(this.kind, size);
     this.links = enlarged(this.links, size * linkSize);
     this.dead = enlarged(this.dead, size);
-    this.#targetOffset = enlarged(this.#targetOffset, size);
+    this.#targetAddress = enlarged(this.#targetAddress, size);
     this.bitness = enlarged(this.bitness, size);
   }
 }

@@ -2,7 +2,6 @@ import { LastIp } from '../pt/last-ip.ts';
 import type { Bitness } from '../x86/block-reader.ts';
 import { BatchWriter } from './batch-writer.ts';
 import { CallStack } from './call-stack.ts';
-import type { FinalIds } from './final-ids.ts';
 
 /** Where execution stands between two packets, and the blocks that ran up to there. */
 export class FlowState {
@@ -11,9 +10,5 @@ export class FlowState {
   bitness: Bitness = 64;
   readonly ip: LastIp = new LastIp();
   readonly calls: CallStack = new CallStack();
-  readonly batch: BatchWriter;
-
-  constructor(ids?: FinalIds) {
-    this.batch = new BatchWriter(ids);
-  }
+  readonly batch: BatchWriter = new BatchWriter();
 }

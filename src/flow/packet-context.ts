@@ -99,13 +99,6 @@ export class PacketContext {
   /** Bytes of a BIP packet between BBP and BEP; 0 elsewhere, where the same bytes are TNT packets. */
   itemBytes = 0;
 
-  /** @returns whether packets mean what they mean by themselves: nothing before them takes part */
-  get isPlain(): boolean {
-    const isOutside = !this.inPsb && !this.isOff && this.pausedAt === undefined;
-    const waits = this.fup !== undefined || this.fupIsBound || this.afterOverflow;
-    return this.isSynchronized && isOutside && !waits && this.itemBytes === 0;
-  }
-
   /** @param parts  one of `Reset` */
   reset(parts: number): void {
     if ((parts & Part.fup) !== 0) {

@@ -1,5 +1,4 @@
 import { batchSize } from './batch-writer.ts';
-import { type FinalIds, firstOpen } from './final-ids.ts';
 import type { FlowState } from './flow-state.ts';
 
 /** A stretch has at least as many bytes as its hash covers. */
@@ -30,7 +29,7 @@ const Field = {
   size: 3,
   /** Number of blocks. */
   run: 4,
-  /** Number of calls taken off, and of those put on above bit 8; `openFlag` where ids of blocks are open. */
+  /** Number of calls taken off, and of those put on above bit 8. */
   calls: 5,
   nextNode: 6,
   nextIpLow: 7,
@@ -47,9 +46,6 @@ const Field = {
   /** The bytes as little-endian words, then calls taken off, calls put on, blocks. */
   bytes: 14,
 } as const;
-
-/** In `Field.calls`, where it costs stretches without calls nothing: ids of blocks are not final. */
-const openFlag = 1 << 16;
 
 /** A stretch begins at a cache line. */
 const alignment = 16;
@@ -81,8 +77,6 @@ export class StretchCache {
   #node = 0;
   #ipUpper = 0;
   #ipHigh = 0;
-  /** Stretches in which ids of blocks are open. */
-  #open: number[] = [];
 
   /**
    * Goes over known stretches, as far as there are any.
@@ -94,7 +88,6 @@ export class StretchCache {
     const slots = this.#slots;
     const mask = slots.length - 1;
     const { calls, bitness, batch } = state;
-    batch.settle();
     const out = batch.view;
     let pool = this.#pool;
     let poolView = this.#poolView;
@@ -154,10 +147,9 @@ export class StretchCache {
             entry = pool[entry + (isGuess ? Field.shorter : Field.other)];
             continue;
           }
-          word = pops + ((packed >>> 8) & 0xff);
+          word = pops + (packed >>> 8);
           calls.drop(packed & 0xff);
           calls.pushAll(pool, pops, word);
-          if ((packed & openFlag) !== 0) batch.open.push(length, length + run);
         }
         // Four at a time, as doubles: one too many is overwritten, and no pair of ids is a NaN.
         const stop = (word + run) << 2;
@@ -193,7 +185,6 @@ export class StretchCache {
     state.ip.low = ipLow;
     state.ip.high = ipHigh;
     batch.length = length;
-    batch.settled = length;
     return offset;
   }
 
@@ -239,7 +230,6 @@ export class StretchCache {
     this.#previous = 0;
     if (!this.#isKept) return;
     const { calls, batch } = state;
-    batch.settle();
     const { entries } = batch;
     const size = offset - from;
     const run = batch.length - this.#fromLength;
@@ -258,34 +248,10 @@ export class StretchCache {
     calls.copyPushed(pool, at);
     at += calls.pushedLength;
     const source = this.#fromLength - at;
-    let isOpen = false;
-    for (const stop = at + run; at < stop; at++) {
-      const block = entries[source + at];
-      pool[at] = block;
-      if (block >= firstOpen) isOpen = true;
-    }
-    if (isOpen) this.#setOpen(entry);
+    for (const stop = at + run; at < stop; at++) pool[at] = entries[source + at];
     this.#link(entry);
     if (++this.#count > this.#slots.length) this.#growSlots();
     this.#previous = entry;
-  }
-
-  #setOpen(entry: number): void {
-    this.#pool[entry + Field.calls] |= openFlag;
-    this.#open.push(entry);
-  }
-
-  /** Puts final ids where open ones are. */
-  closeIds(ids: FinalIds): void {
-    const pool = this.#pool;
-    this.#open = this.#open.filter((entry) => {
-      const packed = pool[entry + Field.calls];
-      const calls = (packed & 0xff) + ((packed >>> 8) & 0xff);
-      const from = entry + Field.bytes + ((pool[entry + Field.size] + 3) >> 2) + calls;
-      const isOpen = ids.close(pool, from, from + pool[entry + Field.run]);
-      if (!isOpen) pool[entry + Field.calls] &= ~openFlag;
-      return isOpen;
-    });
   }
 
   /** Makes one stretch of two that follow each other. */
@@ -294,11 +260,9 @@ export class StretchCache {
     const run = this.#pool[left + Field.run] + this.#pool[right + Field.run];
     if (size > maxBytes || run > maxRun) return;
     const leftPops = this.#pool[left + Field.calls] & 0xff;
-    const leftPushes = (this.#pool[left + Field.calls] >>> 8) & 0xff;
+    const leftPushes = this.#pool[left + Field.calls] >>> 8;
     const rightPops = this.#pool[right + Field.calls] & 0xff;
-    const rightPushes = (this.#pool[right + Field.calls] >>> 8) & 0xff;
-    const isOpen =
-      ((this.#pool[left + Field.calls] | this.#pool[right + Field.calls]) & openFlag) !== 0;
+    const rightPushes = this.#pool[right + Field.calls] >>> 8;
     // Returns of the second stretch go to calls of the first one, as far as it made any.
     const inner = Math.min(leftPushes, rightPops);
     const pops = leftPops + rightPops - inner;
@@ -338,7 +302,6 @@ export class StretchCache {
     }
     pool[left + Field.longer] = entry;
     pool[entry + Field.shorter] = left;
-    if (isOpen) this.#setOpen(entry);
     this.#link(entry);
   }
 
@@ -347,7 +310,6 @@ export class StretchCache {
     if (!this.#hasRoom(size, pops, pushes, run)) {
       this.#slots.fill(0);
       this.#count = 0;
-      this.#open = [];
       this.#poolLength = alignment;
       this.#pool.fill(0, 0, alignment);
       this.#previous = 0;

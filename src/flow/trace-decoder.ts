@@ -1,6 +1,6 @@
 import type { Address } from '../base/address.ts';
 import type { AddressSpace } from '../image/address-space.ts';
-import { type MtcRate, PtClock, type TraceClock } from '../pt/clock.ts';
+import { type MtcRate, PtClock } from '../pt/clock.ts';
 import { type Errata, noErrata } from '../pt/errata.ts';
 import {
   Ext,
@@ -18,12 +18,10 @@ import type { BlockSink, BlockSource, BlockTable, ReadOptions, TraceSummary } fr
 import { CodeCache } from './code-cache.ts';
 import { CodeWalker, Walk } from './code-walker.ts';
 import { ControlFlowGraph } from './control-flow-graph.ts';
-import type { FinalIds } from './final-ids.ts';
 import { FlowState } from './flow-state.ts';
 import { GapLog } from './gap-log.ts';
 import type { GapReason, Mark } from './mark.ts';
 import { PacketContext, Reset } from './packet-context.ts';
-import type { OuterReturn, Standing } from './standing.ts';
 import { StretchCache } from './stretch-cache.ts';
 
 export interface TraceDecoderOptions {
@@ -50,46 +48,10 @@ export interface TraceDecoderOptions {
   readonly keptMarks?: number;
 }
 
-/** For a decoder that is given pieces of a trace, which another one puts together. */
-export interface PieceOptions {
-  /** Takes note of packets that tell the time: what they tell depends on those before the piece. */
-  readonly clock: TraceClock;
-  /** What blocks are called in batches. */
-  readonly ids: FinalIds;
-}
-
-/** Where a decoder has what it found. Whoever joins pieces of a trace adds to it. */
-export interface DecoderParts {
-  readonly graph: ControlFlowGraph;
-  readonly state: FlowState;
-  readonly log: GapLog;
-  readonly clock: TraceClock;
-  readonly time: number | undefined;
-  readonly overflows: number;
-  readonly asyncTransfers: number;
-  /** Since `beginPiece`: returns that need not be followed, to calls before it. */
-  readonly outerReturns: readonly OuterReturn[];
-}
-
-/** What `TraceDecoder.takeOver` sets, beside what was added to the parts. */
-export interface TakenOver {
-  readonly standing: Standing;
-  readonly position: number;
-  /** Bytes before `position`; of more than a PSB the last ones count. */
-  readonly before: Uint8Array;
-  readonly time: number | undefined;
-  readonly overflows: number;
-  readonly asyncTransfers: number;
-}
-
 /** Bytes of an input in memory between two looks at the signal. */
 const sliceBytes = 1 << 22;
 /** Blocks that one packet or stretch may add before the batch is looked at again. */
 const packetRoom = 1 << 12;
-
-/** Instead of the node that a piece begins in: this is no piece, or PSB+ has not told it yet. */
-const noStart = -2;
-const unknownStart = -3;
 
 /** Outcomes of each piece that a long TNT packet is cut into. */
 const pieceBits = 24;
@@ -110,13 +72,13 @@ const pieceBits = 24;
  */
 export class TraceDecoder implements BlockSource {
   readonly #graph: ControlFlowGraph;
-  #log: GapLog;
+  readonly #log: GapLog;
   readonly #input: TraceDecoderOptions['input'];
   readonly #sharesProcessor: boolean;
   readonly #errata: Errata;
   readonly #space: AddressSpace;
   readonly #isTimed: boolean;
-  readonly #clock: TraceClock;
+  readonly #clock: PtClock;
   readonly #maxBlocks: number;
   readonly #maxMarks: number;
   /** `maxBlocks` or `maxMarks` is reached. */
@@ -126,7 +88,7 @@ export class TraceDecoder implements BlockSource {
   /** MODE.Exec has come. */
   #isModeKnown = false;
 
-  readonly #state: FlowState;
+  readonly #state: FlowState = new FlowState();
   readonly #walker: CodeWalker;
   /** Trace offset of the packet that the walker follows. */
   #walkOffset = 0;
@@ -146,20 +108,15 @@ export class TraceDecoder implements BlockSource {
   #overflows = 0;
   #crashed = false;
   #asyncTransfers = 0;
-  #outerReturns: OuterReturn[] = [];
-  /** Node that a piece begins in; see `beginFlow`. */
-  #start = noStart;
-  #isStartUsed = false;
 
-  constructor(options: TraceDecoderOptions, piece?: PieceOptions) {
+  constructor(options: TraceDecoderOptions) {
     this.#graph = new ControlFlowGraph(options.space, options.codeCache ?? new CodeCache());
     this.#input = options.input;
     this.#sharesProcessor = options.sharesProcessor ?? false;
     this.#space = options.space;
     this.#errata = options.errata ?? noErrata;
     this.#isTimed = options.isTimed ?? false;
-    this.#clock = piece?.clock ?? new PtClock(options.mtc);
-    this.#state = new FlowState(piece?.ids);
+    this.#clock = new PtClock(options.mtc);
     this.#maxBlocks = options.maxBlocks ?? 1 << 19;
     this.#maxMarks = options.maxMarks ?? 1 << 18;
     this.#log = new GapLog(options.keptMarks ?? Number.MAX_SAFE_INTEGER);
@@ -193,18 +150,13 @@ export class TraceDecoder implements BlockSource {
     for (let stop = 0; stop < end; ) {
       options.signal?.throwIfAborted();
       stop = Math.min(end, Math.max(this.#used, stop) + sliceBytes);
-      this.decodeTo(this.#input, stop);
+      this.#used = this.#consume(this.#input, this.#used, stop);
       // Whoever holds the signal must come to run.
       if (stop < end) await nextTurn();
       await options.pace?.();
     }
     this.#rest = this.#input;
     return this.end();
-  }
-
-  /** Decodes whole packets that begin before `stop` in the bytes that were begun. @param bytes  all of them */
-  decodeTo(bytes: Uint8Array, stop: number): void {
-    this.#used = this.#consume(bytes, this.#used, stop);
   }
 
   /** For bytes that come by themselves: call `push` with each piece, and `end`, instead of `run`. */
@@ -255,109 +207,6 @@ export class TraceDecoder implements BlockSource {
       asyncTransfers: this.#asyncTransfers,
       crashed: this.#crashed,
     };
-  }
-
-  /** Trace offset of the first byte that was not decoded. */
-  get position(): number {
-    return this.#bufferOffset + this.#used;
-  }
-
-  get parts(): DecoderParts {
-    return {
-      graph: this.#graph,
-      state: this.#state,
-      log: this.#log,
-      clock: this.#clock,
-      time: this.#time,
-      overflows: this.#overflows,
-      asyncTransfers: this.#asyncTransfers,
-      outerReturns: this.#outerReturns,
-    };
-  }
-
-  /**
-   * Where flow stands between two packets.
-   *
-   * @returns `undefined` where more than that decides what comes: outcomes or half an event wait, flow is
-   *   lost, tracing is off, or the rest of the trace is not decoded
-   */
-  get standing(): Standing | undefined {
-    const { at, bitness, ip } = this.#state;
-    if (at < 0 || this.#queue.length > 0 || this.#log.isOpen || this.#isFull) return undefined;
-    if (!this.#context.isPlain) return undefined;
-    return {
-      block: this.#graph.endOf(at),
-      mode: bitness,
-      isModeKnown: this.#isModeKnown,
-      ipLow: ip.low,
-      ipHigh: ip.high,
-      isFresh: this.#isFresh(),
-    };
-  }
-
-  /**
-   * Forgets all but the code: the bytes that come next begin with the PSB at `traceOffset`, and nothing is known
-   * of what lies before. Marks and counts begin anew; calls from before are told as missing when they are needed.
-   */
-  beginPiece(traceOffset: number): void {
-    this.#dropState(Reset.loss);
-    this.#state.calls.beginPartial();
-    this.#state.ip.reset();
-    this.#state.bitness = 64;
-    this.#isModeKnown = false;
-    this.#isFull = false;
-    this.#time = 0;
-    this.#state.batch.restart(traceOffset, 0);
-    this.#log = new GapLog(Number.MAX_SAFE_INTEGER);
-    this.#overflows = 0;
-    this.#asyncTransfers = 0;
-    this.#outerReturns = [];
-    this.#bufferOffset = traceOffset;
-    this.#rest = new Uint8Array(0);
-    this.#used = 0;
-    this.#lostAt = traceOffset;
-    this.#start = unknownStart;
-    this.#isStartUsed = false;
-  }
-
-  /**
-   * The piece begins here: what comes is of the block that flow stands at, or behind it. Where that block begins is
-   * not known.
-   *
-   * @returns its node
-   */
-  beginFlow(): number {
-    this.#start = this.#state.at;
-    return this.#start;
-  }
-
-  /** What was found depends on where the first block of the piece begins, or on how flow came there. */
-  get isStartUsed(): boolean {
-    return this.#isStartUsed || this.#state.at === this.#start;
-  }
-
-  /** More blocks have their final id: puts it where open ones are remembered. */
-  closeIds(ids: FinalIds): void {
-    this.#stretches.closeIds(ids);
-  }
-
-  /** Goes on behind a piece that another decoder decoded from where this one stands, with nothing left out. */
-  takeOver({ standing, position, before, ...counts }: TakenOver): void {
-    this.#stretches.abandon();
-    const { state } = this.parts;
-    state.bitness = standing.mode;
-    state.at = this.#graph.nodeAt(standing.block.address, standing.block.bitness);
-    state.ip.low = standing.ipLow;
-    state.ip.high = standing.ipHigh;
-    this.#isModeKnown = standing.isModeKnown;
-    this.#statusNode = standing.isFresh ? state.at : -1;
-    this.#statusCount = state.batch.total;
-    this.#time = counts.time;
-    this.#overflows = counts.overflows;
-    this.#asyncTransfers = counts.asyncTransfers;
-    this.#rest = before.slice(Math.max(0, before.length - psbBytes + 1));
-    this.#used = this.#rest.length;
-    this.#bufferOffset = position - this.#used;
   }
 
   /** Decodes whole packets that begin in `bytes[from..stop)`. @returns offset of the first byte not used */
@@ -531,23 +380,13 @@ export class TraceDecoder implements BlockSource {
   #nodeAt(address: Address): number {
     // Until MODE.Exec comes, which some tracers leave out, the image says what its code is.
     if (!this.#isModeKnown) this.#state.bitness = this.#space.find(address)?.bits ?? 64;
-    const { bitness } = this.#state;
-    // Whoever decodes what lies before the piece knows which block this is the end of.
-    if (this.#start === unknownStart) return this.#graph.addApart(address, bitness);
-    return this.#graph.nodeAt(address, bitness);
+    return this.#graph.nodeAt(address, this.#state.bitness);
   }
 
   /** Any packet but PAD and short TNT. */
   #packet(bytes: Uint8Array, offset: number): void {
     const byte = bytes[offset];
     const traceOffset = this.#bufferOffset + offset;
-    if (
-      this.#state.at === this.#start &&
-      (byte & 0x1f) !== IpPacket.tip &&
-      !isTick(bytes, offset)
-    ) {
-      this.#isStartUsed = true;
-    }
     switch (byte & 0x1f) {
       case IpPacket.tip:
       case IpPacket.tipPge:
@@ -689,11 +528,6 @@ export class TraceDecoder implements BlockSource {
    */
   #returned(to: Address): void {
     const { calls } = this.#state;
-    if (calls.isAtUnknown) {
-      this.#outerReturns.push({ to, deepest: calls.deepest });
-      this.#stretches.abandon();
-      return;
-    }
     const call = calls.pop();
     if (call >= 0 && this.#graph.address[call] + this.#graph.size[call] === to) return;
     if (call >= 0) calls.push(call);
@@ -1047,7 +881,6 @@ export class TraceDecoder implements BlockSource {
 
   /** Flow is lost until the next PSB. */
   #lose(reason: GapReason, traceOffset: number): void {
-    if (this.#state.at === this.#start) this.#isStartUsed = true;
     const address = this.#state.at >= 0 ? this.#graph.address[this.#state.at] : undefined;
     this.#startGap(reason, traceOffset, address);
     this.#dropState(Reset.loss);
@@ -1105,13 +938,6 @@ export class TraceDecoder implements BlockSource {
     this.#log.end(end);
     this.#flush(end);
   }
-}
-
-/** @returns whether a packet only tells the time */
-function isTick(bytes: Uint8Array, offset: number): boolean {
-  const byte = bytes[offset];
-  if (byte === Opcode.ext) return bytes[offset + 1] === Ext.tma || bytes[offset + 1] === Ext.cbr;
-  return (byte & 3) === 3 || byte === Opcode.tsc || byte === Opcode.mtc;
 }
 
 function nextTurn(): Promise<void> {

@@ -1,15 +1,5 @@
 import { Ext, Opcode } from './packet.ts';
 
-/** Is shown the packets of a trace that have to do with time, in their order. */
-export interface TraceClock {
-  /** Grows, or is set anew; negative where it is not known. */
-  readonly time: number;
-  /** Takes a whole packet. */
-  packet(bytes: Uint8Array, offset: number): void;
-  /** Packets were lost. */
-  lose(): void;
-}
-
 /** How MTC packets count. */
 export interface MtcRate {
   /** An MTC packet comes every 2^`shift` ticks of the crystal clock. */
@@ -36,7 +26,7 @@ const crystalWrap = 0x10000;
  *
  * @see Intel SDM vol. 3, "Intel Processor Trace", TSC, TMA, MTC, CYC and CBR packets
  */
-export class PtClock implements TraceClock {
+export class PtClock {
   /** Ticks; -1 before the first TSC packet. */
   time = -1;
   #shift: number;

@@ -4,7 +4,6 @@ import { UserError } from '../base/errors.ts';
 import { streamMaybeGzip } from '../base/files/read.ts';
 import type { BlockSource } from '../flow/blocks.ts';
 import type { CodeCache } from '../flow/code-cache.ts';
-import { ParallelDecoder, type PieceSource } from '../flow/parallel/parallel-decoder.ts';
 import { TraceDecoder } from '../flow/trace-decoder.ts';
 import type { AddressSpace } from '../image/address-space.ts';
 import type { ImageStore } from '../image/image-store.ts';
@@ -37,8 +36,6 @@ export interface TraceContext {
   readonly isTimed?: boolean;
   /** Hash raw traces while they are read. */
   readonly hash?: boolean;
-  /** Decodes long raw traces on several cores, where they are free. */
-  readonly pieces?: PieceSource | undefined;
 }
 
 export interface OpenedTrace {
@@ -117,16 +114,17 @@ export async function openTraces(
     const hash = context.hash ? createHash('sha256') : undefined;
     const bytes = streamMaybeGzip(path);
     const input = hash === undefined ? bytes : tapped(bytes, (chunk) => hash.update(chunk));
-    const decoding = {
-      ...{ space, input, codeCache, errata, mtc: sample.mtc },
-      sharesProcessor: sample.sharesProcessor ?? false,
-      isTimed: context.isTimed ?? false,
-    };
-    const { pieces } = context;
     return {
       path,
-      source:
-        pieces === undefined ? new TraceDecoder(decoding) : new ParallelDecoder(decoding, pieces),
+      source: new TraceDecoder({
+        space,
+        input,
+        codeCache,
+        sharesProcessor: sample.sharesProcessor ?? false,
+        errata,
+        mtc: sample.mtc,
+        isTimed: context.isTimed ?? false,
+      }),
       space,
       missing: space.missing,
       flat: space.flat,

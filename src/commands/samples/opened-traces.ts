@@ -1,6 +1,5 @@
 import { ImageCodeCache, ProcessCode } from '../../evidence/code/process-code.ts';
 import type { CodeCache } from '../../flow/code-cache.ts';
-import type { PieceSource } from '../../flow/parallel/parallel-decoder.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { type NameSourceOptions, NameSources } from '../../names/name-sources.ts';
 import { PlaceNames } from '../../names/place-names.ts';
@@ -38,13 +37,9 @@ export class TraceOpener {
   readonly #imageCode: ImageCodeCache = new ImageCodeCache();
   readonly #sources: NameSources;
 
-  readonly #pieces: PieceSource | undefined;
-
-  /** @param pieces  decodes long traces on several cores */
-  constructor(reading: TraceReading, codeCache: CodeCache, pieces?: PieceSource) {
+  constructor(reading: TraceReading, codeCache: CodeCache) {
     this.#reading = reading;
     this.#codeCache = codeCache;
-    this.#pieces = pieces;
     this.#sources = new NameSources(reading.names);
   }
 
@@ -53,8 +48,7 @@ export class TraceOpener {
     const { preprocessed, process, cpu } = this.#reading;
     const sample = await readSample(directory, preprocessed ? 'preprocessed' : 'any');
     const images = this.#imagesOf(directory);
-    const caches = { images, codeCache: this.#codeCache, pieces: this.#pieces };
-    return openTraces(sample, { ...caches, preprocessed, process, cpu });
+    return openTraces(sample, { images, codeCache: this.#codeCache, preprocessed, process, cpu });
   }
 
   /** As `open`, with what names the code of each. @throws UserError */
