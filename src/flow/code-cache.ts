@@ -12,20 +12,13 @@ const ends = ['transfer', 'cut', 'invalid', 'fault', 'long'] as const;
  * mapped.
  */
 class CachedCode {
-  readonly bytes: Uint8Array;
   /** Position of a shape in `#shapes` by its block's offset in `bytes`. */
   readonly #index: AddressIndex = new AddressIndex();
   #shapes: Int32Array<ArrayBuffer> = new Int32Array(64 * shapeSize);
   #length = 0;
-  readonly #bitness: Bitness;
-  #reader: BlockReader | undefined;
 
-  constructor(bytes: Uint8Array, bitness: Bitness) {
-    this.bytes = bytes;
-    this.#bitness = bitness;
-  }
-
-  read(offset: number, shape: BlockShape): void {
+  /** @param reader  of the code, for what was not read before */
+  read(offset: number, shape: BlockShape, reader: () => BlockReader): void {
     const known = this.#index.get(offset, 0);
     if (known >= 0) {
       const shapes = this.#shapes;
@@ -37,8 +30,7 @@ class CachedCode {
       shape.target = shapes[known + 4];
       return;
     }
-    this.#reader ??= new BlockReader(this.bytes, this.#bitness);
-    this.#reader.read(offset, shape);
+    reader().read(offset, shape);
     const at = this.#length;
     this.#length += shapeSize;
     if (this.#length > this.#shapes.length) {
@@ -51,11 +43,13 @@ class CachedCode {
     this.#shapes[at + 4] = shape.target;
     this.#index.add(offset, 0, at);
   }
+}
 
-  dispose(): void {
-    this.#reader?.dispose();
-    this.#reader = undefined;
-  }
+/** The reader of the code that was read last: it holds memory that has to be freed. */
+interface OpenReader {
+  readonly bytes: Uint8Array;
+  readonly bitness: Bitness;
+  readonly reader: BlockReader;
 }
 
 /**
@@ -63,31 +57,38 @@ class CachedCode {
  * code does not.
  *
  * Keyed by the byte array of a section: an image store gives every trace the same one for the same
- * part of a file.
+ * part of a file. What nobody maps any more is forgotten: a program may make code for ever.
  */
 export class CodeCache {
-  readonly #byBitness: Record<Bitness, Map<Uint8Array, CachedCode>> = {
-    16: new Map(),
-    32: new Map(),
-    64: new Map(),
+  readonly #byBitness: Record<Bitness, WeakMap<Uint8Array, CachedCode>> = {
+    16: new WeakMap(),
+    32: new WeakMap(),
+    64: new WeakMap(),
   };
+  #open: OpenReader | undefined;
 
   /** Reads the block at `offset` of `bytes` into `shape`. */
   read(bytes: Uint8Array, offset: number, bitness: Bitness, shape: BlockShape): void {
     const cache = this.#byBitness[bitness];
     let code = cache.get(bytes);
     if (code === undefined) {
-      code = new CachedCode(bytes, bitness);
+      code = new CachedCode();
       cache.set(bytes, code);
     }
-    code.read(offset, shape);
+    code.read(offset, shape, () => this.#readerOf(bytes, bitness));
   }
 
-  /** Frees the instruction decoders' memory. */
+  #readerOf(bytes: Uint8Array, bitness: Bitness): BlockReader {
+    if (this.#open?.bytes === bytes && this.#open.bitness === bitness) return this.#open.reader;
+    this.dispose();
+    const reader = new BlockReader(bytes, bitness);
+    this.#open = { bytes, bitness, reader };
+    return reader;
+  }
+
+  /** Frees the instruction decoder's memory. */
   dispose(): void {
-    for (const cache of Object.values(this.#byBitness)) {
-      for (const code of cache.values()) code.dispose();
-      cache.clear();
-    }
+    this.#open?.reader.dispose();
+    this.#open = undefined;
   }
 }

@@ -49,8 +49,40 @@ describe('an address space that grows', () => {
 
   test('keeps no more made code than there is room for', async () => {
     const space = new GrowingSpace(await spaceOf(first));
-    for (let i = 0; i < 256; i++) space.make(0x10_0000_0000 + i * 2 ** 20, Uint8Array.of(1), 64);
+    // A page each, however far apart.
+    for (let i = 0; i < 2 ** 14; i++) {
+      expect(space.make(0x10_0000_0000 + i * 2 ** 20, Uint8Array.of(1), 64)).toBe(false);
+    }
     expect(space.make(0x20_0000_0000, Uint8Array.of(1), 64)).toBe(true);
     expect(space.find(0x20_0000_0000)).toBeUndefined();
+    expect(space.make(0x10_0000_0001, Uint8Array.of(2), 64)).toBe(false);
+  });
+
+  test('has all pages of a stretch in which code was made, in whatever order', async () => {
+    const space = new GrowingSpace(await spaceOf(first));
+    const pages = [5, 4, 9, 250, 0, 6];
+    for (const page of pages) {
+      expect(space.make(0x7000_0008 + page * 4096, Uint8Array.of(page + 1), 64)).toBe(false);
+    }
+    for (const page of pages) {
+      const section = space.find(0x7000_0008 + page * 4096);
+      const at = 0x7000_0008 + page * 4096 - (section?.start ?? 0);
+      expect(section?.bytes[at]).toBe(page + 1);
+    }
+    // Neighbours are one.
+    expect(space.find(0x7000_4000)).toMatchObject({ start: 0x7000_4000, end: 0x7000_7000 });
+    expect(space.find(0x7000_8000)).toBeUndefined();
+  });
+
+  test('is copied as it is now', async () => {
+    const space = new GrowingSpace(await spaceOf(lower + first));
+    space.make(0x7000_0000, Uint8Array.of(1), 64);
+    const copy = space.copy();
+    const section = copy.find(0x7000_0000);
+    expect(section?.bytes[0]).toBe(1);
+    expect(section?.bytes).not.toBe(space.find(0x7000_0000)?.bytes);
+    expect(copy.find(0x400010)?.bytes).toBe(space.find(0x400010)?.bytes);
+    space.make(0x7000_0000, Uint8Array.of(2), 64);
+    expect(copy.find(0x7000_0000)?.bytes[0]).toBe(1);
   });
 });

@@ -2,16 +2,20 @@ import type { Address } from '../base/address.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 
 const pageSize = 4096;
-/** Pages of made code that lie in one stretch of this size share its bytes, so that blocks may cross them. */
+/** Pages of made code that lie in one stretch of this size share their bytes, so that blocks may cross them. */
 const arenaPages = 256;
 const arenaBytes = arenaPages * pageSize;
-/** Made code that is kept: 256 MB of address space, of which only touched pages take memory. */
-const mostArenas = 256;
+/** Made code that is kept. */
+const mostMadeBytes = 1 << 26;
 
+/** A stretch in which code was made. */
 interface Arena {
+  readonly bits: 32 | 64;
+  /** Address of the first byte. */
   readonly start: Address;
+  /** Of the pages in which code was made, and those between them; see `roomFor`. */
   readonly bytes: Uint8Array;
-  /** By page: 1 where code was made. */
+  /** By page of `bytes`: 1 where code was made. */
   readonly isMade: Uint8Array;
   /** Of the pages that are made; neighbours are one section. */
   sections: readonly Section[];
@@ -32,6 +36,7 @@ export class GrowingSpace implements AddressSpace {
   #numbers: Int32Array = new Int32Array(0);
   #sections: readonly Section[] = [];
   #own: Map<Section, Section> = new Map();
+  #madeBytes = 0;
 
   constructor(space: AddressSpace) {
     this.#inner = space;
@@ -79,20 +84,21 @@ export class GrowingSpace implements AddressSpace {
   make(start: Address, code: Uint8Array, bits: 32 | 64): boolean {
     let isOther = false;
     for (let at = 0; at < code.length; ) {
-      const arenaStart = Math.floor((start + at) / arenaBytes) * arenaBytes;
-      const into = start + at - arenaStart;
-      const part = code.subarray(at, at + arenaBytes - into);
+      const address = start + at;
+      const stretch = Math.floor(address / arenaBytes);
+      const part = code.subarray(at, at + (stretch + 1) * arenaBytes - address);
       at += part.length;
-      const arena = this.#arenas.get(arenaStart) ?? this.#newArena(arenaStart);
+      const arena = this.#arenaFor(stretch, address, address + part.length, bits);
       if (arena === undefined) {
         isOther = true;
         continue;
       }
+      const into = address - arena.start;
       for (let page = Math.floor(into / pageSize); page * pageSize < into + part.length; page++) {
         if (arena.isMade[page] === 1) continue;
         arena.isMade[page] = 1;
         this.#fillFromFile(arena, page);
-        arena.sections = sectionsOf(arena, bits);
+        arena.sections = sectionsOf(arena);
       }
       for (let i = 0; i < part.length; i++) {
         const old = arena.bytes[into + i];
@@ -103,16 +109,41 @@ export class GrowingSpace implements AddressSpace {
     return isOther;
   }
 
-  #newArena(start: Address): Arena | undefined {
-    if (this.#arenas.size >= mostArenas) return undefined;
-    const arena: Arena = {
-      start,
-      bytes: new Uint8Array(arenaBytes),
-      isMade: new Uint8Array(arenaPages),
-      sections: [],
-    };
-    this.#arenas.set(start, arena);
-    return arena;
+  /** @returns the arena of a stretch, with room for an address range of it; `undefined` past the bounds */
+  #arenaFor(stretch: number, from: Address, to: Address, bits: 32 | 64): Arena | undefined {
+    const known = this.#arenas.get(stretch);
+    const { start, size } = roomFor(
+      Math.min(from, known?.start ?? from),
+      Math.max(to, known === undefined ? to : known.start + known.bytes.length),
+    );
+    if (known !== undefined && size === known.bytes.length) return known;
+    const added = size - (known?.bytes.length ?? 0);
+    if (this.#madeBytes + added > mostMadeBytes) return undefined;
+    this.#madeBytes += added;
+    const bytes = new Uint8Array(size);
+    const isMade = new Uint8Array(size / pageSize);
+    if (known !== undefined) {
+      bytes.set(known.bytes, known.start - start);
+      isMade.set(known.isMade, (known.start - start) / pageSize);
+    }
+    const arena = { bits, start, bytes, isMade };
+    const grown = { ...arena, sections: sectionsOf(arena) };
+    this.#arenas.set(stretch, grown);
+    return grown;
+  }
+
+  /**
+   * @returns the space as it is now, for following the process from its beginning: code that was read before it was
+   *   rewritten is read again
+   */
+  copy(): GrowingSpace {
+    const other = new GrowingSpace(this.#inner);
+    for (const [stretch, arena] of this.#arenas) {
+      const own = { ...arena, bytes: arena.bytes.slice(), isMade: arena.isMade.slice() };
+      other.#arenas.set(stretch, { ...own, sections: sectionsOf(own) });
+    }
+    other.#madeBytes = this.#madeBytes;
+    return other;
   }
 
   /** What a page holds beside the code that was made. */
@@ -126,7 +157,7 @@ export class GrowingSpace implements AddressSpace {
 
   #madeAt(address: Address): Section | undefined {
     if (this.#arenas.size === 0) return undefined;
-    const arena = this.#arenas.get(Math.floor(address / arenaBytes) * arenaBytes);
+    const arena = this.#arenas.get(Math.floor(address / arenaBytes));
     return arena?.sections.find(({ start, end }) => address >= start && address < end);
   }
 
@@ -156,12 +187,22 @@ export class GrowingSpace implements AddressSpace {
   }
 }
 
-function sectionsOf({ start, bytes, isMade }: Arena, bits: 32 | 64): Section[] {
+/**
+ * @returns the smallest range that holds an address range of a stretch, is a power of two of pages long, and aligned to
+ *   that: it grows a few times only, and a page here and one there take no more than they are
+ */
+function roomFor(from: Address, to: Address): { readonly start: Address; readonly size: number } {
+  let size = pageSize;
+  while (Math.floor(from / size) !== Math.floor((to - 1) / size)) size *= 2;
+  return { start: Math.floor(from / size) * size, size };
+}
+
+function sectionsOf({ start, bytes, isMade, bits }: Omit<Arena, 'sections'>): Section[] {
   const sections: Section[] = [];
-  for (let page = 0; page < arenaPages; page++) {
+  for (let page = 0; page < isMade.length; page++) {
     if (isMade[page] === 0) continue;
     let end = page + 1;
-    while (end < arenaPages && isMade[end] === 1) end++;
+    while (end < isMade.length && isMade[end] === 1) end++;
     sections.push({
       start: start + page * pageSize,
       end: start + end * pageSize,

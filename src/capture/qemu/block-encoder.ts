@@ -21,6 +21,8 @@ export interface BlockEncoderState {
   readonly blocks: number;
 }
 
+const noBytes = new Uint8Array(0);
+
 /** Code that QEMU translated as one piece, by id. It ends at a transfer, a page or a special instruction. */
 export class TranslationTable {
   readonly bitness: 32 | 64;
@@ -35,6 +37,7 @@ export class TranslationTable {
   readonly next: number[] = [];
   /** Block that was seen to run at the target; -1 = none yet. */
   readonly taken: number[] = [];
+  /** Empty where it is known that a block is as its file has it. */
   readonly bytes: Uint8Array[] = [];
   readonly #shape: BlockShape = emptyShape();
   /** What was translated last from each address: QEMU does it again where it has forgotten. */
@@ -68,6 +71,12 @@ export class TranslationTable {
       kind: shape.end === 'transfer' ? shape.kind : Transfer.none,
       target: this.bitness === 32 ? low32(target) : target,
     };
+  }
+
+  /** What a block has is in its file. */
+  forgetBytes(id: number): void {
+    this.bytes[id] = noBytes;
+    this.#last.delete(this.start[id]);
   }
 
   /** @returns a table of the first blocks, which goes its own way from there on */

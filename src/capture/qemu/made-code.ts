@@ -38,7 +38,7 @@ export function findMadeCode(
   let range: Range | undefined;
   for (const [id, bytes] of table.bytes.entries()) {
     // Ids of a backend need not be dense.
-    if (bytes === undefined) continue;
+    if (bytes === undefined || bytes.length === 0) continue;
     const start = table.start[id];
     if (range === undefined || start < range.start || start >= range.end) range = map.find(start);
     const file = range === undefined || range.path === '' ? undefined : fileOf(range.path);

@@ -23,8 +23,12 @@ export interface RecordingOptions {
   readonly onBlock?: (address: Address, thread: number) => void;
   /** Takes the packets of a thread as they are made; they are not kept here then. */
   readonly onTrace?: (bytes: Uint8Array, thread: number) => void;
-  /** Code was translated; told before it runs. */
-  readonly onTranslate?: (start: Address, bytes: Uint8Array) => void;
+  /**
+   * Code was translated; told before it runs.
+   *
+   * @returns whether its bytes must be kept: those of code that is as in its file need not
+   */
+  readonly onTranslate?: (start: Address, bytes: Uint8Array) => boolean;
   /** A thread has ended: no more packets of it come. */
   readonly onThreadEnd?: (thread: number) => void;
 }
@@ -105,7 +109,7 @@ export class Recording {
    */
   translate(id: number, start: Address, last: Address, bytes: Uint8Array, end?: BlockEnd): void {
     this.table.add(id, start, last, bytes, end);
-    this.#options.onTranslate?.(start, bytes);
+    if (this.#options.onTranslate?.(start, bytes) === false) this.table.forgetBytes(id);
     if (this.#gate?.opensAt(start)) this.#openers.add(id);
   }
 

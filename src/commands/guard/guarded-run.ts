@@ -18,7 +18,7 @@ import type { SampleSpool } from './sample-spool.ts';
 
 /**
  * Blocks that may wait to be judged before the program waits, and of which it goes on. On top of them come up to 16,384 that
- * a read of its socket brings, as many in the socket, and 4,096 in the program: fewer than 100,000 in all. The fewer may
+ * it may have sent unread, and 4,096 in its own memory: fewer than 80,000 in all. The fewer may
  * wait, the sooner a hijack is seen; the more, the less often do who reads and who judges wait for each other. Chosen with attacks
  * in sight.
  */
@@ -70,6 +70,7 @@ export class GuardedRun implements GuestListener {
   #acting: Promise<void> = Promise.resolve();
   #end: GuestEnd | undefined;
   #outcome: (outcome: LiveOutcome) => void = () => {};
+  #judgedAgain: (judgement: Judgement | undefined) => void = () => {};
   /** When everything about the process is told. */
   readonly done: Promise<ProcessVerdict>;
 
@@ -191,6 +192,9 @@ export class GuardedRun implements GuestListener {
       case 'ended':
         this.#outcome(message.outcome);
         return;
+      case 'judged-again':
+        this.#judgedAgain(message.judgement);
+        return;
     }
   }
 
@@ -222,6 +226,7 @@ export class GuardedRun implements GuestListener {
     this.#progress.end();
     this.#resume();
     this.#outcome(nothingJudged);
+    this.#judgedAgain(undefined);
   }
 
   #onAlarm(alarm: AlarmReport): void {
@@ -278,6 +283,15 @@ export class GuardedRun implements GuestListener {
     await spool?.describe(this.#guest.recording);
   }
 
+  /** @returns the verdict on all of it; `undefined` where there is none */
+  #judgeAgain(sample: string, threads: number): Promise<Judgement | undefined> {
+    const judged = new Promise<Judgement | undefined>((resolve) => {
+      this.#judgedAgain = resolve;
+    });
+    this.#send({ type: 'again', run: this.number, sample, threads });
+    return judged;
+  }
+
   async #finish(
     whenEnded: Promise<GuestEnd>,
     whenJudged: Promise<LiveOutcome>,
@@ -287,25 +301,28 @@ export class GuardedRun implements GuestListener {
     const outcome = this.#isJudged ? await whenJudged : undefined;
     await this.#acting;
     const isSampleWanted = isKept || this.alarms > 0;
-    const isAgain = outcome !== undefined && outcome.inexact.length > 0 && spool !== undefined;
-    spool?.close(threads);
+    const written = spool?.close(threads) ?? 0;
+    const hasSample = spool !== undefined && written > 0;
+    // With other builds of its images than were learned, places are found again by functions: that takes the whole sample.
+    const isOther = outcome?.inexact.includes('other-builds') === true;
+    if (hasSample && (isSampleWanted || isOther)) await spool.describe(this.#guest.recording);
     const { verdict, pValue, score } = outcome ?? notJudged;
-    let judged: Judgement = { verdict, pValue, score };
-    if (spool !== undefined && threads.length > 0 && (isSampleWanted || isAgain)) {
-      await spool.describe(this.#guest.recording);
-      if (isAgain && choice.index !== undefined && spool.problem === undefined) {
-        judged = await judgeSample(spool.folder, choice.path);
-      }
+    let judged: Judgement | undefined;
+    if (hasSample && spool.problem === undefined && (outcome?.inexact.length ?? 0) > 0) {
+      const { folder } = spool;
+      if (!isOther) judged = await this.#judgeAgain(folder, written);
+      else if (choice.index !== undefined) judged = await judgeSample(folder, choice.path);
     }
-    if (!isSampleWanted || threads.length === 0) await spool?.remove();
+    this.#send({ type: 'close', run: this.number });
+    if (!isSampleWanted || !hasSample) await spool?.remove();
     return {
-      ...judged,
+      ...(judged ?? { verdict, pValue, score }),
       ...{ blocks: this.#guest.blocks, gaps: outcome?.gaps ?? 0 },
       ...{ skippedBlocks: this.skippedBlocks, wasAlarmed: this.alarms > 0 },
-      judged: isAgain ? 'again' : 'live',
+      judged: judged === undefined ? 'live' : 'again',
       because: outcome?.inexact ?? [],
       knownPlaces: outcome?.knownPlaces ?? [],
-      sample: isSampleWanted && threads.length > 0 ? spool?.folder : undefined,
+      sample: isSampleWanted && hasSample ? spool.folder : undefined,
       damage: damage ?? spool?.problem,
     };
   }

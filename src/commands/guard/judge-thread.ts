@@ -12,6 +12,8 @@ import type { FromJudge, JudgeThreadData, SentError, ToJudge } from './protocol.
 class JudgeThread {
   readonly #profiles: GuardProfiles;
   readonly #send: (message: FromJudge) => void;
+  /** Does a piece of work between messages. @returns when it is done; rejects where it fails */
+  readonly #inTurn: (work: () => void) => Promise<void>;
   readonly #images = new HostImages();
   readonly #names: NameSources;
   readonly #processes: Map<number, JudgedProcess> = new Map();
@@ -19,10 +21,16 @@ class JudgeThread {
   readonly #unprepared: Map<JudgedProcess, number> = new Map();
   #heardAt = 0;
 
-  constructor(profiles: GuardProfiles, names: NameSources, send: (message: FromJudge) => void) {
+  constructor(
+    profiles: GuardProfiles,
+    names: NameSources,
+    send: (message: FromJudge) => void,
+    inTurn: (work: () => void) => Promise<void>,
+  ) {
     this.#profiles = profiles;
     this.#names = names;
     this.#send = send;
+    this.#inTurn = inTurn;
   }
 
   async take(message: ToJudge): Promise<void> {
@@ -39,6 +47,15 @@ class JudgeThread {
     }
     const process = this.#processes.get(run);
     if (process === undefined) return;
+    if (message.type === 'close') {
+      this.#processes.delete(run);
+      return;
+    }
+    if (message.type === 'again') {
+      // Not waited for: others are judged between its pieces.
+      void this.#judgeAgain(process, message);
+      return;
+    }
     if (message.type === 'map') {
       const map = parseMemoryMap(message.text, 'the map of the process');
       process.map(await buildAddressSpace(map, this.#images));
@@ -48,10 +65,18 @@ class JudgeThread {
     if (process.hasStrayed) await process.tellAlarms();
     this.#heardAt = performance.now();
     if (message.type !== 'end') return;
-    this.#processes.delete(run);
     this.#unprepared.delete(process);
     await this.#profiles.keepAnswers();
     this.#send({ type: 'ended', run, outcome: process.outcome });
+  }
+
+  async #judgeAgain(
+    process: JudgedProcess,
+    { run, sample, threads }: Extract<ToJudge, { readonly type: 'again' }>,
+  ): Promise<void> {
+    const judged = process.judgeAgain(sample, threads, async (work) => this.#inTurn(work));
+    const judgement = await judged.catch(() => undefined);
+    this.#send({ type: 'judged-again', run, judgement });
   }
 
   /** Reads the names of a process, where there is time for it. */
@@ -90,11 +115,22 @@ if (port !== null) {
   const inTurn = (work: () => Promise<void>): void => {
     last = last.then(work).catch((error: unknown) => send({ type: 'failed', error: sent(error) }));
   };
+  const between = (work: () => void): Promise<void> =>
+    new Promise((done, fail) => {
+      inTurn(async () => {
+        try {
+          done(work());
+        } catch (error) {
+          fail(error);
+          throw error;
+        }
+      });
+    });
   let thread: JudgeThread | undefined;
   inTurn(async () => {
     const opened = await GuardProfiles.open(data);
     await opened.setupOf(data.program);
-    thread = new JudgeThread(opened, new NameSources(data.names), send);
+    thread = new JudgeThread(opened, new NameSources(data.names), send, between);
     const { profiles, isFirstChosen } = opened;
     send({ type: 'ready', profiles, isFirstChosen });
   });

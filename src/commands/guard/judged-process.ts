@@ -10,8 +10,9 @@ import {
 import { AlarmNames } from './live/alarm-names.ts';
 import { LiveRun } from './live/live-run.ts';
 import type { OpenedSetup } from './live/open-setup.ts';
-import { type LiveOutcome, nothingJudged } from './live/outcome.ts';
+import { type Judgement, type LiveOutcome, nothingJudged, notJudged } from './live/outcome.ts';
 import { RunWarnings } from './live/run-warnings.ts';
+import { judgeWhole } from './live/whole-run.ts';
 import { judged, type SharedProgress } from './progress.ts';
 import type { OfRun, ToJudge } from './protocol.ts';
 
@@ -121,6 +122,17 @@ export class JudgedProcess {
     const { setup, names: sources } = this.#context;
     if (this.#live === undefined) return;
     this.#names = await AlarmNames.open(this.#live.space, setup, sources);
+  }
+
+  /** @returns the verdict on all of it, once it has ended; see `judgeWhole` */
+  async judgeAgain(
+    sample: string,
+    threads: number,
+    inTurn: (work: () => void) => Promise<void>,
+  ): Promise<Judgement> {
+    const live = this.#live;
+    if (live === undefined) return notJudged;
+    return judgeWhole(this.#context.setup, live.space, sample, threads, inTurn);
   }
 
   /** Once it has ended. */

@@ -2,7 +2,7 @@ import type { ErrorCategory } from '../../base/errors.ts';
 import type { NameSourceOptions } from '../../names/name-sources.ts';
 import type { GuardingRequest, ProfileList } from './guard-profiles.ts';
 import type { AlarmReport } from './live/alarm.ts';
-import type { LiveOutcome } from './live/outcome.ts';
+import type { Judgement, LiveOutcome } from './live/outcome.ts';
 import type { SharedProgress } from './progress.ts';
 
 /** What the judging thread is told, in order. A *run* is one process. */
@@ -36,7 +36,16 @@ export type ToJudge =
   /** What would follow was left out. */
   | { readonly type: 'skip'; readonly run: number }
   | { readonly type: 'end-thread'; readonly run: number; readonly thread: number }
-  | { readonly type: 'end'; readonly run: number };
+  | { readonly type: 'end'; readonly run: number }
+  /** What it has written of a run that has ended is to be judged as a whole. @param threads  of the sample */
+  | {
+      readonly type: 'again';
+      readonly run: number;
+      readonly sample: string;
+      readonly threads: number;
+    }
+  /** A run that has ended is done with. */
+  | { readonly type: 'close'; readonly run: number };
 
 /** What it tells of a run. */
 export type OfRun =
@@ -48,7 +57,13 @@ export type OfRun =
   /** Of the thread that raised the last alarm, oldest first. */
   | { readonly type: 'last-blocks'; readonly run: number; readonly lines: readonly string[] }
   | { readonly type: 'warning'; readonly run: number; readonly what: string }
-  | { readonly type: 'ended'; readonly run: number; readonly outcome: LiveOutcome };
+  | { readonly type: 'ended'; readonly run: number; readonly outcome: LiveOutcome }
+  /** The answer to `again`; `undefined` where the traces could not be read. */
+  | {
+      readonly type: 'judged-again';
+      readonly run: number;
+      readonly judgement: Judgement | undefined;
+    };
 
 export type FromJudge =
   | ({ readonly type: 'ready' } & ProfileList)

@@ -59,15 +59,19 @@ export class SampleSpool {
     await writeFileAtomic(join(this.folder, 'info.txt'), `${toLine(this.#name)}\nunknown\n`);
   }
 
-  /** @param threads  in the order in which a sample has them */
-  close(threads: readonly number[]): void {
+  /**
+   * @param threads  in the order in which a sample has them
+   * @returns traces that there are
+   */
+  close(threads: readonly number[]): number {
     for (const file of this.#files.values()) closeSync(file);
     const ran = threads.filter((thread) => this.#files.has(thread));
-    if (ran.every((thread, index) => thread === index)) return;
+    if (ran.every((thread, index) => thread === index)) return ran.length;
     for (const thread of ran) renameSync(this.#traceOf(thread), `${this.#traceOf(thread)}.moved`);
     for (const [index, thread] of ran.entries()) {
       renameSync(`${this.#traceOf(thread)}.moved`, this.#traceOf(index));
     }
+    return ran.length;
   }
 
   async remove(): Promise<void> {

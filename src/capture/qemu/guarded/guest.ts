@@ -242,9 +242,14 @@ export class Guest {
     return states;
   }
 
-  #onTranslate(start: Address, bytes: Uint8Array): void {
-    if (this.#watch.isMade(start, bytes)) this.#make(start, bytes);
-    if (this.#hasBegun) return;
+  #onTranslate(start: Address, bytes: Uint8Array): boolean {
+    const isMade = this.#watch.isMade(start, bytes);
+    if (isMade) this.#make(start, bytes);
+    if (!this.#hasBegun) this.#lookForEntry(start);
+    return isMade;
+  }
+
+  #lookForEntry(start: Address): void {
     const { entry, segments, path } = this.program.loaded[0] ?? {};
     const range = this.recording.map.find(start);
     const segment = segments?.find(

@@ -109,7 +109,8 @@ export class LiveRun {
   /** Code ran that lies in no file, or not as the file has it. */
   makeCode(start: number, code: Uint8Array, bits: 32 | 64): void {
     this.space.make(start, code, bits);
-    this.inexact.add('made-code');
+    // What a forked child has from its parent is known before it runs.
+    if (this.#started > 0) this.inexact.add('made-code');
   }
 
   /** The next bytes of a thread's trace. */

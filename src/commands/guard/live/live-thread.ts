@@ -173,12 +173,12 @@ export class LiveThread {
   }
 
   #rememberBlocks({ entries, length }: BlockBatch): void {
-    const kept = Math.min(length, blocksKept);
-    let at = (this.#entries + length - kept) & (blocksKept - 1);
-    for (let i = length - kept; i < length; i++) {
-      this.#ring[at] = entries[i];
-      at = (at + 1) & (blocksKept - 1);
-    }
+    const from = length - Math.min(length, blocksKept);
+    const at = (this.#entries + from) & (blocksKept - 1);
+    // Up to the end of the ring, and from its beginning on.
+    const turn = Math.min(length, from + blocksKept - at);
+    this.#ring.set(entries.subarray(from, turn), at);
+    this.#ring.set(entries.subarray(turn, length));
     this.#entries += length;
   }
 
