@@ -16,6 +16,7 @@ import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import {
   canGuard,
+  compileChanges,
   compileSignals,
   harmlessInput,
   learnVictim,
@@ -241,6 +242,31 @@ describe.skipIf(!canGuard)('guard', () => {
     expect(ends.length).toBe(5);
     expect(ends.filter(({ damage }) => damage !== undefined)).toEqual([]);
     expect(ends.every(({ blocks }) => blocks > 0)).toBe(true);
+  }, 180_000);
+
+  test('judges as a whole what loads libraries, makes code, starts threads and forks, as judge does', async () => {
+    const program = compileChanges(folder);
+    const evidence = join(folder, `evidence-${guards++}`);
+    const words = ['guard', victim.profile, '--json', '--keep', '--evidence', evidence, '--'];
+    const { stderr } = spawnSync(process.execPath, [main, ...words, program], { cwd: folder });
+    const events = String(stderr).split('\n').slice(0, -1);
+    const ends = events
+      .map((line) => JSON.parse(line) as GuardEvent)
+      .filter((event) => event.event === 'process-ended');
+    // What a child has from its parent is known when it begins; the last one makes code of its own, too.
+    expect(ends.map(({ judged }) => judged)).toEqual(['live', 'live', expect.anything(), 'again']);
+    expect(ends[3].because).toEqual(['mapped-later', 'made-code', 'threads']);
+    const samples = ends.map(({ sample }) => sample ?? '');
+    const binDirs = [join(evidence, 'bin')];
+    const { judged } = await judge(
+      { profile: victim.profile, samples, binDirs, fpr: 0.05, out: folder },
+      { log: silentLogger, progress: () => {} },
+    );
+    for (const { sample, pValue, score, gaps } of ends) {
+      const whole = judged.find(({ directory }) => directory === sample);
+      expect(whole).toMatchObject({ pValue, score, gaps });
+    }
+    expect(ends[3].score).toBeGreaterThan(0);
   }, 180_000);
 
   test('passes signals on, stops with the program, and ends as it does', async () => {

@@ -41,9 +41,18 @@ export async function learnVictim(folder: string, runs: number, rounds: number):
 
 /** Compiles `signals.c`, which tells the signals that it gets. @returns its path */
 export function compileSignals(folder: string): string {
-  const program = join(folder, 'signals');
-  const source = fileURLToPath(new URL('./signals.c', import.meta.url));
-  execFileSync('cc', ['-O1', '-o', program, source]);
+  return compile(folder, 'signals');
+}
+
+/** Compiles `changes.c`, whose code changes while it runs. @returns its path */
+export function compileChanges(folder: string): string {
+  return compile(folder, 'changes');
+}
+
+function compile(folder: string, name: string): string {
+  const program = join(folder, name);
+  const source = fileURLToPath(new URL(`./${name}.c`, import.meta.url));
+  execFileSync('cc', ['-O1', '-pthread', '-o', program, source, '-ldl']);
   return program;
 }
 

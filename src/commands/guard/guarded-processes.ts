@@ -6,7 +6,7 @@ import type { GuardedProgram } from '../../capture/qemu/guarded/guarded-program.
 import type { Guest, GuestListener } from '../../capture/qemu/guarded/guest.ts';
 import type { GuardEvent, OnAlarm, ProcessVerdict } from './events.ts';
 import type { GuardCounters } from './guard-metrics.ts';
-import { chooseProfile, type ProfileList } from './guard-profiles.ts';
+import { chooseProfile, type ProfileChoice, type ProfileList } from './guard-profiles.ts';
 import { GuardedRun, type JudgeSample } from './guarded-run.ts';
 import type { JudgeClient } from './judge-client.ts';
 import { SampleSpool } from './sample-spool.ts';
@@ -90,7 +90,7 @@ export class GuardedProcesses {
     const number = this.#started++;
     const { hello, program } = guest;
     this.#numbers.set(hello.pid, number);
-    const choice = chooseProfile(this.#profiles, program.path, number === 0);
+    const choice = this.#choose(guest, number);
     const name = `${basename(program.path)}-${hello.prefix.replace(/-$/, '')}`;
     const folder = resolve(this.#options.evidence);
     const { onAlarm, maySlow = true, keep: isKept = false } = this.#options;
@@ -113,6 +113,13 @@ export class GuardedProcesses {
     // Who waits for all of them hears of what fails.
     void settling.then(() => this.#settling.delete(settling)).catch(() => {});
     return run;
+  }
+
+  /** A forked child is judged by what judges its parent. */
+  #choose({ hello, program }: Guest, number: number): ProfileChoice {
+    const runs = hello.parent === '' ? [] : [...this.#runs.values()];
+    const parent = runs.find(({ guest }) => guest.hello.prefix === hello.parent);
+    return parent?.choice ?? chooseProfile(this.#profiles, program.path, number === 0);
   }
 
   /** @returns whether a process that turns into this program is to be followed there */

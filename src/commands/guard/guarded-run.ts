@@ -102,6 +102,11 @@ export class GuardedRun implements GuestListener {
     return this.#guest;
   }
 
+  /** Which profile judges it, if any does. */
+  get choice(): ProfileChoice {
+    return this.#context.choice;
+  }
+
   get #isJudged(): boolean {
     return this.#context.choice.index !== undefined;
   }

@@ -91,8 +91,9 @@ export class LiveRun {
   readonly inexact: Set<Inexact> = new Set();
   readonly #passed: Map<string, number> = new Map();
 
+  /** @param space  a `GrowingSpace` is the run's own */
   constructor(setup: LiveSetup, space: AddressSpace, onAlarm: (place: AlarmPlace) => void) {
-    this.space = new GrowingSpace(space);
+    this.space = space instanceof GrowingSpace ? space : new GrowingSpace(space);
     this.#setup = setup;
     this.#onAlarm = onAlarm;
     this.#judge = new RunJudge(setup.model.tables);
