@@ -124,6 +124,22 @@ describe('gradients', () => {
     },
   );
 
+  test('are as exact where floats of their size have hardly any bits left', async () => {
+    const shape = { ...small, windowLength: 16 };
+    const lstm = make(shape);
+    const windows = randomWindows(shape, 256, shape.inputClasses, 6);
+    // Sums over all windows are large enough to be told well.
+    const weight = 2 ** -136;
+    const gradient = await gradientOf(lstm, windows);
+    const tiny = await gradientOf(lstm, {
+      ...windows,
+      counts: windows.counts.map((count) => count * weight),
+    });
+    const largest = Math.max(...gradient.map(Math.abs));
+    const apart = Math.max(...gradient.map((value, i) => Math.abs(tiny[i] / weight - value)));
+    expect(apart).toBeLessThan(largest * 1e-6);
+  });
+
   test('of a large batch with few distinct blocks are the sums of its parts', async () => {
     const shape = { ...small, windowLength: 8 };
     const lstm = make(shape);
