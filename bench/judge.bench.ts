@@ -143,11 +143,8 @@ async function measure(corpus: Corpus): Promise<void> {
         const code = space === undefined ? undefined : new ProcessCode(space, imageCode);
         const known = space === undefined || code === undefined ? {} : { space, code };
         const evidence = new EvidenceCollector(source, { ...known, isAlone: opened.length === 1 });
-        const follower = followTrace(run, trace, filter, code);
-        sink = (batch) => {
-          evidence.push(batch);
-          if (step === 'events') follower.push(batch, evidence.follower.arrivals);
-        };
+        if (step === 'events') followTrace(run, trace, evidence.follower, filter, code);
+        sink = (batch) => evidence.push(batch);
       }
       blocks += (await source.run(sink)).blocks;
     }

@@ -59,6 +59,29 @@ export interface FlowObserver {
 const searchDepth = 4096;
 
 /**
+ * Who looks at all transfers of a thread whose targets no instruction names, and so needs no stack of its own.
+ *
+ * Told while `push` runs: `position` is then the index of the block that made the transfer, and `depth` and `callAt`
+ * give the calls that were open when it was made; those of a return, what is left of them.
+ */
+export interface TransferWatcher {
+  /** By `Transfer` kind: 1 = to be told. */
+  readonly kinds: Uint8Array;
+  /** A batch comes that is not empty. */
+  begin(batch: BlockBatch): void;
+  /**
+   * An indirect call or jump, a conditional jump, or a return that is not `Arrival.returned`: those are counted in
+   * `returned`.
+   *
+   * @param index  of the entry that was reached
+   */
+  onTransfer(from: number, to: number, kind: number, arrival: ArrivalKind, index: number): void;
+  /** Behind a mark nothing is known but for `async` ones. */
+  onMark(mark: Mark): void;
+  end(batch: BlockBatch): void;
+}
+
+/**
  * Follows every transfer of one thread of a run, known or not, and keeps the calls that are open on
  * each of its stacks. It judges nothing, and needs no symbols.
  *
@@ -85,12 +108,19 @@ export class CallFollower {
   position = -1;
   /** Blocks outside every image so far. */
   blocksOutsideImages = 0;
+  /** Returns of the batch so far that went back to their calls. */
+  returned = 0;
   readonly places: BlockPlaces = new BlockPlaces();
 
   readonly #stream: BlockStream;
   readonly #stack: StackCode | undefined;
   readonly #known: KnownCode | undefined;
   readonly #observer: FlowObserver | undefined;
+  #watcher: TransferWatcher | undefined;
+  /** By `Transfer` kind, of the watcher. */
+  readonly #isTold = new Uint8Array(16);
+  /** Rank in `steps` of the blocks that are looked at. */
+  #leastStep: number = Transfer.jmp + 1;
   readonly #pool: ContextPool;
   readonly #isAlone: boolean;
   /** Every stack that the program has was seen from its beginning. */
@@ -117,6 +147,20 @@ export class CallFollower {
     this.#context = this.#newContext('trace');
   }
 
+  /** @param watcher  told of what comes; there is one at most */
+  watch(watcher: TransferWatcher): void {
+    const { kinds } = watcher;
+    this.#watcher = watcher;
+    for (const kind of [Transfer.jcc, Transfer.ijmp, Transfer.icall, Transfer.ret]) {
+      this.#isTold[kind] = kinds[kind];
+    }
+    if (kinds[Transfer.jcc] === 1) this.#leastStep = Transfer.jcc;
+  }
+
+  get marks(): readonly Mark[] {
+    return this.#stream.marks;
+  }
+
   /** Calls that are open on the current stack. */
   get depth(): number {
     return this.#context.depth;
@@ -128,7 +172,8 @@ export class CallFollower {
   }
 
   /** A `BlockSink`. */
-  push({ entries, length }: BlockBatch): void {
+  push(batch: BlockBatch): void {
+    const { entries, length } = batch;
     this.#takeBlocks();
     if (this.arrivals.length < length) this.arrivals = new Uint8Array(length);
     if (length === 0) return;
@@ -136,8 +181,11 @@ export class CallFollower {
     // Most blocks are reached in ordinary ways.
     arrivals.fill(Arrival.none, 0, length);
     if (this.position < 0) this.#begin(entries[0]);
+    const watcher = this.#watcher;
+    watcher?.begin(batch);
+    this.returned = 0;
     const { steps, ran } = this.#ranBlocks;
-    const { indexes, count } = findEntries(entries, length, steps, Transfer.jmp + 1);
+    const { indexes, count } = findEntries(entries, length, steps, this.#leastStep);
     this.#goOnFromBatch(entries[0]);
     // A block's index in the trace, less its index here.
     let origin = this.position + 1;
@@ -149,7 +197,9 @@ export class CallFollower {
       if (block < 0) {
         context.depth = depth;
         this.position = origin + i - 1;
-        this.#mark(this.#stream.marks[~block], this.#before(entries, i));
+        const mark = this.#stream.marks[~block];
+        this.#mark(mark, this.#before(entries, i));
+        watcher?.onMark(mark);
         context = this.#context;
         ({ frames, births, depth, floor } = context);
         origin--;
@@ -176,24 +226,38 @@ export class CallFollower {
         births[depth] = position;
       }
       const to = i + 1 < length ? entries[i + 1] : -1;
-      // Most transfers go where they went the last time.
-      if (kind <= Transfer.jmp || kind === Transfer.call || to < 0) continue;
+      if (kind === Transfer.call || to < 0) continue;
+      // Most returns go where the same call was returned to before.
       if (kind === Transfer.ret) {
         if (depth > floor && ran[frames[depth - 1] * ranSize + Ran.behind] === to) {
           depth--;
           arrivals[i + 1] = Arrival.returned;
+          this.returned++;
           continue;
         }
-      } else if (kind < Transfer.syscall && ran[block * ranSize + Ran.target] === to) continue;
+      }
       context.depth = depth;
       this.position = position;
-      arrivals[i + 1] = this.#arrive(block, to, kind);
+      arrivals[i + 1] = this.#transfer(block, to, kind, i + 1);
       context = this.#context;
       ({ frames, births, depth, floor } = context);
     }
     context.depth = depth;
     this.position = origin + length - 1;
     this.#previous = entries[length - 1];
+    watcher?.end(batch);
+  }
+
+  /** @param index  of the entry that was reached */
+  #transfer(from: number, to: number, kind: number, index: number): ArrivalKind {
+    const { ran } = this.#ranBlocks;
+    // Most go where they went the last time.
+    const isUsual =
+      kind <= Transfer.jmp || (kind < Transfer.ret && ran[from * ranSize + Ran.target] === to);
+    const arrival = isUsual ? Arrival.none : this.#arrive(from, to, kind);
+    if (kind === Transfer.ret && arrival === Arrival.returned) this.returned++;
+    else if (this.#isTold[kind] === 1) this.#watcher?.onTransfer(from, to, kind, arrival, index);
+    return arrival;
   }
 
   /** @returns the block before an entry of a batch; negative behind a mark, and where there is none */
@@ -205,10 +269,10 @@ export class CallFollower {
   #goOnFromBatch(to: number): void {
     const from = this.#previous;
     if (from < 0 || to < 0) return;
-    const kind = this.#ranBlocks.steps[from] & 15;
-    if (kind <= Transfer.jmp || kind === Transfer.call) return;
-    if (kind < Transfer.ret && this.#ranBlocks.targetOf(from) === to) return;
-    this.arrivals[0] = this.#arrive(from, to, kind);
+    const step = this.#ranBlocks.steps[from];
+    const kind = step & 15;
+    if (step < this.#leastStep || kind === Transfer.call) return;
+    this.arrivals[0] = this.#transfer(from, to, kind, 0);
   }
 
   /** A return, an indirect transfer or one to the kernel that does not go where the same one went before. */

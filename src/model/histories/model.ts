@@ -69,7 +69,7 @@ export class HistoryModel implements LearnedLayer {
     const { inputClasses, outputClasses, fingerprint } = this;
     const { runs, transfers } = this.tables;
     await writeJsonFile(join(directory, 'model.json'), {
-      ...{ schemaVersion: 4, model: 'histories', inputClasses, outputClasses, runs, transfers },
+      ...{ schemaVersion: 5, model: 'histories', inputClasses, outputClasses, runs, transfers },
       fingerprint,
     });
   }
@@ -86,7 +86,7 @@ export class HistoryModel implements LearnedLayer {
     const areCounts = [...Object.values(sizes), blocks].every(
       (n) => Number.isSafeInteger(n) && n > 0,
     );
-    if (schemaVersion !== 4 || model !== 'histories' || !areCounts) {
+    if (schemaVersion !== 5 || model !== 'histories' || !areCounts) {
       throw damaged('describes no model of histories of this version');
     }
     const found = (await readArrays(join(directory, fileName), types)) as FileArrays;

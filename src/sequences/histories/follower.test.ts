@@ -1,5 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { type ExampleBlock, exampleBatch, exampleStream } from '../../../test/evidence-example.ts';
+import {
+  type ExampleBlock,
+  exampleBase,
+  exampleBatch,
+  exampleStream,
+} from '../../../test/evidence-example.ts';
 import { CallFollower } from '../../evidence/follow/call-follower.ts';
 import { type TransferCode, unknownCode } from '../../evidence/transfer-code.ts';
 import type { Mark } from '../../flow/mark.ts';
@@ -31,17 +36,12 @@ function follow(
 ): TransferEvents {
   const stream = exampleStream(blocks, options.marks);
   const calls = new CallFollower(stream);
-  const follower = new TransferFollower(
-    run,
-    stream,
-    filterTable(defaultFilter),
-    options.code ?? unknownCode,
-  );
+  const filter = filterTable(defaultFilter);
+  const { code = unknownCode } = options;
+  calls.watch(new TransferFollower(run, stream.blocks, calls, filter, code));
   const { cut = entries.length } = options;
   for (let i = 0; i < entries.length; i += cut) {
-    const batch = exampleBatch(entries.slice(i, i + cut));
-    calls.push(batch);
-    follower.push(batch, calls.arrivals);
+    calls.push(exampleBatch(entries.slice(i, i + cut)));
   }
   return run.finish();
 }
@@ -120,6 +120,22 @@ describe('following a run', () => {
     expect(rest).toEqual({ place: 1, site: 2 });
   });
 
+  test('knows no open calls of code that was interrupted', () => {
+    const interrupted: Mark = {
+      kind: 'async',
+      traceOffset: 0,
+      from: exampleBase + 0x40,
+      to: exampleBase + 0x04,
+    };
+    const called = follow([0, 1, 4, 2], { marks: [interrupted] });
+    expect(knownLengths(called, 0)).toMatchObject({ calls: 1 });
+    const signal = follow([0, ~0, 1, 4, 2], { marks: [interrupted] });
+    expect(knownLengths(signal, 0)).toEqual({ place: 1, blocks: 1 });
+    // The handler's own call is open in what it calls.
+    const within = follow([0, ~0, 1, 2, 6], { marks: [interrupted] });
+    expect(knownLengths(within, 1)).toMatchObject({ calls: 1 });
+  });
+
   test('believes the code where it says where a transfer goes, and nowhere else', () => {
     const code: TransferCode = {
       ...unknownCode,
@@ -142,15 +158,9 @@ describe('following a run', () => {
     };
     const run = new RunFollower();
     const calls = new CallFollower({ ...stream, blocks: moved });
-    const follower = new TransferFollower(
-      run,
-      { ...stream, blocks: moved },
-      filterTable(defaultFilter),
-      unknownCode,
-    );
-    const batch = exampleBatch(entries);
-    calls.push(batch);
-    follower.push(batch, calls.arrivals);
+    const filter = filterTable(defaultFilter);
+    calls.watch(new TransferFollower(run, moved, calls, filter, unknownCode));
+    calls.push(exampleBatch(entries));
     expect(run.finish().hashes).toEqual(near.hashes);
   });
 
@@ -158,19 +168,10 @@ describe('following a run', () => {
     const stream = exampleStream(blocks);
     const run = new RunFollower();
     const isKnown = (_: string, offset: number): boolean => offset < 0x40;
-    const follower = new TransferFollower(
-      run,
-      stream,
-      filterTable(defaultFilter),
-      unknownCode,
-      isKnown,
-    );
     const calls = new CallFollower(stream);
-    for (const entry of [0, 3, 1, 4, 2, 6, 6]) {
-      const batch = exampleBatch([entry]);
-      calls.push(batch);
-      follower.push(batch, calls.arrivals);
-    }
+    const filter = filterTable(defaultFilter);
+    calls.watch(new TransferFollower(run, stream.blocks, calls, filter, unknownCode, isKnown));
+    for (const entry of [0, 3, 1, 4, 2, 6, 6]) calls.push(exampleBatch([entry]));
     expect(run.unknownBlocks).toBe(4);
     expect(run.unknownRuns).toEqual([1, 1, 3, 1, 5, 2]);
   });

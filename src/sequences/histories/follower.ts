@@ -1,6 +1,7 @@
 import { findEntries } from '../../base/bytes/found-entries.ts';
 import { enlarged } from '../../base/bytes/typed-array.ts';
-import { Arrival } from '../../evidence/follow/arrival.ts';
+import { Arrival, type ArrivalKind } from '../../evidence/follow/arrival.ts';
+import type { CallFollower, TransferWatcher } from '../../evidence/follow/call-follower.ts';
 import {
   type TargetOpinion,
   type TransferCode,
@@ -47,11 +48,6 @@ const levelsOf = {
   blocks: poweredLevels('blocks'),
   calls: poweredLevels('calls'),
 };
-
-/** What a block's last instruction means to the follower. */
-/** Set in a block's role when training never ran it. */
-const unknown = 16;
-const role = { none: 0, call: 1, return: 2, open: 3, openCall: 4, named: 5, namedCall: 6 } as const;
 
 const notACall: TargetOpinion = { sort: targetSorts.indexOf('not-a-call'), count: 3e5 };
 
@@ -229,31 +225,26 @@ export class RunFollower {
  * Follows one thread of a run and picks out the transfers that nothing explains so far: neither the code
  * (a return to its call, a linkage stub) nor what the same path did before in this run.
  */
-export class TransferFollower {
+export class TransferFollower implements TransferWatcher {
   readonly #run: RunFollower;
   readonly #blocks: BlockTable;
-  readonly #marks: readonly Mark[];
-  readonly #filter: Uint8Array;
+  readonly #calls: CallFollower;
+  readonly kinds: Uint8Array;
   readonly #code: TransferCode;
   /** Where the code says that a block goes, as far as it went there; -1 = not yet. */
   #explainedTarget: Int32Array<ArrayBuffer> = new Int32Array(0);
-  /** The block behind a call, as far as a return has shown; -1 = not yet. */
-  #behind: Int32Array<ArrayBuffer> = new Int32Array(0);
   readonly #isKnown: (module: string, offset: number) => boolean;
   readonly #hashes: PlaceHashes;
-  #roles: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
-  #start: Float64Array<ArrayBuffer> = new Float64Array(4096);
-  #end: Float64Array<ArrayBuffer> = new Float64Array(4096);
+  /** By block: 1 = training never ran it. */
+  #unknown: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
+  #unknowns = 0;
   /** Place of a block in the run, plus one; 0 = not named yet. */
   #place: Int32Array<ArrayBuffer> = new Int32Array(4096);
   #known = 0;
-  /** Blocks that end in the calls that are open. */
-  #frames: Int32Array<ArrayBuffer> = new Int32Array(1024);
-  #depth = 0;
-  #previous = -1;
-  /** Blocks of the run so far. */
-  #position = 0;
-  /** Transfers of the batch that were explained. */
+  /** Blocks of the run before this thread. */
+  readonly #before: number;
+  #entries: Int32Array = new Int32Array(0);
+  /** Transfers of the batch that were explained, returns to their calls apart. */
   #explained = 0;
   /** Hash halves of the targets of the last unexplained transfers, a ring. */
   readonly #pathLow = new Int32Array(pathKept);
@@ -282,136 +273,91 @@ export class TransferFollower {
   #siteKnown: Uint8Array<ArrayBuffer> = new Uint8Array(256);
   /** Last blocks of the batch before, oldest first; -1 = not known. */
   readonly #tail = new Int32Array(blockLength).fill(-1);
-  readonly #before = new Int32Array(blockLength);
+  readonly #last = new Int32Array(blockLength);
 
+  /**
+   * @param blocks  those of `calls`, by the names that count
+   * @param calls  which this watches, from the first batch on
+   * @param kinds  by `Transfer` kind: 1 = predicted
+   */
   constructor(
     run: RunFollower,
-    stream: { readonly blocks: BlockTable; readonly marks: readonly Mark[] },
-    filter: Uint8Array,
+    blocks: BlockTable,
+    calls: CallFollower,
+    kinds: Uint8Array,
     code: TransferCode,
     isKnown: (module: string, offset: number) => boolean = () => true,
   ) {
     this.#run = run;
-    this.#blocks = stream.blocks;
-    this.#marks = stream.marks;
-    this.#filter = filter;
+    this.#blocks = blocks;
+    this.#calls = calls;
+    this.kinds = kinds;
     this.#code = code;
     this.#isKnown = isKnown;
-    this.#hashes = new PlaceHashes(stream.blocks);
+    this.#hashes = new PlaceHashes(blocks);
     // Threads of a run follow each other.
-    this.#position = run.blocks;
+    this.#before = run.blocks;
   }
 
-  /** @param arrivals  how each entry of the batch was reached, from a `CallFollower` */
-  push({ entries, length }: BlockBatch, arrivals: Uint8Array): void {
-    if (length === 0) return;
+  begin({ entries, length }: BlockBatch): void {
     this.#extend();
-    const roles = this.#roles;
-    const { indexes, count } = findEntries(entries, length, roles, role.none + 1);
-    const behind = this.#behind;
-    const isReturnPredicted = this.#filter[Transfer.ret];
+    this.#entries = entries;
     this.#explained = 0;
-    // A block's index in the run, less its index here.
-    let origin = this.#position;
-    if (this.#previous >= 0 && entries[0] >= 0) {
-      const what = roles[this.#previous] & ~unknown;
-      this.#arrive(this.#previous, what, entries, 0, origin - 1, arrivals[0]);
-    }
-    for (let nth = 0; nth < count; nth++) {
-      const i = indexes[nth];
-      const block = entries[i];
-      if (block < 0) {
-        origin--;
-        if (this.#marks[~block].kind !== 'async') this.#forget();
-        continue;
-      }
-      const what = roles[block];
-      if (what >= unknown) this.#unknown(origin + i);
-      const to = i + 1 < length ? entries[i + 1] : -1;
-      if (to < 0) continue;
-      const arrival = arrivals[i + 1];
-      // Most returns go where the call returned to the last time.
-      if (what === role.return && arrival === Arrival.returned && this.#depth > 0) {
-        if (behind[this.#frames[this.#depth - 1]] === to) {
-          this.#depth--;
-          this.#explained += isReturnPredicted;
-          continue;
-        }
-      }
-      this.#arrive(block, what & ~unknown, entries, i + 1, origin + i, arrival);
-    }
-    this.#position = origin + length;
-    this.#previous = entries[length - 1];
+    if (this.#unknowns > 0) this.#findUnknown(entries, length);
+  }
+
+  end({ entries, length }: BlockBatch): void {
     const run = this.#run;
-    run.transfers += this.#explained;
-    run.explained += this.#explained;
-    run.blocks = this.#position;
+    const explained = this.#explainedSoFar;
+    run.transfers += explained;
+    run.explained += explained;
+    run.blocks = this.#before + this.#calls.position + 1;
     this.#keepTail(entries, length);
   }
 
-  /**
-   * A block went to the entry `index` of the batch.
-   *
-   * @param what  its role
-   * @param position  its index in the run
-   */
-  #arrive(
-    from: number,
-    what: number,
-    entries: Int32Array,
-    index: number,
-    position: number,
-    arrival: number,
-  ): void {
-    if (what === role.none) return;
-    const to = entries[index];
-    if (what === role.return) {
-      this.#return(to);
-      if (this.#filter[Transfer.ret] !== 1 || arrival === Arrival.unknown) return;
-      if (arrival === Arrival.returned || arrival === Arrival.unwound) this.#explained++;
-      else this.#unexplained(from, to, entries, index, position, arrival);
-      return;
-    }
-    if (what === role.call || what === role.openCall || what === role.namedCall) {
-      if (this.#depth === this.#frames.length)
-        this.#frames = enlarged(this.#frames, 2 * this.#depth);
-      this.#frames[this.#depth++] = from;
-    }
-    if (arrival !== Arrival.none && arrival !== Arrival.jumped) {
-      // A jump that is a return, or that leaves frames as the run itself shows.
-      if (what !== role.call && arrival !== Arrival.unknown) this.#explained++;
-      this.#depth = this.#cutTo(this.#start[to]);
-    } else if (what === role.open || what === role.openCall) {
-      this.#unexplained(from, to, entries, index, position);
-    } else if (what !== role.call) {
-      if (this.#explainedTarget[from] !== to) {
-        if (!this.#code.explains(from, to)) {
-          this.#unexplained(from, to, entries, index, position);
-          return;
-        }
-        this.#explainedTarget[from] = to;
+  /** Transfers of the batch that the code explains. */
+  get #explainedSoFar(): number {
+    return this.#explained + (this.kinds[Transfer.ret] === 1 ? this.#calls.returned : 0);
+  }
+
+  onMark(mark: Mark): void {
+    if (mark.kind !== 'async') this.#forget();
+  }
+
+  onTransfer(from: number, to: number, kind: number, arrival: ArrivalKind, index: number): void {
+    if (arrival === Arrival.unknown) return;
+    // The run itself shows how it left frames; the code says where stubs lead.
+    const isShown = arrival === Arrival.unwound || arrival === Arrival.returned;
+    if (isShown || (kind !== Transfer.ret && this.#isExplained(from, to))) this.#explained++;
+    else this.#unexplained(from, to, index, arrival);
+  }
+
+  #isExplained(from: number, to: number): boolean {
+    if (this.#explainedTarget[from] === to) return true;
+    if (!this.#code.mayExplain(from) || !this.#code.explains(from, to)) return false;
+    this.#explainedTarget[from] = to;
+    return true;
+  }
+
+  /** Notes the blocks of a batch that training never ran. */
+  #findUnknown(entries: Int32Array, length: number): void {
+    const { indexes, count } = findEntries(entries, length, this.#unknown, 1);
+    const run = this.#run;
+    const { unknownRuns } = run;
+    let origin = this.#before + this.#calls.position + 1;
+    for (let nth = 0; nth < count; nth++) {
+      const index = indexes[nth];
+      if (entries[index] < 0) {
+        origin--;
+        continue;
       }
-      this.#explained++;
+      run.unknownBlocks++;
+      const position = origin + index;
+      const last = unknownRuns.length - 2;
+      if (last >= 0 && unknownRuns[last] + unknownRuns[last + 1] === position) {
+        unknownRuns[last + 1]++;
+      } else unknownRuns.push(position, 1);
     }
-  }
-
-  /** Takes the call off that a return goes back to, and all that were made since. */
-  #return(to: number): void {
-    const call = this.#depth > 0 ? this.#frames[this.#depth - 1] : -1;
-    if (call >= 0 && this.#behind[call] === to) this.#depth--;
-    else if (call >= 0 && this.#end[call] === this.#start[to]) {
-      this.#behind[call] = to;
-      this.#depth--;
-    } else this.#depth = this.#cutTo(this.#start[to]);
-  }
-
-  #unknown(position: number): void {
-    const { unknownRuns } = this.#run;
-    this.#run.unknownBlocks++;
-    const last = unknownRuns.length - 2;
-    if (last >= 0 && unknownRuns[last] + unknownRuns[last + 1] === position)
-      unknownRuns[last + 1]++;
-    else unknownRuns.push(position, 1);
   }
 
   /** Past a gap nothing is known. */
@@ -421,27 +367,9 @@ export class TransferFollower {
     this.#pathKnown = 0;
     this.#rollingLow = 0;
     this.#rollingHigh = 0;
-    this.#depth = 0;
   }
 
-  /** @returns how many calls are open when flow goes on behind one of them */
-  #cutTo(target: number): number {
-    const depth = this.#depth;
-    const bottom = Math.max(0, depth - 4096);
-    for (let i = depth - 1; i >= bottom; i--) {
-      if (this.#end[this.#frames[i]] === target) return i;
-    }
-    return depth;
-  }
-
-  #unexplained(
-    from: number,
-    to: number,
-    entries: Int32Array,
-    index: number,
-    position: number,
-    arrival: number = Arrival.none,
-  ): void {
+  #unexplained(from: number, to: number, index: number, arrival: ArrivalKind): void {
     const run = this.#run;
     const { low, high } = this.#hashes;
     const place = this.#place[to] === 0 ? this.#name(to) : this.#place[to] - 1;
@@ -456,8 +384,8 @@ export class TransferFollower {
       const repeats = last < 0 ? 0 : run.memory.repeats;
       run.memory.set(keyLow, keyHigh, place);
       const site = this.#place[from] === 0 ? this.#name(from) : this.#place[from] - 1;
-      const ordinal = run.transfers + this.#explained;
-      const at = position - run.origin;
+      const ordinal = run.transfers + this.#explainedSoFar;
+      const at = this.#before + this.#calls.position - run.origin;
       const event = run.events.add(site, place, last, repeats, at, ordinal);
       const kind = this.#blocks.kind[from];
       const isMismatch = arrival === Arrival.mismatch;
@@ -467,7 +395,7 @@ export class TransferFollower {
       run.events.into[event] = this.#blocks.lastInstruction[from];
       run.events.sort[event] = opinion.sort;
       run.events.count[event] = opinion.count;
-      this.#describe(event, from, entries, index);
+      this.#describe(event, from, index);
     }
     run.transfers++;
     // The path, and the site's own last targets, go on.
@@ -515,7 +443,7 @@ export class TransferFollower {
   }
 
   /** Writes the hashes of an event's contexts: of each history as far as it is known. */
-  #describe(event: number, from: number, entries: Int32Array, index: number): void {
+  #describe(event: number, from: number, index: number): void {
     const { low, high } = this.#hashes;
     const at = event * 2 * levels;
     const { offset, lastInstruction, module } = this.#blocks;
@@ -533,17 +461,17 @@ export class TransferFollower {
       itemsHigh[i] = this.#siteLast[2 * (site * siteLength + i) + 1];
     }
     this.#describeItems(at, from, levelsOf.site, siteKnown);
-    const blocks = this.#blocksBefore(entries, index, 1);
+    const blocks = this.#blocksBefore(this.#entries, index, 1);
     for (let i = 0; i < blocks; i++) {
-      itemsLow[i] = low[this.#before[i]];
-      itemsHigh[i] = high[this.#before[i]];
+      itemsLow[i] = low[this.#last[i]];
+      itemsHigh[i] = high[this.#last[i]];
     }
     this.#describeItems(at, from, levelsOf.blocks, blocks);
     // An indirect call is open already: its own block says that.
-    const open = this.#depth - (this.#blocks.kind[from] === Transfer.icall ? 1 : 0);
+    const open = this.#calls.depth - (this.#blocks.kind[from] === Transfer.icall ? 1 : 0);
     const calls = Math.min(open, callLength);
     for (let i = 0; i < calls; i++) {
-      const frame = this.#frames[open - 1 - i];
+      const frame = this.#calls.callAt(open - 1 - i);
       itemsLow[i] = low[frame];
       itemsHigh[i] = high[frame];
     }
@@ -592,13 +520,13 @@ export class TransferFollower {
   }
 
   /**
-   * Fills `#before` with the blocks that ran before entry `index`, newest first.
+   * Fills `#last` with the blocks that ran before entry `index`, newest first.
    *
    * @param skip  newest blocks that are left out
    * @returns how many are known
    */
   #blocksBefore(entries: Int32Array, index: number, skip: number): number {
-    const before = this.#before;
+    const before = this.#last;
     let count = 0;
     let left = skip;
     for (let i = index - 1; i >= 0 && count < blockLength; i--) {
@@ -606,7 +534,7 @@ export class TransferFollower {
       if (block >= 0) {
         if (left > 0) left--;
         else before[count++] = block;
-      } else if (this.#marks[~block].kind !== 'async') return count;
+      } else if (this.#calls.marks[~block].kind !== 'async') return count;
     }
     for (let i = blockLength - 1; i >= 0 && count < blockLength; i--) {
       if (this.#tail[i] < 0) return count;
@@ -619,7 +547,7 @@ export class TransferFollower {
   #keepTail(entries: Int32Array, length: number): void {
     const before = this.#blocksBefore(entries, length, 0);
     for (let i = 0; i < blockLength; i++) {
-      this.#tail[blockLength - 1 - i] = i < before ? this.#before[i] : -1;
+      this.#tail[blockLength - 1 - i] = i < before ? this.#last[i] : -1;
     }
   }
 
@@ -635,49 +563,24 @@ export class TransferFollower {
   }
 
   #extend(): void {
-    const { length, kind, modules, module, offset, size } = this.#blocks;
+    const { length, offset } = this.#blocks;
     if (this.#known === length) return;
     this.#hashes.extend();
-    if (length > this.#roles.length) {
-      const room = Math.max(length, 2 * this.#roles.length);
-      this.#roles = enlarged(this.#roles, room);
-      this.#start = enlarged(this.#start, room);
-      this.#end = enlarged(this.#end, room);
+    if (length > this.#unknown.length) {
+      const room = Math.max(length, 2 * this.#unknown.length);
+      this.#unknown = enlarged(this.#unknown, room);
       this.#place = enlarged(this.#place, room);
       this.#siteOf = enlarged(this.#siteOf, room);
     }
     if (length > this.#explainedTarget.length) {
-      this.#explainedTarget = withNone(this.#explainedTarget, this.#roles.length);
-      this.#behind = withNone(this.#behind, this.#roles.length);
+      this.#explainedTarget = withNone(this.#explainedTarget, this.#unknown.length);
     }
     for (let id = this.#known; id < length; id++) {
-      const base = module[id] < 0 ? 0 : modules[module[id]].base;
-      this.#start[id] = base + offset[id];
-      this.#end[id] = base + offset[id] + size[id];
-      const isKnown = this.#isKnown(this.#moduleName(id), offset[id]);
-      this.#roles[id] = this.#roleOf(id, kind[id]) + (isKnown ? 0 : unknown);
+      if (this.#isKnown(this.#moduleName(id), offset[id])) continue;
+      this.#unknown[id] = 1;
+      this.#unknowns++;
     }
     this.#known = length;
-  }
-
-  #roleOf(block: number, kind: number): number {
-    const isPredicted = this.#filter[kind] === 1;
-    switch (kind) {
-      case Transfer.call:
-        return role.call;
-      case Transfer.icall:
-        if (!isPredicted) return role.call;
-        return this.#code.mayExplain(block) ? role.namedCall : role.openCall;
-      case Transfer.ret:
-        return role.return;
-      case Transfer.ijmp:
-        if (!isPredicted) return role.none;
-        return this.#code.mayExplain(block) ? role.named : role.open;
-      case Transfer.jcc:
-        return isPredicted ? role.open : role.none;
-      default:
-        return role.none;
-    }
   }
 }
 

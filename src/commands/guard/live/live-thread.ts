@@ -53,7 +53,6 @@ export class LiveThread {
   readonly #space: GrowingSpace;
   readonly #decoder: TraceDecoder;
   readonly #calls: CallFollower;
-  readonly #transfers: TransferFollower;
   #evidence: TransferJudge;
   #code: ProcessCode;
   #byCode: TransferCode;
@@ -99,8 +98,9 @@ export class LiveThread {
       this.#observer(),
     );
     this.#evidence.follower = this.#calls;
-    this.#transfers = new TransferFollower(
-      ...([run, stream, setup.filter, this.#transferCode(), setup.isKnown] as const),
+    const { filter, isKnown } = setup;
+    this.#calls.watch(
+      new TransferFollower(run, blocks, this.#calls, filter, this.#transferCode(), isKnown),
     );
     this.#decoder.begin((batch) => {
       this.#take(batch);
@@ -159,7 +159,6 @@ export class LiveThread {
     this.#batchStart = this.run.blocks;
     this.#evidence.traceOffset = batch.traceOffset;
     this.#calls.push(batch);
-    this.#transfers.push(batch, this.#calls.arrivals);
     this.#rememberBlocks(batch);
   }
 

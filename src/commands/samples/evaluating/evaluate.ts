@@ -142,8 +142,8 @@ export class Evaluator {
         sample,
         { ...context, signal },
         (trace, calls, code, named) => {
-          const follower = followTrace(run, trace, this.#options.filter, code, known, named);
-          return { add: (batch) => follower.push(batch, calls.arrivals), finish: () => {} };
+          followTrace(run, trace, calls, this.#options.filter, code, known, named);
+          return undefined;
         },
         knownPlaces,
       ),
@@ -237,7 +237,7 @@ export class Evaluator {
   }
 
   /**
-   * @param open  makes what takes the batches of one trace
+   * @param open  makes what takes the batches of one trace, where watching its calls is not enough
    * @param knownPlaces  fingerprints of transfers that are no evidence
    */
   async #read(
@@ -248,7 +248,7 @@ export class Evaluator {
       calls: CallFollower,
       code: ProcessCode | undefined,
       named: BlockTable,
-    ) => BatchTaker,
+    ) => BatchTaker | undefined,
     knownPlaces: ReadonlySet<string> = new Set(),
   ): Promise<Reading> {
     const { traces, notes } = this.#options;
@@ -279,11 +279,11 @@ export class Evaluator {
       const taker = open(trace, collector.follower, code, named);
       const summary = await trace.source.run((batch) => {
         collector.push(batch);
-        taker.add(batch);
+        taker?.add(batch);
       }, context);
       // Threads follow each other: their block indices go on where the thread before ended.
       const before = facts.blocks;
-      taker.finish(before);
+      taker?.finish(before);
       for (const item of collector.evidence) {
         evidence.push(before === 0 ? item : { ...item, position: item.position + before });
       }

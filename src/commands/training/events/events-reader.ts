@@ -107,14 +107,8 @@ export class EventsReader {
           ? {}
           : { space, code, isAlone: opened.length === 1 },
       );
-      const follower = followTrace(run, trace, this.#setup.filter, code);
-      const summary = await source.run(
-        (batch) => {
-          evidence.push(batch);
-          follower.push(batch, evidence.follower.arrivals);
-        },
-        { signal },
-      );
+      followTrace(run, trace, evidence.follower, this.#setup.filter, code);
+      const summary = await source.run((batch) => evidence.push(batch), { signal });
       for (const { told, place } of evidence.proofs) {
         proofs.push({ told: { ...told, position: told.position + before }, place });
       }
