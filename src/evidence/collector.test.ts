@@ -201,6 +201,7 @@ const code: ProcessCode = {
   isTaken: (address: number) => address < exampleBase + 0x800,
   isLandingPad: () => false,
   isAmongUnreferenced: () => false,
+  isWithoutPointers: () => false,
   isInstructionStart: (address: number) => address % 2 === 0,
   exportedNames: (address: number) => (address < exampleBase + 0xc00 ? ['function'] : []),
   formatAt: () => 'elf',
@@ -232,6 +233,12 @@ describe('indirect transfers', () => {
     ['jump through a switch table', ijmp, 0x344, []],
   ] as const)('%s', (_, kind, target, expected) => {
     expect(kinds(judged(kind, target))).toEqual(expected);
+  });
+
+  test('into functions of an image to which its loader makes all pointers are none', () => {
+    const made = { ...code, isWithoutPointers: () => true } as unknown as ProcessCode;
+    for (const kind of [icall, ijmp]) expect(judged(kind, 0x304, { code: made })).toEqual([]);
+    expect(kinds(judged(icall, 0x305, { code: made }))).toEqual(['mid-instruction']);
   });
 
   test('that training has seen are no evidence, whatever they are', () => {

@@ -224,6 +224,7 @@ export class TransferJudge implements FlowObserver {
     if (code?.isFunctionEntry(target) === false) {
       if (isJump && this.#mayJumpInto(site, target)) return undefined;
       if (this.#isMiddleOfInstruction(target)) return { kind: 'mid-instruction', actual: target };
+      if (code.isWithoutPointers(target)) return undefined;
       return { kind: isJump ? 'jump-into-function' : 'not-a-function-entry', actual: target };
     }
     // Of code outside every known range nothing is known, neither that nothing points to it.

@@ -47,6 +47,16 @@ describe('what a block does to the stack pointer', () => {
     ],
     ['41 ff 24 8b', 'jmp [r11+rcx*4]', dispatches],
     ['48 89 d4 ff 24 c5 00 10 40 00', 'mov rsp,rdx; jmp [rax*8+0x401000]', from(2) | dispatches],
+    ['48 63 04 82 48 01 d0 3e ff e0', 'movsxd rax,[rdx+rax*4]; add rax,rdx; jmp rax', dispatches],
+    [
+      '48 63 0c 8a 48 8d 04 0a ff e0',
+      'movsxd rcx,[rdx+rcx*4]; lea rax,[rdx+rcx]; jmp rax',
+      dispatches,
+    ],
+    ['48 8b 04 c7 48 89 c1 ff e1', 'mov rax,[rdi+rax*8]; mov rcx,rax; jmp rcx', dispatches],
+    ['48 63 0c 8a 48 03 14 8f ff e2', '...; add rdx,[rdi+rcx*4]; jmp rdx', dispatches],
+    ['48 63 04 82 48 8b 07 ff e0', 'movsxd rax,[rdx+rax*4]; mov rax,[rdi]; jmp rax', 0],
+    ['48 63 04 82 58 ff e0', 'movsxd rax,[rdx+rax*4]; pop rax; jmp rax', pops],
     ['41 ff 63 08', 'jmp [r11+8]', 0],
     ['5b c3', 'pop rbx; ret', pops],
     [

@@ -1,4 +1,6 @@
 import { Code, Decoder, DecoderOptions, Instruction, Mnemonic, OpKind, Register } from 'iced-x86';
+import { generalRegister } from './general-registers.ts';
+import { TableValues } from './table-values.ts';
 
 /**
  * What the instructions of one basic block do to the stack pointer beyond pushing and popping; bits,
@@ -35,7 +37,7 @@ export const StackUse = {
    * nothing of it.
    */
   resumes: 4096,
-  /** Ends in a jump to an entry of a table, as of a `switch`: `jmp [r11+rcx*4]`. */
+  /** Ends in a jump to where a table says, as of a `switch`: `jmp [r11+rcx*4]`, or by an entry that the block loads. */
   dispatches: 8192,
 } as const;
 
@@ -143,6 +145,7 @@ class StackReader {
   /** Slots of this base that the block has written. */
   readonly #written: Set<number> = new Set();
   #hasTakenFlags = false;
+  readonly #tables = new TableValues();
 
   constructor(word: number) {
     this.#word = word;
@@ -150,6 +153,11 @@ class StackReader {
   }
 
   take(instruction: Instruction): void {
+    this.#follow(instruction);
+    this.#tables.take(instruction);
+  }
+
+  #follow(instruction: Instruction): void {
     const { mnemonic } = instruction;
     const register = generalRegister(instruction.op0Register);
     switch (mnemonic) {
@@ -210,8 +218,7 @@ class StackReader {
         }
         return;
       case Mnemonic.Jmp:
-        if (instruction.op0Kind === OpKind.Memory && instruction.memoryIndex !== Register.None)
-          this.use |= StackUse.dispatches;
+        if (this.#tables.isJumpedTo(instruction)) this.use |= StackUse.dispatches;
         return;
       case Mnemonic.Cmp:
       case Mnemonic.Test:
@@ -364,11 +371,4 @@ class StackReader {
 
 function isImmediate(kind: number): boolean {
   return kind >= OpKind.Immediate8 && kind <= OpKind.Immediate32to64;
-}
-
-/** @returns number of a 32- or 64-bit general register; -1 for others and none */
-function generalRegister(register: number): number {
-  if (register >= Register.RAX && register <= Register.R15) return register - Register.RAX;
-  if (register >= Register.EAX && register <= Register.R15D) return register - Register.EAX;
-  return -1;
 }

@@ -327,9 +327,16 @@ describe.skipIf(!hasTool('cc') || !hasTool('nm'))('a program that stays where it
       return bases[0]! + Number.parseInt(address ?? '', 16);
     };
     expect(code.isAmongUnreferenced(at('lone30'))).toBe(true);
+    // No pointer at all: whoever loads it makes them.
+    expect(code.isWithoutPointers(at('called59'))).toBe(true);
     // That nothing calls it says something where others are called.
     expect(code.isAmongUnreferenced(at('called59'))).toBe(false);
     expect(code.isTaken(at('called59'))).not.toBe(true);
+
+    const pointer = workshop.write(`${text.join('\n')}\n.data\n.quad lone1\n`, 's');
+    const other = workshop.compile('cc', pointer, '-shared', '-nostdlib');
+    const mapped = await mapFiles(other);
+    expect(new ProcessCode(mapped.space).isWithoutPointers(mapped.bases[0]! + 0x1000)).toBe(false);
   });
 
   test('names the cases of a switch by a table of absolute addresses, those in its cold part, too', async () => {

@@ -222,6 +222,11 @@ export class ProcessCode {
     return place?.code.isAmongUnreferenced(place.own) === true;
   }
 
+  /** @returns whether whoever loads the image makes the pointers into it, of which it holds none */
+  isWithoutPointers(address: Address): boolean {
+    return this.place(address)?.code.isWithoutPointers === true;
+  }
+
   /** @returns whether an image, its own or another, holds a pointer to this place by its name */
   isPointedToByName(address: Address): boolean {
     const names = this.exportedNames(address);

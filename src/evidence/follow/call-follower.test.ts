@@ -118,6 +118,14 @@ describe('call follower', () => {
     // Nor does it return: f's call is open, and the case stands right behind it.
     const own = program.with(6, { at: 0x300, kind: ijmp, size: 7, code: 'ff24d500104000' });
     expect(follow(own, [0, 3, 6, 4]).arrivals).toEqual([none, none, none, none]);
+    // Nor where the block computes its case from one: movsxd rax,[rdx+rax*4]; add rax,rdx; jmp rax.
+    const computed = program.with(6, {
+      at: 0x300,
+      kind: ijmp,
+      size: 9,
+      code: '486304824801d0ffe0',
+    });
+    expect(follow(computed, [0, 3, 6, 4]).arrivals).toEqual([none, none, none, none]);
   });
 
   test('a long jump into a recursive function may have gone to any of its activations', () => {
@@ -179,6 +187,44 @@ describe('call follower', () => {
       jumped,
       returned,
     ]);
+  });
+
+  test('a callee that is written to skip what stands behind its call returns', () => {
+    // f calls the routine at 0x700, and goes on three bytes behind that call.
+    const routine = (kind: typeof ret | typeof ijmp, code: string): readonly ExampleBlock[] => [
+      ...program,
+      { at: 0x110, kind: call, size: 5, code: 'e8eb050000' }, // 11
+      { at: 0x700, kind, size: 6, code }, // 12
+      { at: 0x118, kind: ret }, // 13
+      { at: 0x240, kind: ret }, // 14
+    ];
+    const last = (blocks: readonly ExampleBlock[], to: number): number | undefined =>
+      follow(blocks, [0, 11, 12, to], { known }).arrivals.at(-1);
+    // add qword [rsp],3; ret
+    const adding = routine(ret, '4883042403c3');
+    const skipped = [none, none, none, returned, returned];
+    expect(follow(adding, [0, 11, 12, 13, 1], { known }).arrivals).toEqual(skipped);
+    // pop rcx; nop; nop; nop; jmp rcx
+    const jumping = routine(ijmp, '59909090ffe1');
+    expect(follow(jumping, [0, 11, 12, 13, 1], { known }).arrivals).toEqual(skipped);
+    // Not out of the function that called, nor back to before the call.
+    expect(last(adding, 14)).toBe(mismatch);
+    expect(last(adding, 4)).toBe(mismatch);
+    // Nor by a callee that leaves its return address alone.
+    expect(last(routine(ret, '9090909090c3'), 13)).toBe(mismatch);
+  });
+
+  test('a return to a label whose own function pushes it is a jump', () => {
+    const blocks = (code: string): readonly ExampleBlock[] => [
+      ...program,
+      { at: 0x110, kind: jmp, size: 10, code }, // 11: f goes on to g
+      { at: 0x130, kind: ret }, // 12: the label
+    ];
+    // lea rax,[rip+0x19]; push rax; jmp g. The other one is lea rax,[rip+0x1a].
+    const at = [0, 11, 5, 12, 1];
+    const { arrivals } = follow(blocks('488d051900000050eb00'), at, { known });
+    expect(arrivals).toEqual([none, none, none, jumped, returned]);
+    expect(follow(blocks('488d051a00000050eb00'), at, { known }).arrivals[3]).toBe(mismatch);
   });
 
   test('a return by a jump is a return', () => {

@@ -2,6 +2,7 @@ import type { Address } from '../../base/address.ts';
 import { findEntries } from '../../base/bytes/found-entries.ts';
 import type { BlockBatch, BlockTable } from '../../flow/blocks.ts';
 import type { Mark } from '../../flow/mark.ts';
+import { ReturnUse } from '../../x86/return-slot.ts';
 import { StackUse } from '../../x86/stack-use.ts';
 import { Transfer } from '../../x86/transfer.ts';
 import { Arrival, type ArrivalKind } from './arrival.ts';
@@ -57,6 +58,10 @@ export interface FlowObserver {
 
 /** A landing place is looked for in so many of the youngest frames. */
 const searchDepth = 4096;
+
+/** Most bytes behind a call that its callee may skip; and where no table tells where the caller ends. */
+const mostSkippedBytes = 4096;
+const mostSkippedAnywhere = 256;
 
 /**
  * Who looks at all transfers of a thread whose targets no instruction names, and so needs no stack of its own.
@@ -376,6 +381,10 @@ export class CallFollower {
       return Arrival.returned;
     }
     if (this.#skipTaken(target)) return Arrival.returned;
+    if (this.#isBehindSkipped(context.depth, target, ReturnUse.writes)) {
+      this.#pop(context, isLoaded);
+      return Arrival.returned;
+    }
     const { blocks } = this.#stream;
     if (use === undefined) return this.#returnUnseen(from, target);
     if ((use & StackUse.jumps) !== 0) return this.#returnAsJump(from, to, target, use, isLoaded);
@@ -404,6 +413,10 @@ export class CallFollower {
       // Left before the trace began, by another thread, or too long ago.
       this.#leave(from, this.#newContext('foreign'));
       return Arrival.unknown;
+    }
+    if (to >= 0 && this.#isPushedLabel(target)) {
+      this.#tellIndirect(from, to, Transfer.ijmp, Arrival.jumped);
+      return Arrival.jumped;
     }
     context.hasStrayed = true;
     if (context.isOverMadeCode || blocks.module[from] < 0) return Arrival.unknown;
@@ -480,6 +493,33 @@ export class CallFollower {
       return true;
     }
     return false;
+  }
+
+  /**
+   * Whether `target` lies a little behind the call that stands at `depth`, in the same function, and the callee
+   * is written to use its return address in that way: it skips text or data that stands behind the call, or,
+   * as programs with split stacks do, an instruction that is for another case.
+   */
+  #isBehindSkipped(depth: number, target: Address, use: number): boolean {
+    if (depth === 0) return false;
+    const call = this.#context.frames[depth - 1];
+    const end = this.#endOf(call);
+    if (target <= end || target > end + mostSkippedBytes) return false;
+    const range = this.#known?.functionRange(this.places.start[call]);
+    if (target >= (range?.end ?? end + mostSkippedAnywhere)) return false;
+    return (this.#calledCode.returnUse(call) & use) !== 0;
+  }
+
+  /**
+   * Whether the function around `target` pushes its address for a return to go there, as hand-written and
+   * obfuscated code does: `push label; jmp function`.
+   */
+  #isPushedLabel(target: Address): boolean {
+    const range = this.#known?.functionRange(target);
+    if (range?.start === target) return false;
+    const from = Math.max(range?.start ?? 0, target - mostSkippedBytes);
+    const to = Math.min(range?.end ?? target + mostSkippedAnywhere, target + mostSkippedBytes);
+    return this.#stack?.pushesAddress(from, to, target) === true;
   }
 
   /** A return by code whose bytes are not known: whatever it did, nothing is proven. */
@@ -606,6 +646,9 @@ export class CallFollower {
         this.#tellIndirect(from, to, kind, arrival);
         return arrival;
       }
+    } else if (this.#isBehindSkipped(this.#context.depth - 1, target, ReturnUse.reads)) {
+      this.#tellIndirect(from, to, kind, Arrival.unwound);
+      return Arrival.unwound;
     }
     const isTold = this.#tellIndirect(from, to, kind, Arrival.none);
     // Where the stack pointer is set, the same transfer may go to another stack each time.
@@ -619,6 +662,11 @@ export class CallFollower {
     const context = this.#context;
     const isLoaded = this.#loaded.isIn(context);
     const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
+    if (top !== target && this.#isBehindSkipped(context.depth, target, ReturnUse.reads)) {
+      if (this.#isOwnCase(from, target, 0)) return Arrival.none;
+      this.#pop(context, isLoaded);
+      return Arrival.returned;
+    }
     if (top !== target && !isLoaded) return Arrival.none;
     const use = this.#useOf(from);
     // Cases of a `switch` may stand right behind a call of the function itself, or near where another stack waits.

@@ -16,6 +16,8 @@ export class CalledCode {
   readonly #places: BlockPlaces;
   readonly #ranBlocks: RanBlocks;
   readonly #stack: StackCode | undefined;
+  /** `ReturnUse` of the routines that were asked for, by where they begin. */
+  readonly #returnUses: Map<Address, number> = new Map();
   /** The first block that ends in a call, by the address after; blocks by start. */
   readonly #callEnds = new AddressIndex();
   readonly #starts = new AddressIndex();
@@ -54,6 +56,22 @@ export class CalledCode {
     if (callee === undefined) return false;
     const size = this.#stack?.blockAt(callee)?.size ?? 0;
     return ((this.#stack?.stackUse(callee, size) ?? 0) & StackUse.pops) !== 0;
+  }
+
+  /** @returns bits of `ReturnUse`: what the routine that a call entered does with its return address */
+  returnUse(call: number): number {
+    let callee = this.#calleeOf(call);
+    if (callee === undefined) {
+      const entered = this.#ranBlocks.targetOf(call);
+      if (entered >= 0) callee = this.#places.start[entered];
+    }
+    if (callee === undefined) return 0;
+    let use = this.#returnUses.get(callee);
+    if (use === undefined) {
+      use = this.#stack?.returnUse(callee) ?? 0;
+      this.#returnUses.set(callee, use);
+    }
+    return use;
   }
 
   /** Whether a call is to code that reads its own return address, as `setjmp` does, or is known to be. */

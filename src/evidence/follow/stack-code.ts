@@ -1,7 +1,14 @@
 import type { Address } from '../../base/address.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
-import { BlockReader, type BlockShape, emptyShape } from '../../x86/block-reader.ts';
+import {
+  BlockReader,
+  type BlockShape,
+  emptyShape,
+  maxInstructionBytes,
+} from '../../x86/block-reader.ts';
+import { readReturnUse } from '../../x86/return-slot.ts';
 import { maySetStackPointer, readStackUse, registerOf, StackUse } from '../../x86/stack-use.ts';
+import { storesOnStack } from '../../x86/stored-address.ts';
 
 /** First address and first address behind. */
 export interface CodeRange {
@@ -126,6 +133,26 @@ export class StackCode {
     } finally {
       reader.dispose();
     }
+  }
+
+  /** @returns bits of `ReturnUse` of the routine that begins at an address */
+  returnUse(entry: Address): number {
+    const bytesAt = (address: Address): Uint8Array | undefined => {
+      const section = this.#space.find(address);
+      const at = address - (section?.start ?? 0);
+      return section?.bytes.subarray(at, at + maxInstructionBytes);
+    };
+    return readReturnUse(bytesAt, entry, this.#bitsAt(entry));
+  }
+
+  /** Whether code in `[from, to)` stores the address of a place on the stack. */
+  pushesAddress(from: Address, to: Address, place: Address): boolean {
+    const section = this.#space.find(place);
+    if (section === undefined) return false;
+    const first = Math.max(from, section.start) - section.start;
+    const last = Math.min(to, section.end) - section.start;
+    const bytes = section.bytes.subarray(first, last);
+    return storesOnStack(bytes, place - section.start - first, place, this.#bitsAt(place));
   }
 
   /** Whether the bytes before an address are a call: calls return to such places. */

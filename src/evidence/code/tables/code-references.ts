@@ -240,8 +240,17 @@ export class UnreferencedCode {
 
   /** @param index  of a range; @returns whether many functions around it are named by nothing */
   holds(index: number): boolean {
-    const from = Math.max(0, index - neighbours);
-    const to = Math.min(this.#ranges.starts.length, index + neighbours + 1);
+    return this.#areUnreferenced(index - neighbours, index + neighbours + 1);
+  }
+
+  /** Whether many of all functions are named by nothing. */
+  get isAll(): boolean {
+    return this.#areUnreferenced(0, this.#ranges.starts.length);
+  }
+
+  #areUnreferenced(first: number, end: number): boolean {
+    const from = Math.max(0, first);
+    const to = Math.min(this.#ranges.starts.length, end);
     const referredTo = this.#sums[to]! - this.#sums[from]!;
     const count = to - from;
     return count > neighbours && oneInSoMany * (count - referredTo) > count;

@@ -152,14 +152,27 @@ export class ImageFacts {
   /** Whether the pointers to this function are in a form that nothing here reads, as those to all around it. */
   isAmongUnreferenced(address: number): boolean {
     const index = rangeAt(this.ranges, address);
-    if (index < 0) return false;
+    return index >= 0 && this.#unreferencedCode.holds(index);
+  }
+
+  /**
+   * Whether the image holds no pointer at all, and many of its functions are named by nothing: a runtime that loads
+   * it makes all pointers by itself, also those into the middle of functions, as Dart's does.
+   */
+  get isWithoutPointers(): boolean {
+    const { format, isFixed, pointers } = this.tables;
+    if (format !== 'elf' || isFixed || pointers.places.length > 0) return false;
+    return this.#unreferencedCode.isAll;
+  }
+
+  get #unreferencedCode(): UnreferencedCode {
     const { taken } = this.references;
     this.#unreferenced ??= new UnreferencedCode(
       this.memory,
       this.ranges,
       (start) => taken[firstAtLeast(taken, start)] === start || this.definedAt(start) !== undefined,
     );
-    return this.#unreferenced.holds(index);
+    return this.#unreferenced;
   }
 
   /** The functions that the image gives to others. */
