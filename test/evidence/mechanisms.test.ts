@@ -24,6 +24,7 @@ const builds: readonly Build[] = [
   c('swapcontext'),
   c('coroutines'),
   { ...c('coroutines', ['-DNESTED']), name: 'nested_coroutines' },
+  c('jump_begun'),
   c('copied_stacks'),
   c('switches'),
   c('builtin_longjmp'),

@@ -801,7 +801,10 @@ export class CallFollower {
     end: Address,
     add: (context: FlowContext, depth: number) => void,
   ): void {
-    const bottom = Math.max(0, context.depth - searchDepth);
+    const { beganBehind } = context;
+    // The calls that its oldest activation has made since are known.
+    const oldest = beganBehind >= start && beganBehind < end ? 1 : 0;
+    const bottom = Math.max(oldest, context.depth - searchDepth);
     for (let i = context.depth - 1; i >= bottom; i--) {
       const at = this.places.start[context.frames[i]];
       if (at >= start && at < end) add(context, i);
@@ -922,6 +925,7 @@ export class CallFollower {
     if (!calls.some((call) => this.#calledCode.savesContext(call))) return false;
     for (const call of calls) this.#ranBlocks.markReturnPoint(call);
     this.#leave(from, this.#newContext('foreign'));
+    this.#context.beganBehind = this.#endOf(calls[0]);
     return true;
   }
 

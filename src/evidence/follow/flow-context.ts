@@ -44,6 +44,8 @@ export class FlowContext {
   /** Start of the block that left it, and the address after it; -1 when none did. */
   leftFrom: Address = -1;
   leftEnd: Address = -1;
+  /** Behind which call it began, made by an activation that was over: its own oldest one never made it; -1 = none. */
+  beganBehind: Address = -1;
   /** The context that this one goes on with, as far as is known; it is kept in case it was another. */
   source: FlowContext | undefined;
   /** Other stacks that flow may be on instead, where their frames differ below `rivalDepth` only. */
@@ -99,6 +101,7 @@ export class FlowContext {
     other.isCut = this.isCut;
     other.isWhole = this.isWhole;
     other.isUnsure = this.isUnsure;
+    other.beganBehind = this.beganBehind;
     other.madeDepth = this.madeDepth;
     other.madeBirth = this.madeBirth;
     other.rivals = this.rivals;
