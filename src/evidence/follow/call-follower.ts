@@ -381,8 +381,8 @@ export class CallFollower {
       return Arrival.returned;
     }
     if (this.#skipTaken(target)) return Arrival.returned;
-    if (this.#isBehindSkipped(context.depth, target, ReturnUse.writes)) {
-      this.#pop(context, isLoaded);
+    if (!isLoaded && this.#isBehindSkipped(context.depth, target, ReturnUse.writes)) {
+      this.#pop(context, false);
       return Arrival.returned;
     }
     const { blocks } = this.#stream;
@@ -662,12 +662,12 @@ export class CallFollower {
     const context = this.#context;
     const isLoaded = this.#loaded.isIn(context);
     const top = context.depth > 0 ? this.#endOf(context.frames[context.depth - 1]) : -1;
-    if (top !== target && this.#isBehindSkipped(context.depth, target, ReturnUse.reads)) {
+    if (top !== target && !isLoaded) {
+      if (!this.#isBehindSkipped(context.depth, target, ReturnUse.reads)) return Arrival.none;
       if (this.#isOwnCase(from, target, 0)) return Arrival.none;
-      this.#pop(context, isLoaded);
+      this.#pop(context, false);
       return Arrival.returned;
     }
-    if (top !== target && !isLoaded) return Arrival.none;
     const use = this.#useOf(from);
     // Cases of a `switch` may stand right behind a call of the function itself, or near where another stack waits.
     if (use !== undefined && (use & StackUse.dispatches) !== 0) return Arrival.none;
