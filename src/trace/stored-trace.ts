@@ -1,7 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
 import { crc32, zstdDecompressSync } from 'node:zlib';
 import { messageOf, UserError } from '../base/errors.ts';
-import { notReadable } from '../base/files/failure.ts';
+import { FileBytes } from '../base/files/file-bytes.ts';
 import type {
   BlockSink,
   BlockSource,
@@ -75,7 +74,7 @@ export class StoredTrace implements BlockSource {
     sink: BlockSink,
     options: ReadOptions & { readonly fromBlock?: number } = {},
   ): Promise<TraceSummary> {
-    const file = await this.#open();
+    const file = await FileBytes.open(this.#path);
     try {
       const dictionary = await this.#readDictionary(file);
       this.#dictionary = dictionary;
@@ -116,7 +115,7 @@ export class StoredTrace implements BlockSource {
   }
 
   async #readAhead(): Promise<Dictionary> {
-    const file = await this.#open();
+    const file = await FileBytes.open(this.#path);
     try {
       return await this.#readDictionary(file);
     } finally {
@@ -124,16 +123,8 @@ export class StoredTrace implements BlockSource {
     }
   }
 
-  async #open(): Promise<FileHandle> {
-    try {
-      return await open(this.#path);
-    } catch (cause) {
-      throw notReadable(this.#path, cause);
-    }
-  }
-
-  async #readDictionary(file: FileHandle): Promise<Dictionary> {
-    const { size } = await file.stat();
+  async #readDictionary(file: FileBytes): Promise<Dictionary> {
+    const size = file.length;
     const header = await this.#read(file, 0, Math.min(size, headerLength));
     if (header.length < headerLength || header.toString('latin1', 0, 8) !== magic) {
       throw this.#damaged(0, 'it does not begin as a stored trace');
@@ -167,7 +158,7 @@ export class StoredTrace implements BlockSource {
 
   /** @param expected  bytes that it inflates to in one step, and so is not put together from many */
   async #part(
-    file: FileHandle,
+    file: FileBytes,
     { offset, length, crc }: Pick<StoredChunk, 'offset' | 'length' | 'crc'>,
     expected: number,
     most: number,
@@ -183,14 +174,13 @@ export class StoredTrace implements BlockSource {
     }
   }
 
-  async #read(file: FileHandle, at: number, length: number): Promise<Buffer> {
-    const { size } = await file.stat();
-    if (!(Number.isInteger(at) && at >= 0 && length >= 0 && at + length <= size)) {
+  async #read(file: FileBytes, at: number, length: number): Promise<Buffer> {
+    if (!(Number.isInteger(at) && at >= 0 && length >= 0 && at + length <= file.length)) {
       throw this.#damaged(0, 'a part lies outside of the file');
     }
-    const { buffer, bytesRead } = await file.read(Buffer.alloc(length), 0, length, at);
-    if (bytesRead < length) throw this.#damaged(at + bytesRead, 'the file ends too early');
-    return buffer;
+    const bytes = await file.read(at, length);
+    if (bytes.length < length) throw this.#damaged(at + bytes.length, 'the file ends too early');
+    return bytes;
   }
 
   #damaged(at: number, cause: string): UserError {

@@ -36,7 +36,7 @@ export class FileBytes implements Bytes {
   }
 
   /** @throws UserError `not-readable` */
-  async read(start: number, length: number): Promise<Uint8Array> {
+  async read(start: number, length: number): Promise<Buffer> {
     const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.length - start)));
     let filled = 0;
     try {

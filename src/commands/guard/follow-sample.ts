@@ -1,7 +1,9 @@
-import { type FileHandle, open, readdir, readFile, stat } from 'node:fs/promises';
+import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { UserError } from '../../base/errors.ts';
+import { isAbsent, UserError } from '../../base/errors.ts';
+import { isThere } from '../../base/files/exists.ts';
+import { notReadable } from '../../base/files/failure.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
@@ -99,33 +101,43 @@ class SampleFollower {
     if (run === undefined) return false;
     let hasGrown = false;
     for (const [thread, trace] of await this.#openTraces()) {
-      const { size } = await trace.file.stat();
-      if (size < trace.offset) {
-        throw new UserError('trace-cut', 'has become shorter while it was followed', {
-          ...{ category: 'input', path: join(this.#request.folder, `trace_${thread}`) },
-        });
-      }
-      const { bytesRead } = await trace.file.read(this.#buffer, 0, chunkBytes, trace.offset);
-      if (bytesRead === 0) continue;
-      trace.offset += bytesRead;
+      const bytes = await this.#more(join(this.#request.folder, `trace_${thread}`), trace);
+      if (bytes.length === 0) continue;
+      trace.offset += bytes.length;
       hasGrown = true;
-      await run.push(thread, new Uint8Array(this.#buffer.subarray(0, bytesRead)), this.#kind);
+      await run.push(thread, bytes, this.#kind);
     }
     return hasGrown;
   }
 
+  /** @returns what a trace has grown by, or the first of it */
+  async #more(path: string, { file, offset }: GrowingTrace): Promise<Uint8Array> {
+    try {
+      const { size } = await file.stat();
+      if (size < offset) {
+        const why = 'has become shorter while it was followed';
+        throw new UserError('trace-cut', why, { category: 'input', path });
+      }
+      const { bytesRead } = await file.read(this.#buffer, 0, chunkBytes, offset);
+      return new Uint8Array(this.#buffer.subarray(0, bytesRead));
+    } catch (cause) {
+      throw cause instanceof UserError ? cause : notReadable(path, cause);
+    }
+  }
+
   async #openTraces(): Promise<ReadonlyMap<number, GrowingTrace>> {
-    const names = await readdir(this.#request.folder).catch(() => []);
+    const { folder } = this.#request;
+    const names = (await whenThere(folder, (at) => readdir(at))) ?? [];
     for (const name of names) {
       const thread = /^trace_(\d+)(\.gz)?$/.exec(name);
       if (thread === null || this.#traces.has(Number(thread[1]))) continue;
       if (thread[2] !== undefined) {
         throw new UserError('trace-compressed', 'is compressed: what is followed must not be', {
-          ...{ category: 'input', path: join(this.#request.folder, name) },
+          ...{ category: 'input', path: join(folder, name) },
         });
       }
-      const file = await open(join(this.#request.folder, name));
-      this.#traces.set(Number(thread[1]), { file, offset: 0 });
+      const file = await whenThere(join(folder, name), (path) => open(path));
+      if (file !== undefined) this.#traces.set(Number(thread[1]), { file, offset: 0 });
     }
     return this.#traces;
   }
@@ -134,8 +146,8 @@ class SampleFollower {
     const { folder } = this.#request;
     const path = join(folder, 'mapping.txt');
     // Half a map that is being written is no map yet; a map that is none for good is told by `judge`.
-    const text = await readFile(path, 'utf8').catch(() => '');
-    if (text === this.#map || !text.endsWith('\n')) return;
+    const text = await whenThere(path, (map) => readFile(map, 'utf8'));
+    if (text === undefined || text === this.#map || !text.endsWith('\n')) return;
     this.#map = text;
     const map = parseMemoryMap(text, path);
     const space = await buildAddressSpace(map, this.#images);
@@ -148,12 +160,23 @@ class SampleFollower {
     const { folder, evidence, names, readRecording } = this.#request;
     const name = basename(resolve(folder));
     const recording = join(folder, 'recording.json');
-    if ((await stat(recording).catch(() => undefined)) !== undefined) {
-      this.#kind = await readRecording(recording);
-    }
+    if (isThere(recording)) this.#kind = await readRecording(recording);
     const setup = await this.#profiles.setupOf(program);
     const alarms = join(evidence, 'alarms', name);
     const followed = { pid: 0, program: program === '' ? name : program, evidence: alarms };
     return new FollowedRun(setup, space, followed, new NameSources(names), this.#tell);
+  }
+}
+
+/** What is written while it is followed may not be there yet. @throws UserError `not-readable` */
+async function whenThere<T>(
+  path: string,
+  read: (path: string) => Promise<T>,
+): Promise<T | undefined> {
+  try {
+    return await read(path);
+  } catch (cause) {
+    if (isAbsent(cause)) return undefined;
+    throw notReadable(path, cause);
   }
 }

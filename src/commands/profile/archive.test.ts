@@ -1,9 +1,13 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { unpacked } from '../../../test/unpacked-profile.ts';
 import { UserError } from '../../base/errors.ts';
-import { seal } from '../../base/files/sealed.ts';
-import { packFiles } from './archive.ts';
+import { FileBytes } from '../../base/files/file-bytes.ts';
+import { checkSeal, seal } from '../../base/files/sealed.ts';
+import { Archive, packFiles } from './archive.ts';
 
 const name = fc.stringMatching(
   /^(?:[a-z][a-z0-9-]{0,5}\/)?[a-z][a-z0-9-]{0,6}(?:\.[a-z0-9]{1,4})?$/,
@@ -34,6 +38,24 @@ describe('files in one', () => {
       }),
       { seed: 1 },
     );
+  });
+
+  test('are read from a file as from memory, which is named where that fails', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'wayward-archive-'));
+    const path = join(folder, 'a.wayward');
+    writeFileSync(path, packFiles(new Map([['a.bin', Buffer.alloc(3 << 20, 'abc')]])));
+    const bytes = await FileBytes.open(path);
+    const archive = await Archive.open(bytes, path);
+    expect(await archive.read('a.bin')).toEqual(Buffer.alloc(3 << 20, 'abc'));
+    expect(await archive.read('b.bin')).toEqual(Buffer.alloc(0));
+    expect(await checkSeal(bytes, path)).toBe(bytes.length - 8);
+    expect(await bytes.read(bytes.length - 1, 10)).toHaveLength(1);
+    await bytes.close();
+    await expect(FileBytes.open(join(folder, 'none'))).rejects.toThrow('there is no such file');
+    const listed = await FileBytes.open(folder);
+    await expect(listed.read(0, 8)).rejects.toThrow(`${folder}: cannot be read: it is a folder`);
+    await listed.close();
+    rmSync(folder, { recursive: true });
   });
 
   test('with any byte changed, or cut off anywhere, are refused', async () => {

@@ -1,5 +1,6 @@
-import { type FileHandle, open } from 'node:fs/promises';
-import { isAbsent, messageOf, UserError } from '../../../base/errors.ts';
+import { UserError } from '../../../base/errors.ts';
+import { statusOf } from '../../../base/files/exists.ts';
+import { FileBytes } from '../../../base/files/file-bytes.ts';
 
 /** Record types that are read. @see linux/perf_event.h and perf.data-file-format.txt of the kernel's `tools/perf` */
 export const RecordType = {
@@ -103,20 +104,19 @@ export class PerfFile {
   /** What is wrong with the file, in words. */
   readonly damage: string[] = [];
   #idsLeft = maxIds;
-  readonly #file: FileHandle;
+  readonly #file: FileBytes;
   readonly #isPipe: boolean;
   readonly #dataStart: number;
   readonly #dataEnd: number;
 
   private constructor(
     path: string,
-    file: FileHandle,
-    size: number,
+    file: FileBytes,
     layout: { readonly isPipe: boolean; readonly start: number; readonly end: number },
   ) {
     this.path = path;
     this.#file = file;
-    this.size = size;
+    this.size = file.length;
     this.#isPipe = layout.isPipe;
     this.#dataStart = layout.start;
     this.#dataEnd = layout.end;
@@ -127,22 +127,15 @@ export class PerfFile {
    *   the header cannot be made sense of
    */
   static async open(path: string): Promise<PerfFile> {
-    let file: FileHandle;
-    try {
-      file = await open(path);
-      if ((await file.stat()).isDirectory()) {
-        await file.close();
-        throw new Error('it is a folder (of perf record --threads, which is not read)');
-      }
-    } catch (cause) {
-      const isMissing = isAbsent(cause);
-      const why = isMissing ? 'there is no such file' : messageOf(cause);
-      throw inputError('not-readable', `cannot be read: ${why}`, path, cause);
+    if (statusOf(path)?.isDirectory() === true) {
+      const why = 'it is a folder (of perf record --threads, which is not read)';
+      throw inputError('not-readable', `cannot be read: ${why}`, path);
     }
+    const bytes = await FileBytes.open(path);
     try {
-      return await PerfFile.#read(path, file);
+      return await PerfFile.#read(path, bytes);
     } catch (error) {
-      await file.close();
+      await bytes.close();
       throw error;
     }
   }
@@ -152,20 +145,8 @@ export class PerfFile {
   }
 
   /** @returns up to `length` bytes from `offset`; fewer at the end of the file */
-  async read(offset: number, length: number): Promise<Buffer> {
-    const buffer = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.size - offset)));
-    let filled = 0;
-    while (filled < buffer.length) {
-      const { bytesRead } = await this.#file.read(
-        buffer,
-        filled,
-        buffer.length - filled,
-        offset + filled,
-      );
-      if (bytesRead === 0) break;
-      filled += bytesRead;
-    }
-    return buffer.subarray(0, filled);
+  read(offset: number, length: number): Promise<Buffer> {
+    return this.#file.read(offset, length);
   }
 
   /** Reads the records in the order of the file. Where they stop making sense, it ends and says so in `damage`. */
@@ -215,9 +196,9 @@ export class PerfFile {
     }
   }
 
-  static async #read(path: string, file: FileHandle): Promise<PerfFile> {
-    const { size } = await file.stat();
-    const probe = new PerfFile(path, file, size, { isPipe: false, start: 0, end: 0 });
+  static async #read(path: string, file: FileBytes): Promise<PerfFile> {
+    const size = file.length;
+    const probe = new PerfFile(path, file, { isPipe: false, start: 0, end: 0 });
     const head = await probe.read(0, headerBytes);
     const tag = head.length >= 8 ? head.readBigUInt64LE(0) : 0n;
     if (tag === swappedMagic) {
@@ -239,7 +220,7 @@ export class PerfFile {
     const headerSize = number64(head, 8);
     if (headerSize === pipeHeaderBytes) {
       const layout = { isPipe: true, start: pipeHeaderBytes, end: size };
-      return new PerfFile(path, file, size, layout);
+      return new PerfFile(path, file, layout);
     }
     if (head.length < headerBytes) throw cutOff();
     if (headerSize < headerBytes) {
@@ -252,7 +233,7 @@ export class PerfFile {
     }
     // perf writes the size when it ends: 0 means that it was killed.
     const end = dataSize === 0 ? size : Math.min(size, dataStart + dataSize);
-    const perf = new PerfFile(path, file, size, { isPipe: false, start: dataStart, end });
+    const perf = new PerfFile(path, file, { isPipe: false, start: dataStart, end });
     if (dataSize === 0) perf.damage.push('perf record did not end properly: no size in the header');
     else if (dataStart + dataSize > size) {
       perf.damage.push(`the file is cut off: ${size} of at least ${dataStart + dataSize} bytes`);
