@@ -12,7 +12,15 @@ import { Candidates, returned, withRivals } from './candidates.ts';
 import { ContextPool } from './context-pool.ts';
 import { type Candidate, type ContextOrigin, FlowContext } from './flow-context.ts';
 import { LoadedPointer } from './loaded-pointer.ts';
-import { loadsFlag, madeFlag, Ran, RanBlocks, ranSize, returnPointFlag } from './ran-blocks.ts';
+import {
+  loadsFlag,
+  madeFlag,
+  Ran,
+  RanBlocks,
+  ranSize,
+  returnPointFlag,
+  watchedFlag,
+} from './ran-blocks.ts';
 import type { CodeRange, KnownCode, StackCode } from './stack-code.ts';
 
 /** A block stream under way: the tables that its batches refer to. */
@@ -72,8 +80,10 @@ const mostSkippedAnywhere = 256;
 export interface TransferWatcher {
   /** By `Transfer` kind: 1 = to be told. */
   readonly kinds: Uint8Array;
-  /** A batch comes that is not empty. */
+  /** A batch comes that is not empty; what `watchBlock` is told now holds for it. */
   begin(batch: BlockBatch): void;
+  /** A block runs that `watchBlock` was told of; `position` is its index. */
+  onBlock(): void;
   /**
    * An indirect call or jump, a conditional jump, or a return that is not `Arrival.returned`: those are counted in
    * `returned`.
@@ -160,6 +170,11 @@ export class CallFollower {
       this.#isTold[kind] = kinds[kind];
     }
     if (kinds[Transfer.jcc] === 1) this.#leastStep = Transfer.jcc;
+  }
+
+  /** The watcher wants to know whenever a block runs. */
+  watchBlock(block: number): void {
+    this.#ranBlocks.watch(block);
   }
 
   get marks(): readonly Mark[] {
@@ -314,11 +329,12 @@ export class CallFollower {
   }
 
   /**
-   * A block runs that is not ordinary: made code, one that sets the stack pointer, or a call to which
+   * A block runs that is not ordinary: one that is watched, made code, one that sets the stack pointer, or a call to which
    * long jumps go.
    */
   #notice(previous: number, block: number, step: number): void {
     const context = this.#context;
+    if ((step & watchedFlag) !== 0) this.#watcher?.onBlock();
     if ((step & madeFlag) !== 0) {
       this.blocksOutsideImages++;
       if (!context.isOverMadeCode) {

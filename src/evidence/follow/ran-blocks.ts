@@ -8,6 +8,8 @@ export const madeFlag = 16;
 export const loadsFlag = 32;
 /** A long jump has gone behind the call at its end. */
 export const returnPointFlag = 64;
+/** Somebody wants to know whenever it runs. */
+export const watchedFlag = 128;
 
 /**
  * What is kept of each block that ran, together in one quarter of a cache line: blocks are met in no order
@@ -59,6 +61,10 @@ export class RanBlocks {
     const ran = new Int32Array(capacity * ranSize).fill(-1);
     ran.set(this.ran);
     this.ran = ran;
+  }
+
+  watch(block: number): void {
+    this.steps[block] |= watchedFlag;
   }
 
   isReturnPoint(call: number): boolean {

@@ -1,4 +1,3 @@
-import { findEntries } from '../../base/bytes/found-entries.ts';
 import { enlarged } from '../../base/bytes/typed-array.ts';
 import { Arrival, type ArrivalKind } from '../../evidence/follow/arrival.ts';
 import type { CallFollower, TransferWatcher } from '../../evidence/follow/call-follower.ts';
@@ -235,9 +234,6 @@ export class TransferFollower implements TransferWatcher {
   #explainedTarget: Int32Array<ArrayBuffer> = new Int32Array(0);
   readonly #isKnown: (module: string, offset: number) => boolean;
   readonly #hashes: PlaceHashes;
-  /** By block: 1 = training never ran it. */
-  #unknown: Uint8Array<ArrayBuffer> = new Uint8Array(4096);
-  #unknowns = 0;
   /** Place of a block in the run, plus one; 0 = not named yet. */
   #place: Int32Array<ArrayBuffer> = new Int32Array(4096);
   #known = 0;
@@ -299,11 +295,10 @@ export class TransferFollower implements TransferWatcher {
     this.#before = run.blocks;
   }
 
-  begin({ entries, length }: BlockBatch): void {
+  begin({ entries }: BlockBatch): void {
     this.#extend();
     this.#entries = entries;
     this.#explained = 0;
-    if (this.#unknowns > 0) this.#findUnknown(entries, length);
   }
 
   end({ entries, length }: BlockBatch): void {
@@ -339,25 +334,16 @@ export class TransferFollower implements TransferWatcher {
     return true;
   }
 
-  /** Notes the blocks of a batch that training never ran. */
-  #findUnknown(entries: Int32Array, length: number): void {
-    const { indexes, count } = findEntries(entries, length, this.#unknown, 1);
+  /** A block runs that training never ran. */
+  onBlock(): void {
     const run = this.#run;
     const { unknownRuns } = run;
-    let origin = this.#before + this.#calls.position + 1;
-    for (let nth = 0; nth < count; nth++) {
-      const index = indexes[nth];
-      if (entries[index] < 0) {
-        origin--;
-        continue;
-      }
-      run.unknownBlocks++;
-      const position = origin + index;
-      const last = unknownRuns.length - 2;
-      if (last >= 0 && unknownRuns[last] + unknownRuns[last + 1] === position) {
-        unknownRuns[last + 1]++;
-      } else unknownRuns.push(position, 1);
-    }
+    run.unknownBlocks++;
+    const position = this.#before + this.#calls.position;
+    const last = unknownRuns.length - 2;
+    if (last >= 0 && unknownRuns[last] + unknownRuns[last + 1] === position) {
+      unknownRuns[last + 1]++;
+    } else unknownRuns.push(position, 1);
   }
 
   /** Past a gap nothing is known. */
@@ -566,19 +552,16 @@ export class TransferFollower implements TransferWatcher {
     const { length, offset } = this.#blocks;
     if (this.#known === length) return;
     this.#hashes.extend();
-    if (length > this.#unknown.length) {
-      const room = Math.max(length, 2 * this.#unknown.length);
-      this.#unknown = enlarged(this.#unknown, room);
+    if (length > this.#place.length) {
+      const room = Math.max(length, 2 * this.#place.length);
       this.#place = enlarged(this.#place, room);
       this.#siteOf = enlarged(this.#siteOf, room);
     }
     if (length > this.#explainedTarget.length) {
-      this.#explainedTarget = withNone(this.#explainedTarget, this.#unknown.length);
+      this.#explainedTarget = withNone(this.#explainedTarget, this.#place.length);
     }
     for (let id = this.#known; id < length; id++) {
-      if (this.#isKnown(this.#moduleName(id), offset[id])) continue;
-      this.#unknown[id] = 1;
-      this.#unknowns++;
+      if (!this.#isKnown(this.#moduleName(id), offset[id])) this.#calls.watchBlock(id);
     }
     this.#known = length;
   }
