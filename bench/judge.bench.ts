@@ -1,7 +1,8 @@
 /**
  * What judging a run costs beside decoding it, and learning beside reading: one thread, warm, by processor
  * time. Each round decodes, follows calls (evidence), follows histories (events) and judges in turn, so that a
- * noisy neighbour disturbs all alike; figures are medians, and ratios of figures of one round.
+ * noisy neighbour disturbs all alike; figures are medians, and ratios of figures of one round. The first rounds,
+ * in which V8 compiles, are not counted.
  *
  * node bench/judge.bench.ts [--runs N] [--rounds N] [--before TREE] [FOLDER...]
  *
@@ -47,6 +48,7 @@ const folders =
     ? positionals
     : ['pdftotext', 'field/lua5.4', 'field/xmllint', 'pt-bench'].map((name) => join(shared, name));
 const filter = filterTable(defaultFilter);
+const warmUp = 6;
 
 interface Corpus {
   readonly name: string;
@@ -168,16 +170,15 @@ async function measure(corpus: Corpus): Promise<void> {
     before: [],
   };
   const first: Partial<Record<Step, number>> = {};
-  for (let round = 0; round <= rounds; round++) {
+  for (let round = 0; round < warmUp + rounds; round++) {
     for (const step of steps) {
       const started = processorTime();
       if (step === 'judge')
         await evaluator.evaluate({ sample: corpus.test, role: 'test' }, silentContext);
       else await read(step);
       const took = processorTime() - started;
-      // The first round warms up.
       if (round === 0) first[step] = took;
-      else times[step].push(took);
+      if (round >= warmUp) times[step].push(took);
     }
   }
   codeCache.dispose();
