@@ -17,16 +17,20 @@ export class Candidates {
 
   add(context: FlowContext, depth: number): void {
     if (depth < 0) return;
-    const equal = this.list.findIndex(
+    const { list } = this;
+    const { isCertain } = context;
+    // A stack in doubt is like none but itself, which changes nothing: of many that are left, most are of that kind.
+    if (!isCertain && list.length >= mostCandidates) return;
+    const equal = list.findIndex(
       (other) =>
         other.depth === depth &&
-        haveSameFrames(other.context, context, depth) &&
-        (other.context === context || (other.context.isCertain && context.isCertain)),
+        (other.context === context ||
+          (isCertain && other.context.isCertain && haveSameFrames(other.context, context, depth))),
     );
     if (equal < 0) {
-      if (this.list.length < mostCandidates) this.list.push(candidateAt(context, depth));
-    } else if (context.depth < this.list[equal].context.depth) {
-      this.list[equal] = candidateAt(context, depth);
+      if (list.length < mostCandidates) list.push(candidateAt(context, depth));
+    } else if (context.depth < list[equal].context.depth) {
+      list[equal] = candidateAt(context, depth);
     }
   }
 }
@@ -71,7 +75,6 @@ export function withRivals(candidates: readonly Candidate[]): Candidate[] {
 }
 
 function haveSameFrames(a: FlowContext, b: FlowContext, depth: number): boolean {
-  if (a === b) return true;
   for (let i = depth - 1; i >= 0; i--) if (a.frames[i] !== b.frames[i]) return false;
   return true;
 }
