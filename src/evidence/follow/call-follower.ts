@@ -753,7 +753,9 @@ export class CallFollower {
     const calls = found.length > 0 && !isPad ? [] : this.#calledCode.before(target);
     for (const call of calls) {
       this.#addReturnPoints(own, call, add);
-      for (const other of this.#pool.contexts) this.#addReturnPoints(other, call, add);
+      for (const other of this.#pool.contexts) {
+        if (found.takes(other)) this.#addReturnPoints(other, call, add);
+      }
     }
     const isReturnPoint = calls.length > 0;
     if (range === undefined) {
@@ -770,7 +772,7 @@ export class CallFollower {
       // Coroutines that save their contexts in one routine all wait behind the same call.
       if (found.length === 0 || isReturnPoint) {
         for (const other of this.#pool.contexts) {
-          this.#addActivations(other, range.start, range.end, add);
+          if (found.takes(other)) this.#addActivations(other, range.start, range.end, add);
         }
       }
     }

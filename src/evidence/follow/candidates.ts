@@ -15,12 +15,18 @@ export class Candidates {
     return this.list.length;
   }
 
+  /**
+   * Whether adding a context could change anything. Where there is no room, one in doubt, which is like none but
+   * itself, cannot: of many stacks that a run has left, most are of that kind.
+   */
+  takes(context: FlowContext): boolean {
+    return this.list.length < mostCandidates || context.isCertain;
+  }
+
   add(context: FlowContext, depth: number): void {
-    if (depth < 0) return;
+    if (depth < 0 || !this.takes(context)) return;
     const { list } = this;
     const { isCertain } = context;
-    // A stack in doubt is like none but itself, which changes nothing: of many that are left, most are of that kind.
-    if (!isCertain && list.length >= mostCandidates) return;
     const equal = list.findIndex(
       (other) =>
         other.depth === depth &&
