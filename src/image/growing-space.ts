@@ -2,24 +2,11 @@ import type { Address } from '../base/address.ts';
 import type { AddressSpace, Module, Section, SymbolAt } from './address-space.ts';
 
 const pageSize = 4096;
-/** Pages of made code that lie in one stretch of this size share their bytes, so that blocks may cross them. */
-const arenaPages = 256;
-const arenaBytes = arenaPages * pageSize;
+const none = new Uint8Array(0);
+/** Made code is looked for by stretches of this size. */
+const stretchBytes = 256 * pageSize;
 /** Made code that is kept. */
 const mostMadeBytes = 1 << 26;
-
-/** A stretch in which code was made. */
-interface Arena {
-  readonly bits: 32 | 64;
-  /** Address of the first byte. */
-  readonly start: Address;
-  /** Of the pages in which code was made, and those between them; see `roomFor`. */
-  readonly bytes: Uint8Array;
-  /** By page of `bytes`: 1 where code was made. */
-  readonly isMade: Uint8Array;
-  /** Of the pages that are made; neighbours are one section. */
-  sections: readonly Section[];
-}
 
 /**
  * The address space of a process that still runs: files are mapped and code is made while its flow is
@@ -30,13 +17,14 @@ export class GrowingSpace implements AddressSpace {
   missing: readonly string[] = [];
   flat: readonly string[] = [];
   readonly #index: Map<string, number> = new Map();
-  readonly #arenas: Map<Address, Arena> = new Map();
+  /** Made code by stretch: pages that lie side by side are one section, so that blocks may cross them. */
+  readonly #made: Map<number, readonly Section[]> = new Map();
+  #madeBytes = 0;
   #inner: AddressSpace;
   /** Own module numbers, by those of the inner space. */
   #numbers: Int32Array = new Int32Array(0);
   #sections: readonly Section[] = [];
   #own: Map<Section, Section> = new Map();
-  #madeBytes = 0;
 
   constructor(space: AddressSpace) {
     this.#inner = space;
@@ -85,51 +73,48 @@ export class GrowingSpace implements AddressSpace {
     let isOther = false;
     for (let at = 0; at < code.length; ) {
       const address = start + at;
-      const stretch = Math.floor(address / arenaBytes);
-      const part = code.subarray(at, at + (stretch + 1) * arenaBytes - address);
+      const page = Math.floor(address / pageSize) * pageSize;
+      const part = code.subarray(at, at + page + pageSize - address);
       at += part.length;
-      const arena = this.#arenaFor(stretch, address, address + part.length, bits);
-      if (arena === undefined) {
+      const section = this.#madeAt(address) ?? this.#addPage(page, bits);
+      if (section === undefined) {
         isOther = true;
         continue;
       }
-      const into = address - arena.start;
-      for (let page = Math.floor(into / pageSize); page * pageSize < into + part.length; page++) {
-        if (arena.isMade[page] === 1) continue;
-        arena.isMade[page] = 1;
-        this.#fillFromFile(arena, page);
-        arena.sections = sectionsOf(arena);
-      }
+      const into = address - section.start;
       for (let i = 0; i < part.length; i++) {
-        const old = arena.bytes[into + i];
+        const old = section.bytes[into + i];
         if (old !== part[i] && old !== 0) isOther = true;
-        arena.bytes[into + i] = part[i];
+        section.bytes[into + i] = part[i];
       }
     }
     return isOther;
   }
 
-  /** @returns the arena of a stretch, with room for an address range of it; `undefined` past the bounds */
-  #arenaFor(stretch: number, from: Address, to: Address, bits: 32 | 64): Arena | undefined {
-    const known = this.#arenas.get(stretch);
-    const { start, size } = roomFor(
-      Math.min(from, known?.start ?? from),
-      Math.max(to, known === undefined ? to : known.start + known.bytes.length),
-    );
-    if (known !== undefined && size === known.bytes.length) return known;
-    const added = size - (known?.bytes.length ?? 0);
-    if (this.#madeBytes + added > mostMadeBytes) return undefined;
-    this.#madeBytes += added;
-    const bytes = new Uint8Array(size);
-    const isMade = new Uint8Array(size / pageSize);
-    if (known !== undefined) {
-      bytes.set(known.bytes, known.start - start);
-      isMade.set(known.isMade, (known.start - start) / pageSize);
+  /** @returns the section that a page of made code is in from now on; `undefined` past the bounds */
+  #addPage(page: Address, bits: 32 | 64): Section | undefined {
+    if (this.#madeBytes + pageSize > mostMadeBytes) return undefined;
+    this.#madeBytes += pageSize;
+    const stretch = Math.floor(page / stretchBytes);
+    const known = this.#made.get(stretch) ?? [];
+    const left = known.find(({ end }) => end === page);
+    const right = known.find(({ start }) => start === page + pageSize);
+    const parts = [left?.bytes ?? none, this.#pageOfFile(page), right?.bytes ?? none];
+    const section = madeSection(left?.start ?? page, new Uint8Array(Buffer.concat(parts)), bits);
+    const others = known.filter((each) => each !== left && each !== right);
+    this.#made.set(stretch, [...others, section]);
+    return section;
+  }
+
+  /** @returns what a page holds beside the code that is made */
+  #pageOfFile(page: Address): Uint8Array {
+    const bytes = new Uint8Array(pageSize);
+    const section = this.#inner.find(page);
+    if (section !== undefined) {
+      const from = page - section.start;
+      bytes.set(section.bytes.subarray(from, from + pageSize));
     }
-    const arena = { bits, start, bytes, isMade };
-    const grown = { ...arena, sections: sectionsOf(arena) };
-    this.#arenas.set(stretch, grown);
-    return grown;
+    return bytes;
   }
 
   /**
@@ -138,27 +123,20 @@ export class GrowingSpace implements AddressSpace {
    */
   copy(): GrowingSpace {
     const other = new GrowingSpace(this.#inner);
-    for (const [stretch, arena] of this.#arenas) {
-      const own = { ...arena, bytes: arena.bytes.slice(), isMade: arena.isMade.slice() };
-      other.#arenas.set(stretch, { ...own, sections: sectionsOf(own) });
+    for (const [stretch, sections] of this.#made) {
+      const own = sections.map(({ start, bytes, bits }) =>
+        madeSection(start, new Uint8Array(bytes), bits),
+      );
+      other.#made.set(stretch, own);
     }
     other.#madeBytes = this.#madeBytes;
     return other;
   }
 
-  /** What a page holds beside the code that was made. */
-  #fillFromFile({ start, bytes }: Arena, page: number): void {
-    const address = start + page * pageSize;
-    const section = this.#inner.find(address);
-    if (section === undefined) return;
-    const from = address - section.start;
-    bytes.set(section.bytes.subarray(from, from + pageSize), page * pageSize);
-  }
-
   #madeAt(address: Address): Section | undefined {
-    if (this.#arenas.size === 0) return undefined;
-    const arena = this.#arenas.get(Math.floor(address / arenaBytes));
-    return arena?.sections.find(({ start, end }) => address >= start && address < end);
+    if (this.#made.size === 0) return undefined;
+    const sections = this.#made.get(Math.floor(address / stretchBytes));
+    return sections?.find(({ start, end }) => address >= start && address < end);
   }
 
   find(address: Address): Section | undefined {
@@ -187,33 +165,9 @@ export class GrowingSpace implements AddressSpace {
   }
 }
 
-/**
- * @returns the smallest range that holds an address range of a stretch, is a power of two of pages long, and aligned to
- *   that: it grows a few times only, and a page here and one there take no more than they are
- */
-function roomFor(from: Address, to: Address): { readonly start: Address; readonly size: number } {
-  let size = pageSize;
-  while (Math.floor(from / size) !== Math.floor((to - 1) / size)) size *= 2;
-  return { start: Math.floor(from / size) * size, size };
-}
-
-function sectionsOf({ start, bytes, isMade, bits }: Omit<Arena, 'sections'>): Section[] {
-  const sections: Section[] = [];
-  for (let page = 0; page < isMade.length; page++) {
-    if (isMade[page] === 0) continue;
-    let end = page + 1;
-    while (end < isMade.length && isMade[end] === 1) end++;
-    sections.push({
-      start: start + page * pageSize,
-      end: start + end * pageSize,
-      bytes: bytes.subarray(page * pageSize, end * pageSize),
-      module: -1,
-      isExecutable: true,
-      bits,
-      image: bytes,
-      imageOffset: page * pageSize,
-    });
-    page = end;
-  }
-  return sections;
+function madeSection(start: Address, bytes: Uint8Array, bits: 32 | 64 | undefined): Section {
+  return {
+    ...{ start, end: start + bytes.length, bytes, image: bytes, imageOffset: 0 },
+    ...{ module: -1, isExecutable: true, ...(bits === undefined ? {} : { bits }) },
+  };
 }

@@ -18,12 +18,13 @@ import type { SampleSpool } from './sample-spool.ts';
 
 /**
  * Blocks that may wait to be judged before the program waits, and of which it goes on. On top of them come up to 16,384 that
- * it may have sent unread, and 4,096 in its own memory: fewer than 80,000 in all. The fewer may
+ * it may have sent unread, and 4,096 in its own memory: fewer than 100,000 in all. The fewer may
  * wait, the sooner a hijack is seen; the more, the less often do who reads and who judges wait for each other. Chosen with attacks
  * in sight.
  */
-const mostWaiting = 56 << 10;
-const waitingAgain = mostWaiting / 2;
+const mostWaiting = 72 << 10;
+/** Few enough that they seldom wake each other, many enough to judge until more has come: what is unread is there already. */
+const waitingAgain = 16 << 10;
 /** Without slowing the program: so many may wait, and after a skip so many. */
 const mostBehind = 1 << 22;
 const behindAgain = 1 << 20;
