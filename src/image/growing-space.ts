@@ -39,10 +39,10 @@ export class GrowingSpace implements AddressSpace {
    * The process has another map now.
    *
    * @param space  made from it
-   * @returns whether there is a module that was not there before
+   * @returns whether there is a module that was not there before, or was gone
    */
   grow(space: AddressSpace): boolean {
-    const before = this.modules.length;
+    const before = new Set(this.#numbers);
     this.#inner = space;
     this.#numbers = Int32Array.from(space.modules, (module) => {
       const key = `${module.base} ${module.path}`;
@@ -60,7 +60,7 @@ export class GrowingSpace implements AddressSpace {
     this.#sections = [...this.#own.values()];
     this.missing = space.missing;
     this.flat = space.flat;
-    return this.modules.length > before;
+    return this.#numbers.some((number) => !before.has(number));
   }
 
   /**
@@ -118,11 +118,13 @@ export class GrowingSpace implements AddressSpace {
   }
 
   /**
-   * @returns the space as it is now, for following the process from its beginning: code that was read before it was
-   *   rewritten is read again
+   * For following the process from its beginning: code that was read before it was rewritten is read again.
+   *
+   * @param space  all that was ever mapped
+   * @returns the same made code in it
    */
-  copy(): GrowingSpace {
-    const other = new GrowingSpace(this.#inner);
+  copyFor(space: AddressSpace): GrowingSpace {
+    const other = new GrowingSpace(space);
     for (const [stretch, sections] of this.#made) {
       const own = sections.map(({ start, bytes, bits }) =>
         madeSection(start, new Uint8Array(bytes), bits),

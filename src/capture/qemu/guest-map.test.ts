@@ -41,6 +41,33 @@ test('keeps what was loaded for code when it is unmapped, until something else l
   expect(map.find(0x5000_2000)?.path).toBe('/lib/two.so');
 });
 
+test('tells what is mapped without what is gone', () => {
+  const map = new GuestMap();
+  const one = '50000000-50002000 r-xp 00000000 00:00 0 /lib/one.so\n';
+  const two = '60000000-60002000 r-xp 00000000 00:00 0 /lib/two.so\n';
+  map.map(0x5000_0000, 0x5000_2000, 5, 0, '/lib/one.so');
+  map.map(0x6000_0000, 0x6000_2000, 5, 0, '/lib/two.so');
+  map.unmap(0x5000_0000, 0x5000_2000);
+  expect(map.unmaps).toBe(1);
+  map.map(0x7000_0000, 0x7000_1000, 3, 0, '');
+  map.unmap(0x7000_0000, 0x7000_1000);
+  // Of data nobody wants to know.
+  expect(map.unmaps).toBe(1);
+  map.unmap(0x6000_0000, 0x6000_2000);
+  expect([map.text(), map.text(1), map.text(2)]).toEqual([one + two, two, '']);
+  expect(map.codeFiles).toEqual(['/lib/one.so', '/lib/two.so']);
+  const copy = map.copy();
+  map.map(0x5000_1000, 0x5000_3000, 5, 0, '/lib/three.so');
+  expect(map.text()).toBe(
+    [
+      '50000000-50001000 r-xp 00000000 00:00 0 /lib/one.so',
+      '50001000-50003000 r-xp 00000000 00:00 0 /lib/three.so',
+      '60000000-60002000 r-xp 00000000 00:00 0 /lib/two.so\n',
+    ].join('\n'),
+  );
+  expect([copy.text(), copy.text(1)]).toEqual([one + two, two]);
+});
+
 test('takes only the part out that is unmapped', () => {
   const map = new GuestMap();
   map.map(0x7000_0000, 0x7000_4000, 3, 0, '');

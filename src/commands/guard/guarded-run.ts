@@ -294,7 +294,8 @@ export class GuardedRun implements GuestListener {
     const judged = new Promise<Judgement | undefined>((resolve) => {
       this.#judgedAgain = resolve;
     });
-    this.#send({ type: 'again', run: this.number, sample, threads });
+    const map = this.#guest.recording.map.text();
+    this.#send({ type: 'again', run: this.number, map, sample, threads });
     return judged;
   }
 

@@ -1,11 +1,13 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf, UserError } from '../../base/errors.ts';
+import type { AddressSpace } from '../../image/address-space.ts';
 import { HostImages } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
 import { parseMemoryMap } from '../../image/maps/memory-map.ts';
 import { NameSources } from '../../names/name-sources.ts';
 import { GuardProfiles } from './guard-profiles.ts';
 import { JudgedProcess } from './judged-process.ts';
+import type { Judgement } from './live/outcome.ts';
 import type { FromJudge, JudgeThreadData, SentError, ToJudge } from './protocol.ts';
 
 /** Judges what it is told of processes, one message after the other. */
@@ -57,8 +59,7 @@ class JudgeThread {
       return;
     }
     if (message.type === 'map') {
-      const map = parseMemoryMap(message.text, 'the map of the process');
-      process.map(await buildAddressSpace(map, this.#images));
+      process.map(await this.#spaceOf(message.text));
       return;
     }
     process.follow(message);
@@ -72,11 +73,21 @@ class JudgeThread {
 
   async #judgeAgain(
     process: JudgedProcess,
-    { run, sample, threads }: Extract<ToJudge, { readonly type: 'again' }>,
+    { run, map, sample, threads }: Extract<ToJudge, { readonly type: 'again' }>,
   ): Promise<void> {
-    const judged = process.judgeAgain(sample, threads, async (work) => this.#inTurn(work));
-    const judgement = await judged.catch(() => undefined);
+    let judgement: Judgement | undefined;
+    try {
+      judgement = await process.judgeAgain(
+        ...([await this.#spaceOf(map), sample, threads, this.#inTurn] as const),
+      );
+    } catch {
+      // The verdict is that of the live run, and is told as such.
+    }
     this.#send({ type: 'judged-again', run, judgement });
+  }
+
+  async #spaceOf(map: string): Promise<AddressSpace> {
+    return buildAddressSpace(parseMemoryMap(map, 'the map of the process'), this.#images);
   }
 
   /** Reads the names of a process, where there is time for it. */

@@ -124,15 +124,17 @@ export class JudgedProcess {
     this.#names = await AlarmNames.open(this.#live.space, setup, sources);
   }
 
-  /** @returns the verdict on all of it, once it has ended; see `judgeWhole` */
+  /** @returns the verdict on all of it, once it has ended; see `judgeWhole`. @param mapped  all that it ever mapped */
   async judgeAgain(
+    mapped: AddressSpace,
     sample: string,
     threads: number,
     inTurn: (work: () => void) => Promise<void>,
   ): Promise<Judgement> {
     const live = this.#live;
     if (live === undefined) return notJudged;
-    return judgeWhole(this.#context.setup, live.space, sample, threads, inTurn);
+    const space = live.space.copyFor(mapped);
+    return judgeWhole(this.#context.setup, space, sample, threads, inTurn);
   }
 
   /** Once it has ended. */

@@ -37,10 +37,16 @@ export type ToJudge =
   | { readonly type: 'skip'; readonly run: number }
   | { readonly type: 'end-thread'; readonly run: number; readonly thread: number }
   | { readonly type: 'end'; readonly run: number }
-  /** What it has written of a run that has ended is to be judged as a whole. @param threads  of the sample */
+  /**
+   * What it has written of a run that has ended is to be judged as a whole.
+   *
+   * @param map  all that was ever mapped
+   * @param threads  of the sample
+   */
   | {
       readonly type: 'again';
       readonly run: number;
+      readonly map: string;
       readonly sample: string;
       readonly threads: number;
     }

@@ -105,6 +105,8 @@ export class Guest {
   #heldBytes = 0;
   #hasBegun: boolean;
   #mapVersion = -1;
+  /** Unmappings of code past which nothing leads any more. */
+  #past = 0;
   #cpus = 1;
   #damage: string | undefined;
   #isFinished = false;
@@ -280,7 +282,9 @@ export class Guest {
     const { map } = this.recording;
     if (map.codeVersion !== this.#mapVersion) {
       this.#mapVersion = map.codeVersion;
-      listener.onMap(map.text());
+      listener.onMap(map.text(this.#past));
+      // What comes below may lead to what is gone since the last time; what comes later does not.
+      this.#past = this.#readPast(map.unmaps);
     }
     for (const { start, code } of this.#heldCode.splice(0)) listener.onMade(start, code);
     for (const { thread, bytes } of this.#held.splice(0)) {
@@ -302,6 +306,19 @@ export class Guest {
     }
   }
 
+  /** @returns unmappings of code up to which all is read that was run before them */
+  #readPast(unmaps: number): number {
+    let past = unmaps;
+    for (let cpu = 0; cpu <= this.#cpus && past > this.#past; cpu++) {
+      const known = this.#reader.pastOf(cpu);
+      if (known === unmaps) continue;
+      const tail = this.#tailOf(cpu);
+      if (tail === undefined || this.#reader.catchUp(cpu, tail)) continue;
+      past = Math.max(this.#past, Math.min(past, known ?? 0));
+    }
+    return past;
+  }
+
   /** @returns how many blocks were new */
   #readTail(cpu: number): number {
     const file = this.#fileOf(cpu);
@@ -310,18 +327,18 @@ export class Guest {
     readSync(file, header, 0, 8, 0);
     if (header.readUInt32LE(0) === 0) return 0;
     const tail = this.#tailOf(cpu);
-    if (tail === undefined) return 0;
-    // It may have been sent while it was read: then it comes by itself.
-    readSync(file, header, 0, 8, 0);
-    if (header.readUInt32LE(4) !== tail.sent) return 0;
-    return this.#reader.addTail(cpu, tail);
+    return tail === undefined ? 0 : this.#reader.addTail(cpu, tail);
   }
 
+  /** @returns `undefined` where there is none */
   #tailOf(cpu: number): Tail | undefined {
     const file = this.#fileOf(cpu);
     if (file < 0) return undefined;
     const bytes = Buffer.alloc(tailBytes);
-    return readTail(bytes.subarray(0, readSync(file, bytes, 0, tailBytes, 0)));
+    const tail = readTail(bytes.subarray(0, readSync(file, bytes, 0, tailBytes, 0)));
+    // It may have been sent while it was read: then it comes by itself.
+    readSync(file, bytes, 0, 8, 0);
+    return bytes.readUInt32LE(4) === tail.sent ? tail : { ...tail, sent: -1 };
   }
 
   #fileOf(cpu: number): number {

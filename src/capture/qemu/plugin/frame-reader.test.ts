@@ -129,6 +129,30 @@ describe('frames of the plugin', () => {
     expect(old.bytes()).toBe('');
   });
 
+  test('say up to which unmapping of code all is read that a CPU ran before it', () => {
+    const { reader, recording } = newTraceReader();
+    expect(reader.pastOf(0)).toBeUndefined();
+    const unmap = (start: number): void => {
+      recording.map.map(start, start + 0x1000, 5, 0, '/lib/one.so');
+      recording.map.unmap(start, start + 0x1000);
+    };
+    unmap(0x5000_0000);
+    reader.add(trace(1, Buffer.of(0)));
+    expect(reader.pastOf(0)).toBe(1);
+    unmap(0x6000_0000);
+    expect(reader.pastOf(0)).toBe(1);
+    // A frame is under way that may hold what ran before.
+    expect(reader.catchUp(0, tailOf(2))).toBe(false);
+    expect(reader.pastOf(0)).toBe(1);
+    expect(reader.catchUp(0, tailOf(1, 0, 1))).toBe(true);
+    expect(reader.pastOf(0)).toBe(2);
+    expect(recording.blocks).toBe(3);
+    // One that never ran, or has ended; one that has begun and sent nothing.
+    expect(reader.catchUp(1, tailOf(7))).toBe(true);
+    expect(reader.catchUp(1, tailOf(0, 1))).toBe(true);
+    expect(recording.blocks).toBe(4);
+  });
+
   test('that take packets back are damage', () => {
     const { reader } = newTraceReader();
     reader.addTail(0, tailOf(0, 0, 1));

@@ -86,6 +86,8 @@ export class FrameReader {
   readonly #sendsIds: boolean;
   /** Executed translation blocks, as the frames say that have come. */
   executed = 0;
+  /** Unmappings of code up to which all is read that a CPU ran before them. */
+  readonly #past: Map<number, number> = new Map();
   readonly #talk: GuardTalk | undefined;
   /** It has asked the system to end it. */
   hasExited = false;
@@ -215,10 +217,36 @@ export class FrameReader {
     }
   }
 
+  /** @returns unmappings of code up to which all is read that a CPU ran before them; `undefined` = nothing was read */
+  pastOf(cpu: number): number | undefined {
+    return this.#past.get(cpu);
+  }
+
+  /**
+   * Reads the blocks of a CPU that were not sent.
+   *
+   * @returns whether it has run nothing more by now
+   */
+  catchUp(cpu: number, tail: Tail): boolean {
+    const frames = this.#frames.get(cpu);
+    // One that has ended leaves its file.
+    if (frames === undefined && tail.ids.length === 0) return true;
+    if ((frames ?? 0) !== tail.sent) return false;
+    this.addTail(cpu, tail);
+    this.#past.set(cpu, this.#recording.map.unmaps);
+    return true;
+  }
+
   #frame(frame: Buffer): void {
     const type = frame.readUInt32LE(0);
     const cpu = frame.readUInt32LE(4);
-    const body = frame.subarray(headerBytes);
+    this.#read(type, cpu, frame.subarray(headerBytes));
+    // Before a call, all that its CPU ran is sent.
+    const isOfCpu = type === Frame.blocks || type === Frame.trace || type === Frame.call;
+    if (isOfCpu) this.#past.set(cpu, this.#recording.map.unmaps);
+  }
+
+  #read(type: number, cpu: number, body: Buffer): void {
     switch (type) {
       case Frame.blocks:
         this.#frames.set(cpu, (this.#frames.get(cpu) ?? 0) + 1);
@@ -242,6 +270,7 @@ export class FrameReader {
         this.#recording.endThread(cpu);
         this.#frames.delete(cpu);
         this.#readAhead.delete(cpu);
+        this.#past.delete(cpu);
         return;
       case Frame.hello:
         this.#talk?.onHello(body.toString('utf8'));

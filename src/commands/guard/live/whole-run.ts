@@ -1,6 +1,6 @@
 import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { GrowingSpace } from '../../../image/growing-space.ts';
+import type { AddressSpace } from '../../../image/address-space.ts';
 import { LiveRun, type LiveSetup } from './live-run.ts';
 import type { Judgement } from './outcome.ts';
 
@@ -11,19 +11,19 @@ const pieceBytes = 1 << 15;
  * Judges a run that has ended as a whole, with all that is known of its code by now, as `judge` does: one thread after
  * the other.
  *
- * @param space  of the run, at its end
+ * @param space  all that it ever mapped, and made
  * @param sample  folder with its traces, not compressed
  * @param threads  how many there are
  * @param inTurn  is given pieces of work, and does what else is to be done between them
  */
 export async function judgeWhole(
   setup: LiveSetup,
-  space: GrowingSpace,
+  space: AddressSpace,
   sample: string,
   threads: number,
   inTurn: (work: () => void) => Promise<void>,
 ): Promise<Judgement> {
-  const run = new LiveRun(setup, space.copy(), () => {});
+  const run = new LiveRun(setup, space, () => {});
   const buffer = Buffer.alloc(pieceBytes);
   for (let thread = 0; thread < threads; thread++) {
     const file = await open(join(sample, `trace_${thread}`));
