@@ -440,7 +440,7 @@ export class TraceDecoder implements BlockSource {
     const status = this.#context.statusIp;
     const { at, bitness } = this.#state;
     if (status === undefined || at < 0 || this.#graph.bitnessOf(at) === bitness) return;
-    if (!this.#isFresh()) this.#loseToStatus(traceOffset);
+    if (!this.#isFresh()) this.#loseToStatus(status, traceOffset);
     this.#restart(status, traceOffset);
   }
 
@@ -722,10 +722,10 @@ export class TraceDecoder implements BlockSource {
     this.#context.statusIp = ip;
     if (this.#state.at >= 0 && this.#queue.length === 0) {
       if (this.#isSameMode() && this.#walkTo(ip, traceOffset)) return;
-      this.#loseToStatus(traceOffset);
+      this.#loseToStatus(ip, traceOffset);
     } else if (this.#state.at >= 0 || this.#context.isOff) {
       // Bits still wait for a TIP, or tracing was off: a packet is missing before this PSB.
-      this.#loseToStatus(traceOffset);
+      this.#loseToStatus(ip, traceOffset);
     }
     this.#restart(ip, traceOffset);
   }
@@ -736,9 +736,8 @@ export class TraceDecoder implements BlockSource {
     return this.#graph.bitnessOf(at) === bitness;
   }
 
-  /** Flow is lost, but this PSB+ says where it goes on. */
-  #loseToStatus(traceOffset: number): void {
-    const status = this.#context.statusIp;
+  /** Flow is lost, but this PSB+ says where it goes on, and may tell the mode behind that. */
+  #loseToStatus(status: Address, traceOffset: number): void {
     this.#lose('mismatch', traceOffset);
     this.#context.isSynchronized = true;
     this.#context.inPsb = true;

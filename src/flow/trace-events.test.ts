@@ -297,6 +297,27 @@ describe('PSB+', () => {
     return seen;
   };
 
+  test('tells the mode behind an address that flow does not lead to, too', async () => {
+    // 0: ret. 4: 48 ff c0 in either mode, ret.
+    const returns = [0xc3, 0x90, 0x90, 0x90, ...code];
+    const modesOf = async (...status: number[][]): Promise<unknown[]> => {
+      const packets = [psb, mode64, fup(0), psbend, psb, ...status, psbend, tip(0)];
+      const decoder = new TraceDecoder({
+        ...{ space: codeSpace(returns), input: Uint8Array.from(packets.flat()) },
+      });
+      const seen: unknown[] = [];
+      await decoder.run(({ entries, length }) => {
+        for (const entry of entries.subarray(0, length))
+          seen.push(entry < 0 ? decoder.marks[~entry].kind : decoder.blocks.instructions[entry]);
+      });
+      return seen;
+    };
+    const before = await modesOf(mode32, fup(4));
+    expect(before).toEqual(['gap', 3]);
+    expect(await modesOf(fup(4), mode32)).toEqual(before);
+    expect(await modesOf(fup(4), mode64)).toEqual(['gap', 2]);
+  });
+
   test('may tell the mode before or after the address', async () => {
     for (const status of [
       [...mode32, ...fup(0)],

@@ -164,6 +164,7 @@ export class GuardedRun implements GuestListener {
   }
 
   onThreadEnd(thread: number): void {
+    this.#context.spool?.endThread(thread);
     this.#send({ type: 'end-thread', run: this.number, thread });
   }
 

@@ -9,6 +9,8 @@ import type { Recording } from '../../capture/qemu/recording.ts';
 import { FileContents, saveImages, saveMadeCode } from '../../capture/sample-images.ts';
 
 const mostImageBytes = 1 << 30;
+/** In place of a file's descriptor: a program may start threads for ever. */
+const closed = -1;
 
 /** A sample that is written while its process runs. What is in it at any moment can be judged. */
 export class SampleSpool {
@@ -48,6 +50,14 @@ export class SampleSpool {
     }
   }
 
+  /** No more of a thread comes. */
+  endThread(thread: number): void {
+    const file = this.#files.get(thread);
+    if (file === undefined || file === closed) return;
+    closeSync(file);
+    this.#files.set(thread, closed);
+  }
+
   /** Writes what makes it a sample so far. */
   async describe({ map, table }: Pick<Recording, 'map' | 'table'>): Promise<void> {
     const code = { map: map.copy(), table };
@@ -64,7 +74,7 @@ export class SampleSpool {
    * @returns traces that there are
    */
   close(threads: readonly number[]): number {
-    for (const file of this.#files.values()) closeSync(file);
+    for (const thread of this.#files.keys()) this.endThread(thread);
     const ran = threads.filter((thread) => this.#files.has(thread));
     if (ran.every((thread, index) => thread === index)) return ran.length;
     for (const thread of ran) renameSync(this.#traceOf(thread), `${this.#traceOf(thread)}.moved`);

@@ -107,7 +107,6 @@ export class Guest {
   #mapVersion = -1;
   /** Unmappings of code past which nothing leads any more. */
   #past = 0;
-  #cpus = 1;
   #damage: string | undefined;
   #isFinished = false;
   /** It was heard of since the last look at what it has not sent. */
@@ -189,7 +188,7 @@ export class Guest {
     }
     try {
       let read = 0;
-      for (let cpu = 0; cpu <= this.#cpus; cpu++) read += this.#readTail(cpu);
+      for (let cpu = 0; cpu <= this.#reader.cpus; cpu++) read += this.#readTail(cpu);
       if (read > 0) this.#handOn();
     } catch (error) {
       this.#damage = messageOf(error);
@@ -217,7 +216,7 @@ export class Guest {
   askToStop(): void {
     const stop = Buffer.alloc(4);
     stop.writeUInt32LE(2);
-    for (let cpu = 0; cpu <= this.#cpus; cpu++) {
+    for (let cpu = 0; cpu <= this.#reader.cpus; cpu++) {
       const file = this.#fileOf(cpu);
       if (file >= 0) writeSync(file, stop, 0, 4, 8);
     }
@@ -288,7 +287,6 @@ export class Guest {
     }
     for (const { start, code } of this.#heldCode.splice(0)) listener.onMade(start, code);
     for (const { thread, bytes } of this.#held.splice(0)) {
-      this.#cpus = Math.max(this.#cpus, thread + 1);
       listener.onTrace(thread, bytes);
     }
     for (const thread of this.#endedThreads.splice(0)) listener.onThreadEnd(thread);
@@ -297,7 +295,7 @@ export class Guest {
 
   #endTails(died: boolean): void {
     try {
-      for (let cpu = 0; cpu <= this.#cpus; cpu++) {
+      for (let cpu = 0; cpu <= this.#reader.cpus; cpu++) {
         const tail = this.#tailOf(cpu);
         if (tail !== undefined) this.#reader.endTail(cpu, tail, died);
       }
@@ -309,7 +307,7 @@ export class Guest {
   /** @returns unmappings of code up to which all is read that was run before them */
   #readPast(unmaps: number): number {
     let past = unmaps;
-    for (let cpu = 0; cpu <= this.#cpus && past > this.#past; cpu++) {
+    for (let cpu = 0; cpu <= this.#reader.cpus && past > this.#past; cpu++) {
       const known = this.#reader.pastOf(cpu);
       if (known === unmaps) continue;
       const tail = this.#tailOf(cpu);

@@ -86,6 +86,8 @@ export class FrameReader {
   readonly #sendsIds: boolean;
   /** Executed translation blocks, as the frames say that have come. */
   executed = 0;
+  /** CPUs that frames came of: their numbers are used again when threads have ended. */
+  cpus = 0;
   /** Unmappings of code up to which all is read that a CPU ran before them. */
   readonly #past: Map<number, number> = new Map();
   readonly #talk: GuardTalk | undefined;
@@ -240,6 +242,7 @@ export class FrameReader {
   #frame(frame: Buffer): void {
     const type = frame.readUInt32LE(0);
     const cpu = frame.readUInt32LE(4);
+    this.cpus = Math.max(this.cpus, cpu + 1);
     this.#read(type, cpu, frame.subarray(headerBytes));
     // Before a call, all that its CPU ran is sent.
     const isOfCpu = type === Frame.blocks || type === Frame.trace || type === Frame.call;
