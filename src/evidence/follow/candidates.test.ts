@@ -35,8 +35,12 @@ class PlainCandidates {
 test('candidates are those that comparing each with all others leaves', () => {
   fc.assert(
     fc.property(
-      fc.array(context, { minLength: 1, maxLength: 40 }),
-      fc.array(fc.tuple(fc.nat(39), fc.integer({ min: -1, max: 4 })), { maxLength: 200 }),
+      fc.array(context, { minLength: 1, maxLength: 60, size: 'max' }),
+      // Often more than there is room for.
+      fc.array(fc.tuple(fc.nat(59), fc.integer({ min: -1, max: 4 })), {
+        maxLength: 400,
+        size: 'max',
+      }),
       (contexts, added) => {
         const candidates = new Candidates();
         const plain = new PlainCandidates();
