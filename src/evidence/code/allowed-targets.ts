@@ -201,7 +201,7 @@ export class AllowedTargets {
   #calledByLoader(): TargetClass {
     if (this.#loaded === undefined) {
       const targets: Address[] = [];
-      for (const { code, bias } of this.#known()) {
+      for (const { code, bias } of this.#process.known) {
         const { started, bindings } = code.tables;
         for (const own of started) targets.push(own + bias);
         for (const binding of bindings.values()) {
@@ -221,7 +221,7 @@ export class AllowedTargets {
     if (known === undefined) {
       const targets = new Set<Address>();
       const virtual = new Set<Address>();
-      for (const { code, bias, module } of this.#known()) {
+      for (const { code, bias, module } of this.#process.known) {
         const members = code.pointerTargets.members(displacement);
         for (const own of members.functions) targets.add(own + bias);
         for (const own of members.virtual.functions) virtual.add(own + bias);
@@ -276,17 +276,10 @@ export class AllowedTargets {
     return holds(taken, place.own) || this.#process.isPointedToByName(target);
   }
 
-  *#known(): Generator<{ code: ImageCode; bias: number; module: number }> {
-    for (let module = 0; module < this.#process.images.length; module++) {
-      const image = this.#process.imageOf(module);
-      if (image !== undefined) yield { ...image, module };
-    }
-  }
-
   /** @returns the sum of a number of each image */
   #sum(of: (code: ImageCode) => number): number {
     let sum = 0;
-    for (const { code } of this.#known()) sum += of(code);
+    for (const { code } of this.#process.known) sum += of(code);
     return sum;
   }
 

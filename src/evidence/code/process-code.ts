@@ -90,6 +90,14 @@ export interface AddressRange {
   readonly end: Address;
 }
 
+/** A module of a process whose image is there. */
+export interface KnownImage {
+  readonly module: number;
+  readonly code: ImageCode;
+  /** Process address minus the image's own. */
+  readonly bias: number;
+}
+
 /** An address of the process in its image. */
 export interface Place {
   readonly module: number;
@@ -112,6 +120,11 @@ export class ProcessCode {
   readonly #cache: ImageCodeCache;
   readonly #codes: (ImageCode | undefined)[] = [];
   readonly #biases: number[] = [];
+  /**
+   * The images of which something is known, in the order of their modules: a process that loads libraries for ever has
+   * thousands of modules that are gone.
+   */
+  readonly known: readonly KnownImage[];
   #binderEntries: Address[] | undefined;
   readonly #resolved: Map<string, readonly Address[]> = new Map();
 
@@ -128,6 +141,9 @@ export class ProcessCode {
       this.#codes.push(code);
       this.#biases.push(base - (code?.lowest ?? 0));
     }
+    this.known = this.#codes.flatMap((code, module) =>
+      code === undefined ? [] : [{ module, code, bias: this.#biases[module] }],
+    );
   }
 
   /** What holds for its images wherever they lie is asked of the first process that mapped them. */
@@ -231,11 +247,10 @@ export class ProcessCode {
   isPointedToByName(address: Address): boolean {
     const names = this.exportedNames(address);
     if (names.length === 0) return false;
-    for (let module = 0; module < this.images.length; module++) {
-      const named = this.imageOf(module)?.code.pointerTargets.namedPointers;
-      if (named !== undefined && names.some((name) => named.has(name))) return true;
-    }
-    return false;
+    return this.known.some(({ code }) => {
+      const { namedPointers } = code.pointerTargets;
+      return names.some((name) => namedPointers.has(name));
+    });
   }
 
   /** @returns the format of the image that holds this address */
@@ -349,10 +364,10 @@ export class ProcessCode {
   #binders(): readonly Address[] | undefined {
     if (this.#binderEntries === undefined) {
       this.#binderEntries = [];
-      for (const [module, code] of this.#codes.entries()) {
-        for (const jump of code?.binderJumps ?? []) {
-          const range = code?.rangeAt(jump);
-          if (range !== undefined) this.#binderEntries.push(range.start + this.#biases[module]);
+      for (const { code, bias } of this.known) {
+        for (const jump of code.binderJumps) {
+          const range = code.rangeAt(jump);
+          if (range !== undefined) this.#binderEntries.push(range.start + bias);
         }
       }
     }
@@ -395,9 +410,8 @@ export class ProcessCode {
 
   #named(name: string, version: string | undefined, depth: number): Address[] {
     const found: Address[] = [];
-    for (const [module, code] of this.#codes.entries()) {
-      const bias = this.#biases[module];
-      for (const definition of code?.tables.definitions.get(name) ?? []) {
+    for (const { module, code, bias } of this.known) {
+      for (const definition of code.tables.definitions.get(name) ?? []) {
         const isOther =
           version !== undefined &&
           definition.version !== undefined &&
