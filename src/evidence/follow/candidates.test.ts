@@ -54,7 +54,8 @@ test('candidates are those that comparing each with all others leaves', () => {
         expect(told(candidates.list)).toEqual(told(plain.list));
       },
     ),
-    { numRuns: 300, seed: 1 },
+    // To look for a smaller example among lists that are full takes minutes.
+    { numRuns: 300, seed: 1, endOnFailure: true },
   );
 });
 
