@@ -1,9 +1,10 @@
-import { type FileHandle, open, readdir, readFile } from 'node:fs/promises';
+import { type FileHandle, open, readdir } from 'node:fs/promises';
 import { basename, join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAbsent, UserError } from '../../base/errors.ts';
 import { isThere } from '../../base/files/exists.ts';
 import { notReadable } from '../../base/files/failure.ts';
+import { readWholeFile } from '../../base/files/read.ts';
 import type { AddressSpace } from '../../image/address-space.ts';
 import { ImageStore } from '../../image/image-store.ts';
 import { buildAddressSpace } from '../../image/mapped-space.ts';
@@ -146,7 +147,7 @@ class SampleFollower {
     const { folder } = this.#request;
     const path = join(folder, 'mapping.txt');
     // Half a map that is being written is no map yet; a map that is none for good is told by `judge`.
-    const text = await whenThere(path, (map) => readFile(map, 'utf8'));
+    const text = (await whenThere(path, readWholeFile))?.toString();
     if (text === undefined || text === this.#map || !text.endsWith('\n')) return;
     this.#map = text;
     const map = parseMemoryMap(text, path);
@@ -177,6 +178,6 @@ async function whenThere<T>(
     return await read(path);
   } catch (cause) {
     if (isAbsent(cause)) return undefined;
-    throw notReadable(path, cause);
+    throw cause instanceof UserError ? cause : notReadable(path, cause);
   }
 }
