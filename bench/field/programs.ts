@@ -4,6 +4,7 @@ import type { FieldProgram } from './program.ts';
 import { machines } from './programs/machines.ts';
 import { more } from './programs/more.ts';
 import { others } from './programs/others.ts';
+import { rarer } from './programs/rarer.ts';
 import { scripting } from './programs/scripting.ts';
 import { tools } from './programs/tools.ts';
 
@@ -13,6 +14,7 @@ export const programs: readonly FieldProgram[] = [
   ...more,
   ...machines,
   ...others,
+  ...rarer,
   ...tools,
 ];
 

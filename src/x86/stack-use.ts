@@ -124,16 +124,33 @@ export function readStackUse(bytes: Uint8Array, bitness: 32 | 64): number {
       if (instruction.code === Code.INVALID) break;
       reader.take(instruction);
     }
-    return reader.use;
+    // Few blocks end in a jump, and only of those it matters what was read from tables.
+    const isByTable = reader.mayDispatch && jumpsByTable(decoder, instruction);
+    return isByTable ? reader.use | StackUse.dispatches : reader.use;
   } finally {
     instruction.free();
     decoder.free();
   }
 }
 
+/** Whether the block that was decoded ends in a jump to where a table says. @param instruction  its last one */
+function jumpsByTable(decoder: Decoder, instruction: Instruction): boolean {
+  const tables = new TableValues();
+  if (tables.isJumpedTo(instruction)) return true;
+  decoder.position = 0;
+  while (decoder.canDecode) {
+    decoder.decodeOut(instruction);
+    if (instruction.mnemonic === Mnemonic.Jmp) return tables.isJumpedTo(instruction);
+    tables.take(instruction);
+  }
+  return false;
+}
+
 /** Follows the registers of one block. */
 class StackReader {
   use = 0;
+  /** It ends in an indirect jump. */
+  mayDispatch = false;
   readonly #word: number;
   readonly #origin: Uint8Array = new Uint8Array(16);
   /** Of registers that hold the stack pointer: distance from where `#base` began. */
@@ -145,7 +162,6 @@ class StackReader {
   /** Slots of this base that the block has written. */
   readonly #written: Set<number> = new Set();
   #hasTakenFlags = false;
-  readonly #tables = new TableValues();
 
   constructor(word: number) {
     this.#word = word;
@@ -153,11 +169,6 @@ class StackReader {
   }
 
   take(instruction: Instruction): void {
-    this.#follow(instruction);
-    this.#tables.take(instruction);
-  }
-
-  #follow(instruction: Instruction): void {
     const { mnemonic } = instruction;
     const register = generalRegister(instruction.op0Register);
     switch (mnemonic) {
@@ -218,7 +229,7 @@ class StackReader {
         }
         return;
       case Mnemonic.Jmp:
-        if (this.#tables.isJumpedTo(instruction)) this.use |= StackUse.dispatches;
+        this.mayDispatch = !isDirect(instruction.op0Kind);
         return;
       case Mnemonic.Cmp:
       case Mnemonic.Test:
@@ -371,4 +382,8 @@ class StackReader {
 
 function isImmediate(kind: number): boolean {
   return kind >= OpKind.Immediate8 && kind <= OpKind.Immediate32to64;
+}
+
+function isDirect(kind: number): boolean {
+  return kind >= OpKind.NearBranch16 && kind <= OpKind.NearBranch64;
 }
