@@ -448,9 +448,8 @@ for (const { name, files: made, parse, seal, isInPlace = false } of subjects) {
 // JSON that is well formed and holds what nobody expects, a hundredth as often: most of it is in files.
 const isJsonWanted = wanted.length === 0 || wanted.includes('json');
 for (const subject of isJsonWanted ? await jsonSubjects(scratch) : []) {
-  const tried = Math.ceil(inputs / 100);
   const started = process.cpuUsage();
-  const { refused } = await tryStrangeJson(subject, tried, seed);
+  const { tried, refused } = await tryStrangeJson(subject, Math.ceil(inputs / 100), seed);
   const { user, system } = process.cpuUsage(started);
   const each = (user + system) / tried;
   console.log(

@@ -81,6 +81,22 @@ export function strangeJson(json: unknown, draw: Random): unknown {
   return root.root;
 }
 
+/**
+ * @param most  of the places, spread over all
+ * @returns the same JSON with one of its values exchanged for `value`, for one place after the other
+ */
+export function* eachExchanged(json: unknown, value: unknown, most: number): Generator<unknown> {
+  const { length } = placesIn({ root: json });
+  const step = Math.max(1, Math.ceil(length / most));
+  for (let i = 0; i < length; i += step) {
+    const root = { root: structuredClone(json) };
+    const place = placesIn(root)[i];
+    if (place === undefined) return;
+    place[0][place[1]] = value;
+    yield root.root;
+  }
+}
+
 /** Every value but the root's holder, as what holds it and under which key; some of what is long. */
 function placesIn(root: object): [Record<string, unknown>, string][] {
   const places: [Record<string, unknown>, string][] = [];
@@ -343,7 +359,8 @@ export async function isSlow(work: () => unknown, slowMs: number): Promise<boole
 const slowMs = 5000;
 
 /**
- * Reads a file `inputs` times, each time with other values in it.
+ * Reads a file `inputs` times, each time with other values in it, then with one value after the other exchanged for
+ * nothing, an empty object and an empty list, in up to half as many places each.
  *
  * @throws Error with what a reader threw that it may not, and the seed that repeats it
  */
@@ -351,10 +368,16 @@ export async function tryStrangeJson(
   { name, json, read }: JsonSubject,
   inputs: number,
   seed: number,
-): Promise<{ readonly refused: number }> {
+): Promise<{ readonly tried: number; readonly refused: number }> {
   let refused = 0;
-  for (let i = 0; i < inputs; i++) {
-    const other = strangeJson(json, new Random(seed * 0x9e3779b1 + i));
+  const drawn = Array.from(
+    { length: inputs },
+    (_, i) => () => strangeJson(json, new Random(seed * 0x9e3779b1 + i)),
+  );
+  const exchanged = [null, {}, []].flatMap((value) => [...eachExchanged(json, value, inputs / 2)]);
+  const others = [...drawn, ...exchanged.map((other) => () => other)];
+  for (const [i, make] of others.entries()) {
+    const other = make();
     const before = performance.now();
     try {
       await read(other);
@@ -369,5 +392,5 @@ export async function tryStrangeJson(
       throw new Error(`${name}, seed ${seed}, input ${i} took ${ms} ms`);
     }
   }
-  return { refused };
+  return { tried: others.length, refused };
 }

@@ -4,7 +4,7 @@ import { UserError } from '../../base/errors.ts';
 import { readJsonFile, writeJsonFile } from '../../base/files/json-file.ts';
 import { readWholeFile } from '../../base/files/read.ts';
 import { writeFileAtomic } from '../../base/files/write.ts';
-import { isCount } from '../../base/values.ts';
+import { isCount, isRecord } from '../../base/values.ts';
 import type { Predictions, WindowSet } from '../../sequences/windows.ts';
 import { bytesOf } from '../array-file.ts';
 import type { FirstLayer, RunContext } from '../first-layer.ts';
@@ -192,7 +192,7 @@ function parseDescription(value: Record<string, unknown>, path: string): Descrip
   const d = value as Partial<Description> & { schemaVersion?: number; model?: string };
   if (d?.schemaVersion !== 1 || d.model !== 'lstm')
     throw damaged(path, 'describes no LSTM of this version');
-  const shape = d.shape as Partial<Record<keyof LstmShape, unknown>> | undefined;
+  const shape: Record<string, unknown> | undefined = isRecord(d.shape) ? d.shape : undefined;
   const sizes = [
     'windowLength',
     'inputClasses',

@@ -157,6 +157,10 @@ describe('training runs that are kept', () => {
       return seal(packed.subarray(0, 8), length(head), head, length(body), body);
     };
     expect([...unpackTrainingRuns(again(part), 'p')]).toHaveLength(3);
+    for (const facts of ['null', '{}', '{"sample":null}', '{"proofs":[null]}', '[]', '7']) {
+      const said = Buffer.from([facts.length, ...Buffer.from(facts)]);
+      expect(() => [...unpackTrainingRuns(again(said), 'p')], facts).toThrow(UserError);
+    }
     fc.assert(
       fc.property(fc.nat(part.length - 1), fc.nat(255), (at, value) => {
         const changed = Buffer.from(part);

@@ -3,8 +3,8 @@ import { ByteReader, Damage } from '../../../base/bytes/byte-reader.ts';
 import { ByteWriter } from '../../../base/bytes/byte-writer.ts';
 import { failureOf, messageOf, UserError } from '../../../base/errors.ts';
 import { seal, unseal } from '../../../base/files/sealed.ts';
+import { isRecord, isTexts } from '../../../base/values.ts';
 import type { SampleIdentity } from '../../../evaluation/evaluation.ts';
-import type { Proof } from '../../../evidence/collector.ts';
 import { targetSorts, transferForms } from '../../../evidence/transfer-code.ts';
 import { contextSize } from '../../../model/histories/context-index.ts';
 import { type ContextTable, Trained } from '../../../model/histories/context-table.ts';
@@ -356,15 +356,20 @@ function stringsIn(json: string): readonly string[] {
 }
 
 function factsIn(json: string): Pick<TrainingRun, 'sample' | 'proofs'> {
-  const { sample, proofs } = JSON.parse(json) as Partial<TrainingRun>;
-  const isProof = ({ told, place }: Partial<Proof>): boolean =>
-    Number.isSafeInteger(told?.position) &&
-    [told?.kind, place?.kind, place?.site, place?.target].every((word) => typeof word === 'string');
+  const facts: unknown = JSON.parse(json);
+  const { sample, proofs } = isRecord(facts) ? facts : {};
+  const isProof = (proof: unknown): boolean => {
+    const { told, place } = isRecord(proof) ? proof : {};
+    if (!isRecord(told) || !isRecord(place)) return false;
+    const words = [told.kind, place.kind, place.site, place.target];
+    return Number.isSafeInteger(told.position) && isTexts(words);
+  };
   const isWhole =
-    typeof sample?.name === 'string' &&
-    typeof sample.directory === 'string' &&
+    isRecord(sample) &&
+    isTexts([sample.name, sample.directory]) &&
     Array.isArray(proofs) &&
     proofs.every(isProof);
   if (!isWhole) throw new Damage('has a run that does not say what it is');
-  return { sample, proofs };
+  // Members that are looked at are of their types: just checked.
+  return facts as Pick<TrainingRun, 'sample' | 'proofs'>;
 }
