@@ -80,8 +80,10 @@ class JudgeThread {
       judgement = await process.judgeAgain(
         ...([await this.#spaceOf(map), sample, threads, this.#inTurn] as const),
       );
-    } catch {
+    } catch (error) {
       // The verdict is that of the live run, and is told as such.
+      const what = `is not judged again as a whole: ${messageOf(error)}`;
+      this.#send({ type: 'warning', run, what });
     }
     this.#send({ type: 'judged-again', run, judgement });
   }

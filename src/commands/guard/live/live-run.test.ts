@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
@@ -22,6 +22,7 @@ import { JudgedProcess } from '../judged-process.ts';
 import { RunProgress } from '../progress.ts';
 import { type AlarmPlace, LiveRun } from './live-run.ts';
 import { type OpenedSetup, openSetup } from './open-setup.ts';
+import { judgeWhole } from './whole-run.ts';
 
 let learned: ExampleProfile;
 let setup: OpenedSetup;
@@ -45,6 +46,27 @@ test('a profile that is open for guarding leaves no file to remove', async () =>
   } finally {
     if (before === undefined) delete process.env.TMPDIR;
     else process.env.TMPDIR = before;
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test('a run that is judged again as a whole has the verdict of its replay; a trace that is gone is named', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'wayward-whole-'));
+  const inTurn = async (work: () => void): Promise<void> => work();
+  try {
+    for (const name of ['nominal-test-000', 'rop-006']) {
+      const { trace, space } = await openExample(name);
+      writeFileSync(join(folder, 'trace_0'), trace);
+      const { outcome } = (await replay(name, 1 << 20)).run;
+      const judged = await judgeWhole(setup, space, folder, 1, inTurn);
+      const { verdict, pValue, score } = outcome;
+      expect(judged, name).toEqual({ verdict, pValue, score });
+    }
+    const { space } = await openExample('rop-006');
+    await expect(judgeWhole(setup, space, folder, 2, inTurn)).rejects.toThrow(
+      `${join(folder, 'trace_1')}: cannot be read: there is no such file`,
+    );
+  } finally {
     rmSync(folder, { recursive: true });
   }
 });

@@ -1,5 +1,5 @@
-import { open } from 'node:fs/promises';
 import { join } from 'node:path';
+import { FileBytes } from '../../../base/files/file-bytes.ts';
 import type { AddressSpace } from '../../../image/address-space.ts';
 import { LiveRun, type LiveSetup } from './live-run.ts';
 import type { Judgement } from './outcome.ts';
@@ -15,6 +15,7 @@ const pieceBytes = 1 << 15;
  * @param sample  folder with its traces, not compressed
  * @param threads  how many there are
  * @param inTurn  is given pieces of work, and does what else is to be done between them
+ * @throws UserError `not-readable`
  */
 export async function judgeWhole(
   setup: LiveSetup,
@@ -24,18 +25,15 @@ export async function judgeWhole(
   inTurn: (work: () => void) => Promise<void>,
 ): Promise<Judgement> {
   const run = new LiveRun(setup, space, () => {});
-  const buffer = Buffer.alloc(pieceBytes);
   for (let thread = 0; thread < threads; thread++) {
-    const file = await open(join(sample, `trace_${thread}`));
+    const trace = await FileBytes.open(join(sample, `trace_${thread}`));
     try {
-      for (;;) {
-        const { bytesRead } = await file.read(buffer, 0, pieceBytes);
-        if (bytesRead === 0) break;
-        const bytes = new Uint8Array(buffer.subarray(0, bytesRead));
+      for (let at = 0; at < trace.length; at += pieceBytes) {
+        const bytes = await trace.read(at, pieceBytes);
         await inTurn(() => run.push(thread, bytes));
       }
     } finally {
-      await file.close();
+      await trace.close();
     }
     run.endThread(thread);
   }
