@@ -1,7 +1,4 @@
-/**
- * How a block was reached, as far as call stacks explain it. Small integers, because a batch of blocks
- * has one for each.
- */
+/** How a block was reached, as far as call stacks explain it. */
 export const Arrival = {
   /** By a transfer that stays on its stack and returns from nothing: nothing to say here. */
   none: 0,

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ArrivalLog } from '../../../test/arrival-log.ts';
 import {
   type ExampleBlock,
   exampleBase,
@@ -33,16 +34,15 @@ function follow(
   entries: readonly number[],
   options: { marks?: readonly Mark[]; known?: KnownCode; cut?: number } = {},
 ): { arrivals: number[]; depth: number } {
-  const follower = new CallFollower(exampleStream(blocks, options.marks), {
+  const stream = exampleStream(blocks, options.marks);
+  const follower = new CallFollower(stream, {
     stack: new StackCode(exampleSpace(blocks)),
     known: options.known,
   });
-  const arrivals: number[] = [];
+  const { arrivals } = new ArrivalLog(follower, stream.blocks);
   const { cut = entries.length } = options;
   for (let i = 0; i < entries.length; i += cut) {
-    const part = entries.slice(i, i + cut);
-    follower.push(exampleBatch(part));
-    arrivals.push(...follower.arrivals.subarray(0, part.length));
+    follower.push(exampleBatch(entries.slice(i, i + cut)));
   }
   return { arrivals, depth: follower.depth };
 }
@@ -346,11 +346,13 @@ describe('call follower', () => {
   });
 
   test('code without bytes proves nothing', () => {
-    const follower = new CallFollower(exampleStream(program));
+    const stream = exampleStream(program);
+    const follower = new CallFollower(stream);
+    const { arrivals } = new ArrivalLog(follower, stream.blocks);
     follower.push(exampleBatch([0, 3, 5, 1]));
-    expect(follower.arrivals[3]).toBe(unwound);
+    expect(arrivals[3]).toBe(unwound);
     follower.push(exampleBatch([0, 3, 5, 10]));
-    expect(follower.arrivals[3]).toBe(unknown);
+    expect(arrivals[4 + 3]).toBe(unknown);
   });
 
   test('frames that made code may have built prove nothing', () => {

@@ -100,11 +100,10 @@ export interface TransferWatcher {
  * Follows every transfer of one thread of a run, known or not, and keeps the calls that are open on
  * each of its stacks. It judges nothing, and needs no symbols.
  *
- * How to use it: `push` each batch in order, then read `arrivals`, which holds for each entry of that
- * batch how the block was reached (`Arrival`; 0 for marks). `Arrival.returned` means that the code
- * explains the return: it went back to the youngest open call. An observer is told of the rest while
- * `push` runs; `position` is then the index of the block that made the transfer. `depth` and
- * `callAt(i)` give the open calls of the current stack behind the batch.
+ * How to use it: `push` each batch in order. An observer is told of what is not ordinary while `push` runs,
+ * a watcher how transfers arrive (`Arrival`); `position` is then the index of the block that made the transfer.
+ * `Arrival.returned` means that the code explains the return: it went back to the youngest open call.
+ * `depth` and `callAt(i)` give the open calls of the current stack behind the batch.
  *
  * Flow can leave its stack only by code that sets the stack pointer, so only behind such an
  * instruction may a transfer be a long jump, a landing pad, or a switch of stacks; and only when it
@@ -117,8 +116,6 @@ export interface TransferWatcher {
  * kept; the returns that follow decide.
  */
 export class CallFollower {
-  /** How each entry of the last batch was reached; longer than the batch. */
-  arrivals: Uint8Array = new Uint8Array(0);
   /** Index of the block that makes the transfer under way. */
   position = -1;
   /** Blocks outside every image so far. */
@@ -166,9 +163,7 @@ export class CallFollower {
   watch(watcher: TransferWatcher): void {
     const { kinds } = watcher;
     this.#watcher = watcher;
-    for (const kind of [Transfer.jcc, Transfer.ijmp, Transfer.icall, Transfer.ret]) {
-      this.#isTold[kind] = kinds[kind];
-    }
+    this.#isTold.set(kinds);
     if (kinds[Transfer.jcc] === 1) this.#leastStep = Transfer.jcc;
   }
 
@@ -195,11 +190,7 @@ export class CallFollower {
   push(batch: BlockBatch): void {
     const { entries, length } = batch;
     this.#takeBlocks();
-    if (this.arrivals.length < length) this.arrivals = new Uint8Array(length);
     if (length === 0) return;
-    const { arrivals } = this;
-    // Most blocks are reached in ordinary ways.
-    arrivals.fill(Arrival.none, 0, length);
     if (this.position < 0) this.#begin(entries[0]);
     const watcher = this.#watcher;
     watcher?.begin(batch);
@@ -251,14 +242,13 @@ export class CallFollower {
       if (kind === Transfer.ret) {
         if (depth > floor && ran[frames[depth - 1] * ranSize + Ran.behind] === to) {
           depth--;
-          arrivals[i + 1] = Arrival.returned;
           this.returned++;
           continue;
         }
       }
       context.depth = depth;
       this.position = position;
-      arrivals[i + 1] = this.#transfer(block, to, kind, i + 1);
+      this.#transfer(block, to, kind, i + 1);
       context = this.#context;
       ({ frames, births, depth, floor } = context);
     }
@@ -269,7 +259,7 @@ export class CallFollower {
   }
 
   /** @param index  of the entry that was reached */
-  #transfer(from: number, to: number, kind: number, index: number): ArrivalKind {
+  #transfer(from: number, to: number, kind: number, index: number): void {
     const { ran } = this.#ranBlocks;
     // Most go where they went the last time.
     const isUsual =
@@ -277,7 +267,6 @@ export class CallFollower {
     const arrival = isUsual ? Arrival.none : this.#arrive(from, to, kind);
     if (kind === Transfer.ret && arrival === Arrival.returned) this.returned++;
     else if (this.#isTold[kind] === 1) this.#watcher?.onTransfer(from, to, kind, arrival, index);
-    return arrival;
   }
 
   /** @returns the block before an entry of a batch; negative behind a mark, and where there is none */
@@ -292,7 +281,7 @@ export class CallFollower {
     const step = this.#ranBlocks.steps[from];
     const kind = step & 15;
     if (step < this.#leastStep || kind === Transfer.call) return;
-    this.arrivals[0] = this.#transfer(from, to, kind, 0);
+    this.#transfer(from, to, kind, 0);
   }
 
   /** A return, an indirect transfer or one to the kernel that does not go where the same one went before. */

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { ArrivalLog } from '../../../test/arrival-log.ts';
 import {
   type ExampleBlock,
   exampleBatch,
@@ -7,7 +8,7 @@ import {
 } from '../../../test/evidence-example.ts';
 import { Random } from '../../base/random.ts';
 import { Transfer } from '../../x86/transfer.ts';
-import { Arrival } from './arrival.ts';
+import { Arrival, type ArrivalKind } from './arrival.ts';
 import { CallFollower } from './call-follower.ts';
 import { type KnownCode, StackCode } from './stack-code.ts';
 
@@ -89,11 +90,13 @@ function randomRun(
   return entries;
 }
 
-function follow(entries: readonly number[]): Uint8Array {
+function follow(entries: readonly number[]): readonly ArrivalKind[] {
   const stack = new WholeProcess(exampleSpace(blocks));
-  const follower = new CallFollower(exampleStream(blocks), { stack, known, isAlone: true });
+  const stream = exampleStream(blocks);
+  const follower = new CallFollower(stream, { stack, known, isAlone: true });
+  const { arrivals } = new ArrivalLog(follower, stream.blocks);
   follower.push(exampleBatch([...entries]));
-  return follower.arrivals;
+  return arrivals;
 }
 
 describe.each([2, 3, 5])('%i coroutines that all wait behind one call', (coroutines) => {
