@@ -146,8 +146,11 @@ async function findFlagged({
   const { evaluation: folder } = await findEvaluations(run);
   let unread = '';
   for await (const entry of evaluationsIn(folder)) {
-    if ('skipped' in entry) unread ||= `; ${entry.path} could not be read: ${entry.skipped}`;
-    if ('skipped' in entry || entry.value.sample.name !== name) continue;
+    if ('skipped' in entry) {
+      unread ||= `; ${entry.path} could not be read: ${entry.skipped}`;
+      continue;
+    }
+    if (entry.value.sample.name !== name) continue;
     const most = Math.max(mostFlagged, patch ?? 0);
     const patches = findPatches(entry.value, { most, withEvidence: true });
     const flagged = patches.map(({ rank, start, end }) => ({ name: `patch ${rank}`, start, end }));

@@ -8,6 +8,24 @@ export interface Bytes {
   read(start: number, length: number): Promise<Uint8Array>;
 }
 
+/**
+ * Reads from a place of a file. `readFile` takes a read that gives less than was asked for, as shared disks may, for
+ * the end of the file.
+ *
+ * @returns `length` bytes from `start` on; fewer where the file ends
+ */
+export async function readFully(file: FileHandle, start: number, length: number): Promise<Buffer> {
+  const bytes = Buffer.allocUnsafe(Math.max(0, length));
+  let filled = 0;
+  while (filled < bytes.length) {
+    const left = bytes.length - filled;
+    const { bytesRead } = await file.read(bytes, filled, left, start + filled);
+    if (bytesRead === 0) break;
+    filled += bytesRead;
+  }
+  return bytes.subarray(0, filled);
+}
+
 /** A file that is read in places. */
 export class FileBytes implements Bytes {
   readonly #path: string;
@@ -37,19 +55,11 @@ export class FileBytes implements Bytes {
 
   /** @throws UserError `not-readable` */
   async read(start: number, length: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(Math.max(0, Math.min(length, this.length - start)));
-    let filled = 0;
     try {
-      while (filled < bytes.length) {
-        const left = bytes.length - filled;
-        const { bytesRead } = await this.#file.read(bytes, filled, left, start + filled);
-        if (bytesRead === 0) break;
-        filled += bytesRead;
-      }
+      return await readFully(this.#file, start, Math.min(length, this.length - start));
     } catch (cause) {
       throw notReadable(this.#path, cause);
     }
-    return bytes.subarray(0, filled);
   }
 
   async close(): Promise<void> {

@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { createGunzip, gunzip } from 'node:zlib';
 import { failureOf, messageOf, UserError } from '../errors.ts';
 import { notReadable } from './failure.ts';
+import { readFully } from './file-bytes.ts';
 
 const inflate = promisify(gunzip);
 
@@ -24,25 +25,13 @@ export async function readWholeFile(path: string, most: number = mostWhole): Pro
       const found = await file.stat();
       if (found.size > most) throw tooLarge(path, most);
       const isSized = found.isFile() && found.size > 0;
-      return isSized ? await readSized(file, found.size) : await readUpTo(file, path, most);
+      return isSized ? await readFully(file, 0, found.size) : await readUpTo(file, path, most);
     } finally {
       await file.close();
     }
   } catch (cause) {
     throw cause instanceof UserError ? cause : notReadable(path, cause);
   }
-}
-
-/** `readFile` takes a read that gives less than was asked for, as shared disks may, for the end of the file. */
-async function readSized(file: FileHandle, size: number): Promise<Buffer> {
-  const bytes = Buffer.allocUnsafe(size);
-  let length = 0;
-  while (length < size) {
-    const { bytesRead } = await file.read(bytes, length, size - length, null);
-    if (bytesRead === 0) break;
-    length += bytesRead;
-  }
-  return bytes.subarray(0, length);
 }
 
 /**
